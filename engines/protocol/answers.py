@@ -1,0 +1,125 @@
+"""What OpenAI clients receive: the structs that workers write and the gateway reads in part.
+
+Owns: field names and their order on the wire.
+Must not: decide values.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class PromptTokensDetails(msgspec.Struct, frozen=True):
+    """`usage.prompt_tokens_details`: prompt tokens that came from the KV cache."""
+
+    cached_tokens: int = 0
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one request."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    prompt_tokens_details: PromptTokensDetails | None = None
+
+
+class ChatMessage(msgspec.Struct, frozen=True):
+    """The message of a finished chat answer."""
+
+    content: str | None
+    role: str = "assistant"
+    refusal: str | None = None
+
+
+class ChatChoice(msgspec.Struct, frozen=True):
+    """One finished choice of a chat answer."""
+
+    index: int
+    message: ChatMessage
+    finish_reason: str
+    logprobs: Any = None
+
+
+class ChatAnswer(msgspec.Struct, frozen=True):
+    """The body of a chat answer that is not streamed."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+    object: str = "chat.completion"
+
+
+class ChatDelta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one event adds to a choice."""
+
+    role: str | None = None
+    content: str | None = None
+
+
+class ChatChunkChoice(msgspec.Struct, frozen=True):
+    """One choice's part of an event."""
+
+    index: int
+    delta: ChatDelta
+    finish_reason: str | None = None
+    logprobs: Any = None
+
+
+class ChatChunk(
+    msgspec.Struct,
+    frozen=True,
+    omit_defaults=True,
+    tag_field="object",
+    tag="chat.completion.chunk",
+):
+    """One event of a streamed chat answer; the usage event has no choices.
+
+    A tag rather than a default holds `object`: defaults are left out, a tag never is.
+    """
+
+    id: str
+    created: int
+    model: str
+    choices: list[ChatChunkChoice]
+    usage: Usage | None = None
+
+
+class TextChoice(msgspec.Struct, frozen=True):
+    """One choice of a text completion, whole or streamed."""
+
+    index: int
+    text: str
+    finish_reason: str | None = None
+    logprobs: Any = None
+
+
+class TextAnswer(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="object", tag="text_completion"
+):
+    """A text completion, whole or one event of it."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[TextChoice]
+    usage: Usage | None = None
+
+
+class Embedding(msgspec.Struct, frozen=True):
+    """One embedding: floats, or base64 of little-endian float32."""
+
+    index: int
+    embedding: list[float] | str
+    object: str = "embedding"
+
+
+class EmbeddingAnswer(msgspec.Struct, frozen=True):
+    """The body of an embeddings answer."""
+
+    data: list[Embedding]
+    model: str
+    usage: Usage
+    object: str = "list"

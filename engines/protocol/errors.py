@@ -1,0 +1,74 @@
+"""The OpenAI error shape, and the one exception that becomes it.
+
+Owns: how an error looks on the wire.
+Must not: decide which errors exist; `gateway.errors` and the workers subclass `ApiError`.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+
+class ErrorDetail(msgspec.Struct, frozen=True):
+    """The inside of an OpenAI error: `{"message", "type", "param", "code"}`."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """The whole of an OpenAI error: `{"error": {...}}`."""
+
+    error: ErrorDetail
+
+
+class ApiError(Exception):
+    """An error that a client may read.
+
+    Subclasses fix `status` (HTTP), `type` and `code` (OpenAI's words); the message says what was
+    wrong, where, and how to mend it. It never carries a path, a secret or a stack trace.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    default_code: ClassVar[str | None] = None
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code if code is not None else self.default_code
+
+    def body(self) -> bytes:
+        """Return the JSON body of this error."""
+        return error_body(self.message, kind=self.type, param=self.param, code=self.code)
+
+
+class InvalidRequest(ApiError):
+    """The client's request cannot be served as it is: 400."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """Prompt and answer do not fit the model's context: 400 `context_length_exceeded`."""
+
+    default_code = "context_length_exceeded"
+
+
+class NotFound(ApiError):
+    """There is no such route or object: 404."""
+
+    status = 404
+    type = "invalid_request_error"
+    default_code = "not_found"
+
+
+def error_body(
+    message: str, *, kind: str, param: str | None = None, code: str | None = None
+) -> bytes:
+    """Return `{"error": {"message", "type", "param", "code"}}` as JSON bytes."""
+    return msgspec.json.encode(ErrorBody(ErrorDetail(message, kind, param, code)))

@@ -1,0 +1,81 @@
+"""Reading and writing server-sent event streams, on bytes.
+
+Owns: where one event ends and the next begins, and what its data is.
+Must not: parse JSON; that is the reader's choice.
+"""
+
+import re
+
+DONE = b"data: [DONE]\n\n"
+
+# An event ends at an empty line; a line ends with LF, CRLF or CR (WHATWG HTML, section 9.2.6).
+_EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
+
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+
+
+class EventTooLong(Exception):
+    """An event grew beyond `MAX_EVENT_BYTES` without an end."""
+
+
+class EventSplitter:
+    """Cuts a stream of bytes into whole events; the same events whatever the pieces are.
+
+    Not thread-safe; one for each stream.
+    """
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        r"""Take a piece; return the events it completes, each with its final empty line.
+
+        A piece that ends in `\r` may be half of an ending: the event waits for the next piece.
+
+        Raises:
+            EventTooLong: an event has no end within `MAX_EVENT_BYTES`.
+        """
+        rest = self._rest
+        searched = max(0, len(rest) - 3)
+        rest += piece
+        events: list[bytes] = []
+        start = 0
+        for match in _EVENT_END.finditer(rest, searched):
+            end = match.end()
+            if end == len(rest) and rest[end - 1] == 0x0D:
+                break  # \r\r may yet become \r\r\n
+            events.append(bytes(rest[start:end]))
+            start = end
+        if start:
+            del rest[:start]
+        if len(rest) > MAX_EVENT_BYTES:
+            raise EventTooLong
+        return events
+
+    def rest(self) -> bytes:
+        """Return the bytes of an event that has not ended."""
+        return bytes(self._rest)
+
+
+def event_data(event: bytes) -> bytes | None:
+    """Return the event's data lines joined by LF, or None when it has none (a comment, say)."""
+    if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.count(b"\n") == 2:
+        return event[6:-2].rstrip(b"\r")  # the common shape, one line
+    lines = []
+    for line in event.splitlines():
+        if line.startswith(b"data:"):
+            value = line[5:]
+            lines.append(value[1:] if value.startswith(b" ") else value)
+    return b"\n".join(lines) if lines else None
+
+
+def is_error_event(event: bytes) -> bool:
+    """Say whether the event's `event:` field is `error`."""
+    return any(
+        line.startswith(b"event:") and line[6:].strip() == b"error" for line in event.splitlines()
+    )
+
+
+def write_event(data: bytes) -> bytes:
+    """Return one event with `data` (one line, no LF) as its data."""
+    return b"data: " + data + b"\n\n"

@@ -1,0 +1,172 @@
+"""What OpenAI clients send: typed, with OpenAI's ranges; unknown fields are ignored.
+
+Owns: the request structs and the one error message for each way in which a body can be wrong.
+Must not: know models; whether a model can do what is asked is the engine's to say.
+"""
+
+import re
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from engines.protocol.errors import InvalidRequest
+
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+StopStrings = str | Annotated[list[str], msgspec.Meta(max_length=16)]
+
+
+class ContentPart(msgspec.Struct, frozen=True):
+    """One part of a message's content; only `text` and the kind of part are looked at here."""
+
+    type: str
+    text: str | None = None
+    image_url: Any = None
+    input_audio: Any = None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn of a conversation. `content` is text, parts, or null (an assistant's tool call)."""
+
+    role: str
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    tool_calls: list[Any] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+
+    def text(self) -> str:
+        """Return the text of this turn, its text parts joined by a line feed; "" when none."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content or () if part.text)
+
+    def has_part(self, kind: str) -> bool:
+        """Say whether the content has a part of this type (`image_url`, say)."""
+        if isinstance(self.content, list):
+            return any(part.type == kind for part in self.content)
+        return False
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    """`stream_options`: whether the last event carries the usage."""
+
+    include_usage: bool | None = None
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """Fields that chat and text completions share. None means: not given."""
+
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Probability | None = None
+    top_k: Annotated[int, msgspec.Meta(ge=-1)] | None = None
+    min_p: Probability | None = None
+    seed: int | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    repetition_penalty: Annotated[float, msgspec.Meta(gt=0, le=10)] | None = None
+    stop: StopStrings | None = None
+    max_tokens: PositiveInt | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
+    ignore_eos: bool | None = None
+    logit_bias: dict[str, Annotated[float, msgspec.Meta(ge=-100, le=100)]] | None = None
+    user: str | None = None
+
+    def stops(self) -> tuple[str, ...]:
+        """Return the stop strings, empty ones left out."""
+        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(text for text in given if text)
+
+    def wants_usage(self) -> bool:
+        """Say whether the client asked for usage at the end of a stream."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class ChatRequest(Sampling, frozen=True, kw_only=True):
+    """The body of `/v1/chat/completions`."""
+
+    messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
+    max_completion_tokens: PositiveInt | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    response_format: dict[str, Any] | None = None
+
+    def answer_tokens(self) -> int | None:
+        """Return the bound on completion tokens; the newer field wins."""
+        return self.max_completion_tokens or self.max_tokens
+
+
+class CompletionRequest(Sampling, frozen=True, kw_only=True):
+    """The body of `/v1/completions`. A prompt is text, token ids, or a list of either."""
+
+    prompt: str | list[str] | list[int] | list[list[int]] | Any
+    echo: bool | None = None
+    suffix: str | None = None
+    logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
+    best_of: Annotated[int, msgspec.Meta(ge=1, le=20)] | None = None
+
+    def answer_tokens(self) -> int | None:
+        """Return the bound on completion tokens."""
+        return self.max_tokens
+
+
+class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `/v1/embeddings`. The input is text, token ids, or a list of either."""
+
+    input: Any
+    model: str | None = None
+    encoding_format: str | None = None
+    dimensions: PositiveInt | None = None
+    user: str | None = None
+
+
+RequestT = TypeVar("RequestT", ChatRequest, CompletionRequest, EmbeddingRequest)
+
+_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
+
+
+def decode_request(decoder: "msgspec.json.Decoder[RequestT]", body: bytes) -> RequestT:
+    """Decode `body`; say in OpenAI's shape what is wrong with it.
+
+    Raises:
+        InvalidRequest: not JSON (`code` invalid_json), a field missing, of a wrong type or out of
+            its range (`param` names it).
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _field_error(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(
+            f"The body is not valid JSON: {error}. Send one JSON object in UTF-8.",
+            code="invalid_json",
+        ) from None
+
+
+def _field_error(text: str) -> InvalidRequest:
+    at = _PATH.search(text)
+    param = at["path"].removesuffix("[...]") if at else ""
+    what = text[: at.start()] if at else text
+    missing = _MISSING.search(what)
+    if missing:
+        param = f"{param}.{missing['field']}" if param else missing["field"]
+        return InvalidRequest(
+            f"The field '{param}' is missing. Add it to the request.",
+            param=param,
+            code="missing_required_parameter",
+        )
+    if not param:
+        return InvalidRequest(f"The body must be a JSON object: {what}.", code="invalid_type")
+    what = what.replace("`", "").replace("|", "or")
+    return InvalidRequest(
+        f"The value of '{param}' is not allowed: {what[0].lower()}{what[1:]}.",
+        param=param,
+        code="invalid_value",
+    )

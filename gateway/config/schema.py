@@ -1,0 +1,206 @@
+"""The shape of `routing.yaml`: frozen, extras forbidden, each key described once, here.
+
+Owns: keys, types, ranges, defaults. The descriptions are the config reference (docs).
+Must not: read files or the environment (`gateway.config.loading` does), or compare entries with
+each other (`gateway.config.checks` does).
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
+OneOrMore: TypeAlias = str | Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A mapping in the file: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class GatewaySection(Section):
+    """`gateway:` how the front door behaves."""
+
+    host: str = Field("127.0.0.1", description="Address to bind; without a key loopback only.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to bind; 0 takes a free one.")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host names that clients may use besides loopback names and `host`."
+    )
+    allowed_origins: tuple[str, ...] = Field(
+        (), description="Web origins (`https://chat.example`) whose pages may call the gateway."
+    )
+    body_limit_bytes: int = Field(
+        32 * 1024 * 1024, gt=0, description="Largest request body, in bytes."
+    )
+    drain_timeout_s: Seconds = Field(
+        30, description="On SIGTERM, seconds that running requests have to end."
+    )
+
+
+class LlamacppEngine(Section):
+    """An entry of `engines:` with `kind: llamacpp`: workers of ours, one process per replica."""
+
+    kind: Literal["llamacpp"]
+    context: int | None = Field(
+        None, ge=64, description="Context in tokens; the weights' own when absent."
+    )
+    parallel: int = Field(8, ge=1, le=256, description="Sequences that decode at once.")
+    threads: int | None = Field(
+        None, ge=1, description="Threads per replica; the cores this process may use when absent."
+    )
+    batch_tokens: int = Field(
+        512, ge=8, description="Tokens per step: decode rows first, prompt chunks fill the rest."
+    )
+    gpu_layers: int = Field(0, ge=-1, description="Layers put on the GPU; -1 is all.")
+    start_timeout_s: Seconds = Field(300, description="Seconds a replica may take to load.")
+    drain_timeout_s: Seconds = Field(
+        10, description="Seconds that running requests have to end when a replica stops."
+    )
+
+
+class RemoteEngine(Section):
+    """An entry of `engines:` with `kind: remote`: any OpenAI-compatible server."""
+
+    kind: Literal["remote"]
+    url: OneOrMore = Field(
+        description="Base URL (`http://gpu1:8000/v1`); several are replicas of each other."
+    )
+    api_key: SecretStr | None = Field(
+        None, description="Sent as a bearer token; write `${NAME}` to take it from the environment."
+    )
+    connect_timeout_s: Seconds = Field(5, description="Seconds to connect.")
+    first_byte_timeout_s: Seconds = Field(
+        600, description="Seconds until the answer's first byte (queueing and prefill included)."
+    )
+    idle_timeout_s: Seconds = Field(120, description="Seconds between two pieces of an answer.")
+    health_interval_s: Seconds = Field(5, description="Seconds between two looks at `/v1/models`.")
+
+
+EngineSection: TypeAlias = Annotated[LlamacppEngine | RemoteEngine, Field(discriminator="kind")]
+
+
+class ModelSection(Section):
+    """An entry of `models:`: a name that clients may ask for."""
+
+    engine: OneOrMore = Field(description="Which engine serves it; several are all used.")
+    weights: str | None = Field(
+        None,
+        description="A GGUF file (relative to this file) or `demo:qwen|coder|llama`; managed only.",
+    )
+    upstream_model: str | None = Field(
+        None, description="The name that a remote engine knows; answers carry ours."
+    )
+    aliases: tuple[str, ...] = Field((), description="Other names that mean this model.")
+    replicas: int = Field(1, ge=1, le=64, description="Processes to run; managed engines only.")
+    context: int | None = Field(None, ge=64, description="Context in tokens; overrides the engine.")
+    parallel: int | None = Field(None, ge=1, le=256, description="Overrides the engine's.")
+    threads: int | None = Field(None, ge=1, description="Overrides the engine's.")
+    catalogue: str | None = Field(
+        None, description="Catalogue entry with the family's facts, where the name does not say it."
+    )
+    embeddings: bool | None = Field(
+        None, description="Whether it makes embeddings; the weights say it when absent."
+    )
+
+
+class NotClause(Section):
+    """`{not: ...}`: matches when none of the values does."""
+
+    not_: OneOrMore = Field(alias="not", description="A value or a list of values.")
+
+
+class RangeClause(Section):
+    """`{min: ..., max: ...}`: both ends belong to the range."""
+
+    min: int | None = Field(None, ge=0, description="Least value that matches.")
+    max: int | None = Field(None, ge=0, description="Greatest value that matches.")
+
+
+Words: TypeAlias = OneOrMore | NotClause
+
+
+class WhenSection(Section):
+    """A rule's `when:`: all given conditions must hold; `undecided` matches only itself."""
+
+    task: Words | None = Field(
+        None,
+        description="chat, code, math, reasoning, translation, summarization, extraction, creative, "
+        "vision, embedding or undecided.",
+    )
+    language: Words | None = Field(
+        None, description="Language the answer should be in (ISO 639-1), or undecided."
+    )
+    prompt_language: Words | None = Field(
+        None, description="Language most of the prompt is written in, or undecided."
+    )
+    request_size: Words | None = Field(None, description="small, medium or large.")
+    prompt_tokens: RangeClause | None = Field(None, description="Estimated prompt tokens.")
+    variant: Words | None = Field(None, description="The part after `auto:` in the asked name.")
+    tools: bool | None = Field(None, description="Whether the request carries tools.")
+    images: bool | None = Field(None, description="Whether the request carries images.")
+    json_schema: bool | None = Field(None, description="Whether the request wants JSON back.")
+    header: dict[str, str] | None = Field(
+        None, description="Request headers and the values they must have."
+    )
+
+
+class LicenceClause(Section):
+    """A rule's `require: {licence: ...}`: which licences a chosen model may have."""
+
+    classes: tuple[Literal["open", "conditional", "research", "unknown"], ...] | None = Field(
+        None, description="Licence classes that will do."
+    )
+    spdx: tuple[str, ...] | None = Field(None, description="SPDX identifiers that will do.")
+    commercial: bool | None = Field(None, description="Whether commercial use must be allowed.")
+    region: str | None = Field(None, description="A region where use must be allowed (`EU`).")
+    monthly_users: int | None = Field(
+        None, ge=0, description="Monthly active users the licence must allow."
+    )
+
+
+class RequireSection(Section):
+    """A rule's `require:`: constraints that filter the models of `use`."""
+
+    family: OneOrMore | None = Field(None, description="Catalogue families that will do.")
+    parameters: RangeClause | None = Field(None, description="Total parameters (a count).")
+    context: int | None = Field(None, ge=1, description="Least context in tokens.")
+    licence: LicenceClause | None = Field(None, description="Licences that will do.")
+
+
+class AnyOf(Section):
+    """`use: {any: [...]}`: the least loaded of these first."""
+
+    any: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="Model names.")
+
+
+class RouteSection(Section):
+    """An entry of `routes:`: for requests to `auto`, the first rule that matches wins."""
+
+    name: str = Field(min_length=1, max_length=64, description="Shown in headers and explanations.")
+    when: WhenSection | None = Field(None, description="Conditions; absent matches everything.")
+    require: RequireSection | None = Field(None, description="Constraints on the models.")
+    use: AnyOf | OneOrMore = Field(
+        description="Models in order of preference, or `{any: [...]}` for the least loaded."
+    )
+
+
+class SizeSection(Section):
+    """`sizes:` what `request_size` means, in estimated prompt tokens."""
+
+    small_below: int = Field(500, ge=1, description="Fewer prompt tokens than this are small.")
+    large_from: int = Field(4_000, ge=1, description="This many prompt tokens or more are large.")
+
+
+class RoutingFile(Section):
+    """The whole of `routing.yaml`."""
+
+    gateway: GatewaySection = Field(default=GatewaySection(), description="The front door.")
+    engines: dict[str, EngineSection] = Field(
+        min_length=1, description="How each kind of engine is run or reached."
+    )
+    models: dict[str, ModelSection] = Field(min_length=1, description="What is served.")
+    routes: tuple[RouteSection, ...] = Field(
+        (), description="Rules for requests to `auto`, first match wins."
+    )
+    sizes: SizeSection = Field(default=SizeSection(), description="What small and large mean.")

@@ -1,0 +1,70 @@
+"""The gateway's nouns: frozen values that pass between its rooms.
+
+Owns: features of a request, decisions, served models, outcomes.
+Must not: decide or do anything.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+UNDECIDED = "undecided"
+
+
+class Endpoint(StrEnum):
+    """What a client can ask a model for."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+
+
+class Outcome(StrEnum):
+    """How a relayed request ended; a closed label set."""
+
+    OK = "ok"
+    CLIENT_ERROR = "client_error"
+    ENGINE_ERROR = "engine_error"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What weighing found out, each with the reason a person can read.
+
+    `language` is the one the answer should be in, `prompt_language` the one most of the prompt is
+    written in: ISO 639-1 codes or `undecided`. `prompt_tokens` is an estimate.
+    """
+
+    task: str
+    language: str
+    prompt_language: str
+    request_size: str
+    prompt_tokens: int
+    answer_tokens: int | None
+    tools: bool = False
+    images: bool = False
+    json_schema: bool = False
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the client asked for by name: the model as written and the headers rules may match."""
+
+    model: str | None
+    endpoint: Endpoint
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Selection's answer: which models may serve, in order of preference, and why.
+
+    `rule` is the route's name, or `name` / `alias` when the client chose the model itself.
+    """
+
+    models: tuple[str, ...]
+    rule: str
+    reasons: tuple[str, ...] = field(default=())
