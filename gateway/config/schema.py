@@ -125,8 +125,8 @@ class WhenSection(Section):
 
     task: Words | None = Field(
         None,
-        description="chat, code, math, reasoning, translation, summarization, extraction, creative, "
-        "vision, embedding or undecided.",
+        description="What is to be done: code, math, reasoning, translation, summarization, "
+        "extraction, writing, general, tool_use, vision, audio, embedding or undecided.",
     )
     language: Words | None = Field(
         None, description="Language the answer should be in (ISO 639-1), or undecided."
@@ -195,7 +195,7 @@ class SizeSection(Section):
 class RoutingFile(Section):
     """The whole of `routing.yaml`."""
 
-    gateway: GatewaySection = Field(default=GatewaySection(), description="The front door.")
+    gateway: GatewaySection = Field(default_factory=GatewaySection, description="The front door.")
     engines: dict[str, EngineSection] = Field(
         min_length=1, description="How each kind of engine is run or reached."
     )
@@ -203,4 +203,6 @@ class RoutingFile(Section):
     routes: tuple[RouteSection, ...] = Field(
         (), description="Rules for requests to `auto`, first match wins."
     )
-    sizes: SizeSection = Field(default=SizeSection(), description="What small and large mean.")
+    sizes: SizeSection = Field(
+        default_factory=SizeSection, description="What small and large mean."
+    )
