@@ -27,13 +27,14 @@ class ErrorBody(msgspec.Struct, frozen=True):
 class ApiError(Exception):
     """An error that a client may read.
 
-    Subclasses fix `status` (HTTP), `type` and `code` (OpenAI's words); the message says what was
-    wrong, where, and how to mend it. It never carries a path, a secret or a stack trace.
+    Subclasses fix `status` (HTTP), `type` and `code` (OpenAI's words) and whose `fault` it was
+    (client, gateway or engine); the message says what was wrong, where, and how to mend it. It never carries a path, a secret or a stack trace.
     """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
+    fault: ClassVar[str] = "gateway"
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -51,6 +52,7 @@ class InvalidRequest(ApiError):
 
     status = 400
     type = "invalid_request_error"
+    fault = "client"
 
 
 class ContextLengthExceeded(InvalidRequest):
@@ -65,6 +67,7 @@ class NotFound(ApiError):
     status = 404
     type = "invalid_request_error"
     default_code = "not_found"
+    fault = "client"
 
 
 def error_body(

@@ -1,0 +1,154 @@
+"""Every error that the gateway can answer with, one class per cause.
+
+Owns: HTTP status, OpenAI's `type` and `code`, whose fault it was, and the words.
+Must not: render or log; `gateway.rendering` has the one renderer.
+
+    ApiError
+    +-- InvalidRequest 400 ......... client: the body is wrong
+    |   +-- ContextLengthExceeded .. client: prompt and answer do not fit
+    |   +-- CapabilityMissing ...... client: the model cannot do this
+    +-- NotAuthenticated 401 ....... client: no key, or a wrong one
+    +-- Forbidden 403 .............. client: foreign Host or Origin
+    +-- NotFound 404
+    |   +-- ModelNotFound .......... client: nobody configured this name
+    +-- MethodNotAllowed 405
+    +-- BodyTooLarge 413
+    +-- UnsupportedMediaType 415
+    +-- RateLimited 429 ............ engine: it has no room
+    +-- InternalError 500 .......... gateway: a defect of ours
+    +-- EngineFailed 502 ........... engine: died, or answered nonsense
+    +-- NoModelAvailable 503 ....... engine: nothing that may serve is up
+    +-- EngineTimeout 504 .......... engine: too slow
+"""
+
+from engines.protocol.errors import (
+    ApiError,
+    ContextLengthExceeded,
+    InvalidRequest,
+    NotFound,
+)
+
+__all__ = [
+    "ApiError",
+    "BodyTooLarge",
+    "CapabilityMissing",
+    "ContextLengthExceeded",
+    "EngineFailed",
+    "EngineTimeout",
+    "Forbidden",
+    "InternalError",
+    "InvalidRequest",
+    "MethodNotAllowed",
+    "ModelNotFound",
+    "NoModelAvailable",
+    "NotAuthenticated",
+    "NotFound",
+    "RateLimited",
+    "UnsupportedMediaType",
+]
+
+
+class CapabilityMissing(InvalidRequest):
+    """The model is there but cannot do what is asked: 400."""
+
+    default_code = "unsupported_capability"
+
+
+class NotAuthenticated(ApiError):
+    """No key, or a wrong one: 401."""
+
+    status = 401
+    type = "invalid_request_error"
+    default_code = "invalid_api_key"
+    fault = "client"
+
+
+class Forbidden(ApiError):
+    """A Host or an Origin that this gateway does not serve: 403."""
+
+    status = 403
+    type = "invalid_request_error"
+    default_code = "forbidden"
+    fault = "client"
+
+
+class ModelNotFound(NotFound):
+    """Nobody configured a model of this name: 404 `model_not_found`."""
+
+    default_code = "model_not_found"
+
+    def __init__(self, name: str, suggestions: tuple[str, ...] = ()) -> None:
+        """Say which name was asked for and which ones would do."""
+        shown = name if len(name) <= 80 else name[:77] + "..."
+        hint = f" Did you mean {' or '.join(map(repr, suggestions))}?" if suggestions else ""
+        super().__init__(
+            f"The model {shown!r} is not served here.{hint} GET /v1/models lists what is.",
+            param="model",
+        )
+
+
+class MethodNotAllowed(ApiError):
+    """The route exists for another method: 405."""
+
+    status = 405
+    type = "invalid_request_error"
+    default_code = "method_not_allowed"
+    fault = "client"
+
+
+class BodyTooLarge(ApiError):
+    """The body is beyond the configured limit: 413."""
+
+    status = 413
+    type = "invalid_request_error"
+    default_code = "body_too_large"
+    fault = "client"
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is not declared as JSON: 415."""
+
+    status = 415
+    type = "invalid_request_error"
+    default_code = "unsupported_media_type"
+    fault = "client"
+
+
+class RateLimited(ApiError):
+    """The engine takes no more requests now: 429."""
+
+    status = 429
+    type = "rate_limit_error"
+    default_code = "rate_limited"
+    fault = "engine"
+
+
+class InternalError(ApiError):
+    """A defect of the gateway: 500, with nothing of its inside."""
+
+    status = 500
+    default_code = "internal_error"
+
+
+class EngineFailed(ApiError):
+    """The engine died under the request or answered what nobody can read: 502."""
+
+    status = 502
+    default_code = "engine_error"
+    fault = "engine"
+
+
+class NoModelAvailable(ApiError):
+    """Every model that may serve the request is down: 503."""
+
+    status = 503
+    default_code = "model_unavailable"
+    fault = "engine"
+
+
+class EngineTimeout(ApiError):
+    """The engine gave no answer, or no more of it, in time: 504."""
+
+    status = 504
+    default_code = "engine_timeout"
+    fault = "engine"
