@@ -6,6 +6,7 @@ Must not: decide or do anything.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 UNDECIDED = "undecided"
 
@@ -68,3 +69,36 @@ class Choice:
     models: tuple[str, ...]
     rule: str
     reasons: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a served model; None is unknown, which is never taken for no.
+
+    `parameters` and `active_parameters` are counts (active: used for one token, for mixtures of
+    experts), `languages` the official ones (ISO 639-1), `licence` the catalogue's record, which
+    its own predicate reads.
+    """
+
+    family: str | None = None
+    parameters: int | None = None
+    active_parameters: int | None = None
+    context_tokens: int | None = None
+    licence: Any = None
+    languages: tuple[str, ...] = ()
+    embeddings: bool | None = None
+    vision: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """How a served model is doing now.
+
+    `capacity` is how many requests it runs at once over all its replicas, None when unknown;
+    `reason` says why it is not available.
+    """
+
+    available: bool = True
+    in_flight: int = 0
+    capacity: int | None = None
+    reason: str = ""
