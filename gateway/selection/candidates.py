@@ -1,0 +1,155 @@
+"""Which of a rule's models may serve, and in what order.
+
+Owns: the filters (`require:`, embeddings, images), the order (preference, load, size, context,
+availability), the words that say who was left out or put behind.
+Must not: know rules, names or aliases.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.config.schema import RangeClause, RequireSection
+from gateway.domain import Endpoint, ModelFacts, ModelStatus, Weighed
+from gateway.selection.licences import licence_refusal
+
+SIZES = ("small", "large", "fast")
+
+_UNKNOWN = ModelFacts()
+_IDLE = ModelStatus()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Names that stay, in order, and a sentence about each that does not stay or moved."""
+
+    names: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the models: their families' facts and how they are doing now."""
+
+    facts: Mapping[str, ModelFacts]
+    status: Mapping[str, ModelStatus]
+
+    def facts_of(self, name: str) -> ModelFacts:
+        """Return the model's facts, all unknown when there are none."""
+        return self.facts.get(name, _UNKNOWN)
+
+    def status_of(self, name: str) -> ModelStatus:
+        """Return the model's status; one that nobody reported on counts as available and idle."""
+        return self.status.get(name, _IDLE)
+
+
+def meeting(names: Sequence[str], require: RequireSection | None, known: Known) -> Kept:
+    """Keep the models that meet a rule's `require:`; an unknown fact does not meet it."""
+    if require is None:
+        return Kept(tuple(names))
+    return _keep(names, lambda name: _refusal(known.facts_of(name), require))
+
+
+def able(names: Sequence[str], endpoint: Endpoint, weighed: Weighed | None, known: Known) -> Kept:
+    """Keep the models that can do what the request needs.
+
+    Embeddings: those that make them, else those of which it is not known. Images: those that see,
+    where there are any; else all, and the model says what it cannot do.
+    """
+    if endpoint is Endpoint.EMBEDDINGS:
+        sure = [name for name in names if known.facts_of(name).embeddings]
+        may = sure or [name for name in names if known.facts_of(name).embeddings is None]
+        return _keep(names, lambda name: None if name in may else "it makes no embeddings")
+    if weighed is not None and weighed.images:
+        seeing = [name for name in names if known.facts_of(name).vision]
+        if seeing:
+            return _keep(names, lambda name: None if name in seeing else "it reads no images")
+        return Kept(tuple(names), ("no model here is known to read images",))
+    return Kept(tuple(names))
+
+
+def by_load(names: Sequence[str], known: Known) -> tuple[str, ...]:
+    """Return the least loaded first; among equals the order given."""
+    return tuple(sorted(names, key=lambda name: _load(known.status_of(name))))
+
+
+def by_size(names: Sequence[str], variant: str, known: Known) -> Kept:
+    """Order for `auto:small`, `auto:large` or `auto:fast`; models of unknown size come last."""
+
+    def fast(name: str) -> tuple[bool, int, float]:
+        facts, load = known.facts_of(name), _load(known.status_of(name))
+        active = facts.active_parameters or facts.parameters
+        return (load >= 1, active or _HUGE, load)
+
+    keys: dict[str, Callable[[str], tuple[float, ...]]] = {
+        "small": lambda name: (known.facts_of(name).parameters or _HUGE,),
+        "large": lambda name: (-(known.facts_of(name).parameters or 0),),
+        "fast": fast,
+    }
+    words = {
+        "small": "fewest parameters first",
+        "large": "most parameters first",
+        "fast": "fewest active parameters first, full models last",
+    }
+    order = tuple(sorted(names, key=keys[variant]))
+    return Kept(order, (f"auto:{variant} puts the {words[variant]}: {', '.join(order)}",))
+
+
+def usable_first(names: Sequence[str], need_tokens: int, known: Known) -> Kept:
+    """Put models that are down behind all others, and those whose context is too small behind."""
+    reasons = []
+    keys: dict[str, tuple[bool, bool]] = {}
+    for name in names:
+        status, context = known.status_of(name), known.facts_of(name).context_tokens
+        short = context is not None and context < need_tokens
+        keys[name] = (not status.available, short)
+        if not status.available:
+            reasons.append(f"{name} comes last: {status.reason or 'it is not available'}")
+        elif short:
+            reasons.append(
+                f"{name} comes behind: its context of {context} tokens is less than the "
+                f"{need_tokens} that prompt and answer may take"
+            )
+    return Kept(tuple(sorted(names, key=keys.__getitem__)), tuple(reasons))
+
+
+_HUGE = 1 << 62
+
+
+def _load(status: ModelStatus) -> float:
+    """Return requests over capacity; without a known capacity any request makes it busier."""
+    if status.capacity:
+        return status.in_flight / status.capacity
+    return status.in_flight / (status.in_flight + 1)
+
+
+def _keep(names: Sequence[str], refuse: Callable[[str], str | None]) -> Kept:
+    refusals = {name: refuse(name) for name in names}
+    return Kept(
+        tuple(name for name in names if refusals[name] is None),
+        tuple(f"{name} is left out: {why}" for name, why in refusals.items() if why is not None),
+    )
+
+
+def _refusal(facts: ModelFacts, require: RequireSection) -> str | None:
+    families = (require.family,) if isinstance(require.family, str) else require.family
+    if families and (facts.family or "").lower() not in {family.lower() for family in families}:
+        return f"its family is {facts.family or 'unknown'}, not {' or '.join(families)}"
+    if require.parameters is not None:
+        why = _outside(facts.parameters, require.parameters)
+        if why is not None:
+            return why
+    if require.context is not None and (facts.context_tokens or 0) < require.context:
+        return f"its context is {facts.context_tokens or 'unknown'}, less than {require.context}"
+    if require.licence is not None:
+        return licence_refusal(facts.licence, require.licence)
+    return None
+
+
+def _outside(parameters: int | None, bounds: RangeClause) -> str | None:
+    if parameters is None:
+        return "its number of parameters is unknown"
+    if bounds.min is not None and parameters < bounds.min:
+        return f"its {parameters:,} parameters are fewer than {bounds.min:,}"
+    if bounds.max is not None and parameters > bounds.max:
+        return f"its {parameters:,} parameters are more than {bounds.max:,}"
+    return None

@@ -1,0 +1,215 @@
+"""From what a client asked for to the models that may serve it, in order.
+
+Owns: what a name means (model, alias, `auto`), the order of rules, what happens where none matched.
+Must not: do I/O or keep state; the same arguments give the same choice.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.config.schema import AnyOf, NotClause, RouteSection, RoutingFile
+from gateway.domain import Asked, Choice, Endpoint, ModelFacts, ModelStatus, Weighed
+from gateway.errors import CapabilityMissing, ModelNotFound, NoModelAvailable
+from gateway.selection.candidates import (
+    SIZES,
+    Kept,
+    Known,
+    able,
+    by_load,
+    by_size,
+    meeting,
+    usable_first,
+)
+from gateway.selection.matching import (
+    Condition,
+    Verdict,
+    conditions_of,
+    features_of,
+    verdict,
+    words_of,
+)
+
+AUTO = "auto"
+_UNKNOWN = ModelFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an asked name means: one model, or `auto` with a variant ("" for plain `auto`).
+
+    `rule` is `name` or `alias` for a model, "" for `auto`.
+    """
+
+    model: str | None
+    variant: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A route, read once."""
+
+    route: RouteSection
+    conditions: tuple[Condition, ...]
+    names_variant: bool
+
+    def names(self) -> tuple[str, ...]:
+        use = self.route.use
+        if isinstance(use, AnyOf):
+            return use.any
+        return (use,) if isinstance(use, str) else use
+
+
+class Selector:
+    """Chooses models by the rules of one `routing.yaml`. Immutable: safe from any thread."""
+
+    def __init__(self, file: RoutingFile, facts: Mapping[str, ModelFacts]) -> None:
+        self._models = tuple(file.models)
+        self._facts = dict(facts)
+        self._aliases = _aliases_of(file)
+        self._rules = tuple(
+            _Rule(route, conditions_of(route.when), _names_variant(route)) for route in file.routes
+        )
+        self._variants = (*SIZES, *(v for v in _variants_of(file.routes) if v not in SIZES))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name a client may ask for: models, aliases, `auto` and its variants."""
+        auto = (AUTO, *(f"{AUTO}:{variant}" for variant in self._variants))
+        return (*self._models, *self._aliases, *auto)
+
+    def meaning(self, name: str | None) -> Meaning:
+        """Return what an asked name means; no name means `auto`.
+
+        Raises:
+            ModelNotFound: it is no model, alias or variant of `auto`.
+        """
+        if not name:
+            return Meaning(None, "", "", "no model was named, which means auto")
+        if name in self._models:
+            return Meaning(name, "", "name", f"the client asked for {name}")
+        target = self._aliases.get(name)
+        if target in self._models:
+            return Meaning(target, "", "alias", f"{name} is an alias of {target}")
+        why = f"the client asked for {name}" + (f", an alias of {target}" if target else "")
+        head, colon, variant = (target or name).partition(":")
+        if head == AUTO and (variant in self._variants if colon else True):
+            return Meaning(None, variant, "", why)
+        raise self._not_found(name)
+
+    def choose(
+        self, asked: Asked, weighed: Weighed | None, status: Mapping[str, ModelStatus]
+    ) -> Choice:
+        """Return the models that may serve, in order of preference, and why.
+
+        Models that are down stand behind all others. `weighed` may be None where the client named
+        a model; with it, rules that look at features do not match.
+
+        Raises:
+            ModelNotFound: the asked name means nothing here.
+            CapabilityMissing: embeddings are asked of a model that makes none, or none here does.
+            NoModelAvailable: no model can do what the request needs.
+        """
+        meaning = self.meaning(asked.model)
+        known = Known(self._facts, status)
+        if meaning.model is not None:
+            return self._named(meaning, meaning.model, asked, known)
+        return self._by_rules(meaning, asked, weighed, known)
+
+    def explain(self, asked: Asked, weighed: Weighed | None) -> tuple[Verdict, ...]:
+        """Try every rule on a request to `auto`, for people; none where a model was named.
+
+        Raises:
+            ModelNotFound: the asked name means nothing here.
+        """
+        meaning = self.meaning(asked.model)
+        if meaning.model is not None:
+            return ()
+        features = features_of(asked, weighed, meaning.variant)
+        return tuple(verdict(rule.route.name, rule.conditions, features) for rule in self._rules)
+
+    def _named(self, meaning: Meaning, model: str, asked: Asked, known: Known) -> Choice:
+        if asked.endpoint is Endpoint.EMBEDDINGS and known.facts_of(model).embeddings is False:
+            raise self._no_embeddings(f"The model '{model}' makes no embeddings.")
+        return Choice((model,), meaning.rule, (meaning.reason,))
+
+    def _by_rules(
+        self, meaning: Meaning, asked: Asked, weighed: Weighed | None, known: Known
+    ) -> Choice:
+        features = features_of(asked, weighed, meaning.variant)
+        passed_over: list[str] = []
+        for rule in self._rules:
+            tried = verdict(rule.route.name, rule.conditions, features)
+            if not tried.matched:
+                continue
+            kept = self._candidates(rule, meaning, asked, weighed, known)
+            if kept.names:
+                why = f"rule '{rule.route.name}' matched: {tried.reason}"
+                reasons = (meaning.reason, *passed_over, why, *kept.reasons)
+                return Choice(kept.names, rule.route.name, reasons)
+            passed_over += kept.reasons
+            passed_over.append(f"rule '{rule.route.name}' matched, but none of its models will do")
+        kept = self._ordered(Kept(self._models), meaning.variant, asked, weighed, known)
+        if not kept.names:
+            raise self._nobody(asked)
+        why = "no rule decided; all models that can serve, in the file's order"
+        return Choice(kept.names, "none", (meaning.reason, *passed_over, why, *kept.reasons))
+
+    def _candidates(
+        self, rule: _Rule, meaning: Meaning, asked: Asked, weighed: Weighed | None, known: Known
+    ) -> Kept:
+        met = meeting(rule.names(), rule.route.require, known)
+        if isinstance(rule.route.use, AnyOf):
+            order = by_load(met.names, known)
+            met = Kept(order, (*met.reasons, f"the least loaded first: {', '.join(order)}"))
+        variant = "" if rule.names_variant else meaning.variant
+        return self._ordered(met, variant, asked, weighed, known)
+
+    def _ordered(
+        self, kept: Kept, variant: str, asked: Asked, weighed: Weighed | None, known: Known
+    ) -> Kept:
+        reasons = [*kept.reasons]
+        can = able(kept.names, asked.endpoint, weighed, known)
+        reasons += can.reasons
+        if variant in SIZES and can.names:
+            can = by_size(can.names, variant, known)
+            reasons += can.reasons
+        need = weighed.prompt_tokens + (weighed.answer_tokens or 0) if weighed else 0
+        final = usable_first(can.names, need, known)
+        return Kept(final.names, (*reasons, *final.reasons))
+
+    def _nobody(self, asked: Asked) -> CapabilityMissing | NoModelAvailable:
+        if asked.endpoint is Endpoint.EMBEDDINGS:
+            return self._no_embeddings("No model here makes embeddings.")
+        return NoModelAvailable("No model can serve this request.")
+
+    def _no_embeddings(self, what: str) -> CapabilityMissing:
+        makers = [name for name in self._models if self._facts.get(name, _UNKNOWN).embeddings]
+        mend = (
+            f"Ask one that does: {', '.join(makers)}."
+            if makers
+            else "Configure one that does (`embeddings: true` under its entry in `models:`)."
+        )
+        return CapabilityMissing(f"{what} {mend}", param="model")
+
+    def _not_found(self, name: str) -> ModelNotFound:
+        short = name[:100]  # the client chose it, and comparing takes time with its length
+        close = difflib.get_close_matches(short, self.names, n=2, cutoff=0.6)
+        return ModelNotFound(short, tuple(close))
+
+
+def _aliases_of(file: RoutingFile) -> dict[str, str]:
+    return {alias: name for name, model in file.models.items() for alias in model.aliases}
+
+
+def _names_variant(route: RouteSection) -> bool:
+    return route.when is not None and route.when.variant is not None
+
+
+def _variants_of(routes: tuple[RouteSection, ...]) -> tuple[str, ...]:
+    """Return the variants that rules name, in order; those ruled out with `not:` make none."""
+    clauses = [route.when.variant for route in routes if route.when is not None]
+    named = [c for c in clauses if c is not None and not isinstance(c, NotClause)]
+    return tuple(dict.fromkeys(word for clause in named for word in words_of(clause)))
