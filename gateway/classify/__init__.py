@@ -1,0 +1,9 @@
+"""What a request is: its task, its languages, its size. Pure, synchronous, no I/O after the start.
+
+Owns: the words of `data/`, the language detector, the estimates.
+Must not: choose models (`gateway.selection` does), keep anything of a request, raise on any text.
+"""
+
+from gateway.classify.weigher import Weigher
+
+__all__ = ["Weigher"]

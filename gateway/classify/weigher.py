@@ -1,0 +1,206 @@
+"""Weighs a request: task, languages, size, each with a reason a person can read.
+
+Owns: which text of a request counts, and what its shape says (tools, images, audio, JSON).
+Must not: choose models; keep anything of a request; raise on any text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Message
+from gateway.classify.answer_language import asked_language
+from gateway.classify.language import NOTHING, Found, LanguageFinder
+from gateway.classify.lexicon import load_lexicons, plain
+from gateway.classify.segments import clip, has_fence, instruction_of, letters_in, prose_of
+from gateway.classify.size import TOKENS_PER_IMAGE, TOKENS_PER_TURN, request_size, tokens_of
+from gateway.classify.task import Task, TaskFinder, Text
+from gateway.config.schema import SizeSection
+from gateway.domain import UNDECIDED, Weighed
+
+_EARLIER_TURNS = 4
+_SHORT_LETTERS = 12  # a turn shorter than this leans on the turns before it
+_SURE = 0.75
+_SHORT_CHARS = 60
+_JSON_FORMATS = ("json_object", "json_schema")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a request says without its words. `task` is set where the shape settles it."""
+
+    prompt_tokens: int
+    answer_tokens: int | None = None
+    task: Task | None = None
+    tools: bool = False
+    images: bool = False
+    json_schema: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One turn, read."""
+
+    text: Text
+    found: Found
+    asked: str  # the instruction, as `plain` returns it
+
+
+class Weigher:
+    """Weighs requests. Built once: it loads word lists and a language detector of 1 MB.
+
+    Synchronous and quick; long texts are read at their ends only. Safe from any thread.
+    """
+
+    def __init__(self, sizes: SizeSection | None = None) -> None:
+        self._sizes = sizes or SizeSection()
+        self._lexicons = load_lexicons()
+        self._languages = LanguageFinder()
+        self._tasks = TaskFinder(self._lexicons)
+
+    def weigh_chat(self, request: ChatRequest) -> Weighed:
+        """Return what a chat request weighs; the newest user turn leads."""
+        turns = [m.text() for m in request.messages if m.role == "user"]
+        systems = [m.text() for m in request.messages if m.role in ("system", "developer")]
+        return self._weigh(turns, systems, _shape_of_chat(request))
+
+    def weigh_completion(self, request: CompletionRequest) -> Weighed:
+        """Return what a text completion weighs; token ids count but cannot be read."""
+        texts, tokens = _texts_and_tokens(request.prompt)
+        return self._weigh(texts[:1], (), _Shape(tokens, request.answer_tokens()))
+
+    def weigh_embedding(self, request: EmbeddingRequest) -> Weighed:
+        """Return what an embedding request weighs; the first text stands for all."""
+        texts, tokens = _texts_and_tokens(request.input)
+        task = Task("embedding", "the endpoint makes embeddings")
+        return self._weigh(texts[:1], (), _Shape(tokens, task=task))
+
+    def _weigh(self, turns: Sequence[str], systems: Sequence[str], shape: _Shape) -> Weighed:
+        read = [self._read(text) for text in turns[: -_EARLIER_TURNS - 2 : -1] if text.strip()]
+        prompt = self._prompt_language(read)
+        answer, why = self._answer_language(read, systems, prompt)
+        task = self._task(read, shape)
+        size = request_size(shape.prompt_tokens, self._sizes)
+        return Weighed(
+            task=task.name,
+            language=answer,
+            prompt_language=prompt.language,
+            request_size=size,
+            prompt_tokens=shape.prompt_tokens,
+            answer_tokens=shape.answer_tokens,
+            tools=shape.tools,
+            images=shape.images,
+            json_schema=shape.json_schema,
+            reasons=(
+                f"task is {task.name}: {task.reason}",
+                f"prompt_language is {prompt.language}: {prompt.reason}",
+                f"language is {answer}: {why}",
+                f"request_size is {size}: about {shape.prompt_tokens} prompt tokens, "
+                f"small below {self._sizes.small_below}, large from {self._sizes.large_from}",
+            ),
+        )
+
+    def _read(self, raw: str) -> _Turn:
+        text = clip(raw)
+        prose = prose_of(text)
+        instruction = instruction_of(prose)
+        found = self._languages.find(instruction)
+        if found.language == UNDECIDED and instruction != prose.strip():
+            found = self._languages.find(prose)
+        if letters_in(prose) == 0:
+            found = NOTHING
+        return _Turn(
+            Text(text, prose, instruction, found.language, has_fence(text)),
+            found,
+            plain(instruction),
+        )
+
+    def _prompt_language(self, turns: Sequence[_Turn]) -> Found:
+        """Return the newest turn's language; where it is too short to tell, an earlier one's."""
+        if not turns:
+            return NOTHING
+        newest = turns[0].found
+        short = letters_in(turns[0].asked) < _SHORT_LETTERS and newest.confidence < _SURE
+        if newest.language != UNDECIDED and not short:
+            return newest
+        for turn in turns[1:]:
+            if turn.found.language != UNDECIDED:
+                why = f"the newest turn is too short to tell; before it: {turn.found.reason}"
+                return Found(turn.found.language, turn.found.confidence, why)
+        return newest
+
+    def _answer_language(
+        self, turns: Sequence[_Turn], systems: Sequence[str], prompt: Found
+    ) -> tuple[str, str]:
+        if turns:
+            asked = asked_language(turns[0].asked, prompt.language, self._lexicons)
+            if asked is not None:
+                return asked, "the prompt asks for it"
+        for system in systems:
+            text = clip(system)
+            named = asked_language(plain(text), self._languages.find(text).language, self._lexicons)
+            if named is not None:
+                return named, "the system prompt asks for it"
+        return prompt.language, "the prompt's own, as no other is asked for"
+
+    def _task(self, turns: Sequence[_Turn], shape: _Shape) -> Task:
+        if shape.task is not None:
+            return shape.task
+        task = self._tasks.find(turns[0].text) if turns else Task(UNDECIDED, "there is no text")
+        if task.name != UNDECIDED:
+            return task
+        if shape.json_schema:
+            return Task("extraction", "JSON is wanted back, and nothing else speaks")
+        if len(turns) > 1 and len(turns[0].text.raw) <= _SHORT_CHARS:
+            before = self._tasks.find(turns[1].text)
+            return Task(before.name, f"the newest turn is short; before it: {before.reason}")
+        return task
+
+
+def _shape_of_chat(request: ChatRequest) -> _Shape:
+    messages = request.messages
+    tokens = sum(tokens_of(message.text()) + TOKENS_PER_TURN for message in messages)
+    images = sum(_parts(message, "image_url") for message in messages)
+    if request.tools:
+        tokens += tokens_of(msgspec.json.encode(request.tools).decode("utf-8"))
+    return _Shape(
+        prompt_tokens=tokens + images * TOKENS_PER_IMAGE,
+        answer_tokens=request.answer_tokens(),
+        task=_task_of_shape(request),
+        tools=bool(request.tools),
+        images=images > 0,
+        json_schema=(request.response_format or {}).get("type") in _JSON_FORMATS,
+    )
+
+
+def _task_of_shape(request: ChatRequest) -> Task | None:
+    newest = next((m for m in reversed(request.messages) if m.role == "user"), None)
+    if newest is not None and newest.has_part("input_audio"):
+        return Task("audio", "the newest turn carries audio")
+    if newest is not None and newest.has_part("image_url"):
+        return Task("vision", "the newest turn carries an image")
+    if request.tools and request.tool_choice != "none":
+        return Task("tool_use", "the request carries tools")
+    return None
+
+
+def _parts(message: Message, kind: str) -> int:
+    if not isinstance(message.content, list):
+        return 0
+    return sum(part.type == kind for part in message.content)
+
+
+def _texts_and_tokens(given: Any) -> tuple[list[str], int]:
+    """Return the texts of a prompt or an input, and its tokens: ids are counted, texts estimated.
+
+    `given` is text, ids, or a list of either; anything else weighs nothing.
+    """
+    if isinstance(given, str):
+        return [given], tokens_of(given)
+    if not isinstance(given, list):
+        return [], 0
+    texts = [item for item in given if isinstance(item, str)]
+    ids = sum(len(item) if isinstance(item, list) else isinstance(item, int) for item in given)
+    return texts, ids + sum(map(tokens_of, texts))
