@@ -4,50 +4,56 @@ Owns: reading "answer in French", "auf Deutsch", "翻译成英文" and their lik
 Must not: detect the language that a text is written in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from gateway.classify.lexicon import AnswerWords, Lexicon
+from gateway.classify.lexicon import AnswerWords, Hit, Lexicon
+
+_NEAR_CHARS = 70
 
 
-def asked_language(text: str, language: str, lexicons: Mapping[str, Lexicon]) -> str | None:
+def asked_language(
+    text: str, language: str, lexicons: Mapping[str, Lexicon], *, strict: bool = False
+) -> str | None:
     """Return the language that the text asks for, None where it names none.
 
-    `text` as `lexicon.plain` returns it; `language` is the one it is written in.
+    `text` as `lexicon.plain` returns it; `language` is the one it is written in. `strict` hears
+    only verbs of answering ("reply in French"), for text that may be somebody else's.
     """
     known = lexicons.get(language)
     if known is not None:
-        named = _named(text, known.answer)
+        named = _named(text, known, "answer" if strict else "verb")
         if named is not None:
             return named
+    if strict:
+        return None
     for other in lexicons.values():
-        if other.language != language and other.answer.own.found(text):
+        if other.language != language and any(phrase in text for phrase in other.own):
             return other.language
     return None
 
 
-def _named(text: str, words: AnswerWords) -> str | None:
+def _named(text: str, lexicon: Lexicon, verb: str) -> str | None:
     """Return the earliest language that stands where an asked one does."""
-    if words.verbs.found(text) is None:
+    hits = lexicon.asking.scan(text)
+    verbs = [hit for hit in hits if hit.key == verb]
+    names = [hit for hit in hits if hit.key == "name"]
+    if not verbs or not names:
         return None
-    best: tuple[int, str] | None = None
-    taken: list[tuple[int, int]] = []  # "simplified chinese" hides the "chinese" in it
-    for name, code in words.names:
-        at = text.find(name)
-        while at >= 0:
-            end = at + len(name)
-            inside = any(first <= at and end <= last for first, last in taken)
-            if not inside and _stands_right(text, at, end, words):
-                taken.append((at, end))
-                if best is None or at < best[0]:
-                    best = (at, code)
-            at = text.find(name, end)
-    return best[1] if best else None
+    for hit in sorted(names, key=lambda hit: (hit.at, -len(hit.entry))):
+        near = verb != "answer" or _near(hit, verbs)
+        if near and _stands_right(text, hit, lexicon.answer):
+            return lexicon.answer.names[hit.entry]
+    return None
 
 
-def _stands_right(text: str, at: int, end: int, words: AnswerWords) -> bool:
-    if words.before and not text[:at].rstrip().endswith(words.before):
+def _near(name: Hit, verbs: Sequence[Hit]) -> bool:
+    return any(abs(verb.at - name.at) <= _NEAR_CHARS for verb in verbs)
+
+
+def _stands_right(text: str, name: Hit, words: AnswerWords) -> bool:
+    if words.before and not text[: name.at].rstrip().endswith(words.before):
         return False
-    rest = text[end:]
-    if words.after and not rest.lstrip().startswith(words.after):
+    rest = text[name.end :].lstrip()
+    if words.after and not rest.startswith(words.after):
         return False
     return not rest.startswith(words.unless)

@@ -7,12 +7,11 @@ Must not: decide anything.
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import resources
 from typing import Any
 
 _PUNCTUATION = (
-    " \t\r\n!\"'`#$%&()*,-./:;<=>?@[\\]^_{|}~¿¡«»‹›„“”‘’…。，、？！：；（）「」『』【】《》·—–؟،।"  # noqa: RUF001 - punctuation of many scripts
+    " \t\r\n!\"'`$%&()*,-./:;<=>?@[\\]^_{|}~¿¡«»‹›„“”‘’…。，、？！：；（）「」『』【】《》·—–؟،।"  # noqa: RUF001 - punctuation of many scripts
 )
 _TO_SPACE = str.maketrans(dict.fromkeys(_PUNCTUATION, " "))
 
@@ -23,56 +22,86 @@ def plain(text: str) -> str:
     return f" {' '.join(lowered.translate(_TO_SPACE).split())} "
 
 
-@dataclass(frozen=True)
-class Phrases:
-    """Entries of one key, ready for `str.find` on what `plain` returns."""
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An entry where it was found: its key in the file, its place, and itself."""
 
-    entries: tuple[str, ...]
+    key: str
+    at: int
+    entry: str
 
-    def count(self, text: str) -> int:
-        """Return how many of the entries occur."""
-        return sum(entry in text for entry in self.entries)
-
-    def found(self, text: str) -> str | None:
-        """Return the first entry that occurs, without its spaces."""
-        return next((entry.strip() for entry in self.entries if entry in text), None)
-
-    def first(self, text: str) -> tuple[int, str] | None:
-        """Return the earliest place of any entry, the longest of those that begin there."""
-        places = [(at, -len(e), e) for e in self.entries if (at := text.find(e)) >= 0]
-        return (min(places)[0], min(places)[2].strip()) if places else None
-
-    def last(self, text: str) -> tuple[int, str] | None:
-        """Return the place where the entry that ends last ends, and the entry."""
-        places = [(at + len(e), e) for e in self.entries if (at := text.rfind(e)) >= 0]
-        return (max(places)[0], max(places)[1].strip()) if places else None
+    @property
+    def end(self) -> int:
+        """Return the place behind the entry."""
+        return self.at + len(self.entry)
 
 
-@dataclass(frozen=True)
+class Index:
+    """Finds all entries of all keys in one pass over a text that `plain` returned.
+
+    Entries are filed under their first letters, so that the time grows with the text and hardly
+    with the entries.
+    """
+
+    def __init__(self, entries: Iterable[tuple[str, str]], *, spaced: bool) -> None:
+        self._spaced = spaced
+        self._letters = 3 if spaced else 1
+        self._files: dict[str, list[tuple[str, str]]] = {}
+        for key, entry in entries:
+            self._files.setdefault(entry[: self._letters], []).append((key, entry))
+        self._short = {length for length in map(len, self._files) if length < self._letters}
+
+    def scan(self, text: str) -> list[Hit]:
+        """Return every hit, in the order of places."""
+        files, letters = self._files, self._letters
+        hits = []
+        for at in self._places(text):
+            for key, entry in files.get(text[at : at + letters], ()):
+                if text.startswith(entry, at):
+                    hits.append(Hit(key, at, entry))
+            for length in self._short:
+                hits += [
+                    Hit(key, at, entry) for key, entry in files.get(text[at : at + length], ())
+                ]
+        return hits
+
+    def _places(self, text: str) -> Iterable[int]:
+        """Return where an entry may begin: behind each space, or anywhere."""
+        if not self._spaced:
+            return range(len(text))
+        places = []
+        at = text.find(" ") + 1
+        while 0 < at < len(text):
+            places.append(at)
+            at = text.find(" ", at) + 1
+        return places
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerWords:
     """How one language asks for an answer in another."""
 
-    names: tuple[tuple[str, str], ...]  # as written here, code; the longest first
+    names: Mapping[str, str]  # as written here, code
     before: tuple[str, ...]
     after: tuple[str, ...]
     unless: tuple[str, ...]
-    verbs: Phrases
-    own: Phrases
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lexicon:
-    """One language's file."""
+    """One language's file.
+
+    `asking` finds names of languages (key `name`), verbs (`verb`, and `answer` for those that can
+    mean nothing but answering); `tasks` finds the entries of `[task]`; `own` are the phrases that
+    ask for this very language.
+    """
 
     language: str
     verb_last: bool
     answer: AnswerWords
-    task: Mapping[str, Phrases]
-
-    @cached_property
-    def keys(self) -> tuple[str, ...]:
-        """Return the keys of `[task]`."""
-        return tuple(self.task)
+    own: tuple[str, ...]
+    asking: Index
+    tasks: Index
 
 
 @dataclass(frozen=True)
@@ -111,38 +140,34 @@ def load_common_words() -> CommonWords:
 def _lexicon(code: str, data: Mapping[str, Any]) -> Lexicon:
     spaced: bool = data["spaced"]
     answer = data["answer"]
-    lead = " " if spaced else ""
-    names = sorted(
-        (
-            (_entry(name, lead), target)
-            for target, given in data["names"].items()
-            for name in _listed(given)
-        ),
-        key=lambda pair: -len(pair[0]),
-    )
+    names = {
+        _entry(name): target for target, given in data["names"].items() for name in _listed(given)
+    }
+    asking = [("name", name) for name in names]
+    asking += [("verb", _entry(verb)) for verb in answer["verbs"]]
+    asking += [("answer", _entry(verb)) for verb in answer.get("strict", ())]
+    tasks = [(key, _entry(e)) for key, entries in data["task"].items() for e in entries]
     return Lexicon(
         language=code,
         verb_last=data.get("verb_last", False),
         answer=AnswerWords(
-            names=tuple(names),
-            before=tuple(lead + plain(word).strip() for word in answer["before"]),
-            after=tuple(_entry(word, "") for word in answer["after"]),
-            unless=tuple(_entry(word, " ") for word in answer.get("unless", ())),
-            verbs=_phrases(answer["verbs"], lead),
-            own=_phrases(answer["own"], lead),
+            names=names,
+            before=tuple(
+                (" " if spaced else "") + plain(word).strip() for word in answer["before"]
+            ),
+            after=tuple(_entry(word) for word in answer["after"]),
+            unless=tuple(_entry(word) for word in answer.get("unless", ())),
         ),
-        task={key: _phrases(entries, lead) for key, entries in data["task"].items()},
+        own=tuple((" " if spaced else "") + _entry(phrase) for phrase in answer["own"]),
+        asking=Index(dict.fromkeys(asking), spaced=spaced),
+        tasks=Index(dict.fromkeys(tasks), spaced=spaced),
     )
 
 
-def _phrases(entries: Iterable[str], lead: str) -> Phrases:
-    return Phrases(tuple(dict.fromkeys(_entry(entry, lead) for entry in entries)))
-
-
-def _entry(entry: str, lead: str) -> str:
+def _entry(entry: str) -> str:
     """Return what to look for: `$` at the end becomes the space that ends a word."""
     ends = entry.endswith("$")
-    return f"{lead}{plain(entry.removesuffix('$')).strip()}{' ' if ends else ''}"
+    return plain(entry.removesuffix("$")).strip() + (" " if ends else "")
 
 
 def _listed(given: str | list[str]) -> list[str]:

@@ -6,10 +6,10 @@ Must not: see the request's shape (tools, images): the weigher does; or guess.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.classify.lexicon import Lexicon, Phrases, plain
+from gateway.classify.lexicon import Hit, Lexicon, plain
 from gateway.domain import UNDECIDED
 
 _TRACE = re.compile(
@@ -33,15 +33,18 @@ _FILE = re.compile(
 _COMMAND = re.compile(r"^\s*(?:\$ )?(?:git|docker|kubectl|npm|pip|cargo|sudo|apt|curl|grep) \w+")
 _NUMBER = re.compile(r"\d+")
 _FORMULA = re.compile(
-    r"\d\s*[-+*/^\u00d7\u00f7=]\s*\(?\d|\bsqrt\(|[a-z]\s*\([a-z]\)\s*=|[xy]\^?\d*\s*[-+=]\s*\d"
+    r"\d\s*[+*^\u00d7\u00f7=]\s*\(?\d|\d\s+[-/]\s+\d|\bsqrt\(|[a-z]\s*\([a-z]\)\s*=|[xy]\^?\d*\s*[-+=]\s*\d"
 )
 _OPTIONS = re.compile(r"^\s*A[.)]\s.+\n\s*B[.)]\s", re.MULTILINE)
 
-_LEADS = ("translate", "summarize", "extract", "make", "fix", "rewrite", "role", "act")
+_LEADS = frozenset({"translate", "summarize", "extract", "make", "fix", "rewrite", "role", "act"})
 _LEAD_CHARS = 110  # what a request opens with stands here
 _SCAN_CHARS = 900
+_OPENING_CHARS = 2  # the space before the first word, and the word's own place
 _GREETING_WORDS = 5
+_GREETING_CHARS = 40
 _ACT_CHARS = 220
+_QUESTION_CHARS = 190  # a longer text that asks may be any task's
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +57,47 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A prompt cut up: `raw` as written, `prose` without code, `instruction` what is wanted."""
+    """A prompt cut up.
+
+    `raw` is as written, `prose` without code, `asked` the instruction as `plain` returns it.
+    """
 
     raw: str
     prose: str
-    instruction: str
+    asked: str
     language: str
     fenced: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Lead:
-    key: str
-    entry: str
-    at: int
+class _Signs:
+    """What one lexicon and the patterns found in a text."""
+
+    verb_last: bool
+    asked: str
+    whole: str
+    hits: Sequence[Hit]  # in the instruction
+    all_hits: Sequence[Hit]  # in all of the prose
+    code: str  # why it is taken for code, "" when it is not
+    numbers: int
+    formula: bool
+    options: bool
+
+    def said(self, key: str) -> Hit | None:
+        """Return the first hit of a key in all of the prose."""
+        return next((hit for hit in self.all_hits if hit.key == key), None)
+
+    def lead(self) -> Hit | None:
+        """Return the verb that the instruction opens with, or ends with where verbs come last."""
+        found = [hit for hit in self.hits if hit.key in _LEADS]
+        if self.verb_last:
+            return max(found, key=lambda hit: (hit.end, len(hit.entry)), default=None)
+        early = [hit for hit in found if hit.at <= _LEAD_CHARS]
+        return min(early, key=lambda hit: (hit.at, -len(hit.entry)), default=None)
+
+    def opens(self, key: str) -> bool:
+        """Say whether the instruction's first word is one of a key."""
+        return any(hit.key == key and hit.at < _OPENING_CHARS for hit in self.hits)
 
 
 class TaskFinder:
@@ -79,15 +109,16 @@ class TaskFinder:
     def find(self, text: Text) -> Task:
         """Return the task of a text; any text will do."""
         code = _code_evidence(text)
-        asked = plain(text.instruction[:_SCAN_CHARS])
         whole = plain(text.prose[:_SCAN_CHARS])
+        formula = _FORMULA.search(text.prose) is not None
         for lexicon in self._reading(text.language):
-            task = _by_lead(lexicon, asked, code) or _by_words(lexicon, asked, whole, text, code)
+            signs = _signs(lexicon, text, whole, code, formula=formula)
+            task = _by_lead(signs) or _by_words(signs)
             if task is not None:
                 return task
         if code:
             return Task("code", code)
-        if _FORMULA.search(text.prose):
+        if formula:
             return Task("math", "it holds a formula")
         return Task(UNDECIDED, "no word or sign of a task was found")
 
@@ -96,6 +127,21 @@ class TaskFinder:
         own = self._lexicons.get(language)
         english = self._lexicons["en"]
         return [english] if own is None or own is english else [own, english]
+
+
+def _signs(lexicon: Lexicon, text: Text, whole: str, code: str, *, formula: bool) -> _Signs:
+    hits = lexicon.tasks.scan(text.asked)
+    return _Signs(
+        verb_last=lexicon.verb_last,
+        asked=text.asked,
+        whole=whole,
+        hits=hits,
+        all_hits=hits if whole == text.asked else lexicon.tasks.scan(whole),
+        code=code,
+        numbers=len(_NUMBER.findall(text.prose)),
+        formula=formula,
+        options=_OPTIONS.search(text.prose) is not None,
+    )
 
 
 def _code_evidence(text: Text) -> str:
@@ -112,97 +158,76 @@ def _code_evidence(text: Text) -> str:
     return ""
 
 
-def _by_lead(lexicon: Lexicon, asked: str, code: str) -> Task | None:
-    """Judge by the verb that the request opens with (or ends with, where verbs come last)."""
-    question = _opens(lexicon.task["wh"], asked)
-    lead = _lead(lexicon, asked)
-    if lead is None or (question and lead.key not in ("translate", "act")):
+# What a leading verb means by itself, and with code beside it.
+_MEANING = {
+    "translate": ("translation", "code"),
+    "summarize": ("summarization", "summarization"),
+    "extract": ("extraction", "extraction"),
+    "role": ("writing", "writing"),
+    "rewrite": ("writing", "code"),
+}
+
+
+def _by_lead(signs: _Signs) -> Task | None:
+    """Judge by the verb that the request opens with."""
+    lead = signs.lead()
+    if lead is None or (signs.opens("wh") and lead.key not in ("translate", "act")):
         return None
-    said = f"it says '{lead.entry}'"
+    if lead.key in ("translate", "role") and signs.said("reason") is not None:
+        return None  # puzzles begin with "imagine", exercises in logic with "translate"
+    said = f"it says '{lead.entry.strip()}'"
     if lead.key == "act":
-        return Task("tool_use", said) if len(asked) <= _ACT_CHARS else None
-    if lead.key == "translate":
-        return Task("code", f"{said} and {code}") if code else Task("translation", said)
-    if lead.key in ("summarize", "extract"):
-        return Task("summarization" if lead.key == "summarize" else "extraction", said)
-    if lead.key == "role":
-        return Task("writing", said)
-    if lead.key == "rewrite":
-        return Task("code", f"{said} and {code}") if code else Task("writing", said)
-    return _made(lexicon, asked, code, lead)
+        return Task("tool_use", said) if len(signs.asked) <= _ACT_CHARS else None
+    if lead.key in _MEANING:
+        alone, beside_code = _MEANING[lead.key]
+        return Task(beside_code, f"{said} and {signs.code}") if signs.code else Task(alone, said)
+    return _by_object(signs, lead, said)
 
 
-def _made(lexicon: Lexicon, asked: str, code: str, lead: _Lead) -> Task | None:
+def _by_object(signs: _Signs, lead: Hit, said: str) -> Task | None:
     """Judge by what is to be made or mended: code or prose, whichever stands nearer the verb."""
-    said = f"it says '{lead.entry}'"
-    if lexicon.verb_last:
-        spots = {key: lexicon.task[key].last(asked) for key in ("code", "text")}
-        sign = -1
+    nouns = [hit for hit in signs.hits if hit.key in ("code", "text")]
+    if signs.verb_last:
+        noun = max(nouns, key=lambda hit: hit.end, default=None)
     else:
-        rest = asked[lead.at :]
-        spots = {key: lexicon.task[key].first(rest) for key in ("code", "text")}
-        sign = 1
-    found = sorted((sign * spot[0], key, spot[1]) for key, spot in spots.items() if spot)
-    if found:
-        _, key, noun = found[0]
-        return Task("code" if key == "code" else "writing", f"{said} and '{noun}'")
-    if code:
-        return Task("code", f"{said} and {code}")
-    return None
-
-
-def _by_words(lexicon: Lexicon, asked: str, whole: str, text: Text, code: str) -> Task | None:
-    """Judge by words of reasoning, mathematics, programming, greeting and asking, in this order."""
-    words = lexicon.task
-    if code:
-        return Task("code", code)
-    puzzle = words["reason"].found(whole)
-    if puzzle is not None:
-        return Task("reasoning", f"it says '{puzzle}'")
-    numbers = len(_NUMBER.findall(text.prose))
-    formula = _FORMULA.search(text.prose) is not None
-    sums = words["math"].count(whole)
-    if not _OPTIONS.search(text.prose) and _is_math(sums, numbers, formula=formula):
-        why = f"it says '{words['math'].found(whole)}' with {numbers} numbers"
-        return Task("math", why if sums else "it holds a formula")
-    if _greets(words["greet"], whole):
-        return Task("general", "it is a greeting or a set phrase")
-    question = words["ask"].found(asked)
-    if question is None:
-        return None
-    noun = words["code"].found(asked)
+        noun = next((hit for hit in nouns if hit.at >= lead.at), None)
     if noun is not None:
-        return None  # a question about programming may want code or an explanation
-    return Task("general", f"it asks '{question}'")
+        name = "code" if noun.key == "code" else "writing"
+        return Task(name, f"{said} and '{noun.entry.strip()}'")
+    return Task("code", f"{said} and {signs.code}") if signs.code else None
 
 
-def _is_math(sums: int, numbers: int, *, formula: bool) -> bool:
-    if formula:
-        return True
-    return sums >= 2 or (sums == 1 and numbers >= 2)
+def _by_words(signs: _Signs) -> Task | None:
+    """Judge by words of reasoning, mathematics, greeting and asking, in this order."""
+    if signs.code:
+        return Task("code", signs.code)
+    puzzle = signs.said("reason")
+    if puzzle is not None:
+        return Task("reasoning", f"it says '{puzzle.entry.strip()}'")
+    return _as_math(signs) or _as_talk(signs)
 
 
-def _greets(greetings: Phrases, text: str) -> bool:
-    if len(text.split()) > _GREETING_WORDS or len(text) > 40:
-        return False
-    first = greetings.first(text)
-    return first is not None and first[0] <= 1
-
-
-def _lead(lexicon: Lexicon, asked: str) -> _Lead | None:
-    found = []
-    for key in _LEADS:
-        phrases = lexicon.task[key]
-        spot = phrases.last(asked) if lexicon.verb_last else phrases.first(asked[:_LEAD_CHARS])
-        if spot is not None:
-            found.append(_Lead(key, spot[1], spot[0]))
-    if not found:
+def _as_math(signs: _Signs) -> Task | None:
+    if signs.options:
         return None
-    if lexicon.verb_last:
-        return max(found, key=lambda lead: (lead.at, len(lead.entry)))
-    return min(found, key=lambda lead: (lead.at, -len(lead.entry)))
+    if signs.formula:
+        return Task("math", "it holds a formula")
+    sums = {hit.entry.strip() for hit in signs.all_hits if hit.key == "math"}
+    enough = signs.numbers >= 2 or (len(sums) >= 2 and len(signs.asked) <= 2 * _QUESTION_CHARS)
+    if not sums or not enough:
+        return None
+    return Task("math", f"it says '{min(sums)}' beside {signs.numbers} numbers")
 
 
-def _opens(phrases: Phrases, text: str) -> bool:
-    first = phrases.first(text[:40])
-    return first is not None and first[0] <= 1
+def _as_talk(signs: _Signs) -> Task | None:
+    short = len(signs.whole) <= _GREETING_CHARS and len(signs.whole.split()) <= _GREETING_WORDS
+    if short and signs.opens("greet"):
+        return Task("general", "it is a greeting or a set phrase")
+    question = next((hit for hit in signs.hits if hit.key == "ask"), None)
+    if question is None or len(signs.whole) > _QUESTION_CHARS or signs.options:
+        return None
+    if any(hit.key == "code" for hit in signs.hits):
+        return None  # a question about programming may want code or an explanation
+    if signs.lead() is not None and not signs.opens("wh"):
+        return None  # something is to be made, and it is not clear what
+    return Task("general", f"it asks '{question.entry.strip()}'")

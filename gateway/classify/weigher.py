@@ -21,8 +21,10 @@ from gateway.config.schema import SizeSection
 from gateway.domain import UNDECIDED, Weighed
 
 _EARLIER_TURNS = 4
-_SHORT_LETTERS = 12  # a turn shorter than this leans on the turns before it
+_SHORT_LETTERS = 24  # a turn shorter than this leans on the turns before it
 _SURE = 0.75
+_INSTRUCTION_CHARS = 900
+_CLOSING_CHARS = 240
 _SHORT_CHARS = 60
 _JSON_FORMATS = ("json_object", "json_schema")
 
@@ -45,7 +47,6 @@ class _Turn:
 
     text: Text
     found: Found
-    asked: str  # the instruction, as `plain` returns it
 
 
 class Weigher:
@@ -80,8 +81,8 @@ class Weigher:
     def _weigh(self, turns: Sequence[str], systems: Sequence[str], shape: _Shape) -> Weighed:
         read = [self._read(text) for text in turns[: -_EARLIER_TURNS - 2 : -1] if text.strip()]
         prompt = self._prompt_language(read)
-        answer, why = self._answer_language(read, systems, prompt)
         task = self._task(read, shape)
+        answer, why = self._answer_language(read, systems, prompt, task.name)
         size = request_size(shape.prompt_tokens, self._sizes)
         return Weighed(
             task=task.name,
@@ -111,18 +112,15 @@ class Weigher:
             found = self._languages.find(prose)
         if letters_in(prose) == 0:
             found = NOTHING
-        return _Turn(
-            Text(text, prose, instruction, found.language, has_fence(text)),
-            found,
-            plain(instruction),
-        )
+        asked = plain(instruction[:_INSTRUCTION_CHARS])
+        return _Turn(Text(text, prose, asked, found.language, has_fence(text)), found)
 
     def _prompt_language(self, turns: Sequence[_Turn]) -> Found:
         """Return the newest turn's language; where it is too short to tell, an earlier one's."""
         if not turns:
             return NOTHING
         newest = turns[0].found
-        short = letters_in(turns[0].asked) < _SHORT_LETTERS and newest.confidence < _SURE
+        short = letters_in(turns[0].text.asked) < _SHORT_LETTERS and newest.confidence < _SURE
         if newest.language != UNDECIDED and not short:
             return newest
         for turn in turns[1:]:
@@ -132,15 +130,22 @@ class Weigher:
         return newest
 
     def _answer_language(
-        self, turns: Sequence[_Turn], systems: Sequence[str], prompt: Found
+        self, turns: Sequence[_Turn], systems: Sequence[str], prompt: Found, task: str
     ) -> tuple[str, str]:
         if turns:
-            asked = asked_language(turns[0].asked, prompt.language, self._lexicons)
+            text = turns[0].text
+            # In "a script that translates into English" the language belongs to the script.
+            asked = asked_language(
+                text.asked, prompt.language, self._lexicons, strict=task == "code"
+            )
+            closing = plain(text.prose[-_CLOSING_CHARS:])
+            asked = asked or asked_language(closing, prompt.language, self._lexicons, strict=True)
             if asked is not None:
                 return asked, "the prompt asks for it"
         for system in systems:
-            text = clip(system)
-            named = asked_language(plain(text), self._languages.find(text).language, self._lexicons)
+            start = clip(system)[:_INSTRUCTION_CHARS]
+            written = self._languages.find(start).language
+            named = asked_language(plain(start), written, self._lexicons)
             if named is not None:
                 return named, "the system prompt asks for it"
         return prompt.language, "the prompt's own, as no other is asked for"
