@@ -34,6 +34,8 @@ def asked_language(
 
 def _named(text: str, lexicon: Lexicon, verb: str) -> str | None:
     """Return the earliest language that stands where an asked one does."""
+    if not any(name in text for name in lexicon.answer.names):
+        return None  # the common case, quickly
     hits = lexicon.asking.scan(text)
     verbs = [hit for hit in hits if hit.key == verb]
     names = [hit for hit in hits if hit.key == "name"]

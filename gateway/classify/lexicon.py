@@ -8,12 +8,15 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from typing import Any
 
 _PUNCTUATION = (
     " \t\r\n!\"'`$%&()*,-./:;<=>?@[\\]^_{|}~¿¡«»‹›„“”‘’…。，、？！：；（）「」『』【】《》·—–؟،।"  # noqa: RUF001 - punctuation of many scripts
 )
 _TO_SPACE = str.maketrans(dict.fromkeys(_PUNCTUATION, " "))
+
+_FILED_LETTERS = 3
 
 
 def plain(text: str) -> str:
@@ -45,36 +48,41 @@ class Index:
 
     def __init__(self, entries: Iterable[tuple[str, str]], *, spaced: bool) -> None:
         self._spaced = spaced
-        self._letters = 3 if spaced else 1
         self._files: dict[str, list[tuple[str, str]]] = {}
         for key, entry in entries:
-            self._files.setdefault(entry[: self._letters], []).append((key, entry))
-        self._short = {length for length in map(len, self._files) if length < self._letters}
+            letters = entry.partition(" ")[0][:_FILED_LETTERS] if spaced else entry[0]
+            self._files.setdefault(letters, []).append((key, entry))
+        # Beginnings of words that are shorter than what entries are filed under.
+        self._brief = sorted({len(e) for _, e in self._all() if len(e) < _FILED_LETTERS})
 
     def scan(self, text: str) -> list[Hit]:
         """Return every hit, in the order of places."""
-        files, letters = self._files, self._letters
-        hits = []
-        for at in self._places(text):
-            for key, entry in files.get(text[at : at + letters], ()):
+        return self._scan_words(text) if self._spaced else self._scan_signs(text)
+
+    def _scan_words(self, text: str) -> list[Hit]:
+        files, hits = self._files, []
+        at = 1
+        for word in text.split():
+            for key, entry in files.get(word[:_FILED_LETTERS], ()):
                 if text.startswith(entry, at):
                     hits.append(Hit(key, at, entry))
-            for length in self._short:
-                hits += [
-                    Hit(key, at, entry) for key, entry in files.get(text[at : at + length], ())
-                ]
+            for length in self._brief:
+                if length < min(len(word), _FILED_LETTERS):
+                    brief = word[:length]
+                    hits += [Hit(k, at, e) for k, e in files.get(brief, ()) if e == brief]
+            at += len(word) + 1
         return hits
 
-    def _places(self, text: str) -> Iterable[int]:
-        """Return where an entry may begin: behind each space, or anywhere."""
-        if not self._spaced:
-            return range(len(text))
-        places = []
-        at = text.find(" ") + 1
-        while 0 < at < len(text):
-            places.append(at)
-            at = text.find(" ", at) + 1
-        return places
+    def _scan_signs(self, text: str) -> list[Hit]:
+        files, hits = self._files, []
+        for at, sign in enumerate(text):
+            for key, entry in files.get(sign, ()):
+                if text.startswith(entry, at):
+                    hits.append(Hit(key, at, entry))
+        return hits
+
+    def _all(self) -> Iterable[tuple[str, str]]:
+        return chain.from_iterable(self._files.values())
 
 
 @dataclass(frozen=True, slots=True)

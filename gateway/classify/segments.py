@@ -5,6 +5,7 @@ Must not: know languages or tasks.
 """
 
 import re
+from itertools import islice
 
 # Weighing looks at this much of a text: what is wanted stands at one of its ends.
 HEAD_CHARS = 1600
@@ -41,9 +42,9 @@ def has_fence(text: str) -> bool:
     return "```" in text or "~~~" in text
 
 
-def letters_in(text: str) -> int:
-    """Return how many letters the text has, of any script."""
-    return len(_LETTER.findall(text))
+def has_letters(text: str, count: int) -> bool:
+    """Say whether the text has so many letters, of any script; reads no further than needed."""
+    return next(islice(_LETTER.finditer(text), count - 1, None), None) is not None
 
 
 def instruction_of(prose: str) -> str:
@@ -62,15 +63,15 @@ def instruction_of(prose: str) -> str:
 
 
 def _is_supplied(paragraph: str) -> bool:
-    return len(paragraph) > _INSTRUCTION_MAX_CHARS or letters_in(paragraph) < 2
+    return len(paragraph) > _INSTRUCTION_MAX_CHARS or not has_letters(paragraph, 2)
 
 
 def _without_supplied(paragraph: str) -> str:
     bare = _QUOTED.sub(" ", paragraph)
-    if letters_in(bare) >= 4:
+    if has_letters(bare, 4):
         paragraph = bare
     label, colon, rest = _split_label(paragraph)
-    if colon and letters_in(label) >= 4 and len(rest.strip()) >= 4:
+    if colon and has_letters(label, 4) and len(rest.strip()) >= 4:
         return label.strip()
     return paragraph.strip()
 

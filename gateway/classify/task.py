@@ -27,6 +27,30 @@ _SOURCE = re.compile(
     r"|console\.log\(|System\.out\.print|\bprintf\(",
     re.MULTILINE,
 )
+# One of these stands in every text that the two patterns match; looking for them is quicker.
+_TRACE_MARKS = (
+    "Traceback",
+    "at ",
+    "Error:",
+    "Exception in",
+    "error[E",
+    "panicked",
+    "egmentation",
+    "npm ERR",
+    "undefined ref",
+)
+_SOURCE_MARKS = (
+    "(",
+    "{",
+    "import ",
+    "#include",
+    " = ",
+    "SELECT",
+    "<?php",
+    "<!DOCTYPE",
+    "; do",
+    "class ",
+)
 _FILE = re.compile(
     r"\b[\w-]+\.(?:py|js|ts|tsx|jsx|java|cpp|rs|go|rb|php|sh|sql|css|ipynb|kt|swift|cs|ya?ml)\b"
 )
@@ -145,13 +169,14 @@ def _signs(lexicon: Lexicon, text: Text, whole: str, code: str, *, formula: bool
 
 
 def _code_evidence(text: Text) -> str:
-    if _TRACE.search(text.raw):
+    raw = text.raw
+    if any(mark in raw for mark in _TRACE_MARKS) and _TRACE.search(raw):
         return "it holds a stack trace or an error of a compiler"
-    if _SOURCE.search(text.raw):
+    if any(mark in raw for mark in _SOURCE_MARKS) and _SOURCE.search(raw):
         return "it holds source code"
     if text.fenced:
         return "it holds a fenced block"
-    if _COMMAND.match(text.raw):
+    if _COMMAND.match(raw):
         return "it opens with a shell command"
     if _FILE.search(text.prose):
         return "it names a source file"

@@ -14,7 +14,7 @@ from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingR
 from gateway.classify.answer_language import asked_language
 from gateway.classify.language import NOTHING, Found, LanguageFinder
 from gateway.classify.lexicon import load_lexicons, plain
-from gateway.classify.segments import clip, has_fence, instruction_of, letters_in, prose_of
+from gateway.classify.segments import clip, has_fence, has_letters, instruction_of, prose_of
 from gateway.classify.size import TOKENS_PER_IMAGE, TOKENS_PER_TURN, request_size, tokens_of
 from gateway.classify.task import Task, TaskFinder, Text
 from gateway.config.schema import SizeSection
@@ -110,7 +110,7 @@ class Weigher:
         found = self._languages.find(instruction)
         if found.language == UNDECIDED and instruction != prose.strip():
             found = self._languages.find(prose)
-        if letters_in(prose) == 0:
+        if not has_letters(prose, 1):
             found = NOTHING
         asked = plain(instruction[:_INSTRUCTION_CHARS])
         return _Turn(Text(text, prose, asked, found.language, has_fence(text)), found)
@@ -120,7 +120,7 @@ class Weigher:
         if not turns:
             return NOTHING
         newest = turns[0].found
-        short = letters_in(turns[0].text.asked) < _SHORT_LETTERS and newest.confidence < _SURE
+        short = newest.confidence < _SURE and not has_letters(turns[0].text.asked, _SHORT_LETTERS)
         if newest.language != UNDECIDED and not short:
             return newest
         for turn in turns[1:]:
@@ -138,8 +138,9 @@ class Weigher:
             asked = asked_language(
                 text.asked, prompt.language, self._lexicons, strict=task == "code"
             )
-            closing = plain(text.prose[-_CLOSING_CHARS:])
-            asked = asked or asked_language(closing, prompt.language, self._lexicons, strict=True)
+            if asked is None and len(text.prose) > len(text.asked):
+                closing = plain(text.prose[-_CLOSING_CHARS:])
+                asked = asked_language(closing, prompt.language, self._lexicons, strict=True)
             if asked is not None:
                 return asked, "the prompt asks for it"
         for system in systems:
