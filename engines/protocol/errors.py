@@ -28,7 +28,8 @@ class ApiError(Exception):
     """An error that a client may read.
 
     Subclasses fix `status` (HTTP), `type` and `code` (OpenAI's words) and whose `fault` it was
-    (client, gateway or engine); the message says what was wrong, where, and how to mend it. It never carries a path, a secret or a stack trace.
+    (client, gateway or engine). The message says what was wrong, where, and how to mend it; it
+    never carries a path, a secret or a stack trace.
     """
 
     status: ClassVar[int] = 500

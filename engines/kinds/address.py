@@ -1,0 +1,39 @@
+"""Where a replica listens.
+
+Owns: the address of one replica, TCP or unix socket.
+Must not: resolve or connect.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaAddress:
+    """A unix socket (`socket_path`) or a host and port; `base_path` goes before every path.
+
+    `authorization` is the whole header value and never shows in a repr.
+    """
+
+    host: str = "localhost"
+    port: int = 0
+    tls: bool = False
+    socket_path: Path | None = None
+    base_path: str = "/v1"
+    authorization: str | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        """What tells this address from others; connections are pooled by it."""
+        if self.socket_path is not None:
+            return f"unix:{self.socket_path}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+
+    @property
+    def host_header(self) -> str:
+        """The value of the Host header: the port is left out where it is the scheme's own."""
+        if self.socket_path is not None:
+            return "localhost"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        own_port = 443 if self.tls else 80
+        return host if self.port == own_port else f"{host}:{self.port}"

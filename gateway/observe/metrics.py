@@ -1,0 +1,196 @@
+"""The gateway's Prometheus metrics: names, labels, and where each number comes from.
+
+Owns: one registry and the label children of each replica.
+Must not: let a name nobody configured become a label.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.domain import Outcome
+from gateway.observe.throughput import Throughput
+from gateway.relay.account import Account
+
+LABELS = ("model", "engine", "replica")
+
+_SECONDS_LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_SECONDS_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5)
+_SECONDS_SHORT = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFigures:
+    """What a scrape shows of one replica; the last three come from the engine, None if unknown."""
+
+    model: str
+    engine: str
+    replica: str
+    up: bool
+    restarts: int
+    requests_running: float | None = None
+    requests_waiting: float | None = None
+    kv_used_ratio: float | None = None
+
+
+class ReplicaMetrics:
+    """The metrics of one model on one replica, label children kept (a lookup costs as much)."""
+
+    def __init__(self, metrics: "Metrics", labels: tuple[str, str, str]) -> None:
+        self._metrics = metrics
+        self._labels = labels
+        self._requests = {
+            outcome: metrics.requests.labels(*labels, outcome.value) for outcome in Outcome
+        }
+        self._prompt_tokens = metrics.prompt_tokens.labels(*labels)
+        self._completion_tokens = metrics.completion_tokens.labels(*labels)
+        self._first_token = metrics.first_token.labels(*labels)
+        self._gap = metrics.gap.labels(*labels)
+        self._duration = metrics.duration.labels(*labels)
+        self._queue = metrics.queue.labels(*labels)
+        self._overhead = metrics.overhead.labels(*labels)
+        self._in_flight = metrics.in_flight.labels(*labels)
+        self.throughput = Throughput()
+
+    def began(self, queued_s: float) -> None:
+        """A request has been given to this replica after waiting `queued_s` seconds."""
+        self._in_flight.inc()
+        self._queue.observe(queued_s)
+
+    def tokens_now(self, tokens: int) -> None:
+        """Completion tokens have arrived just now."""
+        self.throughput.add(tokens, time.monotonic())
+
+    def ended(self, account: Account, outcome: Outcome, *, queued_s: float) -> None:
+        """A request is over: publish its account. Called once for each `began`."""
+        now_s = account.clock()
+        self._in_flight.dec()
+        self._requests[outcome].inc()
+        self._duration.observe(max(0.0, now_s - account.arrived_s))
+        if account.first_token_s is not None:
+            self._first_token.observe(account.first_token_s - account.arrived_s)
+        for gap_s in account.gaps_s:
+            self._gap.observe(gap_s)
+        if account.forwarded_s is not None:
+            self._overhead.observe(max(0.0, account.forwarded_s - account.arrived_s - queued_s))
+        if account.usage is not None:
+            self._prompt_tokens.inc(account.usage.prompt_tokens)
+        completion_tokens = account.completion_tokens
+        self._completion_tokens.inc(completion_tokens)
+        # Events were counted as they came; what usage says beyond them is settled now.
+        self.tokens_now(completion_tokens - account.content_events)
+
+
+class Metrics:
+    """All metrics of one gateway process, on a registry of its own."""
+
+    def __init__(self, replicas: Callable[[], Iterable[ReplicaFigures]]) -> None:
+        self.registry = CollectorRegistry()
+        self._children: dict[tuple[str, str, str], ReplicaMetrics] = {}
+        outcome_labels = (*LABELS, "outcome")
+        self.requests = self._counter("requests", "Requests that have ended.", outcome_labels)
+        self.prompt_tokens = self._counter("prompt_tokens", "Prompt tokens, as engines report.")
+        self.completion_tokens = self._counter("completion_tokens", "Completion tokens generated.")
+        self.first_token = self._histogram(
+            "time_to_first_token_seconds",
+            "TTFT of streamed requests: arrival to the first event with content.",
+            _SECONDS_LONG,
+        )
+        self.gap = self._histogram(
+            "inter_token_latency_seconds",
+            "ITL of streamed requests: time between events with content.",
+            _SECONDS_TOKEN,
+        )
+        self.duration = self._histogram(
+            "request_duration_seconds", "Arrival to the answer's last byte.", _SECONDS_LONG
+        )
+        self.queue = self._histogram(
+            "queue_seconds", "Waiting in the gateway for a replica.", _SECONDS_LONG
+        )
+        self.overhead = self._histogram(
+            "overhead_seconds",
+            "The gateway's own time before the engine: arrival to forwarding, less queueing.",
+            _SECONDS_SHORT,
+        )
+        self.in_flight = Gauge(
+            "weighbridge_requests_in_flight",
+            "Requests given to a replica and not ended.",
+            LABELS,
+            registry=self.registry,
+        )
+        self.registry.register(_Scrape(replicas, self._children))
+
+    def of(self, model: str, engine: str, replica: str) -> ReplicaMetrics:
+        """Return the metrics of a configured replica; the names come from configuration only."""
+        labels = (model, engine, replica)
+        found = self._children.get(labels)
+        if found is None:
+            found = self._children[labels] = ReplicaMetrics(self, labels)
+        return found
+
+    def exposition(self) -> bytes:
+        """Return everything in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, labels: Sequence[str] = LABELS) -> Counter:
+        return Counter(f"weighbridge_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(
+            f"weighbridge_{name}", text, LABELS, registry=self.registry, buckets=buckets
+        )
+
+
+class _Scrape(Collector):
+    """Figures that are read at scrape time: states, rates, and the engines' own."""
+
+    def __init__(
+        self,
+        replicas: Callable[[], Iterable[ReplicaFigures]],
+        children: dict[tuple[str, str, str], ReplicaMetrics],
+    ) -> None:
+        self._replicas = replicas
+        self._children = children
+
+    def describe(self) -> Iterable[Metric]:
+        """Describe nothing: the names are known, and describing would collect."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield one family for each figure."""
+        up = GaugeMetricFamily("weighbridge_engine_up", "1 when the replica serves.", labels=LABELS)
+        restarts = CounterMetricFamily(
+            "weighbridge_engine_restarts", "Times a replica was started again.", labels=LABELS
+        )
+        rate = GaugeMetricFamily(
+            "weighbridge_tokens_per_second",
+            "Completion tokens per second over the last 10 s; 0 when idle.",
+            labels=LABELS,
+        )
+        own = {
+            "requests_running": GaugeMetricFamily(
+                "weighbridge_engine_requests_running", "Sequences the engine runs.", labels=LABELS
+            ),
+            "requests_waiting": GaugeMetricFamily(
+                "weighbridge_engine_requests_waiting", "Requests the engine holds.", labels=LABELS
+            ),
+            "kv_used_ratio": GaugeMetricFamily(
+                "weighbridge_engine_kv_used_ratio", "KV cache in use, 0 to 1.", labels=LABELS
+            ),
+        }
+        now_s = time.monotonic()
+        for figures in self._replicas():
+            labels = (figures.model, figures.engine, figures.replica)
+            up.add_metric(labels, 1.0 if figures.up else 0.0)
+            restarts.add_metric(labels, figures.restarts)
+            child = self._children.get(labels)
+            rate.add_metric(labels, child.throughput.per_second(now_s) if child else 0.0)
+            for name, family in own.items():
+                value = getattr(figures, name)
+                if value is not None:
+                    family.add_metric(labels, value)
+        yield from (up, restarts, rate, *own.values())

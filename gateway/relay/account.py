@@ -1,0 +1,47 @@
+"""What one exchange cost: its times and its tokens.
+
+Owns: the numbers of one request while it runs.
+Must not: publish them; `gateway.observe` does, when the exchange is over.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from engines.protocol.answers import Usage
+
+
+@dataclass(slots=True)
+class Account:
+    """Mutable, owned by the task that relays one exchange. All times in seconds of one clock.
+
+    `gaps_s` are the times between two events that carry content (ITL where an event is a token).
+    """
+
+    clock: Callable[[], float]
+    arrived_s: float
+    forwarded_s: float | None = None
+    first_token_s: float | None = None
+    last_token_s: float | None = None
+    content_events: int = 0
+    gaps_s: list[float] = field(default_factory=list)
+    usage: Usage | None = None
+    finish_reasons: set[str] = field(default_factory=set)
+    engine_said_error: bool = False
+    on_token: Callable[[int], None] | None = None
+
+    def content_seen(self) -> None:
+        """Note that an event with content has arrived now."""
+        now_s = self.clock()
+        if self.first_token_s is None:
+            self.first_token_s = now_s
+        elif self.last_token_s is not None:
+            self.gaps_s.append(now_s - self.last_token_s)
+        self.last_token_s = now_s
+        self.content_events += 1
+        if self.on_token is not None:
+            self.on_token(1)
+
+    @property
+    def completion_tokens(self) -> int:
+        """Completion tokens: what the engine reported, or else the events counted."""
+        return self.usage.completion_tokens if self.usage is not None else self.content_events

@@ -1,0 +1,115 @@
+"""Reading and editing answers that are not streamed.
+
+Owns: usage and the model's name in a JSON answer; foreign errors turned into OpenAI's shape.
+Must not: know how the answer came.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from engines.protocol.answers import Usage
+from gateway.errors import (
+    ApiError,
+    ContextLengthExceeded,
+    EngineFailed,
+    EngineTimeout,
+    InvalidRequest,
+    RateLimited,
+)
+
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+
+_CONTEXT_WORDS = re.compile(
+    r"context (?:length|size|window)|maximum (?:model|context) length|max_model_len"
+    r"|exceeds? the available context|longer than the (?:maximum|context)",
+    re.IGNORECASE,
+)
+
+_KEY_REFUSED = "The engine refused the gateway's key. Set the engine's api_key in routing.yaml."
+_UNKNOWN_THERE = (
+    "The engine does not know this endpoint or model. "
+    "Check the engine's url and the model's upstream_model in routing.yaml."
+)
+_NOT_THE_CLIENTS = {401: _KEY_REFUSED, 403: _KEY_REFUSED, 404: _UNKNOWN_THERE, 405: _UNKNOWN_THERE}
+
+
+class _Head(msgspec.Struct, frozen=True):
+    model: str | None = None
+    usage: Usage | None = None
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+_ANY = msgspec.json.Decoder()
+
+
+def read_usage(body: bytes) -> tuple[str | None, Usage | None]:
+    """Return the model's name and the usage that a JSON answer states.
+
+    Raises:
+        EngineFailed: the answer is not a JSON object.
+    """
+    try:
+        head = _HEAD.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise EngineFailed(
+            "The engine's answer is not readable JSON. The engine's log says more."
+        ) from None
+    return head.model, head.usage
+
+
+def rename_model(body: bytes, told: str, served: str) -> bytes:
+    """Put the served name where the engine told its own; other bytes stay.
+
+    A quote inside a JSON string is escaped, so the bytes `"model":"..."` can only be a field.
+    """
+    if told == served:
+        return body
+    old = re.escape(msgspec.json.encode(told))
+    new = msgspec.json.encode(served)
+    return re.sub(rb'("model"\s*:\s*)' + old, lambda found: found.group(1) + new, body, count=1)
+
+
+def foreign_error(status: int, body: bytes) -> ApiError:
+    """Turn an engine's error answer into ours; see the table for what each status means.
+
+    | engine says | the client gets | because |
+    |---|---|---|
+    | 400, 413, 422 | 400 with the engine's words | the request is wrong for this model |
+    | 429 | 429 | the engine is full |
+    | 408, 504 | 504 | the engine was too slow |
+    | 401, 403, 404, 405 | 502 | our key, our URL or our model name is wrong, not the client's |
+    | anything else | 502 | the engine failed |
+    """
+    message, param = error_words(body)
+    if status in (400, 413, 422):
+        if _CONTEXT_WORDS.search(message):
+            return ContextLengthExceeded(message, param=param or "messages")
+        return InvalidRequest(message or "The engine refused the request.", param=param)
+    if status == 429:
+        return RateLimited(message or "The engine takes no more requests now; try again later.")
+    if status in (408, 504):
+        return EngineTimeout("The engine did not answer in time.")
+    return EngineFailed(_NOT_THE_CLIENTS.get(status, f"The engine failed with status {status}."))
+
+
+def error_words(body: bytes) -> tuple[str, str | None]:
+    """Return message and param of an error body in any of the shapes engines use."""
+    try:
+        told: Any = _ANY.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "", None
+    if not isinstance(told, dict):
+        return "", None
+    error = told.get("error", told)
+    if isinstance(error, str):
+        return error, None
+    if not isinstance(error, dict):
+        return "", None
+    message = error.get("message") or error.get("detail") or ""
+    param = error.get("param")
+    return (
+        message if isinstance(message, str) else msgspec.json.encode(message).decode(),
+        param if isinstance(param, str) else None,
+    )

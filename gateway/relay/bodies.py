@@ -1,0 +1,28 @@
+"""Editing request bodies: only what must change, every other value byte for byte.
+
+Owns: the top level of a JSON object.
+Must not: look deeper than a field it is asked to set.
+"""
+
+import msgspec
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def edit_request(body: bytes, *, model: str | None, ask_usage: bool) -> bytes:
+    """Return `body` with `model` set and, with `ask_usage`, the usage of a stream asked for.
+
+    With `model=None` and `ask_usage=False` the very same bytes come back. Values that are not
+    edited keep their bytes; white space between fields may go. `body` is a JSON object.
+    """
+    if model is None and not ask_usage:
+        return body
+    fields = _OBJECT.decode(body)
+    if model is not None:
+        fields["model"] = msgspec.Raw(msgspec.json.encode(model))
+    if ask_usage:
+        given = fields.get("stream_options")
+        options = _OBJECT.decode(given) if given is not None and bytes(given) != b"null" else {}
+        options["include_usage"] = msgspec.Raw(b"true")
+        fields["stream_options"] = msgspec.Raw(msgspec.json.encode(options))
+    return msgspec.json.encode(fields)

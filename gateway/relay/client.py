@@ -1,0 +1,219 @@
+"""The client that the relay uses: pooled connections, deadlines, cancellation.
+
+Owns: which connection an exchange runs on, and its life.
+Must not: read what an answer says.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from engines.kinds import ReplicaAddress
+from gateway.relay.connection import Connection, ConnectionLost
+
+MAX_IDLE_PER_ADDRESS = 64
+
+
+class Unreachable(Exception):
+    """No connection could be made; nothing was sent."""
+
+
+class DeadlinePassed(Exception):
+    """The engine was silent beyond a deadline; `what` says which."""
+
+    def __init__(self, what: str, limit_s: float) -> None:
+        super().__init__(f"no {what} within {limit_s:g} s")
+        self.what = what
+        self.limit_s = limit_s
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long each wait may last, in seconds."""
+
+    connect_s: float = 5
+    first_byte_s: float = 600
+    idle_s: float = 120
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """What is sent; Host, Content-Length and Authorization are the client's to add."""
+
+    method: str
+    path: str
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class UpstreamAnswer:
+    """An answer whose headers have arrived; it owns its connection until `release`.
+
+    `release` is idempotent: a complete answer gives the connection back to the pool, anything
+    else closes it, which tells the engine to stop.
+    """
+
+    def __init__(self, client: "UpstreamClient", key: str, link: Connection, idle_s: float) -> None:
+        self._client = client
+        self._key = key
+        self._link = link
+        self._idle_s = idle_s
+        self._released = False
+        self.status = link.status
+        self.headers = tuple(link.headers)
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first header of this (lower-case) name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body in the pieces in which it arrives.
+
+        Raises:
+            ConnectionLost: the answer was cut off.
+            DeadlinePassed: the engine was silent for longer than the idle deadline.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(self._idle_s):
+                    piece = await self._link.next_piece()
+            except TimeoutError:
+                raise DeadlinePassed("more of the answer", self._idle_s) from None
+            if not piece:
+                return
+            yield piece
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            ConnectionLost: cut off, or longer than `limit_bytes`.
+            DeadlinePassed: the engine was silent for too long.
+        """
+        parts: list[bytes] = []
+        total_bytes = 0
+        async for piece in self.pieces():
+            total_bytes += len(piece)
+            if total_bytes > limit_bytes:
+                raise ConnectionLost(f"an answer of more than {limit_bytes} bytes", answered=True)
+            parts.append(piece)
+        return b"".join(parts)
+
+    def release(self) -> None:
+        """Give the connection back, or close it when the answer is not complete. Idempotent."""
+        if not self._released:
+            self._released = True
+            self._client.take_back(self._key, self._link)
+
+
+class UpstreamClient:
+    """Sends requests to engines over kept-alive connections; one for the whole gateway."""
+
+    def __init__(self) -> None:
+        self._idle: dict[str, list[Connection]] = {}
+        self._tls: ssl.SSLContext | None = None
+        self._closed = False
+
+    async def send(
+        self, address: ReplicaAddress, request: UpstreamRequest, deadlines: Deadlines
+    ) -> UpstreamAnswer:
+        """Send; return when status and headers have arrived.
+
+        A kept connection that turns out to be closed before any answer is replaced: the engine's
+        idle timeout raced with us. Cancellation closes the connection.
+
+        Raises:
+            Unreachable: no connection; nothing was sent.
+            ConnectionLost: the engine went away before it answered.
+            DeadlinePassed: no connection or no answer in time.
+        """
+        wire = _request_bytes(address, request)
+        while True:
+            kept = self._take_idle(address.key)
+            link = kept or await self._connect(address, deadlines.connect_s)
+            try:
+                link.begin(wire)
+                async with asyncio.timeout(deadlines.first_byte_s):
+                    await link.wait_headers()
+            except ConnectionLost as error:
+                link.close()
+                if kept is None or error.answered:
+                    raise
+            except TimeoutError:
+                link.close()
+                raise DeadlinePassed("answer", deadlines.first_byte_s) from None
+            except BaseException:
+                link.close()
+                raise
+            else:
+                return UpstreamAnswer(self, address.key, link, deadlines.idle_s)
+
+    def take_back(self, key: str, link: Connection) -> None:
+        """Keep a connection for reuse, or close it."""
+        idle = self._idle.setdefault(key, [])
+        if link.reusable and not self._closed and len(idle) < MAX_IDLE_PER_ADDRESS:
+            idle.append(link)
+        else:
+            link.close()
+
+    def forget(self, key: str) -> None:
+        """Close the idle connections to an address that has died."""
+        for link in self._idle.pop(key, ()):
+            link.close()
+
+    def close(self) -> None:
+        """Close all idle connections; answers still being read close when released."""
+        self._closed = True
+        for key in tuple(self._idle):
+            self.forget(key)
+
+    def _take_idle(self, key: str) -> Connection | None:
+        idle = self._idle.get(key)
+        while idle:
+            link = idle.pop()  # the most recent one is the least likely to have timed out
+            if link.reusable:
+                return link
+            link.close()
+        return None
+
+    async def _connect(self, address: ReplicaAddress, limit_s: float) -> Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(limit_s):
+                if address.socket_path is not None:
+                    _, link = await loop.create_unix_connection(
+                        Connection, str(address.socket_path)
+                    )
+                else:
+                    _, link = await loop.create_connection(
+                        Connection,
+                        address.host,
+                        address.port,
+                        ssl=self._tls_context() if address.tls else None,
+                    )
+        except TimeoutError:
+            raise DeadlinePassed("connection", limit_s) from None
+        except OSError as error:
+            raise Unreachable(error.strerror or str(error)) from error
+        return link
+
+    def _tls_context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+
+def _request_bytes(address: ReplicaAddress, request: UpstreamRequest) -> bytes:
+    lines = [
+        f"{request.method} {address.base_path}{request.path} HTTP/1.1",
+        f"host: {address.host_header}",
+        "accept-encoding: identity",
+    ]
+    if address.authorization is not None:
+        lines.append(f"authorization: {address.authorization}")
+    if request.body:
+        lines.append("content-type: application/json")
+        lines.append(f"content-length: {len(request.body)}")
+    lines.extend(f"{name}: {value}" for name, value in request.headers)
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + request.body

@@ -1,0 +1,210 @@
+"""One HTTP/1.1 connection to an engine, on httptools over asyncio.
+
+Owns: writing a request, reading its answer in the pieces in which it arrives, back-pressure.
+Must not: pool, retry or decide deadlines; `gateway.relay.client` does.
+
+| state | left by |
+|---|---|
+| idle (kept for reuse) | `begin` -> busy; the engine closes -> lost |
+| busy, no byte yet | headers -> answering; loss -> lost (`ConnectionLost`) |
+| answering | last byte -> complete; loss -> lost (`ConnectionLost`) |
+| complete | `reusable` -> idle, else closed |
+"""
+
+import asyncio
+from collections import deque
+
+import httptools
+
+# Reading stops while this much of an answer waits for a slow client.
+BUFFER_LIMIT_BYTES = 256 * 1024
+MAX_HEADERS = 128
+
+
+class ConnectionLost(Exception):
+    """The engine closed or broke the connection before the answer was complete.
+
+    `answered` says whether any byte of an answer had arrived.
+    """
+
+    def __init__(self, reason: str, *, answered: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.answered = answered
+
+
+class Connection(asyncio.Protocol):
+    """A connection that carries one exchange at a time.
+
+    All methods are called from the event loop's thread; one task reads.
+    """
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self._pieces: deque[bytes] = deque()
+        self._buffered_bytes = 0
+        self._reading_paused = False
+        self._lost: str | None = None
+        self._answered = False
+        self._complete = True
+        self._keeps_alive = True
+        self._headers_complete = False
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another exchange may begin on this connection."""
+        return (
+            self._complete
+            and self._keeps_alive
+            and self._lost is None
+            and not self._pieces
+            and self._transport is not None
+            and not self._transport.is_closing()
+        )
+
+    def begin(self, request: bytes) -> None:
+        """Write a whole request; read the answer with `wait_headers` and `next_piece`.
+
+        Raises:
+            ConnectionLost: the engine has closed this connection meanwhile.
+        """
+        if self._transport is None or self._lost is not None:
+            raise ConnectionLost(self._lost or "not connected", answered=False)
+        self.status = 0
+        self.headers = []
+        self._headers_complete = False
+        self._complete = False
+        self._answered = False
+        self._transport.write(request)
+
+    async def wait_headers(self) -> None:
+        """Wait until status and headers have arrived.
+
+        Raises:
+            ConnectionLost: the engine closed or broke the connection first.
+        """
+        while not self._headers_complete:
+            await self._wait()
+
+    async def next_piece(self) -> bytes:
+        """Return what has arrived since the last call, joined; `b""` at the answer's end.
+
+        After a cancellation the answer can still be read on, or the connection closed.
+
+        Raises:
+            ConnectionLost: the answer was cut off; what had arrived was returned before.
+        """
+        while not self._pieces:
+            if self._complete:
+                return b""
+            await self._wait()
+        piece = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._buffered_bytes = 0
+        if self._reading_paused and self._transport is not None and self._lost is None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return piece
+
+    def close(self) -> None:
+        """Close at once, whatever state the exchange is in. Idempotent."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _wait(self) -> None:
+        if self._lost is not None:
+            raise ConnectionLost(self._lost, answered=self._answered)
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # Called by the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = transport  # type: ignore[assignment]  # uvloop's is a Transport by shape
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; nonsense closes the connection."""
+        if self._complete:
+            # An engine that speaks out of turn cannot be trusted with another request.
+            self._lose("the engine sent bytes that nobody asked for")
+            return
+        self._answered = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._lose("the engine asked for a protocol upgrade")
+        except httptools.HttpParserError as error:
+            self._lose(f"the engine's answer is not HTTP/1.1 ({error})")
+
+    def eof_received(self) -> bool:
+        """Let the transport close; `connection_lost` decides what that means."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake the reader; an answer that has no length ends here."""
+        if exc is None and self._headers_complete and not self._complete and self._ends_at_close():
+            self._complete = True
+        self._lost = self._lost or (f"connection lost ({exc})" if exc else "connection closed")
+        self._wake()
+
+    # Called by httptools
+
+    def on_message_begin(self) -> None:
+        """Start over: after an informational answer (1xx) comes the real one."""
+        self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header, its name in lower case."""
+        if len(self.headers) >= MAX_HEADERS:
+            self._lose("the engine's answer has too many headers")
+            return
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Status and headers are there; informational answers (1xx) are passed over."""
+        self.status = self._parser.get_status_code()
+        if self.status >= 200:
+            self._headers_complete = True
+            self._wake()
+
+    def on_body(self, body: bytes) -> None:
+        """Queue a piece; pause reading while the reader is behind."""
+        self._pieces.append(body)
+        self._buffered_bytes += len(body)
+        if (
+            self._buffered_bytes > BUFFER_LIMIT_BYTES
+            and not self._reading_paused
+            and self._transport is not None
+        ):
+            self._reading_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        """The answer is whole."""
+        if self._headers_complete:
+            self._complete = True
+            self._keeps_alive = self._parser.should_keep_alive()
+            self._wake()
+
+    def _ends_at_close(self) -> bool:
+        names = {name for name, _ in self.headers}
+        return b"content-length" not in names and b"transfer-encoding" not in names
+
+    def _lose(self, reason: str) -> None:
+        self._lost = self._lost or reason
+        self.close()
+        self._wake()

@@ -1,0 +1,58 @@
+"""Requests are edited only where asked; foreign errors take OpenAI's shape."""
+
+import json
+
+import pytest
+
+from gateway.errors import ApiError, ContextLengthExceeded, EngineFailed, InvalidRequest
+from gateway.relay.answers import foreign_error, read_usage, rename_model
+from gateway.relay.bodies import edit_request
+
+
+def test_an_untouched_body_is_the_same_object() -> None:
+    body = b'{"model" : "a"}'
+    assert edit_request(body, model=None, ask_usage=False) is body
+
+
+def test_only_what_is_asked_for_changes() -> None:
+    body = b'{"model":"a","n":1.50,"stream_options":null,"x":{"model":"a"}}'
+    edited = edit_request(body, model="b", ask_usage=True)
+    assert b'"n":1.50' in edited
+    told = json.loads(edited)
+    assert told["model"] == "b"
+    assert told["x"] == {"model": "a"}
+    assert told["stream_options"] == {"include_usage": True}
+
+
+def test_a_name_inside_text_is_not_rewritten() -> None:
+    body = json.dumps({"content": '"model":"up"', "model": "up"}).encode()
+    told = json.loads(rename_model(body, "up", "ours"))
+    assert told == {"content": '"model":"up"', "model": "ours"}
+
+
+def test_usage_is_read_and_nonsense_is_the_engines_fault() -> None:
+    model, usage = read_usage(b'{"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}}')
+    assert model == "m"
+    assert usage is not None
+    assert usage.prompt_tokens == 1
+    with pytest.raises(EngineFailed):
+        read_usage(b"<html>")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, b'{"error":{"message":"maximum context length is 8","code":400}}', "context"),
+        (400, b'{"error":{"message":"bad temperature","param":"temperature"}}', "invalid"),
+        (401, b'{"error":"Unauthorized"}', "engine"),
+        (404, b'{"detail":"Not Found"}', "engine"),
+        (500, b"oops", "engine"),
+    ],
+)
+def test_each_status_has_its_meaning(status: int, body: bytes, kind: str) -> None:
+    kinds: dict[str, type[ApiError]] = {
+        "context": ContextLengthExceeded,
+        "invalid": InvalidRequest,
+        "engine": EngineFailed,
+    }
+    assert type(foreign_error(status, body)) is kinds[kind]

@@ -1,0 +1,88 @@
+"""The relay's stream editor: usage stripped, names rewritten, errors told, any pieces."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.protocol.answers import Usage
+from gateway.relay.account import Account
+from gateway.relay.stream import StreamEditor
+
+
+def event(**fields: object) -> bytes:
+    head = {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "up/stream"}
+    return b"data: " + json.dumps(head | fields, separators=(",", ":")).encode() + b"\n\n"
+
+
+def choice(text: str = "", finish: str | None = None) -> list[dict[str, object]]:
+    return [{"index": 0, "delta": {"content": text}, "finish_reason": finish}]
+
+
+TRICKY = 'say "model":"up/stream" and "usage":{"x":1}'
+USAGE = event(choices=[], usage={"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5})
+STREAM = [
+    event(choices=choice()),
+    event(choices=choice("Ho")),
+    event(choices=choice(TRICKY)),
+    event(choices=choice("", "stop")),
+    USAGE,
+    b"data: [DONE]\n\n",
+]
+
+
+def relay(pieces: list[bytes], *, wants_usage: bool) -> tuple[bytes, Account, StreamEditor]:
+    ticks = iter(range(10_000))
+    account = Account(clock=lambda: float(next(ticks)), arrived_s=0.0)
+    editor = StreamEditor(account, served="ours", wants_usage=wants_usage)
+    out = b"".join(editor.feed(piece) for piece in pieces) + editor.close()
+    return out, account, editor
+
+
+@given(st.integers(1, 50))
+def test_any_pieces_give_the_same_answer_and_account(size: int) -> None:
+    whole = b"".join(STREAM)
+    cut = [whole[i : i + size] for i in range(0, len(whole), size)]
+    out, account, editor = relay(cut, wants_usage=False)
+    assert out == relay(STREAM, wants_usage=False)[0]
+    assert editor.whole
+    assert account.content_events == 2
+    assert account.usage == Usage(3, 2, 5)
+    assert account.finish_reasons == {"stop"}
+
+
+def test_usage_is_stripped_unless_asked_for_and_the_name_is_ours() -> None:
+    out, _, _ = relay(STREAM, wants_usage=False)
+    assert b'"usage":{"prompt' not in out
+    assert b'"model":"ours"' in out
+    assert b'"model":"up/stream"' not in out
+    kept, _, _ = relay(STREAM, wants_usage=True)
+    assert kept.count(b'"usage":{"prompt') == 1
+    texts = [json.loads(line[6:]) for line in out.split(b"\n\n") if line.startswith(b"data: {")]
+    assert texts[2]["choices"][0]["delta"]["content"] == TRICKY
+
+
+def test_usage_that_the_engine_owes_is_made_from_what_was_counted() -> None:
+    out, account, _ = relay([e for e in STREAM if e is not USAGE], wants_usage=True)
+    assert b'"completion_tokens":2' in out
+    assert account.completion_tokens == 2
+
+
+def test_a_cut_stream_is_not_whole() -> None:
+    _, _, editor = relay(STREAM[:3], wants_usage=False)
+    assert not editor.whole
+
+
+def test_a_missing_done_after_the_last_choice_is_forgiven() -> None:
+    out, _, editor = relay(STREAM[:4], wants_usage=False)
+    assert editor.whole
+    assert out.endswith(b"data: [DONE]\n\n")
+
+
+def test_an_engines_error_comes_in_openais_shape() -> None:
+    bad = b'data: {"error":{"message":"EngineCore died","type":"x","code":500}}\n\n'
+    out, account, _ = relay([*STREAM[:2], bad], wants_usage=False)
+    assert account.engine_said_error
+    error = json.loads(out.split(b"\n\n")[-2][6:])["error"]
+    assert error["message"] == "EngineCore died"
+    assert error["code"] == "engine_error"

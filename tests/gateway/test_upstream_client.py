@@ -1,0 +1,134 @@
+"""The relay's client against a real server on loopback and on a unix socket."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from engines.kinds import ReplicaAddress
+from gateway.relay.client import DeadlinePassed, Deadlines, Unreachable, UpstreamClient
+from gateway.relay.client import UpstreamRequest as Request
+from gateway.relay.connection import ConnectionLost
+
+Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+ASK = Request("POST", "/chat/completions", b'{"a":1}', (("x-request-id", "r1"),))
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@asynccontextmanager
+async def listening(peer: Peer, folder: Path) -> AsyncIterator[ReplicaAddress]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await peer(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client went away; some tests want just that
+        finally:
+            writer.close()
+
+    path = folder / "s"
+    server = await asyncio.start_unix_server(serve, path)
+    try:
+        yield ReplicaAddress(socket_path=path, authorization="Bearer k")
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    return head + await reader.readexactly(len(ASK.body))
+
+
+async def test_pieces_arrive_and_the_connection_is_used_again(tmp_path: Path) -> None:
+    connections = 0
+    heads: list[bytes] = []
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            heads.append(await read_request(reader))
+            writer.write(CHUNKED + b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
+
+    client = UpstreamClient()
+    async with listening(peer, tmp_path) as address:
+        for _ in range(3):
+            answer = await client.send(address, ASK, Deadlines())
+            assert await answer.read(100) == b"abc"
+            answer.release()
+            answer.release()
+        client.close()
+    assert connections == 1
+    assert heads[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
+    assert b"authorization: Bearer k\r\n" in heads[0]
+
+
+async def test_a_kept_connection_that_closed_is_replaced(tmp_path: Path) -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    client = UpstreamClient()
+    async with listening(peer, tmp_path) as address:
+        for _ in range(2):
+            answer = await client.send(address, ASK, Deadlines())
+            assert await answer.read(10) == b"ok"
+            answer.release()
+        client.close()
+
+
+async def test_a_release_in_the_middle_hangs_up_on_the_engine(tmp_path: Path) -> None:
+    hung_up = asyncio.Event()
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(CHUNKED + b"2\r\nab\r\n")
+        try:
+            await reader.read()
+        finally:
+            hung_up.set()
+
+    client = UpstreamClient()
+    async with listening(peer, tmp_path) as address:
+        answer = await client.send(address, ASK, Deadlines())
+        assert await anext(answer.pieces()) == b"ab"
+        answer.release()
+        await asyncio.wait_for(hung_up.wait(), 10)
+
+
+async def test_a_cut_answer_is_an_error_and_not_an_end(tmp_path: Path) -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(CHUNKED + b"2\r\nab\r\n")
+
+    client = UpstreamClient()
+    async with listening(peer, tmp_path) as address:
+        answer = await client.send(address, ASK, Deadlines())
+        with pytest.raises(ConnectionLost) as caught:
+            await answer.read(100)
+        answer.release()
+    assert caught.value.answered
+
+
+async def test_silence_beyond_a_deadline_says_which(tmp_path: Path) -> None:
+    async def peer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    client = UpstreamClient()
+    async with listening(peer, tmp_path) as address:
+        with pytest.raises(DeadlinePassed, match="no answer within"):
+            await client.send(address, ASK, Deadlines(first_byte_s=0.01))
+
+
+async def test_nobody_listening_is_unreachable(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable):
+        await UpstreamClient().send(ReplicaAddress(socket_path=tmp_path / "none"), ASK, Deadlines())
+
+
+def test_an_address_hides_its_key_and_names_its_host() -> None:
+    address = ReplicaAddress("gpu1", 443, tls=True, authorization="Bearer secret")
+    assert "secret" not in repr(address)
+    assert address.host_header == "gpu1"
+    assert ReplicaAddress("::1", 8000).host_header == "[::1]:8000"
