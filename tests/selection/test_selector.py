@@ -1,0 +1,346 @@
+"""What a name means, which rule decides, who is left out, and the order of the rest."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config.schema import RoutingFile
+from gateway.domain import Asked, Choice, Endpoint, ModelFacts, ModelStatus, Weighed
+from gateway.errors import CapabilityMissing, ModelNotFound
+from gateway.selection import Selector
+
+MODELS = ("tiny", "big", "coder", "embedder")
+FACTS = {
+    "tiny": ModelFacts(family="qwen2.5", parameters=500, context_tokens=1_000, embeddings=False),
+    "big": ModelFacts(
+        family="llama", parameters=70_000, active_parameters=70_000, context_tokens=100_000
+    ),
+    "coder": ModelFacts(
+        family="qwen2.5", parameters=30_000, active_parameters=300, context_tokens=8_000
+    ),
+    "embedder": ModelFacts(family="bge", parameters=100, context_tokens=500, embeddings=True),
+}
+DOWN = ModelStatus(available=False, reason="it is restarting")
+
+
+def file_of(
+    routes: list[dict[str, Any]], aliases: dict[str, list[str]] | None = None
+) -> RoutingFile:
+    return RoutingFile.model_validate(
+        {
+            "engines": {"e": {"kind": "remote", "url": "http://127.0.0.1:1/v1"}},
+            "models": {
+                name: {"engine": "e", "aliases": (aliases or {}).get(name, [])} for name in MODELS
+            },
+            "routes": routes,
+        }
+    )
+
+
+def weighed(**changes: Any) -> Weighed:
+    values: dict[str, Any] = {
+        "task": "general",
+        "language": "en",
+        "prompt_language": "en",
+        "request_size": "small",
+        "prompt_tokens": 10,
+        "answer_tokens": None,
+    }
+    return Weighed(**{**values, **changes})
+
+
+def choose(
+    routes: list[dict[str, Any]],
+    model: str | None = None,
+    *,
+    what: Weighed | None = None,
+    status: dict[str, ModelStatus] | None = None,
+    endpoint: Endpoint = Endpoint.CHAT,
+    facts: dict[str, ModelFacts] | None = None,
+    aliases: dict[str, list[str]] | None = None,
+) -> Choice:
+    selector = Selector(file_of(routes, aliases), FACTS if facts is None else facts)
+    return selector.choose(Asked(model, endpoint), what or weighed(), status or {})
+
+
+ALL: dict[str, Any] = {"name": "all", "use": list(MODELS)}
+
+
+def test_a_name_means_that_model_alone() -> None:
+    choice = choose([ALL], "coder")
+    assert (choice.models, choice.rule) == (("coder",), "name")
+
+
+def test_a_named_model_that_is_down_is_still_the_one_asked_for() -> None:
+    assert choose([ALL], "coder", status={"coder": DOWN}).models == ("coder",)
+
+
+def test_an_alias_means_its_model() -> None:
+    choice = choose([ALL], "gpt-4o-mini", aliases={"big": ["gpt-4o-mini"]})
+    assert (choice.models, choice.rule) == (("big",), "alias")
+    assert "gpt-4o-mini is an alias of big" in choice.reasons
+
+
+@pytest.mark.parametrize("model", [None, "", "auto"])
+def test_no_name_and_auto_mean_the_rules(model: str | None) -> None:
+    assert choose([ALL], model).rule == "all"
+
+
+@pytest.mark.parametrize("model", ["codr", "auto:cheap", "auto:", "Auto", "x" * 100_000, "\ud800"])
+def test_an_unknown_name_is_not_found(model: str) -> None:
+    with pytest.raises(ModelNotFound) as caught:
+        choose([ALL], model)
+    assert caught.value.status == 404
+    assert caught.value.code == "model_not_found"
+    assert len(caught.value.message) < 500
+
+
+def test_a_misspelt_name_gets_a_suggestion() -> None:
+    with pytest.raises(ModelNotFound, match="'coder'"):
+        choose([ALL], "codr")
+
+
+def test_the_first_rule_that_matches_decides() -> None:
+    routes = [
+        {"name": "code", "when": {"task": "code"}, "use": "coder"},
+        {"name": "first", "use": "tiny"},
+        {"name": "second", "use": "big"},
+    ]
+    assert choose(routes).rule == "first"
+    assert choose(routes, what=weighed(task="code")).models == ("coder",)
+
+
+def test_without_a_matching_rule_all_models_may_serve_in_the_files_order() -> None:
+    choice = choose([{"name": "code", "when": {"task": "code"}, "use": "coder"}])
+    assert (choice.models, choice.rule) == (MODELS, "none")
+
+
+def test_a_plain_list_is_strict_preference() -> None:
+    busy = {"big": ModelStatus(in_flight=50, capacity=10)}
+    routes = [{"name": "r", "use": ["big", "tiny"]}]
+    assert choose(routes, status=busy).models == ("big", "tiny")
+
+
+def test_any_puts_the_least_loaded_first() -> None:
+    status = {
+        "big": ModelStatus(in_flight=5, capacity=10),
+        "coder": ModelStatus(in_flight=1, capacity=10),
+        "tiny": ModelStatus(in_flight=1),
+    }
+    routes = [{"name": "r", "use": {"any": ["big", "tiny", "coder", "embedder"]}}]
+    models = choose(routes, status=status).models
+    assert models[:2] == ("embedder", "coder")
+    assert set(models[2:]) == {"big", "tiny"}
+
+
+def test_a_model_that_is_down_comes_last_and_the_reason_says_so() -> None:
+    choice = choose([ALL], status={"tiny": DOWN})
+    assert choice.models == ("big", "coder", "embedder", "tiny")
+    assert "tiny comes last: it is restarting" in choice.reasons
+
+
+def test_a_context_that_is_too_small_puts_a_model_behind() -> None:
+    routes = [{"name": "r", "use": ["tiny", "coder"]}]
+    assert choose(routes, what=weighed(prompt_tokens=900)).models == ("tiny", "coder")
+    choice = choose(routes, what=weighed(prompt_tokens=900, answer_tokens=200))
+    assert choice.models == ("coder", "tiny")
+    assert any("context of 1000 tokens is less than the 1100" in why for why in choice.reasons)
+
+
+def test_being_up_counts_for_more_than_fitting() -> None:
+    routes = [{"name": "r", "use": ["coder", "tiny"]}]
+    choice = choose(routes, what=weighed(prompt_tokens=5_000), status={"coder": DOWN})
+    assert choice.models == ("tiny", "coder")
+
+
+@pytest.mark.parametrize(
+    ("require", "models"),
+    [
+        ({"family": "qwen2.5"}, ("tiny", "coder")),
+        ({"family": ["llama", "BGE"]}, ("big", "embedder")),
+        ({"parameters": {"min": 500, "max": 30_000}}, ("tiny", "coder")),
+        ({"context": 8_000}, ("big", "coder")),
+        ({"family": "qwen2.5", "context": 8_000}, ("coder",)),
+    ],
+)
+def test_require_filters(require: dict[str, Any], models: tuple[str, ...]) -> None:
+    assert choose([{**ALL, "require": require}]).models == models
+
+
+def test_who_is_left_out_is_told_with_the_reason() -> None:
+    reasons = choose([{**ALL, "require": {"family": "llama"}}]).reasons
+    assert "tiny is left out: its family is qwen2.5, not llama" in reasons
+
+
+def test_an_unknown_fact_does_not_meet_a_requirement() -> None:
+    routes = [{"name": "r", "require": {"parameters": {"max": 10}}, "use": ["big", "tiny"]}]
+    choice = choose(routes, facts={})
+    assert choice.rule == "none"
+    assert "big is left out: its number of parameters is unknown" in choice.reasons
+
+
+def test_a_rule_that_keeps_no_model_is_passed_over() -> None:
+    routes = [
+        {"name": "none of these", "require": {"family": "yi"}, "use": ["big"]},
+        {"name": "next", "use": "tiny"},
+    ]
+    choice = choose(routes)
+    assert choice.rule == "next"
+    assert "rule 'none of these' matched, but none of its models will do" in choice.reasons
+
+
+def test_embeddings_go_to_a_model_that_makes_them() -> None:
+    routes = [{"name": "r", "use": ["big", "tiny"]}]
+    choice = choose(routes, endpoint=Endpoint.EMBEDDINGS, facts={**FACTS, "big": FACTS["tiny"]})
+    assert choice.models == ("embedder",)
+
+
+def test_embeddings_of_a_named_model_that_makes_none_are_refused_with_those_that_do() -> None:
+    with pytest.raises(CapabilityMissing, match=r"'tiny' makes no embeddings.*embedder") as caught:
+        choose([ALL], "tiny", endpoint=Endpoint.EMBEDDINGS)
+    assert caught.value.status == 400
+
+
+def test_embeddings_of_a_model_of_which_nothing_is_known_are_tried() -> None:
+    assert choose([ALL], "big", endpoint=Endpoint.EMBEDDINGS).models == ("big",)
+
+
+def test_embeddings_where_no_model_makes_them_are_refused() -> None:
+    facts = dict.fromkeys(MODELS, ModelFacts(embeddings=False))
+    with pytest.raises(CapabilityMissing, match="No model here makes embeddings"):
+        choose([ALL], "auto", endpoint=Endpoint.EMBEDDINGS, facts=facts)
+
+
+def test_images_go_to_models_that_read_them_where_there_are_any() -> None:
+    seeing = {**FACTS, "coder": ModelFacts(vision=True)}
+    assert choose([ALL], what=weighed(images=True), facts=seeing).models == ("coder",)
+    assert choose([ALL], what=weighed(images=True)).models == MODELS
+
+
+@pytest.mark.parametrize(
+    ("variant", "models"),
+    [
+        ("small", ("embedder", "tiny", "coder", "big")),
+        ("large", ("big", "coder", "tiny", "embedder")),
+        ("fast", ("embedder", "coder", "tiny", "big")),
+    ],
+)
+def test_variants_of_auto_order_by_size(variant: str, models: tuple[str, ...]) -> None:
+    assert choose([ALL], f"auto:{variant}").models == models
+
+
+def test_auto_fast_puts_a_full_model_last() -> None:
+    status = {"embedder": ModelStatus(in_flight=4, capacity=4)}
+    assert choose([ALL], "auto:fast", status=status).models[-1] == "embedder"
+
+
+def test_a_model_of_unknown_size_comes_last_in_every_variant() -> None:
+    facts = {name: known for name, known in FACTS.items() if name != "big"}
+    for variant in ("small", "large", "fast"):
+        assert choose([ALL], f"auto:{variant}", facts=facts).models[-1] == "big"
+
+
+def test_a_rule_that_names_the_variant_keeps_its_own_order() -> None:
+    routes = [{"name": "s", "when": {"variant": "small"}, "use": ["big", "tiny"]}, ALL]
+    assert choose(routes, "auto:small").models == ("big", "tiny")
+
+
+def test_a_rule_may_make_a_variant_of_its_own() -> None:
+    routes = [{"name": "c", "when": {"variant": "cheap"}, "use": "tiny"}, ALL]
+    assert choose(routes, "auto:cheap").rule == "c"
+    assert "auto:cheap" in Selector(file_of(routes), FACTS).names
+
+
+def test_names_are_models_aliases_auto_and_variants() -> None:
+    names = Selector(file_of([], {"big": ["gpt-4o"]}), FACTS).names
+    assert names == (*MODELS, "gpt-4o", "auto", "auto:small", "auto:large", "auto:fast")
+
+
+def test_explain_tries_every_rule() -> None:
+    routes = [{"name": "code", "when": {"task": "code"}, "use": "coder"}, ALL]
+    selector = Selector(file_of(routes), FACTS)
+    verdicts = selector.explain(Asked("auto", Endpoint.CHAT), weighed())
+    assert [(verdict.rule, verdict.matched) for verdict in verdicts] == [
+        ("code", False),
+        ("all", True),
+    ]
+    assert verdicts[0].reason == "task is general, not code"
+    assert selector.explain(Asked("big", Endpoint.CHAT), weighed()) == ()
+
+
+TASKS = st.sampled_from(["code", "math", "undecided", "general"])
+LANGUAGES = st.sampled_from(["en", "de", "zh-Hant", "undecided"])
+WORDS = st.one_of(
+    TASKS,
+    st.lists(TASKS, min_size=1, max_size=3),
+    st.builds(lambda words: {"not": words}, st.lists(TASKS, min_size=1, max_size=3)),
+)
+USES = st.lists(st.sampled_from(MODELS), min_size=1, max_size=4, unique=True)
+ANY_OF = USES.map(lambda names: {"any": names})
+ROUTES = st.lists(
+    st.fixed_dictionaries(
+        {"name": st.text("abc", min_size=1, max_size=3), "use": USES | ANY_OF},
+        optional={
+            "when": st.fixed_dictionaries({}, optional={"task": WORDS, "tools": st.booleans()}),
+            "require": st.fixed_dictionaries(
+                {}, optional={"family": st.sampled_from(["llama", "qwen2.5"])}
+            ),
+        },
+    ),
+    max_size=4,
+)
+STATUSES = st.dictionaries(
+    st.sampled_from(MODELS),
+    st.builds(
+        ModelStatus,
+        available=st.booleans(),
+        in_flight=st.integers(0, 20),
+        capacity=st.none() | st.integers(1, 10),
+    ),
+)
+WEIGHED = st.builds(
+    weighed,
+    task=TASKS,
+    language=LANGUAGES,
+    tools=st.booleans(),
+    images=st.booleans(),
+    prompt_tokens=st.integers(0, 200_000),
+    answer_tokens=st.none() | st.integers(1, 10_000),
+)
+ASKED = st.sampled_from([None, "auto", "auto:small", "auto:large", "auto:fast", *MODELS])
+
+
+@given(ROUTES, ASKED, WEIGHED | st.none(), STATUSES)
+def test_what_is_chosen_is_configured_up_before_down_and_always_the_same(
+    routes: list[dict[str, Any]],
+    model: str | None,
+    what: Weighed | None,
+    status: dict[str, ModelStatus],
+) -> None:
+    selector = Selector(file_of(routes), FACTS)
+    choice = selector.choose(Asked(model, Endpoint.CHAT), what, status)
+    assert choice.models
+    assert set(choice.models) <= set(MODELS)
+    assert len(set(choice.models)) == len(choice.models)
+    up = [status.get(name, ModelStatus()).available for name in choice.models]
+    assert up == sorted(up, reverse=True)
+    assert selector.choose(Asked(model, Endpoint.CHAT), what, status) == choice
+
+
+@given(ROUTES, WEIGHED, STATUSES)
+def test_no_earlier_rule_that_matches_and_keeps_a_model_is_passed_over(
+    routes: list[dict[str, Any]], what: Weighed, status: dict[str, ModelStatus]
+) -> None:
+    named = [{**route, "name": f"r{number}"} for number, route in enumerate(routes)]
+    selector = Selector(file_of(named), FACTS)
+    asked = Asked("auto", Endpoint.CHAT)
+    matching = [verdict.rule for verdict in selector.explain(asked, what) if verdict.matched]
+    choice = selector.choose(asked, what, status)
+    for rule in matching:
+        if rule == choice.rule:
+            break
+        assert f"rule '{rule}' matched, but none of its models will do" in choice.reasons
+    else:
+        assert choice.rule == "none"
