@@ -1,0 +1,106 @@
+"""A YAML document as plain values, with the place of each.
+
+Owns: YAML 1.2's idea of true and false, duplicate keys, `${NAME}`, bounds on aliases.
+Must not: know any key's meaning.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from gateway.config.problems import ConfigError, Problem
+
+Path = tuple[str | int, ...]
+MAX_NODES = 100_000  # a few kilobytes of nested aliases expand to billions of nodes
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader in which `no`, `on` and `yes` are words: Norwegian is not false."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rows if tag != "tag:yaml.org,2002:bool"]
+    for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|false|True|False|TRUE|FALSE)$"), list("tTfF")
+)
+
+
+class Document:
+    """Reads one text; `value` is the plain tree and `place_of` tells where a part of it stands.
+
+    Raises:
+        ConfigError: no YAML, a duplicate key, a variable that is not set, too many nodes.
+    """
+
+    def __init__(self, text: str, file: str, environ: Mapping[str, str]) -> None:
+        self._file = file
+        self._environ = environ
+        self._places: dict[Path, tuple[int, int]] = {}
+        self._problems: list[Problem] = []
+        self._nodes = 0
+        self.value: Any = None
+        try:
+            loader = _Loader(text)
+            root = loader.get_single_node()
+            if root is not None:
+                self.value = self._read(loader, root, ())
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            what = f"this is not YAML: {error.problem or error.context}"
+            raise ConfigError((Problem(file, line, column, what),)) from None
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise ConfigError((Problem(file, 1, 1, "this is not readable YAML"),)) from None
+        if self._problems:
+            raise ConfigError(tuple(sorted(self._problems)))
+
+    def place_of(self, path: Path) -> tuple[int, int]:
+        """Return line and column of a part, or of the nearest part around it."""
+        while path and path not in self._places:
+            path = path[:-1]
+        return self._places.get(path, (1, 1))
+
+    def _read(self, loader: _Loader, node: yaml.Node, path: Path) -> Any:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise yaml.MarkedYAMLError(problem="too many values", problem_mark=node.start_mark)
+        self._places.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
+        if isinstance(node, yaml.MappingNode):
+            return self._read_mapping(loader, node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._read(loader, item, (*path, i)) for i, item in enumerate(node.value)]
+        value = loader.construct_object(node)
+        return self._filled(value, path) if isinstance(value, str) else value
+
+    def _read_mapping(self, loader: _Loader, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(getattr(key_node, "value", ""))
+            place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            if key in found:
+                message = f"the key '{key}' stands here a second time; keep one"
+                self._problems.append(Problem(self._file, *place, message))
+            self._places[(*path, key)] = place
+            found[key] = self._read(loader, value_node, (*path, key))
+        return found
+
+    def _filled(self, text: str, path: Path) -> str:
+        def value_of(found: re.Match[str]) -> str:
+            name, default = found.groups()
+            value = self._environ.get(name, default)
+            if value is None:
+                message = (
+                    f"the environment variable {name} is not set; "
+                    f"set it, or write ${{{name}:-default}}"
+                )
+                self._problems.append(Problem(self._file, *self.place_of(path), message))
+                return ""
+            return value
+
+        return _VARIABLE.sub(value_of, text)
