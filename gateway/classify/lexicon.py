@@ -53,7 +53,7 @@ class Index:
             letters = entry.partition(" ")[0][:_FILED_LETTERS] if spaced else entry[0]
             self._files.setdefault(letters, []).append((key, entry))
         # Beginnings of words that are shorter than what entries are filed under.
-        self._brief = sorted({len(e) for _, e in self._all() if len(e) < _FILED_LETTERS})
+        self._brief = sorted({len(e) for _, e in self.entries() if len(e) < _FILED_LETTERS})
 
     def scan(self, text: str) -> list[Hit]:
         """Return every hit, in the order of places."""
@@ -81,7 +81,8 @@ class Index:
                     hits.append(Hit(key, at, entry))
         return hits
 
-    def _all(self) -> Iterable[tuple[str, str]]:
+    def entries(self) -> Iterable[tuple[str, str]]:
+        """Return every key with its entry."""
         return chain.from_iterable(self._files.values())
 
 

@@ -103,7 +103,7 @@ def test_a_misspelt_name_gets_a_suggestion() -> None:
 
 
 def test_the_first_rule_that_matches_decides() -> None:
-    routes = [
+    routes: list[dict[str, Any]] = [
         {"name": "code", "when": {"task": "code"}, "use": "coder"},
         {"name": "first", "use": "tiny"},
         {"name": "second", "use": "big"},
@@ -119,7 +119,7 @@ def test_without_a_matching_rule_all_models_may_serve_in_the_files_order() -> No
 
 def test_a_plain_list_is_strict_preference() -> None:
     busy = {"big": ModelStatus(in_flight=50, capacity=10)}
-    routes = [{"name": "r", "use": ["big", "tiny"]}]
+    routes: list[dict[str, Any]] = [{"name": "r", "use": ["big", "tiny"]}]
     assert choose(routes, status=busy).models == ("big", "tiny")
 
 
@@ -129,7 +129,9 @@ def test_any_puts_the_least_loaded_first() -> None:
         "coder": ModelStatus(in_flight=1, capacity=10),
         "tiny": ModelStatus(in_flight=1),
     }
-    routes = [{"name": "r", "use": {"any": ["big", "tiny", "coder", "embedder"]}}]
+    routes: list[dict[str, Any]] = [
+        {"name": "r", "use": {"any": ["big", "tiny", "coder", "embedder"]}}
+    ]
     models = choose(routes, status=status).models
     assert models[:2] == ("embedder", "coder")
     assert set(models[2:]) == {"big", "tiny"}
@@ -142,7 +144,7 @@ def test_a_model_that_is_down_comes_last_and_the_reason_says_so() -> None:
 
 
 def test_a_context_that_is_too_small_puts_a_model_behind() -> None:
-    routes = [{"name": "r", "use": ["tiny", "coder"]}]
+    routes: list[dict[str, Any]] = [{"name": "r", "use": ["tiny", "coder"]}]
     assert choose(routes, what=weighed(prompt_tokens=900)).models == ("tiny", "coder")
     choice = choose(routes, what=weighed(prompt_tokens=900, answer_tokens=200))
     assert choice.models == ("coder", "tiny")
@@ -150,7 +152,7 @@ def test_a_context_that_is_too_small_puts_a_model_behind() -> None:
 
 
 def test_being_up_counts_for_more_than_fitting() -> None:
-    routes = [{"name": "r", "use": ["coder", "tiny"]}]
+    routes: list[dict[str, Any]] = [{"name": "r", "use": ["coder", "tiny"]}]
     choice = choose(routes, what=weighed(prompt_tokens=5_000), status={"coder": DOWN})
     assert choice.models == ("tiny", "coder")
 
@@ -175,14 +177,16 @@ def test_who_is_left_out_is_told_with_the_reason() -> None:
 
 
 def test_an_unknown_fact_does_not_meet_a_requirement() -> None:
-    routes = [{"name": "r", "require": {"parameters": {"max": 10}}, "use": ["big", "tiny"]}]
+    routes: list[dict[str, Any]] = [
+        {"name": "r", "require": {"parameters": {"max": 10}}, "use": ["big", "tiny"]}
+    ]
     choice = choose(routes, facts={})
     assert choice.rule == "none"
     assert "big is left out: its number of parameters is unknown" in choice.reasons
 
 
 def test_a_rule_that_keeps_no_model_is_passed_over() -> None:
-    routes = [
+    routes: list[dict[str, Any]] = [
         {"name": "none of these", "require": {"family": "yi"}, "use": ["big"]},
         {"name": "next", "use": "tiny"},
     ]
@@ -192,7 +196,7 @@ def test_a_rule_that_keeps_no_model_is_passed_over() -> None:
 
 
 def test_embeddings_go_to_a_model_that_makes_them() -> None:
-    routes = [{"name": "r", "use": ["big", "tiny"]}]
+    routes: list[dict[str, Any]] = [{"name": "r", "use": ["big", "tiny"]}]
     choice = choose(routes, endpoint=Endpoint.EMBEDDINGS, facts={**FACTS, "big": FACTS["tiny"]})
     assert choice.models == ("embedder",)
 
@@ -243,12 +247,15 @@ def test_a_model_of_unknown_size_comes_last_in_every_variant() -> None:
 
 
 def test_a_rule_that_names_the_variant_keeps_its_own_order() -> None:
-    routes = [{"name": "s", "when": {"variant": "small"}, "use": ["big", "tiny"]}, ALL]
+    routes: list[dict[str, Any]] = [
+        {"name": "s", "when": {"variant": "small"}, "use": ["big", "tiny"]},
+        ALL,
+    ]
     assert choose(routes, "auto:small").models == ("big", "tiny")
 
 
 def test_a_rule_may_make_a_variant_of_its_own() -> None:
-    routes = [{"name": "c", "when": {"variant": "cheap"}, "use": "tiny"}, ALL]
+    routes: list[dict[str, Any]] = [{"name": "c", "when": {"variant": "cheap"}, "use": "tiny"}, ALL]
     assert choose(routes, "auto:cheap").rule == "c"
     assert "auto:cheap" in Selector(file_of(routes), FACTS).names
 
@@ -259,7 +266,7 @@ def test_names_are_models_aliases_auto_and_variants() -> None:
 
 
 def test_explain_tries_every_rule() -> None:
-    routes = [{"name": "code", "when": {"task": "code"}, "use": "coder"}, ALL]
+    routes: list[dict[str, Any]] = [{"name": "code", "when": {"task": "code"}, "use": "coder"}, ALL]
     selector = Selector(file_of(routes), FACTS)
     verdicts = selector.explain(Asked("auto", Endpoint.CHAT), weighed())
     assert [(verdict.rule, verdict.matched) for verdict in verdicts] == [

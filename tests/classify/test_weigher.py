@@ -1,0 +1,208 @@
+"""A whole request, weighed: whose words count, what its shape says, and that nothing breaks it."""
+
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.protocol.requests import (
+    ChatRequest,
+    CompletionRequest,
+    ContentPart,
+    EmbeddingRequest,
+    Message,
+)
+from gateway.classify import Weigher
+from gateway.config.schema import SizeSection
+from gateway.domain import UNDECIDED, Weighed
+
+
+@pytest.fixture(scope="module")
+def weigher() -> Weigher:
+    return Weigher()
+
+
+def chat(*turns: str, **fields: Any) -> ChatRequest:
+    return ChatRequest(messages=[Message("user", turn) for turn in turns], **fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "prompt_language"),
+    [
+        ("Explain gravity. Answer in French.", "fr", "en"),
+        ("Please respond only in Korean: what is a levee?", "ko", "en"),
+        ("Translate into Spanish: good morning, everyone", "es", "en"),
+        ("Translate from French to German: bonne nuit", "de", "en"),
+        ("Übersetze den folgenden Satz ins Englische: Guten Morgen", "en", "de"),
+        ("Traduis cette phrase en allemand : il fait beau", "de", "fr"),
+        ("Traduce al inglés la siguiente frase: hace frío", "en", "es"),
+        ("Traduci in francese: buona notte a tutti", "fr", "it"),
+        ("Traduza para o inglês: boa noite a todos", "en", "pt"),
+        ("Переведи на немецкий: доброе утро", "de", "ru"),
+        ("Przetłumacz na angielski: dzień dobry wszystkim", "en", "pl"),
+        ("翻译成法文\uff1a早上好", "fr", "zh"),
+        ("次の文をフランス語に翻訳してください", "fr", "ja"),
+        ("이 문장을 일본어로 번역해 줘", "ja", "ko"),
+        ("Dịch sang tiếng Anh: xin chào các bạn", "en", "vi"),
+        ("Terjemahkan ke dalam bahasa Inggris: selamat pagi semua", "en", "id"),
+        ("แปลเป็นภาษาอังกฤษ: สวัสดีตอนเช้า", "en", "th"),
+        ("ترجم إلى الفرنسية: صباح الخير", "fr", "ar"),
+        ("इसका अंग्रेज़ी में अनुवाद करें: शुभ प्रभात", "en", "hi"),
+        ("Bu cümleyi Almancaya çevir: günayd\u0131n arkadaşlar", "de", "tr"),
+        ("Was ist Photosynthese?", "de", "de"),
+        ('What does "merci" mean?', "en", "en"),
+        ("Was bedeutet „long time no see“?", "de", "de"),
+        ("Which tenses are hard in French grammar? Explain.", "en", "en"),
+    ],
+)
+def test_the_answers_language_is_told_from_the_prompts(
+    weigher: Weigher, text: str, language: str, prompt_language: str
+) -> None:
+    weighed = weigher.weigh_chat(chat(text))
+    assert (weighed.language, weighed.prompt_language) == (language, prompt_language)
+
+
+def test_the_instruction_counts_and_not_the_document(weigher: Weigher) -> None:
+    document = "The committee met on Monday and agreed on the budget for the coming year. " * 20
+    above = weigher.weigh_chat(chat(f"Résume ce texte en deux phrases :\n\n{document}"))
+    below = weigher.weigh_chat(chat(f"{document}\n\nFasse diesen Text bitte kurz zusammen."))
+    assert (above.language, above.task) == ("fr", "summarization")
+    assert (below.language, below.task) == ("de", "summarization")
+
+
+def test_comments_in_code_do_not_count(weigher: Weigher) -> None:
+    code = "```python\n# 计算平均值\ndef avg(xs):\n    return sum(xs)/len(xs)\n```"
+    assert weigher.weigh_chat(chat(f"Why does this crash?\n{code}")).prompt_language == "en"
+
+
+def test_earlier_turns_settle_what_is_short(weigher: Weigher) -> None:
+    before = "Erkläre mir bitte, wie ein Kühlschrank funktioniert."
+    assert weigher.weigh_chat(chat(before, "ok")).prompt_language == "de"
+    assert weigher.weigh_chat(chat(before, "👍")).language == "de"
+    assert weigher.weigh_chat(chat(before, "thank you very much")).prompt_language == "en"
+
+
+def test_a_system_prompt_may_name_the_answers_language(weigher: Weigher) -> None:
+    system = Message("system", "You are a helpful assistant. Always answer in German.")
+    weighed = weigher.weigh_chat(
+        ChatRequest(messages=[system, Message("user", "What is the capital of Peru?")])
+    )
+    assert (weighed.language, weighed.prompt_language) == ("de", "en")
+
+
+def test_nothing_to_read_is_undecided_and_never_english(weigher: Weigher) -> None:
+    weighed = weigher.weigh_chat(chat("12*7"))
+    assert (weighed.language, weighed.prompt_language) == (UNDECIDED, UNDECIDED)
+    assert weigher.weigh_chat(ChatRequest(messages=[Message("system")])).task == UNDECIDED
+
+
+def image_turn(text: str) -> Message:
+    return Message("user", [ContentPart("text", text), ContentPart("image_url", image_url={})])
+
+
+def test_the_shape_of_a_request_speaks_first(weigher: Weigher) -> None:
+    tool: dict[str, Any] = {"type": "function", "function": {"name": "f"}}
+    with_tools = weigher.weigh_chat(chat("What is new?", tools=[tool]))
+    assert (with_tools.task, with_tools.tools) == ("tool_use", True)
+    unused = weigher.weigh_chat(chat("Why is the sky blue?", tools=[tool], tool_choice="none"))
+    assert (unused.task, unused.tools) == ("general", True)
+    seen = weigher.weigh_chat(ChatRequest(messages=[image_turn("What is this?")]))
+    assert (seen.task, seen.images) == ("vision", True)
+    sound = Message("user", [ContentPart("input_audio", input_audio={})])
+    assert weigher.weigh_chat(ChatRequest(messages=[sound])).task == "audio"
+    schema = weigher.weigh_chat(chat("Anna, 31, Oslo", response_format={"type": "json_schema"}))
+    assert (schema.task, schema.json_schema) == ("extraction", True)
+
+
+def test_an_image_of_an_earlier_turn_still_needs_eyes(weigher: Weigher) -> None:
+    turns = [image_turn("What is this?"), Message("assistant", "A cat."), Message("user", "Why?")]
+    weighed = weigher.weigh_chat(ChatRequest(messages=turns))
+    assert weighed.images
+    assert weighed.task != "vision"
+
+
+def test_a_completion_is_weighed_by_its_text(weigher: Weigher) -> None:
+    weighed = weigher.weigh_completion(CompletionRequest(prompt="def add(a, b):", max_tokens=9))
+    assert (weighed.task, weighed.answer_tokens) == ("code", 9)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tokens"), [([1, 2, 3], 3), ([[1, 2], [3]], 3), (["abcd", "abcd"], 2), ({}, 0)]
+)
+def test_token_ids_are_counted(weigher: Weigher, prompt: Any, tokens: int) -> None:
+    assert weigher.weigh_completion(CompletionRequest(prompt=prompt)).prompt_tokens == tokens
+
+
+def test_an_embedding_request_is_an_embedding(weigher: Weigher) -> None:
+    weighed = weigher.weigh_embedding(EmbeddingRequest(input=["Guten Morgen zusammen", "x"]))
+    assert (weighed.task, weighed.prompt_language) == ("embedding", "de")
+
+
+def test_sizes_follow_their_thresholds() -> None:
+    weigher = Weigher(SizeSection(small_below=10, large_from=100))
+    sizes = [weigher.weigh_chat(chat("word " * count)).request_size for count in (1, 40, 400)]
+    assert sizes == ["small", "medium", "large"]
+
+
+def test_each_finding_has_its_reason(weigher: Weigher) -> None:
+    weighed = weigher.weigh_chat(chat("Write a haiku about snow."))
+    starts = [reason.partition(":")[0] for reason in weighed.reasons]
+    assert starts == [
+        "task is writing",
+        "prompt_language is en",
+        "language is en",
+        "request_size is small",
+    ]
+
+
+def test_the_same_request_weighs_the_same(weigher: Weigher) -> None:
+    request = chat("Erzähl mir einen Witz über Katzen.")
+    assert weigher.weigh_chat(request) == weigher.weigh_chat(request)
+
+
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=300)
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4))
+def test_any_text_can_be_weighed(weigher: Weigher, turns: list[str]) -> None:
+    weighed = weigher.weigh_chat(chat(*turns))
+    assert isinstance(weighed, Weighed)
+    assert weighed.prompt_tokens >= 0
+    msgspec.json.encode(weighed.reasons)  # no lone surrogate gets into what is shown
+
+
+@given(st.recursive(st.none() | st.integers() | TEXTS, lambda inner: st.lists(inner, max_size=3)))
+def test_any_prompt_and_input_can_be_weighed(weigher: Weigher, given_value: Any) -> None:
+    assert weigher.weigh_completion(CompletionRequest(prompt=given_value)).task
+    assert weigher.weigh_embedding(EmbeddingRequest(input=given_value)).task == "embedding"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a",
+        "word ",
+        "`",
+        '"',
+        "```",
+        "(",
+        ":",
+        "\n\n",
+        "漢",
+        "🙂",
+        "1+1 ",
+        "def f(",
+        "for x in y ",
+        "'",
+    ],
+)
+def test_a_million_characters_are_read_at_their_ends_only(weigher: Weigher, piece: str) -> None:
+    """A generous bound that only time growing with the length (or its square) would break."""
+    request = chat(piece * (1_000_000 // len(piece)))
+    started = time.process_time()
+    weighed = weigher.weigh_chat(request)
+    assert time.process_time() - started < 1
+    assert weighed.request_size == "large"
