@@ -6,7 +6,6 @@ Must not: decide or do anything.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 UNDECIDED = "undecided"
 
@@ -72,19 +71,35 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class LicenceTerms:
+    """What a licence allows, as far as rules ask; None is unknown and meets no requirement.
+
+    `licence_class` is open, conditional, research or unknown. `monthly_users` is the most that are
+    allowed, `no_limit` says that there is no such condition. `excluded_regions` are those where
+    use is not allowed (`EU`).
+    """
+
+    licence_class: str = "unknown"
+    spdx: str | None = None
+    commercial: bool | None = None
+    excluded_regions: tuple[str, ...] | None = None
+    monthly_users: int | None = None
+    no_limit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What is known of a served model; None is unknown, which is never taken for no.
 
     `parameters` and `active_parameters` are counts (active: used for one token, for mixtures of
-    experts), `languages` the official ones (ISO 639-1), `licence` the catalogue's record, which
-    its own predicate reads.
+    experts), `languages` the official ones (ISO 639-1).
     """
 
     family: str | None = None
     parameters: int | None = None
     active_parameters: int | None = None
     context_tokens: int | None = None
-    licence: Any = None
+    licence: LicenceTerms | None = None
     languages: tuple[str, ...] = ()
     embeddings: bool | None = None
     vision: bool | None = None
