@@ -15,7 +15,8 @@ from gateway.classify.scripts import SHARED, SOLE, ScriptCounter
 from gateway.domain import UNDECIDED
 
 _VOTING_WORDS = 40
-_WORDS_WEIGHT = 0.8
+_WORDS_WEIGHT = 0.8  # of a share of everyday words, against the detector's own share
+_FEW_WORDS_WEIGHT = 0.8  # more of it, divided by their number: few words tell a detector little
 _DETECTOR_CHARS = 400
 _LABELS = 8
 _PREFIX = len("__label__")
@@ -66,9 +67,10 @@ class LanguageFinder:
         words = [word for word in spaced.split()[:_VOTING_WORDS] if len(word) > 1]
         votes = self._votes(words, whole)
         _merge_malay(scores, votes)
+        weight = _WORDS_WEIGHT + _FEW_WORDS_WEIGHT / max(1, len(words))
         for language, share in votes.items():
             if language in allowed:
-                scores[language] = scores.get(language, 0.0) + _WORDS_WEIGHT * share
+                scores[language] = scores.get(language, 0.0) + weight * share
         if not scores:
             return Found(UNDECIDED, 0.0, "the detector knows none of its words")
         best = max(scores, key=scores.__getitem__)
