@@ -1,0 +1,75 @@
+"""`weighbridge route`: the explanation, as people and as programs read it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.route import route
+
+CONFIG = """\
+engines:
+  far: {kind: remote, url: "http://127.0.0.1:1/v1"}
+models:
+  coder: {engine: far}
+  llama: {engine: far, aliases: [gpt-4o-mini]}
+  qwen: {engine: far}
+routes:
+  - {name: code, when: {task: code}, use: [coder, qwen]}
+  - {name: other tongue, when: {language: {not: [en]}}, use: qwen}
+  - {name: default, use: [llama, qwen]}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "routing.yaml"
+    path.write_text(CONFIG, encoding="utf-8")
+    return path
+
+
+def ran(config: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(route, [*arguments, "--config", str(config)])
+
+
+def test_a_table_shows_features_rules_and_the_choice(config: Path) -> None:
+    result = ran(config, "Schreibe mir ein Gedicht über den Herbst.")
+    assert result.exit_code == 0
+    assert "task             writing" in result.output
+    assert "language         de" in result.output
+    assert "code             no             task is writing, not code" in result.output
+    assert "other tongue     yes" in result.output
+    assert "Decided by other tongue: qwen" in result.output
+
+
+def test_json_carries_the_same(config: Path) -> None:
+    result = ran(config, "Write a Python function that adds two numbers.", "--json")
+    answer = json.loads(result.output)
+    assert (answer["rule"], answer["model"]) == ("code", "coder")
+    assert answer["models"] == ["coder", "qwen"]
+    assert [rule["matched"] for rule in answer["rules"]] == [True, False, True]
+
+
+def test_a_named_model_tries_no_rule(config: Path) -> None:
+    result = ran(config, "hola", "--model", "gpt-4o-mini")
+    assert "none tried" in result.output
+    assert "Decided by alias: llama" in result.output
+
+
+def test_a_system_prompt_may_name_the_language(config: Path) -> None:
+    result = ran(config, "What is rain?", "--system", "Always answer in French.", "--json")
+    assert json.loads(result.output)["rule"] == "other tongue"
+
+
+def test_an_unknown_model_is_one_line_and_a_failure(config: Path) -> None:
+    result = ran(config, "hola", "--model", "lama")
+    assert result.exit_code == 1
+    assert "llama" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_file_that_is_not_there_is_said_with_its_name(tmp_path: Path) -> None:
+    result = ran(tmp_path / "none.yaml", "hola")
+    assert result.exit_code == 2
+    assert "none.yaml" in result.output
