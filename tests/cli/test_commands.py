@@ -1,0 +1,18 @@
+"""The table of commands: each row loads, and the help names it."""
+
+from click.testing import CliRunner
+
+from gateway.cli import COMMANDS, main
+
+
+def test_every_command_loads_and_is_in_the_help() -> None:
+    text = CliRunner().invoke(main, ["--help"]).output
+    for name in COMMANDS:
+        assert name in text
+        assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
+
+
+def test_an_unknown_command_is_refused() -> None:
+    result = CliRunner().invoke(main, ["rout"])
+    assert result.exit_code == 2
+    assert "rout" in result.output
