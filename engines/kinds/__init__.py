@@ -1,9 +1,29 @@
-"""Kinds of engine and how a replica of each is reached.
+"""Kinds of engine: what the file says of each, and how a replica of it is run or reached.
 
-Owns: what the gateway must know of a replica before it can talk to it.
+A new kind is one file here and one name in `EngineSection`.
+
+Owns: the registry of kinds; what the gateway must know of a replica before it can talk to it.
 Must not: connect, start or stop anything; import `gateway`.
 """
 
-from engines.kinds.address import ReplicaAddress
+from typing import Annotated, TypeAlias
 
-__all__ = ["ReplicaAddress"]
+from pydantic import Field
+
+from engines.kinds.address import ReplicaAddress
+from engines.kinds.llamacpp import LlamacppEngine
+from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
+from engines.kinds.remote import RemoteEngine
+
+EngineSection: TypeAlias = Annotated[LlamacppEngine | RemoteEngine, Field(discriminator="kind")]
+
+__all__ = [
+    "EngineSection",
+    "Launch",
+    "LlamacppEngine",
+    "ModelOrder",
+    "RemoteEngine",
+    "ReplicaAddress",
+    "ReplicaPlan",
+    "Room",
+]

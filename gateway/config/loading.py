@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from engines.kinds.section import Section
 from gateway.config import schema
 from gateway.config.document import Document
 from gateway.config.problems import ConfigError, Problem
@@ -59,11 +60,11 @@ def parse_config(text: str, source: str, environ: Mapping[str, str]) -> schema.R
 
 def known_keys() -> frozenset[str]:
     """Return every key that a section of the file may have."""
-    keys: set[str] = set()
-    for section in vars(schema).values():
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            keys.update(field.alias or name for name, field in section.model_fields.items())
-    return frozenset(keys)
+    return frozenset(
+        field.alias or name
+        for section in Section.__subclasses__()
+        for name, field in section.model_fields.items()
+    )
 
 
 def _problem(document: Document, source: str, detail: Any) -> Problem:

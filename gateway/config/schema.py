@@ -1,22 +1,17 @@
 """The shape of `routing.yaml`: frozen, extras forbidden, each key described once, here.
 
-Owns: keys, types, ranges, defaults. The descriptions are the config reference (docs).
+Owns: keys, types, ranges, defaults; the sections of `engines:` stand with their kinds in
+`engines.kinds`. The descriptions are the config reference (docs).
 Must not: read files or the environment (`gateway.config.loading` does), or compare entries with
 each other (`gateway.config.checks` does).
 """
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field
 
-Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
-OneOrMore: TypeAlias = str | Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-class Section(BaseModel):
-    """A mapping in the file: frozen, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+from engines.kinds import EngineSection
+from engines.kinds.section import OneOrMore, Seconds, Section
 
 
 class GatewaySection(Section):
@@ -36,48 +31,6 @@ class GatewaySection(Section):
     drain_timeout_s: Seconds = Field(
         30, description="On SIGTERM, seconds that running requests have to end."
     )
-
-
-class LlamacppEngine(Section):
-    """An entry of `engines:` with `kind: llamacpp`: workers of ours, one process per replica."""
-
-    kind: Literal["llamacpp"]
-    context: int | None = Field(
-        None, ge=64, description="Context in tokens; the weights' own when absent."
-    )
-    parallel: int = Field(8, ge=1, le=256, description="Sequences that decode at once.")
-    threads: int | None = Field(
-        None, ge=1, description="Threads per replica; the cores this process may use when absent."
-    )
-    batch_tokens: int = Field(
-        512, ge=8, description="Tokens per step: decode rows first, prompt chunks fill the rest."
-    )
-    gpu_layers: int = Field(0, ge=-1, description="Layers put on the GPU; -1 is all.")
-    start_timeout_s: Seconds = Field(300, description="Seconds a replica may take to load.")
-    drain_timeout_s: Seconds = Field(
-        10, description="Seconds that running requests have to end when a replica stops."
-    )
-
-
-class RemoteEngine(Section):
-    """An entry of `engines:` with `kind: remote`: any OpenAI-compatible server."""
-
-    kind: Literal["remote"]
-    url: OneOrMore = Field(
-        description="Base URL (`http://gpu1:8000/v1`); several are replicas of each other."
-    )
-    api_key: SecretStr | None = Field(
-        None, description="Sent as a bearer token; write `${NAME}` to take it from the environment."
-    )
-    connect_timeout_s: Seconds = Field(5, description="Seconds to connect.")
-    first_byte_timeout_s: Seconds = Field(
-        600, description="Seconds until the answer's first byte (queueing and prefill included)."
-    )
-    idle_timeout_s: Seconds = Field(120, description="Seconds between two pieces of an answer.")
-    health_interval_s: Seconds = Field(5, description="Seconds between two looks at `/v1/models`.")
-
-
-EngineSection: TypeAlias = Annotated[LlamacppEngine | RemoteEngine, Field(discriminator="kind")]
 
 
 class ModelSection(Section):

@@ -7,7 +7,8 @@ Must not: read files or weights; the caller adds what the weights themselves say
 from dataclasses import replace
 from typing import Protocol
 
-from gateway.config.schema import LlamacppEngine, ModelSection, RoutingFile
+from engines.kinds import LlamacppEngine
+from gateway.config.schema import ModelSection, RoutingFile
 from gateway.domain import ModelFacts
 
 _UNKNOWN = ModelFacts()

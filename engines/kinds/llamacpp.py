@@ -1,0 +1,76 @@
+"""`kind: llamacpp`: workers of ours on llama-cpp-python, one process for each replica.
+
+Owns: its section of the file, and the command line of a worker.
+Must not: start anything; import llama_cpp.
+"""
+
+import importlib.util
+import sys
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from engines.kinds.address import ReplicaAddress
+from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
+from engines.kinds.section import Seconds, Section
+from engines.weights import WeightsProblem, resolve
+
+
+class LlamacppEngine(Section):
+    """An entry of `engines:` with `kind: llamacpp`: workers of ours, one process per replica."""
+
+    managed: ClassVar[bool] = True
+
+    kind: Literal["llamacpp"]
+    context: int | None = Field(
+        None, ge=64, description="Context in tokens; the weights' own when absent."
+    )
+    parallel: int = Field(8, ge=1, le=256, description="Sequences that decode at once.")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="Threads per replica; when absent the usable cores are shared out, and a demo "
+        "model takes one.",
+    )
+    batch_tokens: int = Field(
+        512, ge=8, description="Tokens per step: decode rows first, prompt chunks fill the rest."
+    )
+    gpu_layers: int = Field(0, ge=-1, description="Layers put on the GPU; -1 is all.")
+    start_timeout_s: Seconds = Field(300, description="Seconds a replica may take to load.")
+    drain_timeout_s: Seconds = Field(
+        10, description="Seconds that running requests have to end when a replica stops."
+    )
+
+    def missing_extra(self) -> str | None:
+        """Return the line that says what to install, or None when the worker can run."""
+        missing = [n for n in ("llama_cpp", "jinja2", "numpy") if not importlib.util.find_spec(n)]
+        if not missing:
+            return None
+        return "kind: llamacpp needs an extra; run: pip install 'weighbridge[llamacpp]'"
+
+    def plan(self, order: ModelOrder, room: Room) -> tuple[ReplicaPlan, ...]:
+        """Return `order.replicas` replicas, named "0", "1" and so on."""
+        return tuple(self._replica(order, room, index) for index in range(order.replicas))
+
+    def _replica(self, order: ModelOrder, room: Room, index: int) -> ReplicaPlan:
+        socket_path = room.runtime_folder / f"{abs(hash((order.name, order.engine))):x}.{index}"
+        problem = self.missing_extra()
+        weights = ""
+        try:
+            weights = str(resolve(order.weights or "", order.base))
+        except WeightsProblem as error:
+            problem = problem or str(error)
+        argv = (sys.executable, "-P", "-m", "engines.llamacpp", "--weights", weights)
+        return ReplicaPlan(
+            model=order.name,
+            engine=order.engine,
+            replica=str(index),
+            address=ReplicaAddress(socket_path=socket_path),
+            upstream_model=order.name,
+            health_path="/health",
+            health_interval_s=1,
+            metrics_path="/metrics",
+            capacity=order.parallel or self.parallel,
+            launch=Launch(argv, socket_path, self.start_timeout_s, self.drain_timeout_s),
+            problem=problem,
+        )

@@ -1,0 +1,74 @@
+"""From what the file says of a model to the replicas that an engine offers for it.
+
+Owns: the plain values between configuration and a running fleet.
+Must not: start, connect or look at anything.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.kinds.address import ReplicaAddress
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOrder:
+    """What the file says of one model, for one of its engines to plan with.
+
+    `base` is the folder at which relative `weights` start. None means: the file does not say.
+    """
+
+    name: str
+    engine: str
+    base: Path
+    weights: str | None = None
+    upstream_model: str | None = None
+    replicas: int = 1
+    context: int | None = None
+    parallel: int | None = None
+    threads: int | None = None
+    embeddings: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the machine lends: a private folder for sockets and threads for one replica."""
+
+    runtime_folder: Path
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a child process is started and ended. `environment` is added to the gateway's own."""
+
+    argv: tuple[str, ...]
+    socket_path: Path | None
+    start_timeout_s: float
+    drain_timeout_s: float
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaPlan:
+    """One replica of one model: where it listens, how it is looked after, how patient to be.
+
+    `upstream_model` is the name that the engine knows the model by. `health_path` and
+    `metrics_path` are whole paths at the address. `capacity` is how many requests run at once,
+    None where nobody knows. Without a `launch` it runs elsewhere. With a `problem` it can never
+    serve, and this says why.
+    """
+
+    model: str
+    engine: str
+    replica: str
+    address: ReplicaAddress
+    upstream_model: str
+    health_path: str
+    health_interval_s: float
+    metrics_path: str | None = None
+    connect_timeout_s: float = 5
+    first_byte_timeout_s: float = 600
+    idle_timeout_s: float = 120
+    capacity: int | None = None
+    launch: Launch | None = None
+    problem: str | None = None

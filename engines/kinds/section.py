@@ -1,0 +1,18 @@
+"""What every mapping of the configuration file has in common.
+
+Owns: frozen, unknown keys forbidden; the types that several sections use.
+Must not: know any key.
+"""
+
+from typing import Annotated, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
+OneOrMore: TypeAlias = str | Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A mapping in the file: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
