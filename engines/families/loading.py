@@ -83,11 +83,11 @@ class _LicenceRow(
     name: str
     url: str
     licence_class: LicenceClass
-    spdx: str | Literal["none"]
+    spdx: str  # or "none"
     commercial: Commercial | Unknown
     monthly_users: int | Literal["unlimited", "unknown"]
     excluded_regions: tuple[str, ...] | Unknown
-    attribution: str | Literal["none"]
+    attribution: str  # or "none" or "unknown"
     note: str | UnsetType = UNSET
 
 
@@ -127,12 +127,12 @@ def _licence(name: str, row: _LicenceRow) -> Licence:
         name=row.name,
         url=row.url,
         licence_class=row.licence_class,
-        spdx=None if row.spdx == "none" else row.spdx,
-        commercial=None if row.commercial == "unknown" else row.commercial,
+        spdx=_known(row.spdx),
+        commercial=_known(row.commercial),
         monthly_users=users if isinstance(users, int) else None,
         unlimited_users=users == "unlimited",
-        excluded_regions=None if row.excluded_regions == "unknown" else row.excluded_regions,
-        attribution=None if row.attribution == "none" else row.attribution,
+        excluded_regions=_known(row.excluded_regions),
+        attribution=_known(row.attribution),
         note=None if row.note is UNSET else row.note,
     )
 
