@@ -8,7 +8,10 @@ import importlib
 import click
 
 # name -> (module, function)
-COMMANDS = {"route": ("gateway.cli.route", "route")}
+COMMANDS = {
+    "models": ("gateway.cli.models", "models"),
+    "route": ("gateway.cli.route", "route"),
+}
 
 
 class _Table(click.Group):
