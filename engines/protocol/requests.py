@@ -105,7 +105,7 @@ class ChatRequest(Sampling, frozen=True, kw_only=True):
 class CompletionRequest(Sampling, frozen=True, kw_only=True):
     """The body of `/v1/completions`. A prompt is text, token ids, or a list of either."""
 
-    prompt: str | list[str] | list[int] | list[list[int]] | Any
+    prompt: str | list[Any]
     echo: bool | None = None
     suffix: str | None = None
     logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
@@ -119,7 +119,7 @@ class CompletionRequest(Sampling, frozen=True, kw_only=True):
 class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `/v1/embeddings`. The input is text, token ids, or a list of either."""
 
-    input: Any
+    input: str | list[Any]
     model: str | None = None
     encoding_format: str | None = None
     dimensions: PositiveInt | None = None

@@ -4,6 +4,7 @@ Owns: what a `weights:` value means.
 Must not: load a model.
 """
 
+from engines.weights.gguf import GgufHeader, read_header
 from engines.weights.resolve import WeightsProblem, resolve
 
-__all__ = ["WeightsProblem", "resolve"]
+__all__ = ["GgufHeader", "WeightsProblem", "read_header", "resolve"]

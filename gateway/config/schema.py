@@ -31,6 +31,11 @@ class GatewaySection(Section):
     drain_timeout_s: Seconds = Field(
         30, description="On SIGTERM, seconds that running requests have to end."
     )
+    queue_timeout_s: Seconds = Field(
+        30,
+        description="Seconds a request may wait for a replica that is starting, "
+        "when nobody else may serve it.",
+    )
 
 
 class ModelSection(Section):

@@ -88,7 +88,7 @@ class ReplicaMetrics:
 class Metrics:
     """All metrics of one gateway process, on a registry of its own."""
 
-    def __init__(self, replicas: Callable[[], Iterable[ReplicaFigures]]) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._children: dict[tuple[str, str, str], ReplicaMetrics] = {}
         outcome_labels = (*LABELS, "outcome")
@@ -122,6 +122,9 @@ class Metrics:
             LABELS,
             registry=self.registry,
         )
+
+    def show(self, replicas: Callable[[], Iterable[ReplicaFigures]]) -> None:
+        """Add to each scrape what `replicas` tells at that moment. Called once."""
         self.registry.register(_Scrape(replicas, self._children))
 
     def of(self, model: str, engine: str, replica: str) -> ReplicaMetrics:

@@ -100,6 +100,18 @@ class UpstreamAnswer:
             parts.append(piece)
         return b"".join(parts)
 
+    async def finish(self, limit_s: float) -> None:
+        """Drop what is left of an answer whose end was seen, so that its connection can be kept.
+
+        Gives up after `limit_s` seconds, or when the engine closes; never raises for those.
+        """
+        try:
+            async with asyncio.timeout(limit_s):
+                while await self._link.next_piece():
+                    pass
+        except (TimeoutError, ConnectionLost):
+            return
+
     def release(self) -> None:
         """Give the connection back, or close it when the answer is not complete. Idempotent."""
         if not self._released:

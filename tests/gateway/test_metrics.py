@@ -22,7 +22,8 @@ def test_tokens_of_the_window_are_all_counted(adds: list[tuple[int, float]]) -> 
 
 def test_a_request_shows_under_its_replica() -> None:
     figures = [ReplicaFigures("m", "cpu", "cpu-0", up=True, restarts=2, kv_used_ratio=0.5)]
-    metrics = Metrics(lambda: figures)
+    metrics = Metrics()
+    metrics.show(lambda: figures)
     replica = metrics.of("m", "cpu", "cpu-0")
     replica.began(0.0)
     account = Account(clock=lambda: 2.0, arrived_s=1.0, usage=Usage(3, 4, 7))

@@ -1,0 +1,10 @@
+"""What differs between Linux and macOS: cores, memory, folders for sockets.
+
+Owns: the one seam; each reading is a pure parser of a text plus the few lines that fetch it.
+Must not: be looked around; no other module asks which system this is.
+"""
+
+from engines.platform.cores import usable_cores
+from engines.platform.folders import runtime_folder
+
+__all__ = ["runtime_folder", "usable_cores"]

@@ -1,0 +1,64 @@
+"""A private folder for the sockets of this gateway's engines.
+
+Owns: where it is, that nobody else may enter, that it goes with its owner.
+Must not: know what is put there.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# A unix socket's path ends at 104 bytes on macOS and 108 on Linux, the final zero included.
+LONGEST_SOCKET_PATH = 100
+_ROOM_FOR_NAMES = 24
+_PREFIX = "weighbridge-"
+
+
+@contextlib.contextmanager
+def runtime_folder() -> Iterator[Path]:
+    """Make the folder, with mode 0700 and a short path, and remove it at the end.
+
+    What gateways that were killed have left is removed as well: the owner's process id stands in
+    the name. Tried in turn: `XDG_RUNTIME_DIR`, the temporary folder, `/tmp`.
+    """
+    for parent in _parents():
+        try:
+            _remove_leftovers(parent)
+            folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
+        except OSError:
+            continue
+        break
+    else:
+        raise OSError("no folder for sockets: neither XDG_RUNTIME_DIR, TMPDIR nor /tmp will do")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parents() -> Iterator[Path]:
+    for name in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes a private folder in it
+        if name and len(os.fsencode(name)) + len(_PREFIX) + 24 + _ROOM_FOR_NAMES < (
+            LONGEST_SOCKET_PATH
+        ):
+            yield Path(name)
+
+
+def _remove_leftovers(parent: Path) -> None:
+    for folder in parent.glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and folder.stat().st_uid == os.getuid() and not _lives(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

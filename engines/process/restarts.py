@@ -1,0 +1,60 @@
+"""Whether and when a child that ended is started again. Pure: no clock, no chance of its own.
+
+Owns: the pauses, and the words for an exit.
+Must not: start anything.
+"""
+
+import re
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+# A child that was ready for this long has earned a fresh start.
+FORGIVEN_AFTER_S = 60.0
+# What a child says with this code (bad weights, bad arguments) no restart mends.
+HOPELESS_EXIT = 2
+
+_FOLDERS = re.compile(r"(?<![\w:/])/(?:[^\s'\"/:]+/)+")
+_LONGEST_REASON = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The decision: start again after `pause_s`, or never (`None`). `failures` is the new count."""
+
+    pause_s: float | None
+    failures: int
+
+
+def decide(exit_code: int | None, *, failures: int, ready_s: float, jitter: float) -> Restart:
+    """Decide after an end.
+
+    `exit_code` is None for a child that was killed because it was too slow or deaf. `failures`
+    counts the ends so far in a row, `ready_s` is how long it had been ready, `jitter` is in [0, 1)
+    and spreads the restarts of several children over a fifth of the pause.
+    """
+    if exit_code == HOPELESS_EXIT:
+        return Restart(None, failures + 1)
+    before = 0 if ready_s >= FORGIVEN_AFTER_S else failures
+    pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(before, 16))
+    return Restart(pause_s * (1 + 0.2 * jitter), before + 1)
+
+
+def describe_exit(exit_code: int, last_lines: Sequence[str]) -> str:
+    """Say for people how a child ended: the code or signal, and its last word."""
+    if exit_code < 0:
+        try:
+            how = f"killed by {signal.Signals(-exit_code).name}"
+        except ValueError:
+            how = f"killed by signal {-exit_code}"
+    else:
+        how = f"exit code {exit_code}"
+    said = next((line.strip() for line in reversed(last_lines) if line.strip()), "")
+    return without_folders(f"{how}: {said}" if said else how)
+
+
+def without_folders(text: str) -> str:
+    """Return `text` with paths cut down to file names: it may reach clients of other machines."""
+    return _FOLDERS.sub("", text)[:_LONGEST_REASON]

@@ -1,0 +1,159 @@
+"""The header of a GGUF file: only the fields that are needed, the vocabulary passed over.
+
+Owns: reading and bounding a header; one clear line for a file that is none.
+Must not: read tensors.
+"""
+
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from engines.weights.resolve import WeightsProblem
+
+_MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
+_MAX_COUNT = 1_000_000
+_MAX_STRING_BYTES = 16 * 1024 * 1024
+_MAX_DIMENSIONS = 4
+_STRING, _ARRAY = 8, 9
+# Type number -> struct format of one value.
+_SCALARS = {
+    0: "<B",
+    1: "<b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    7: "<?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """What a file says of its model; None where it says nothing.
+
+    `parameters` is the number of values in all tensors. `embeddings` is our own key
+    `weighbridge.embeddings`.
+    """
+
+    architecture: str
+    name: str | None
+    context_length: int | None
+    parameters: int
+    embeddings: bool | None
+    has_chat_template: bool
+
+
+def read_header(path: Path) -> GgufHeader:
+    """Read the header of a file.
+
+    Raises:
+        WeightsProblem: missing, not readable, no GGUF, truncated, or of a version nobody knows.
+    """
+    try:
+        with path.open("rb") as file:
+            return _Reader(file, path.name, path.stat().st_size).header()
+    except OSError as error:
+        raise WeightsProblem(f"{path.name} cannot be read: {error.strerror}") from None
+
+
+class _Reader:
+    def __init__(self, file: BinaryIO, name: str, size_bytes: int) -> None:
+        self._file = file
+        self._name = name
+        self._size_bytes = size_bytes
+
+    def header(self) -> GgufHeader:
+        if self._take(4) != _MAGIC:
+            raise self._wrong("is no GGUF file")
+        version = self._number("<I")
+        if version not in _VERSIONS:
+            raise self._wrong(f"is a GGUF file of version {version}; 2 and 3 are read")
+        tensors, keys = self._count(), self._count()
+        fields: dict[str, Any] = {}
+        for _ in range(keys):
+            key = self._string()
+            fields[key] = self._value(self._number("<I"))
+        parameters = sum(self._tensor() for _ in range(tensors))
+        architecture = fields.get("general.architecture")
+        if not isinstance(architecture, str):
+            raise self._wrong("does not say which architecture it is")
+        embeddings = fields.get("weighbridge.embeddings")
+        context = fields.get(f"{architecture}.context_length")
+        name = fields.get("general.name")
+        return GgufHeader(
+            architecture=architecture,
+            name=name if isinstance(name, str) else None,
+            context_length=context if isinstance(context, int) else None,
+            parameters=parameters,
+            embeddings=embeddings if isinstance(embeddings, bool) else None,
+            has_chat_template="tokenizer.chat_template" in fields,
+        )
+
+    def _tensor(self) -> int:
+        """Pass over a tensor's description; return how many values it has."""
+        self._string()
+        dimensions = self._number("<I")
+        if dimensions > _MAX_DIMENSIONS:
+            raise self._wrong("describes a tensor of impossible shape")
+        shape = [self._number("<Q") for _ in range(dimensions)]
+        self._take(4 + 8)  # type and offset
+        return math.prod(shape)
+
+    def _value(self, kind: int) -> Any:
+        if kind == _STRING:
+            return self._string()
+        if kind == _ARRAY:
+            self._skip_array()
+            return None
+        if kind not in _SCALARS:
+            raise self._wrong(f"has a value of unknown type {kind}")
+        return self._number(_SCALARS[kind])
+
+    def _skip_array(self) -> None:
+        kind, length = self._number("<I"), self._number("<Q")
+        if kind == _STRING:
+            if length > _MAX_COUNT * 10:
+                raise self._wrong("has an array of impossible length")
+            for _ in range(length):
+                self._skip(self._number("<Q"))
+        elif kind in _SCALARS:
+            self._skip(length * struct.calcsize(_SCALARS[kind]))
+        else:
+            raise self._wrong(f"has an array of unknown type {kind}")
+
+    def _string(self) -> str:
+        length = self._number("<Q")
+        if length > _MAX_STRING_BYTES:
+            raise self._wrong("has a text of impossible length")
+        return self._take(length).decode("utf-8", "replace")
+
+    def _count(self) -> int:
+        count: int = self._number("<Q")
+        if count > _MAX_COUNT:
+            raise self._wrong("has an impossible number of fields")
+        return count
+
+    def _number(self, form: str) -> Any:
+        return struct.unpack(form, self._take(struct.calcsize(form)))[0]
+
+    def _take(self, size: int) -> bytes:
+        data = self._file.read(size)
+        if len(data) < size:
+            raise self._wrong("is truncated: its header ends in the middle")
+        return data
+
+    def _skip(self, size: int) -> None:
+        # Seeking beyond the end would succeed and hide that the file is cut.
+        if self._file.tell() + size > self._size_bytes:
+            raise self._wrong("is truncated: its header ends in the middle")
+        self._file.seek(size, 1)
+
+    def _wrong(self, what: str) -> WeightsProblem:
+        return WeightsProblem(f"{self._name} {what}")

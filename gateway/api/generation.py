@@ -1,0 +1,97 @@
+"""The endpoints that ask a model for something: one table, one handler.
+
+A new endpoint is a row in `GENERATION`. They are plain ASGI: a FastAPI body costs more than the
+whole relay.
+
+Owns: the table, decoding, the reply.
+Must not: choose or relay; `gateway.dispatch` does.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from engines.protocol.requests import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    decode_request,
+)
+from gateway.api.departure import ClientGone, Departure
+from gateway.api.reading import read_body
+from gateway.dispatch import Dispatcher, Incoming
+from gateway.domain import Endpoint
+from gateway.relay.exchange import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRow:
+    """One endpoint: where it is, what its body is, what it does in one line."""
+
+    path: str
+    endpoint: Endpoint
+    body: type[Any]
+    summary: str
+
+
+GENERATION = (
+    GenerationRow("/v1/chat/completions", Endpoint.CHAT, ChatRequest, "Answer a conversation."),
+    GenerationRow("/v1/completions", Endpoint.COMPLETIONS, CompletionRequest, "Go on with a text."),
+    GenerationRow("/v1/embeddings", Endpoint.EMBEDDINGS, EmbeddingRequest, "Embed texts."),
+)
+
+
+class AsgiReply:
+    """A `gateway.relay.exchange.Reply` on an ASGI `send`."""
+
+    __slots__ = ("_send", "started")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send status and headers."""
+        self.started = True
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": list(headers)}
+        )
+
+    async def write(self, body: bytes, *, more: bool) -> None:
+        """Send a part of the body."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+class Generation:
+    """The ASGI application of one row."""
+
+    def __init__(self, row: GenerationRow, dispatcher: Dispatcher, limit_bytes: int) -> None:
+        self._row = row
+        self._dispatcher = dispatcher
+        self._limit_bytes = limit_bytes
+        self._decoder = msgspec.json.Decoder(row.body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read, decode, dispatch.
+
+        Raises:
+            ApiError: nothing was sent yet; the application's renderer answers.
+        """
+        arrived_s = time.perf_counter()
+        try:
+            body = await read_body(scope, receive, self._limit_bytes)
+            incoming = Incoming(
+                endpoint=self._row.endpoint,
+                body=body,
+                request=decode_request(self._decoder, body),
+                headers=scope["headers"],
+                request_id=scope["weighbridge.request_id"],
+                arrived_s=arrived_s,
+            )
+            async with Departure(receive):
+                await self._dispatcher.dispatch(incoming, AsgiReply(send))
+        except ClientGone:
+            return

@@ -1,0 +1,88 @@
+"""The application: endpoints, the one error renderer, middleware, and the life of it all.
+
+Owns: composition. Must not: contain what is composed.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from gateway.api.generation import GENERATION, Generation
+from gateway.api.openapi import openapi_document
+from gateway.api.pages import router
+from gateway.middleware import Door, DoorRules, RequestIds
+from gateway.parts import Gateway
+from gateway.rendering import HANDLERS
+
+_log = logging.getLogger("weighbridge")
+_OUR_HEADERS = (
+    "x-request-id",
+    *(f"x-weighbridge-{what}" for what in ("model", "replica", "rule", "language", "task")),
+)
+
+
+def build_app(gateway: Gateway, rules: DoorRules) -> ASGIApp:
+    """Return the ASGI application; its lifespan runs the fleet.
+
+    What a request passes, outermost first: `RequestIds`, CORS where origins are allowed, `Door`,
+    the endpoints.
+    """
+    app = FastAPI(
+        title="Weighbridge",
+        version=version("weighbridge"),
+        summary="One endpoint in front of many open-weight models.",
+        lifespan=_lifespan,
+        exception_handlers=HANDLERS,
+    )
+    app.state.gateway = gateway
+    app.include_router(router)
+    limit_bytes = gateway.config.file.gateway.body_limit_bytes
+    for row in GENERATION:
+        endpoint = Generation(row, gateway.dispatcher, limit_bytes)
+        app.router.routes.append(Route(row.path, endpoint, methods=["POST"]))
+    app.openapi = _once(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    guarded: ASGIApp = Door(app, rules)
+    if rules.origins:
+        guarded = CORSMiddleware(
+            guarded,
+            allow_origins=sorted(rules.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=_OUR_HEADERS,
+        )
+    return RequestIds(guarded)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    gateway: Gateway = app.state.gateway
+    care = asyncio.create_task(gateway.carer.run(), name="fleet")
+    care.add_done_callback(_report)
+    try:
+        yield
+    finally:
+        care.cancel()
+        await asyncio.wait([care])
+        gateway.client.close()
+
+
+def _report(care: "asyncio.Task[None]") -> None:
+    """Log what nobody expected: the fleet's tasks never end by themselves."""
+    if not care.cancelled() and care.exception() is not None:
+        _log.critical("looking after the engines has failed", exc_info=care.exception())
+
+
+def _once(app: FastAPI) -> Callable[[], dict[str, object]]:
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            app.openapi_schema = openapi_document(app)
+        return app.openapi_schema
+
+    return openapi

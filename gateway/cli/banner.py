@@ -1,0 +1,41 @@
+"""What `weighbridge serve` says when it begins: what is served, where, and what to try.
+
+Owns: the words. Must not: start anything.
+"""
+
+from gateway.cli.config_source import ConfigSource
+from gateway.parts import Gateway, engines_of
+
+_DEMO = """\
+The demo models are toys, trained on a few hundred lines so that a newcomer sees an answer at
+once; on anything else they babble. No Meta or Alibaba weights are in them. To add a real model:
+  {how}
+      my-model: {{weights: ./path/to/model.gguf, engine: cpu}}"""
+
+
+def banner(gateway: Gateway, source: ConfigSource, url: str, *, keyed: bool) -> str:
+    """Return the whole banner, lines without a final end of line."""
+    file = gateway.config.file
+    parts = [f"Weighbridge serves {source.described}", ""]
+    for name, model in file.models.items():
+        means = model.weights or model.upstream_model or name
+        aliases = f"  (also: {', '.join(model.aliases)})" if model.aliases else ""
+        parts.append(f"  {name:<24} {means} on {', '.join(engines_of(model))}{aliases}")
+    if file.routes:
+        parts.append(f"  {'auto':<24} chosen by {len(file.routes)} rules")
+    key = " -H 'Authorization: Bearer YOUR_KEY'" if keyed else ""
+    parts += [
+        "",
+        f"Listening on {url} (OpenAI base URL: {url}/v1, pages: {url}/docs)",
+        "Try it:",
+        f"  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} \\",
+        '    -d \'{"model": "auto", "messages": [{"role": "user", "content": "Hola"}]}\'',
+    ]
+    if any((m.weights or "").startswith("demo:") for m in file.models.values()):
+        how = (
+            "run `weighbridge init`, then add under `models:` in routing.yaml"
+            if source.packaged
+            else f"add under `models:` in {source.path.name}, and start again:"
+        )
+        parts += ["", _DEMO.format(how=how)]
+    return "\n".join([*parts, ""])

@@ -1,0 +1,184 @@
+"""`weighbridge serve`: the gateway on a socket, and what it says when it starts and ends.
+
+Owns: the socket, the banner, signals, exit codes.
+Must not: build what `gateway.parts` builds.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import uvicorn
+
+from engines.platform import runtime_folder, usable_cores
+from gateway.app import build_app
+from gateway.cli.banner import banner
+from gateway.cli.config_source import find_config
+from gateway.config.loading import LoadedConfig, load_config
+from gateway.config.problems import ConfigError
+from gateway.environment import Environment, EnvironmentProblem, read_environment
+from gateway.known import gather_facts
+from gateway.middleware import DoorRules
+from gateway.parts import build_gateway
+
+_LEVELS = ("debug", "info", "warning", "error")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+        super().__init__(config)
+        self._announcement = announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            click.echo(self._announcement)
+
+
+@click.command()
+@click.option(
+    "--config",
+    "config_option",
+    metavar="FILE",
+    help="The routing file; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
+)
+@click.option("--host", help="Address to bind; default: gateway.host in the file, 127.0.0.1.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    help="Port to bind, 0 for a free one; default: gateway.port in the file, 8000.",
+)
+@click.option("--no-auth", is_flag=True, help="Serve other machines without asking for a key.")
+@click.option(
+    "--log-level", type=click.Choice(_LEVELS), default=None, help="How much to log; default: info."
+)
+@click.option("--access-log/--no-access-log", default=True, help="One line for each request.")
+def serve(
+    config_option: str | None,
+    host: str | None,
+    port: int | None,
+    *,
+    no_auth: bool,
+    log_level: str | None,
+    access_log: bool,
+) -> None:
+    """Serve the configured models at one OpenAI-compatible endpoint."""
+    try:
+        environment = read_environment(os.environ)
+        source = find_config(config_option, environment, Path.cwd())
+        config = load_config(source.path, os.environ)
+    except (ConfigError, EnvironmentProblem) as error:
+        _fail(str(error), 2)
+    _set_up_logs(log_level or environment.log_level or "info", access_log=access_log)
+    section = config.file.gateway
+    host = host or section.host
+    rules = _door(config, environment, host, no_auth=no_auth)
+    listener = _listen(host, section.port if port is None else port)
+    bound_port: int = listener.getsockname()[1]
+    with listener, runtime_folder() as folder:
+        gateway = build_gateway(
+            config, gather_facts(config), runtime_folder=folder, cores=usable_cores()
+        )
+        said = banner(gateway, source, _url(host, bound_port), keyed=rules.key is not None)
+        _run(build_app(gateway, rules), listener, said, section.drain_timeout_s)
+
+
+def _run(app: Any, listener: socket.socket, announcement: str, drain_timeout_s: float) -> None:
+    """Serve until a signal; the second one ends at once."""
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        # Longer than clients keep idle connections, so that they close first and never race us.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(drain_timeout_s)),
+    )
+    server = _Server(config, announcement)
+    # uvicorn raises the signal again when it has ended: a clean end is no failure.
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+
+
+def _leave(_signal: int, _frame: object) -> NoReturn:
+    sys.exit(0)
+
+
+def _door(config: LoadedConfig, environment: Environment, host: str, *, no_auth: bool) -> DoorRules:
+    """Decide who may come in; without a key nobody but this machine, unless told otherwise."""
+    section = config.file.gateway
+    local = host in _LOOPBACK
+    if environment.api_key is None and not local and not no_auth:
+        _fail(
+            f"Listening on {host} without a key would let anybody in.\n"
+            "Set WEIGHBRIDGE_API_KEY (or WEIGHBRIDGE_API_KEY_FILE), "
+            "or pass --no-auth if that is what you want.",
+            2,
+        )
+    key = None if no_auth else environment.api_key
+    return DoorRules(
+        key=key,
+        any_host=key is not None or not local,
+        hosts=frozenset(name.lower() for name in section.allowed_hosts),
+        origins=frozenset(origin.lower().rstrip("/") for origin in section.allowed_origins),
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a bound socket; an address in use ends the command with one clear line."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        _fail(f"Cannot listen on {host!r}: {error.strerror}. Check --host.", 1)
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        _fail(
+            f"Cannot listen on {host}:{port}: {error.strerror}. "
+            "Is another server running there? Choose another port with --port.",
+            1,
+        )
+    listener.setblocking(False)
+    return listener
+
+
+def _set_up_logs(level: str, *, access_log: bool) -> None:
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("weighbridge.access").disabled = not access_log
+
+
+def _url(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(code)

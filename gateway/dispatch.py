@@ -1,0 +1,266 @@
+"""From a decoded request to an answer: weigh, choose, lease, relay, and the next candidate.
+
+Owns: the order of these, which failures are tried elsewhere, and what the client is told.
+Must not: decide what a request is or which model is best; parse bodies; speak ASGI.
+
+| what happened before the client got a byte | then |
+|---|---|
+| no connection | the next candidate; a remote replica counts as down until looked at |
+| the engine died under the request | one more candidate: what kills two engines may kill all |
+| 429, 5xx, or our key, URL or model name refused | the next candidate |
+| any other 4xx | the client gets it |
+| silence beyond the first-byte deadline | 504: it has cost enough time already |
+| nobody is up, but somebody may soon be | wait, at most `queue_timeout_s` |
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest
+from gateway.classify import Weigher
+from gateway.domain import Asked, Choice, Endpoint, Outcome, Weighed
+from gateway.errors import ApiError, EngineFailed, EngineTimeout, NoModelAvailable
+from gateway.fleet import Fleet, Lease, Replica
+from gateway.fleet.care import Carer
+from gateway.relay.account import Account
+from gateway.relay.answers import foreign_error
+from gateway.relay.bodies import edit_request
+from gateway.relay.client import (
+    DeadlinePassed,
+    Unreachable,
+    UpstreamAnswer,
+    UpstreamClient,
+    UpstreamRequest,
+)
+from gateway.relay.connection import ConnectionLost
+from gateway.relay.exchange import Headers, Reply, as_api_error, relay_stream, relay_whole
+from gateway.relay.stream import StreamEditor
+from gateway.selection import Selector
+
+_MAX_ERROR_BYTES = 1024 * 1024
+_MAX_DEATHS = 2
+
+PATHS = {
+    Endpoint.CHAT: "/chat/completions",
+    Endpoint.COMPLETIONS: "/completions",
+    Endpoint.EMBEDDINGS: "/embeddings",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request that was decoded: its bytes as they came, and what they say."""
+
+    endpoint: Endpoint
+    body: bytes
+    request: ChatRequest | CompletionRequest | EmbeddingRequest
+    headers: Sequence[tuple[bytes, bytes]]
+    request_id: str
+    arrived_s: float
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client asked for an event stream."""
+        return bool(getattr(self.request, "stream", None))
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was chosen for a request, and the response headers that say so."""
+
+    models: tuple[str, ...]
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class _TryNext(Exception):
+    """This candidate failed before the client got a byte; `error` is what it would be told."""
+
+    def __init__(self, error: ApiError, *, died: bool = False) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.died = died
+
+
+class Dispatcher:
+    """Carries requests from the front door to an engine and back."""
+
+    def __init__(
+        self,
+        *,
+        selector: Selector,
+        weigher: Weigher,
+        fleet: Fleet,
+        carer: Carer,
+        client: UpstreamClient,
+        clock: Callable[[], float],
+        queue_timeout_s: float,
+    ) -> None:
+        self._selector = selector
+        self._weigher = weigher
+        self._fleet = fleet
+        self._carer = carer
+        self._client = client
+        self._clock = clock
+        self._queue_timeout_s = queue_timeout_s
+
+    async def dispatch(self, incoming: Incoming, reply: Reply) -> None:
+        """Answer a request. Cancellation stops the engine at once.
+
+        Raises:
+            ApiError: nothing was sent; the caller renders it. Later failures end the stream.
+        """
+        decided = self._decide(incoming)
+        avoid: set[Replica] = set()
+        deaths = 0
+        failure: ApiError | None = None
+        while True:
+            lease = await self._lease(decided.models, incoming, avoid, wait=failure is None)
+            if lease is None:
+                raise failure or NoModelAvailable(self._nobody(decided.models))
+            try:
+                await self._attempt(lease, incoming, decided, reply)
+            except _TryNext as tried:
+                failure = tried.error
+                avoid.add(lease.replica)
+                deaths += tried.died
+                if deaths >= _MAX_DEATHS:
+                    raise failure from None
+            else:
+                return
+
+    def _decide(self, incoming: Incoming) -> Decided:
+        request = incoming.request
+        weighed = None
+        headers: tuple[tuple[str, str], ...] = ()
+        if self._selector.meaning(request.model).model is None:
+            weighed = self._weigh(incoming)
+            headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in incoming.headers)
+        asked = Asked(request.model, incoming.endpoint, headers)
+        choice = self._selector.choose(asked, weighed, self._fleet.status())
+        return Decided(choice.models, _decision_headers(choice, weighed))
+
+    def _weigh(self, incoming: Incoming) -> Weighed:
+        request = incoming.request
+        if isinstance(request, ChatRequest):
+            return self._weigher.weigh_chat(request)
+        if isinstance(request, CompletionRequest):
+            return self._weigher.weigh_completion(request)
+        return self._weigher.weigh_embedding(request)
+
+    async def _lease(
+        self, models: Sequence[str], incoming: Incoming, avoid: set[Replica], *, wait: bool
+    ) -> Lease | None:
+        """Return a lease on the first model that has a ready replica; wait only where told to."""
+        asked_s = self._clock()
+        deadline_s = asked_s + self._queue_timeout_s
+        while True:
+            now_s = self._clock()
+            for model in models:
+                account = Account(self._clock, incoming.arrived_s)
+                lease = self._fleet.lease(model, account, queued_s=now_s - asked_s, avoid=avoid)
+                if lease is not None:
+                    return lease
+            if not wait or now_s >= deadline_s or not self._fleet.hopeful(models):
+                return None
+            try:
+                async with asyncio.timeout(deadline_s - now_s):
+                    await self._fleet.changed()
+            except TimeoutError:
+                return None
+
+    async def _attempt(
+        self, lease: Lease, incoming: Incoming, decided: Decided, reply: Reply
+    ) -> None:
+        """Use one replica; the lease ends here whatever happens."""
+        outcome = Outcome.CANCELLED
+        try:
+            outcome = await self._exchange(lease, incoming, decided, reply)
+        except ConnectionLost as error:
+            outcome = Outcome.ENGINE_ERROR
+            self._carer.suspect(lease.replica, str(error), unreachable=False)
+            raise _TryNext(as_api_error(error), died=True) from None
+        except Unreachable as error:
+            outcome = Outcome.UNAVAILABLE
+            self._carer.suspect(lease.replica, f"cannot connect: {error}", unreachable=True)
+            raise _TryNext(EngineFailed("The engine cannot be reached. Try again.")) from None
+        except DeadlinePassed as error:
+            outcome = Outcome.TIMEOUT
+            if error.what == "connection":
+                self._carer.suspect(lease.replica, str(error), unreachable=True)
+                raise _TryNext(as_api_error(error)) from None
+            raise as_api_error(error) from None
+        except ApiError as error:
+            theirs = error.fault == "client"
+            outcome = Outcome.CLIENT_ERROR if theirs else Outcome.ENGINE_ERROR
+            if theirs or isinstance(error, EngineTimeout):
+                raise
+            raise _TryNext(error) from None
+        finally:
+            lease.end(outcome)
+
+    async def _exchange(
+        self, lease: Lease, incoming: Incoming, decided: Decided, reply: Reply
+    ) -> Outcome:
+        plan, account = lease.replica.plan, lease.account
+        answer = await self._send(lease, incoming)
+        try:
+            if answer.status != 200:
+                raise foreign_error(answer.status, await answer.read(_MAX_ERROR_BYTES))
+            headers: Headers = (
+                (b"x-weighbridge-model", _header(plan.model)),
+                (b"x-weighbridge-replica", _header(f"{plan.engine}/{plan.replica}")),
+                *decided.headers,
+            )
+            kind = answer.header(b"content-type") or b""
+            if kind.startswith(b"text/event-stream"):
+                editor = _editor(incoming, account, plan.model)
+                return await relay_stream(answer, reply, editor, account, headers)
+            return await relay_whole(answer, reply, account, plan.model, headers)
+        finally:
+            answer.release()
+
+    async def _send(self, lease: Lease, incoming: Incoming) -> UpstreamAnswer:
+        plan, request = lease.replica.plan, incoming.request
+        wants_usage = isinstance(request, EmbeddingRequest) or request.wants_usage()
+        body = edit_request(
+            incoming.body,
+            model=None if request.model == plan.upstream_model else plan.upstream_model,
+            ask_usage=incoming.streams and not wants_usage,
+        )
+        path = PATHS[incoming.endpoint]
+        sent = UpstreamRequest("POST", path, body, (("x-request-id", incoming.request_id),))
+        lease.account.forwarded_s = self._clock()
+        return await self._client.send(plan.address, sent, lease.replica.deadlines)
+
+    def _nobody(self, models: Sequence[str]) -> str:
+        why = self._fleet.why_not(models)
+        return f"No model that may serve this request is up: {why}. GET /ready says more."
+
+
+def _editor(incoming: Incoming, account: Account, served: str) -> StreamEditor:
+    request = incoming.request
+    if isinstance(request, EmbeddingRequest):
+        return StreamEditor(account, served=served, wants_usage=True)
+    prompts = 1
+    if isinstance(request, CompletionRequest) and isinstance(request.prompt, list):
+        ids = all(isinstance(item, int) for item in request.prompt)
+        prompts = 1 if ids else len(request.prompt)
+    choices = (request.n or 1) * max(1, prompts)
+    return StreamEditor(account, served=served, wants_usage=request.wants_usage(), choices=choices)
+
+
+def _decision_headers(choice: Choice, weighed: Weighed | None) -> tuple[tuple[bytes, bytes], ...]:
+    told = [(b"x-weighbridge-rule", _header(choice.rule))]
+    if weighed is not None:
+        told.append((b"x-weighbridge-language", _header(weighed.language)))
+        told.append((b"x-weighbridge-task", _header(weighed.task)))
+    return tuple(told)
+
+
+def _header(text: str) -> bytes:
+    """Return a header's value: printable ASCII stays, anything else is percent-encoded."""
+    if text.isascii() and text.isprintable():
+        return text.encode("ascii")
+    return quote(text, safe=" /:.-_").encode("ascii")

@@ -1,0 +1,60 @@
+"""What the process environment says; the one place that reads it, besides `${NAME}` in the file.
+
+Owns: the variables' names and what makes their values wrong.
+Must not: log or show a key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+class EnvironmentProblem(ValueError):
+    """A variable is set to what cannot be used; the message names it and says how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The variables that Weighbridge reads; None is not set. The key never shows in a repr."""
+
+    api_key: SecretStr | None = None
+    config: str | None = None
+    log_level: str | None = None
+
+
+def read_environment(environ: Mapping[str, str]) -> Environment:
+    """Read and check the variables; empty ones count as not set.
+
+    Raises:
+        EnvironmentProblem: a value cannot be used.
+    """
+    level = environ.get("WEIGHBRIDGE_LOG_LEVEL", "").lower() or None
+    if level is not None and level not in _LEVELS:
+        raise EnvironmentProblem(f"WEIGHBRIDGE_LOG_LEVEL must be one of {', '.join(_LEVELS)}.")
+    return Environment(_api_key(environ), environ.get("WEIGHBRIDGE_CONFIG") or None, level)
+
+
+def _api_key(environ: Mapping[str, str]) -> SecretStr | None:
+    key, file = environ.get("WEIGHBRIDGE_API_KEY"), environ.get("WEIGHBRIDGE_API_KEY_FILE")
+    if key and file:
+        raise EnvironmentProblem(
+            "WEIGHBRIDGE_API_KEY and WEIGHBRIDGE_API_KEY_FILE are both set; keep one."
+        )
+    if key is not None and not key.strip() and not file:
+        raise EnvironmentProblem("WEIGHBRIDGE_API_KEY is set but empty; unset it or give a key.")
+    source = "WEIGHBRIDGE_API_KEY"
+    if file:
+        source = "The file that WEIGHBRIDGE_API_KEY_FILE names"
+        try:
+            key = Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise EnvironmentProblem(f"{source} cannot be read.") from None
+    if key is None:
+        return None
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise EnvironmentProblem(f"{source} must hold one key of printable ASCII, without spaces.")
+    return SecretStr(key)

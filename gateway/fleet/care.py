@@ -1,0 +1,189 @@
+"""Looking after replicas: children are run, remote servers are looked at, figures are fetched.
+
+Owns: the tasks, one for each managed replica and one for each remote server.
+Must not: touch requests in flight.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import msgspec
+from engines.process import ManagedReplica, ReplicaStatus
+
+from engines.kinds import ReplicaPlan
+from gateway.fleet.fleet import Fleet
+from gateway.fleet.replica import Condition, Replica
+from gateway.observe.engine_figures import read_engine_figures
+from gateway.relay.client import (
+    DeadlinePassed,
+    Deadlines,
+    Unreachable,
+    UpstreamClient,
+    UpstreamRequest,
+)
+from gateway.relay.connection import ConnectionLost
+
+_LOOK = Deadlines(connect_s=3, first_byte_s=5, idle_s=5)
+_SCRAPE = Deadlines(connect_s=0.5, first_byte_s=1, idle_s=1)
+_MAX_BYTES = 8 * 1024 * 1024
+_SILENCES_UNTIL_DOWN = 2  # a server under load may be late once
+
+
+# Address, health path, key: two engines may reach one server with different keys.
+_Site: TypeAlias = tuple[str, str, str]
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    id: str = ""
+
+
+class _ModelList(msgspec.Struct, frozen=True):
+    data: list[_Listed] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a replica's health told. `late` means: no answer, but not refused either."""
+
+    ok: bool
+    reason: str = ""
+    late: bool = False
+    models: tuple[str, ...] = ()
+
+
+class Carer:
+    """Runs and watches a fleet's replicas for as long as `run` is not cancelled."""
+
+    def __init__(self, fleet: Fleet, client: UpstreamClient) -> None:
+        self._fleet = fleet
+        self._client = client
+        self._pokes: dict[_Site, asyncio.Event] = {}
+
+    async def run(self) -> None:
+        """Look after all replicas; cancellation ends the children, each after its drain time."""
+        async with asyncio.TaskGroup() as tasks:
+            for replica in self._fleet:
+                if replica.plan.launch is not None and replica.plan.problem is None:
+                    tasks.create_task(self._run_child(replica), name=replica.name)
+            for site, replicas in self._sites().items():
+                self._pokes[site] = asyncio.Event()
+                tasks.create_task(self._watch(site, replicas), name=f"watch {site[0]}")
+
+    def suspect(self, replica: Replica, reason: str, *, unreachable: bool) -> None:
+        """A request failed on this replica: look at it now; an unreachable one is down at once."""
+        poke = self._pokes.get(_site(replica.plan))
+        if poke is None:
+            return  # a child's own watcher knows better
+        if unreachable:
+            self._fleet.update(replica, Condition.DOWN, reason)
+        poke.set()
+
+    async def fetch_figures(self) -> None:
+        """Ask every ready replica for its own figures; those that do not answer show none.
+
+        A server that serves several models here tells no one's figures.
+        """
+        sites: dict[tuple[str, str], list[Replica]] = {}
+        for replica in self._fleet:
+            path = replica.plan.metrics_path
+            if path is not None and replica.ready:
+                sites.setdefault((replica.plan.address.key, path), []).append(replica)
+        alone = [replicas[0] for replicas in sites.values() if len(replicas) == 1]
+        async with asyncio.TaskGroup() as tasks:
+            for replica in alone:
+                tasks.create_task(self._fetch(replica))
+
+    async def _fetch(self, replica: Replica) -> None:
+        status, body = await self._get(replica.plan, replica.plan.metrics_path or "", _SCRAPE)
+        text = body.decode("utf-8", "replace") if status == 200 else ""
+        replica.figures = read_engine_figures(text)
+
+    async def _run_child(self, replica: Replica) -> None:
+        launch = replica.plan.launch
+        if launch is None:
+            return
+
+        async def healthy() -> bool:
+            return (await self.look(replica.plan)).ok
+
+        def changed(status: ReplicaStatus) -> None:
+            condition = Condition(status.state.value)
+            if self._fleet.update(replica, condition, status.reason, status.restarts):
+                self._client.forget(replica.plan.address.key)
+
+        await ManagedReplica(replica.name, launch, healthy=healthy, on_change=changed).run()
+
+    def _sites(self) -> dict[_Site, list[Replica]]:
+        sites: dict[_Site, list[Replica]] = {}
+        for replica in self._fleet:
+            if replica.plan.launch is None and replica.plan.problem is None:
+                sites.setdefault(_site(replica.plan), []).append(replica)
+        return sites
+
+    async def _watch(self, site: _Site, replicas: Sequence[Replica]) -> None:
+        """Look at one remote server for all models that it serves here."""
+        plan, poke, silences = replicas[0].plan, self._pokes[site], 0
+        while True:
+            poke.clear()
+            seen = await self.look(plan)
+            silences = silences + 1 if seen.late else 0
+            for replica in replicas:
+                if seen.ok:
+                    self._fleet.update(replica, Condition.READY, _unlisted(replica.plan, seen))
+                elif silences >= _SILENCES_UNTIL_DOWN or not (seen.late and replica.ready):
+                    self._fleet.update(replica, Condition.DOWN, seen.reason)
+            try:
+                async with asyncio.timeout(plan.health_interval_s):
+                    await poke.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self, plan: ReplicaPlan) -> Look:
+        """Ask a replica once whether it is well."""
+        status, body = await self._get(plan, plan.health_path, _LOOK)
+        if status == 200:
+            return Look(ok=True, models=_listed(body))
+        if status in (401, 403):
+            return Look(ok=False, reason="it refuses the key; set the engine's api_key")
+        if status == 404:
+            where = f"there is no {plan.health_path} at this server; check the engine's url"
+            return Look(ok=False, reason=where)
+        if status:
+            return Look(ok=False, reason=f"it answers {plan.health_path} with status {status}")
+        return Look(ok=False, reason=body.decode(), late=body.startswith(b"no answer"))
+
+    async def _get(self, plan: ReplicaPlan, path: str, deadlines: Deadlines) -> tuple[int, bytes]:
+        """Return status and body; status 0 with the reason as its body when there is no answer."""
+        address = replace(plan.address, base_path="")
+        try:
+            answer = await self._client.send(address, UpstreamRequest("GET", path), deadlines)
+            try:
+                return answer.status, await answer.read(_MAX_BYTES)
+            finally:
+                answer.release()
+        except Unreachable as error:
+            return 0, f"cannot connect: {error}".encode()
+        except (ConnectionLost, DeadlinePassed) as error:
+            return 0, str(error).encode()
+
+
+def _site(plan: ReplicaPlan) -> _Site:
+    return plan.address.key, plan.health_path, plan.address.authorization or ""
+
+
+def _listed(body: bytes) -> tuple[str, ...]:
+    try:
+        return tuple(model.id for model in msgspec.json.decode(body, type=_ModelList).data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ()
+
+
+def _unlisted(plan: ReplicaPlan, seen: Look) -> str:
+    """Return a warning when a server lists models, and ours is not among them."""
+    wanted = plan.upstream_model
+    if not seen.models or any(name in (wanted, f"{wanted}:latest") for name in seen.models):
+        return ""
+    shown = ", ".join(seen.models[:5])
+    return f"it does not list '{wanted}' but {shown}; check upstream_model"

@@ -1,0 +1,108 @@
+"""All replicas: which one a request gets, how each model is doing, who waits.
+
+Owns: the replicas by model, leases, waking those who wait for a change.
+Must not: choose a model; talk to an engine (`gateway.fleet.care` does).
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from engines.kinds import ReplicaPlan
+from gateway.domain import ModelStatus
+from gateway.fleet.replica import Condition, Lease, Replica, ReplicaView
+from gateway.observe.metrics import Metrics, ReplicaFigures
+from gateway.relay.account import Account
+
+
+class Fleet:
+    """Decides synchronously and does no I/O; used from the event loop's thread only."""
+
+    def __init__(self, plans: Iterable[ReplicaPlan], metrics: Metrics) -> None:
+        self._replicas: dict[str, list[Replica]] = {}
+        self._uses = 0
+        self._change = asyncio.Event()
+        for plan in plans:
+            replica = Replica(plan, metrics.of(plan.model, plan.engine, plan.replica))
+            if plan.problem is not None:
+                replica.condition, replica.reason = Condition.FAILED, plan.problem
+            self._replicas.setdefault(plan.model, []).append(replica)
+
+    def __iter__(self) -> Iterator[Replica]:
+        """Yield every replica, the models in the file's order."""
+        for replicas in self._replicas.values():
+            yield from replicas
+
+    def lease(
+        self, model: str, account: Account, *, queued_s: float = 0, avoid: Collection[Replica] = ()
+    ) -> Lease | None:
+        """Return a lease on the model's least busy replica, or None when none is ready.
+
+        Among equally busy ones the one that was used longest ago is taken.
+        """
+        ready = [r for r in self._replicas.get(model, ()) if r.ready and r not in avoid]
+        if not ready:
+            return None
+        chosen = min(ready, key=_busyness)
+        self._uses += 1
+        chosen.last_used = self._uses
+        return Lease(chosen, account, queued_s)
+
+    def hopeful(self, models: Sequence[str]) -> bool:
+        """Say whether a replica of one of these models may be ready soon."""
+        return any(r.condition.hopeful for name in models for r in self._replicas.get(name, ()))
+
+    async def changed(self) -> None:
+        """Wait until some replica's condition changes. The caller sets the deadline."""
+        await self._change.wait()
+
+    def update(
+        self, replica: Replica, condition: Condition, reason: str = "", restarts: int | None = None
+    ) -> bool:
+        """Note how a replica is doing; return whether its condition is another one now."""
+        different = condition is not replica.condition
+        replica.condition, replica.reason = condition, reason
+        if restarts is not None:
+            replica.restarts = restarts
+        if different:
+            self._change.set()
+            self._change = asyncio.Event()
+        return different
+
+    def status(self) -> Mapping[str, ModelStatus]:
+        """Return how every model is doing, for selection."""
+        return {model: _status(replicas) for model, replicas in self._replicas.items()}
+
+    def views(self, model: str) -> tuple[ReplicaView, ...]:
+        """Return the replicas of a model as they are now."""
+        return tuple(replica.view() for replica in self._replicas.get(model, ()))
+
+    def why_not(self, models: Sequence[str]) -> str:
+        """Say, for people, why none of these models serves now."""
+        reasons = dict.fromkeys(
+            f"{name} is {r.condition.value}{f' ({r.reason})' if r.reason else ''}"
+            for name in models
+            for r in self._replicas.get(name, ())
+            if not r.ready
+        )
+        return "; ".join(reasons)
+
+    def figures(self) -> Iterable[ReplicaFigures]:
+        """Return what a scrape shows of each replica."""
+        return [replica.scrape() for replica in self]
+
+
+def _busyness(replica: Replica) -> tuple[float, int]:
+    return replica.in_flight / (replica.plan.capacity or 1), replica.last_used
+
+
+def _status(replicas: Sequence[Replica]) -> ModelStatus:
+    ready = [r for r in replicas if r.ready]
+    capacities = [r.plan.capacity for r in ready]
+    known = [c for c in capacities if c is not None]
+    first = replicas[0]
+    return ModelStatus(
+        available=bool(ready),
+        in_flight=sum(r.in_flight for r in replicas),
+        capacity=sum(known) if known and len(known) == len(capacities) else None,
+        reason="" if ready else f"it is {first.condition.value}: {first.reason}".rstrip(": "),
+    )

@@ -1,0 +1,129 @@
+"""One replica as the gateway sees it, and the lease that a request has on it.
+
+Owns: the condition, the in-flight count, the begin and the end of each use.
+Must not: probe or start anything; `gateway.fleet.care` and `engines.process` do.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engines.kinds import ReplicaPlan
+from gateway.domain import Outcome
+from gateway.observe.engine_figures import EngineFigures
+from gateway.observe.metrics import ReplicaFigures, ReplicaMetrics
+from gateway.relay.account import Account
+from gateway.relay.client import Deadlines
+
+
+class Condition(StrEnum):
+    """How a replica is doing; `hopeful` ones may serve soon without anybody's help.
+
+    | condition | means | hopeful |
+    |---|---|---|
+    | starting | a process that loads, or a server not looked at yet | yes |
+    | ready | takes requests | |
+    | backing_off | died; will be started again | yes |
+    | down | a remote server that does not answer; looked at again and again | |
+    | draining | ends when its requests have ended | |
+    | failed | cannot start; the reason says why | |
+    | stopped | ended on purpose | |
+    """
+
+    STARTING = "starting"
+    READY = "ready"
+    BACKING_OFF = "backing_off"
+    DOWN = "down"
+    DRAINING = "draining"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def hopeful(self) -> bool:
+        """Say whether waiting a moment may help."""
+        return self in (Condition.STARTING, Condition.BACKING_OFF)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaView:
+    """A replica at one moment, for people and dashboards."""
+
+    model: str
+    engine: str
+    replica: str
+    state: str
+    reason: str
+    restarts: int
+    in_flight: int
+
+
+class Replica:
+    """Mutable state of one replica; changed only on the event loop's thread."""
+
+    def __init__(self, plan: ReplicaPlan, metrics: ReplicaMetrics) -> None:
+        self.plan = plan
+        self.metrics = metrics
+        self.deadlines = Deadlines(
+            plan.connect_timeout_s, plan.first_byte_timeout_s, plan.idle_timeout_s
+        )
+        self.name = f"{plan.model}/{plan.engine}/{plan.replica}"
+        self.condition = Condition.STARTING
+        self.reason = ""
+        self.restarts = 0
+        self.in_flight = 0
+        self.last_used = 0
+        self.figures = EngineFigures()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes requests."""
+        return self.condition is Condition.READY
+
+    def view(self) -> ReplicaView:
+        """Return how it is doing now."""
+        plan = self.plan
+        return ReplicaView(
+            plan.model,
+            plan.engine,
+            plan.replica,
+            self.condition.value,
+            self.reason,
+            self.restarts,
+            self.in_flight,
+        )
+
+    def scrape(self) -> ReplicaFigures:
+        """Return what a scrape shows of it."""
+        plan, own = self.plan, self.figures
+        return ReplicaFigures(
+            model=plan.model,
+            engine=plan.engine,
+            replica=plan.replica,
+            up=self.ready,
+            restarts=self.restarts,
+            requests_running=own.running,
+            requests_waiting=own.waiting,
+            kv_used_ratio=own.kv_used_ratio,
+        )
+
+
+class Lease:
+    """One request's use of a replica, from `Fleet.lease` until `end`, which is idempotent."""
+
+    __slots__ = ("_ended", "account", "queued_s", "replica")
+
+    def __init__(self, replica: Replica, account: Account, queued_s: float) -> None:
+        self.replica = replica
+        self.account = account
+        self.queued_s = queued_s
+        self._ended = False
+        account.on_token = replica.metrics.tokens_now
+        replica.in_flight += 1
+        replica.metrics.began(queued_s)
+
+    def end(self, outcome: Outcome) -> None:
+        """Give the replica back and publish the account. Only the first call counts."""
+        if self._ended:
+            return
+        self._ended = True
+        self.replica.in_flight -= 1
+        self.replica.metrics.ended(self.account, outcome, queued_s=self.queued_s)

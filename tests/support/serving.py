@@ -1,0 +1,80 @@
+"""A whole gateway in the test's own process, on a real socket of loopback."""
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from gateway.app import build_app
+from gateway.config.loading import LoadedConfig, parse_config
+from gateway.known import gather_facts
+from gateway.middleware import DoorRules
+from gateway.parts import Gateway, build_gateway
+
+WAIT_S = 20
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running gateway: its parts, its address, a client for it."""
+
+    gateway: Gateway
+    url: str
+    http: httpx.AsyncClient
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until a condition on the fleet holds; conditions are looked at on each change."""
+        async with asyncio.timeout(WAIT_S):
+            while not true():
+                await self.gateway.fleet.changed()
+
+    async def ready(self, *models: str) -> None:
+        """Wait until all of these models, or all that there are, are ready."""
+        status = self.gateway.fleet.status
+        await self.until(lambda: all(status()[name].available for name in models or status()))
+
+
+@asynccontextmanager
+async def serving(text: str, rules: DoorRules | None = None) -> AsyncIterator[Served]:
+    """Serve the configuration `text` until the block ends."""
+    file = parse_config(text, "test.yaml", {})
+    config = LoadedConfig(file, "test.yaml", Path.cwd())
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with tempfile.TemporaryDirectory(prefix="wb") as folder:
+        gateway = build_gateway(config, gather_facts(config), runtime_folder=Path(folder), cores=2)
+        app = build_app(gateway, rules or DoorRules())
+        server = _Server(
+            uvicorn.Config(
+                app, log_config=None, ws="none", lifespan="on", timeout_graceful_shutdown=5
+            )
+        )
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        await server.up.wait()
+        try:
+            async with httpx.AsyncClient(base_url=url, timeout=WAIT_S) as http:
+                yield Served(gateway, url, http)
+        finally:
+            server.should_exit = True
+            await running
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers, which says when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
