@@ -196,6 +196,7 @@ class Dispatcher:
             outcome = Outcome.CLIENT_ERROR if theirs else Outcome.ENGINE_ERROR
             if theirs or isinstance(error, EngineTimeout):
                 raise
+            self._carer.suspect(lease.replica, error.message, unreachable=False)
             raise _TryNext(error) from None
         finally:
             lease.end(outcome)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import msgspec
-from engines.process import ManagedReplica, ReplicaStatus
 
 from engines.kinds import ReplicaPlan
+from engines.process import ManagedReplica, ReplicaStatus
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.replica import Condition, Replica
 from gateway.observe.engine_figures import read_engine_figures
@@ -72,7 +72,12 @@ class Carer:
                 tasks.create_task(self._watch(site, replicas), name=f"watch {site[0]}")
 
     def suspect(self, replica: Replica, reason: str, *, unreachable: bool) -> None:
-        """A request failed on this replica: look at it now; an unreachable one is down at once."""
+        """Note that a request failed on this replica.
+
+        Others are preferred to it for now, a remote one is looked at at once, and one that could
+        not be reached counts as down until then.
+        """
+        replica.suspect = True
         poke = self._pokes.get(_site(replica.plan))
         if poke is None:
             return  # a child's own watcher knows better
@@ -126,10 +131,12 @@ class Carer:
         """Look at one remote server for all models that it serves here."""
         plan, poke, silences = replicas[0].plan, self._pokes[site], 0
         while True:
+            poked = poke.is_set()
             poke.clear()
             seen = await self.look(plan)
             silences = silences + 1 if seen.late else 0
             for replica in replicas:
+                replica.suspect = replica.suspect and poked
                 if seen.ok:
                     self._fleet.update(replica, Condition.READY, _unlisted(replica.plan, seen))
                 elif silences >= _SILENCES_UNTIL_DOWN or not (seen.late and replica.ready):

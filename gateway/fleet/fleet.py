@@ -37,7 +37,8 @@ class Fleet:
     ) -> Lease | None:
         """Return a lease on the model's least busy replica, or None when none is ready.
 
-        Among equally busy ones the one that was used longest ago is taken.
+        Among equally busy ones the one that was used longest ago is taken; one whose last request
+        failed stands behind all others.
         """
         ready = [r for r in self._replicas.get(model, ()) if r.ready and r not in avoid]
         if not ready:
@@ -64,6 +65,7 @@ class Fleet:
         if restarts is not None:
             replica.restarts = restarts
         if different:
+            replica.suspect = False
             self._change.set()
             self._change = asyncio.Event()
         return different
@@ -91,8 +93,8 @@ class Fleet:
         return [replica.scrape() for replica in self]
 
 
-def _busyness(replica: Replica) -> tuple[float, int]:
-    return replica.in_flight / (replica.plan.capacity or 1), replica.last_used
+def _busyness(replica: Replica) -> tuple[bool, float, int]:
+    return replica.suspect, replica.in_flight / (replica.plan.capacity or 1), replica.last_used
 
 
 def _status(replicas: Sequence[Replica]) -> ModelStatus:

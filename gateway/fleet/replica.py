@@ -71,6 +71,8 @@ class Replica:
         self.restarts = 0
         self.in_flight = 0
         self.last_used = 0
+        # Its last request failed there: others are preferred until one succeeds or it is looked at.
+        self.suspect = False
         self.figures = EngineFigures()
 
     @property
@@ -126,4 +128,6 @@ class Lease:
             return
         self._ended = True
         self.replica.in_flight -= 1
+        if outcome is Outcome.OK:
+            self.replica.suspect = False
         self.replica.metrics.ended(self.account, outcome, queued_s=self.queued_s)

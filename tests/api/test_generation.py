@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.answers import DONE, FIRST, STREAM, USAGE, as_vllm, chunk
 from tests.support.scripted import (
@@ -112,7 +113,7 @@ async def test_a_stream_cut_in_the_middle_ends_with_an_error_and_no_done() -> No
         error = msgspec.json.decode(last.removeprefix("data: "))["error"]
         assert error["code"] == "engine_error"
         assert "[DONE]" not in text
-        assert 'outcome="engine_error"} 1.0' in await requests_total(served)
+        assert await outcomes(served) == {"engine_error": 1}
 
 
 async def test_a_stream_that_ends_before_its_first_event_is_tried_elsewhere() -> None:
@@ -179,9 +180,8 @@ async def test_a_replica_that_fails_is_followed_by_the_next() -> None:
         for _ in range(4):
             answer = await served.http.post("/v1/chat/completions", json=ASK)
             assert answer.status_code == 200
-        outcomes = await requests_total(served)
-        assert 'outcome="ok"} 4.0' in outcomes
-        assert len(full.heard) >= 1
+        assert await outcomes(served) == {"ok": 4, "engine_error": 1}
+        assert len(full.heard) == 1
 
 
 async def test_what_kills_two_engines_is_not_sent_to_a_third() -> None:
@@ -230,7 +230,7 @@ async def test_embeddings_pass_with_their_usage() -> None:
         engine.plays.append(json_play(vectors))
         answer = await served.http.post("/v1/embeddings", json={"model": "big", "input": "a"})
         assert answer.json() == vectors | {"model": "big"}
-        assert 'outcome="ok"} 1.0' in await requests_total(served)
+        assert await outcomes(served) == {"ok": 1}
 
 
 BAD = [
@@ -297,12 +297,16 @@ async def test_a_given_request_id_comes_back_and_a_hostile_one_does_not() -> Non
         )
         assert good.headers["x-request-id"] == "my-1"
         assert engine.heard[0].headers["x-request-id"] == "my-1"
-        bad = await served.http.get("/health", headers={"x-request-id": "a b\x7f"})
-        assert bad.headers["x-request-id"] not in ("", "a b\x7f")
+        bad = await served.http.get("/health", headers={"x-request-id": "a b"})
+        assert bad.headers["x-request-id"] not in ("", "a b")
 
 
-async def requests_total(served: Served) -> str:
-    text = (await served.http.get("/metrics")).text
-    return "\n".join(
-        line for line in text.splitlines() if line.startswith("weighbridge_requests_total")
-    )
+async def outcomes(served: Served) -> dict[str, float]:
+    """Return how many requests ended in each way, over all replicas; zeros left out."""
+    counts: dict[str, float] = {}
+    for family in text_string_to_metric_families((await served.http.get("/metrics")).text):
+        for sample in family.samples:
+            if sample.name == "weighbridge_requests_total" and sample.value:
+                outcome = sample.labels["outcome"]
+                counts[outcome] = counts.get(outcome, 0) + sample.value
+    return counts

@@ -87,8 +87,8 @@ class ScriptedEngine:
                         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
                         await writer.drain()
                 writer.write(b"0\r\n\r\n")
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            return  # the client went, or the test is over
         finally:
             writer.close()
 
