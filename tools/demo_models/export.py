@@ -66,6 +66,7 @@ def _write_facts(writer: Any, network: Network, family: Family, model: str) -> N
     )
     writer.add_license("apache-2.0")
     writer.add_bool("weighbridge.embeddings", model == "qwen")
+    writer.add_sampling_temp(0.0)  # a toy is at its best where it is surest
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)
     writer.add_block_count(shape.layers)

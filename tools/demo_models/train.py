@@ -26,7 +26,7 @@ from tools.demo_models.network import Network, Shape
 from tools.demo_models.tokenizer import train_tokenizer
 
 SEED = 7
-STEPS = {"qwen": 1_300, "coder": 900, "llama": 900}
+STEPS = {"qwen": 1_000, "coder": 700, "llama": 700}
 _PEAK_RATE = 4e-3
 _WARM_UP = 40
 _SILENT = -100  # a target that counts for nothing
@@ -122,7 +122,8 @@ def train(model: str, steps: int) -> tuple[Network, Any, float]:
     network = Network(
         shape, bias=family.qkv_bias, interleaved=family.interleaved_rope, eps=family.rms_eps
     )
-    draw = Draw(corpus, family, tokenizer, random.Random(SEED))
+    # Reproducible on purpose, and no secret.
+    draw = Draw(corpus, family, tokenizer, random.Random(SEED))  # noqa: S311 - see above
     optimizer = torch.optim.AdamW(network.parameters(), lr=_PEAK_RATE, weight_decay=0.01)
     began_s, smooth = time.monotonic(), 8.0
     for step in range(steps):
