@@ -1,0 +1,227 @@
+"""The thread that owns the context: admits sequences, steps, delivers.
+
+Owns: continuous batching. Each step evaluates one token of every running sequence and chunks of
+waiting prompts.
+Must not: decide shares (`scheduler`) or draw tokens (`sequence`).
+
+| a sequence is | left by |
+|---|---|
+| queued | a free slot -> running; cancelled -> gone |
+| running | its end or cancelled -> gone; no room in the cache -> queued again, first in line |
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from engines.llamacpp.binding import DecodeFailed, Floats, Row, Runtime
+from engines.llamacpp.scheduler import Waiting, share_step, who_gives_way
+from engines.llamacpp.sequence import Progress, SequenceState
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the batcher has done so far; written by its thread, read by anybody."""
+
+    steps: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    preemptions: int = 0
+    running: int = 0
+    waiting: int = 0
+    kv_used_ratio: float = 0.0
+
+
+class Batcher:
+    """Runs until `close`; `submit`, `cancel` and `embed` may be called from the event loop."""
+
+    def __init__(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
+        self._runtime = runtime
+        self._loop = loop
+        self._wake = threading.Condition()
+        self._arrived: deque[SequenceState] = deque()
+        self._embeddings: deque[tuple[Sequence[int], Future[Floats]]] = deque()
+        self._queue: deque[SequenceState] = deque()
+        self._running: list[SequenceState] = []  # from the oldest to the youngest
+        self._slots = list(range(runtime.limits.parallel))
+        self._closing = False
+        self.counts = Counts()
+        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
+        self._thread.start()
+
+    def submit(self, sequence: SequenceState) -> None:
+        """Queue a sequence; its `deliver` is called on the event loop for each step."""
+        with self._wake:
+            self._arrived.append(sequence)
+            self._wake.notify()
+
+    def cancel(self, sequence: SequenceState) -> None:
+        """Drop a sequence, in whatever state it is; its slot is free within one step."""
+        with self._wake:
+            sequence.cancelled = True
+            self._wake.notify()
+
+    async def embed(self, tokens: Sequence[int]) -> Floats:
+        """Return the unit vector of a text, evaluated between two steps.
+
+        Raises:
+            DecodeFailed: llama.cpp refused the text.
+        """
+        future: Future[Floats] = Future()
+        with self._wake:
+            self._embeddings.append((tokens, future))
+            self._wake.notify()
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """End the thread; what still runs is dropped."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._collect():
+            self._embed_one()
+            self._step()
+
+    def _collect(self) -> bool:
+        """Take in what has arrived; sleep while there is nothing to do. False ends the thread."""
+        with self._wake:
+            self._drop_cancelled()
+            while not (self._closing or self._arrived or self._embeddings or self._busy()):
+                self._count()
+                self._wake.wait()
+                self._drop_cancelled()
+            self._queue.extend(s for s in self._arrived if not s.cancelled)
+            self._arrived.clear()
+            self._admit()
+            self._count()
+            return not self._closing
+
+    def _busy(self) -> bool:
+        return bool(self._running or self._queue)
+
+    def _drop_cancelled(self) -> None:
+        for sequence in [s for s in self._running if s.cancelled]:
+            self._leave(sequence)
+        self._queue = deque(s for s in self._queue if not s.cancelled)
+
+    def _admit(self) -> None:
+        """Give free slots to the first in line, as long as their tokens fit the cache."""
+        while self._queue and self._slots:
+            held = sum(s.done + s.pending for s in self._running)
+            if self._running and held + self._queue[0].pending > self._runtime.limits.cells:
+                return
+            sequence = self._queue.popleft()
+            sequence.slot = self._slots.pop()
+            self._running.append(sequence)
+
+    def _leave(self, sequence: SequenceState) -> None:
+        self._running.remove(sequence)
+        self._runtime.forget(sequence.slot)
+        self._slots.append(sequence.slot)
+        sequence.slot = -1
+        sequence.done = 0
+
+    def _embed_one(self) -> None:
+        """Evaluate one waiting text, so that running sequences wait for one at most."""
+        if not self._embeddings:
+            return
+        tokens, future = self._embeddings.popleft()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(self._runtime.embed(tokens))
+        except DecodeFailed as error:
+            future.set_exception(error)
+
+    def _step(self) -> None:
+        if not self._running:
+            return
+        shares = share_step(
+            [Waiting(s.slot, s.pending) for s in self._running], self._runtime.limits.batch_tokens
+        )
+        if self._make_room(sum(shares.values())):
+            return  # somebody left: the shares are others now
+        rows, drawing = self._rows(shares)
+        try:
+            logits = self._runtime.decode(rows)
+        except DecodeFailed as error:
+            self._fail(str(error))
+            return
+        if logits is None:
+            # The cache is fragmented or fuller than counted: the youngest gives way.
+            if len(self._running) == 1:
+                self._fail("the KV cache has no room for this sequence")
+            else:
+                self._preempt(self._running[-1])
+            return
+        self.counts.steps += 1
+        for sequence in self._running:
+            taken = shares.get(sequence.slot, 0)
+            if sequence.done < len(sequence.order.prompt):
+                self.counts.prompt_tokens += taken
+            sequence.done += taken
+        self._draw(drawing, logits)
+
+    def _make_room(self, wanted: int) -> bool:
+        held = [(s.slot, s.done) for s in self._running]
+        leaving = who_gives_way(held, wanted, self._runtime.limits.cells)
+        for sequence in [s for s in self._running if s.slot in leaving]:
+            self._preempt(sequence)
+        return bool(leaving)
+
+    def _preempt(self, sequence: SequenceState) -> None:
+        self.counts.preemptions += 1
+        self._leave(sequence)
+        self._queue.appendleft(sequence)
+
+    def _rows(self, shares: dict[int, int]) -> tuple[list[Row], list[SequenceState]]:
+        rows: list[Row] = []
+        drawing: list[SequenceState] = []
+        for sequence in self._running:
+            share = shares.get(sequence.slot, 0)
+            complete = share == sequence.pending
+            first = sequence.done
+            for at, token in enumerate(sequence.next_tokens(share)):
+                wanted = complete and at == share - 1
+                rows.append(Row(token, sequence.slot, first + at, wanted))
+            if complete and share:
+                drawing.append(sequence)
+        return rows, drawing
+
+    def _draw(self, drawing: list[SequenceState], logits: Floats) -> None:
+        told: list[tuple[Callable[[Progress], None], Progress]] = []
+        for line, sequence in enumerate(drawing):
+            progress = sequence.advance(logits[line], self._runtime.vocabulary)
+            self.counts.completion_tokens += progress.tokens
+            told.append((sequence.deliver, progress))
+            if progress.finish_reason is not None:
+                self._leave(sequence)
+        self._tell(told)
+
+    def _fail(self, why: str) -> None:
+        """End every running sequence with an error: nobody knows which one was at fault."""
+        told = [(s.deliver, Progress(error=why)) for s in self._running]
+        for sequence in tuple(self._running):
+            self._leave(sequence)
+        self._tell(told)
+
+    def _tell(self, told: list[tuple[Callable[[Progress], None], Progress]]) -> None:
+        if told and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_deliver, told)
+
+    def _count(self) -> None:
+        counts, limits = self.counts, self._runtime.limits
+        counts.running = len(self._running)
+        counts.waiting = len(self._queue) + len(self._arrived)
+        counts.kv_used_ratio = sum(s.done for s in self._running) / limits.cells
+
+
+def _deliver(told: list[tuple[Callable[[Progress], None], Progress]]) -> None:
+    for deliver, progress in told:
+        deliver(progress)

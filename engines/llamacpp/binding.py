@@ -1,0 +1,244 @@
+"""llama.cpp through ctypes: the only file that calls it.
+
+Owns: model, contexts, batches, the vocabulary.
+Must not: decide what is decoded next; every method is called from one thread, but for those of
+`Vocabulary`, which only read.
+"""
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import llama_cpp as native
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+_WARNING, _ERROR, _CONTINUED = 3, 4, 5
+_NO_ROOM = 1
+
+
+class LoadFailed(Exception):
+    """llama.cpp cannot load the weights; it has said why on stderr."""
+
+
+class DecodeFailed(Exception):
+    """llama.cpp could not evaluate a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes of a context: tokens a sequence, KV cells in all, sequences, tokens a step, threads."""
+
+    context: int
+    cells: int
+    parallel: int
+    batch_tokens: int
+    threads: int
+    batch_threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One token of a step: its sequence, its position, and whether its logits are wanted."""
+
+    token: int
+    slot: int
+    position: int
+    wanted: bool
+
+
+class Vocabulary:
+    """The tokens of a model; the bytes of each are read once."""
+
+    def __init__(self, model: Any) -> None:
+        self._vocab = native.llama_model_get_vocab(model)
+        self.size: int = native.llama_vocab_n_tokens(self._vocab)
+        self.bos: int = native.llama_vocab_bos(self._vocab)
+        self.eos: int = native.llama_vocab_eos(self._vocab)
+        self.ends = frozenset(
+            token for token in range(self.size) if native.llama_vocab_is_eog(self._vocab, token)
+        )
+        self._visible = [self._piece(token, special=False) for token in range(self.size)]
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes that a token stands for; none for a control token."""
+        return self._visible[token]
+
+    def text(self, tokens: Sequence[int], *, special: bool = False) -> str:
+        """Return the text of tokens; with `special`, control tokens are written out."""
+        pieces = (self._piece(t, special=True) if special else self._visible[t] for t in tokens)
+        return b"".join(pieces).decode("utf-8", "replace")
+
+    def tokens(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Return the tokens of a text.
+
+        `add_special` puts BOS before it where the model wants that; `parse_special` reads
+        `<|im_start|>` as one token, which is for templates, never for what a client wrote alone.
+        """
+        raw = text.encode("utf-8", "replace")
+        room = len(raw) + 8
+        found = (native.llama_token * room)()
+        count: int = native.llama_tokenize(
+            self._vocab, raw, len(raw), found, room, add_special, parse_special
+        )
+        if count < 0:
+            raise DecodeFailed("the text cannot be tokenized")
+        return list(found[:count])
+
+    def _piece(self, token: int, *, special: bool) -> bytes:
+        buffer = ctypes.create_string_buffer(256)
+        size: int = native.llama_token_to_piece(self._vocab, token, buffer, 256, 0, special)
+        if size < 0:
+            buffer = ctypes.create_string_buffer(-size)
+            size = native.llama_token_to_piece(self._vocab, token, buffer, -size, 0, special)
+        return buffer.raw[: max(0, size)]
+
+
+class Runtime:
+    """A loaded model with the context that its sequences share.
+
+    Raises:
+        LoadFailed: the weights cannot be loaded, or there is no memory for the context.
+    """
+
+    def __init__(self, weights: Path, limits: Limits, gpu_layers: int) -> None:
+        # The callback must outlive every use of the library.
+        self._log = native.llama_log_callback(_log_errors)
+        native.llama_log_set(self._log, ctypes.c_void_p(0))
+        native.llama_backend_init()
+        params = native.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers if gpu_layers >= 0 else 999
+        self.model = native.llama_model_load_from_file(str(weights).encode(), params)
+        if not self.model:
+            raise LoadFailed(f"llama.cpp cannot load {weights.name}")
+        self.limits = limits
+        self.vocabulary = Vocabulary(self.model)
+        self._context = self._new_context(limits.cells, limits.batch_tokens, pooled=False)
+        self._memory = native.llama_get_memory(self._context)
+        self._batch = _Batch(limits.batch_tokens)
+        self._pooled: Any = None
+        self._pooled_batch: _Batch | None = None
+
+    def meta(self, key: str) -> str | None:
+        """Return a value of the GGUF header as text."""
+        for size in (256, 1 << 20):
+            buffer = ctypes.create_string_buffer(size)
+            found: int = native.llama_model_meta_val_str(self.model, key.encode(), buffer, size)
+            if 0 <= found < size:
+                return buffer.value.decode("utf-8", "replace")
+        return None
+
+    def decode(self, rows: Sequence[Row]) -> Floats | None:
+        """Evaluate a step; return the logits of the wanted rows, in order [wanted, vocabulary].
+
+        The array is a copy. None: there was no room in the KV cache, and nothing has changed.
+
+        Raises:
+            DecodeFailed: llama.cpp refused the batch.
+        """
+        result: int = native.llama_decode(self._context, self._batch.fill(rows))
+        if result == _NO_ROOM:
+            return None
+        if result != 0:
+            raise DecodeFailed(f"llama_decode returned {result}")
+        wanted = [index for index, row in enumerate(rows) if row.wanted]
+        size = self.vocabulary.size
+        found = np.empty((len(wanted), size), dtype=np.float32)
+        for line, index in enumerate(wanted):
+            pointer = native.llama_get_logits_ith(self._context, index)
+            found[line] = np.ctypeslib.as_array(pointer, shape=(size,))
+        return found
+
+    def forget(self, slot: int) -> None:
+        """Drop everything that the cache holds of a sequence."""
+        native.llama_memory_seq_rm(self._memory, slot, -1, -1)
+
+    def embed(self, tokens: Sequence[int]) -> Floats:
+        """Return the mean of the final states over the tokens, as a unit vector [width].
+
+        Each text is evaluated alone, so that its vector does not depend on its neighbours.
+
+        Raises:
+            DecodeFailed: llama.cpp refused the batch.
+        """
+        if self._pooled is None:
+            size = self.limits.context
+            self._pooled = self._new_context(size, size, pooled=True)
+            self._pooled_batch = _Batch(size)
+        native.llama_memory_clear(native.llama_get_memory(self._pooled), True)
+        last = len(tokens) - 1
+        rows = [Row(token, 0, at, wanted=at <= last) for at, token in enumerate(tokens)]
+        assert self._pooled_batch is not None  # noqa: S101 - made together with the context
+        result: int = native.llama_decode(self._pooled, self._pooled_batch.fill(rows))
+        if result != 0:
+            raise DecodeFailed(f"llama_decode returned {result}")
+        width: int = native.llama_model_n_embd(self.model)
+        pointer = native.llama_get_embeddings_seq(self._pooled, 0)
+        vector = np.array(np.ctypeslib.as_array(pointer, shape=(width,)), dtype=np.float32)
+        return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+    def close(self) -> None:
+        """Free contexts and model."""
+        for context in (self._context, self._pooled):
+            if context:
+                native.llama_free(context)
+        native.llama_model_free(self.model)
+
+    def _new_context(self, cells: int, batch_tokens: int, *, pooled: bool) -> Any:
+        params = native.llama_context_default_params()
+        params.n_ctx = cells
+        params.n_batch = params.n_ubatch = batch_tokens
+        params.n_seq_max = 1 if pooled else self.limits.parallel
+        params.n_threads = self.limits.threads
+        params.n_threads_batch = self.limits.batch_threads
+        params.kv_unified = True
+        params.embeddings = pooled
+        if pooled:
+            params.pooling_type = native.LLAMA_POOLING_TYPE_MEAN
+        context = native.llama_init_from_model(self.model, params)
+        if not context:
+            raise LoadFailed("llama.cpp cannot make a context; is there memory for --context?")
+        return context
+
+
+class _Batch:
+    """A `llama_batch` over numpy arrays: no ctypes assignment for each token."""
+
+    def __init__(self, size: int) -> None:
+        self._token = np.zeros(size, dtype=np.int32)
+        self._position = np.zeros(size, dtype=np.int32)
+        self._slot = np.zeros(size, dtype=np.int32)
+        self._wanted = np.zeros(size, dtype=np.int8)
+        self._ones = np.ones(size, dtype=np.int32)
+        self._slots = self._slot.ctypes.data + 4 * np.arange(size, dtype=np.uint64)
+        pointer = ctypes.POINTER(ctypes.c_int32)
+        self._batch = native.llama_batch(
+            n_tokens=0,
+            token=self._token.ctypes.data_as(pointer),
+            embd=None,
+            pos=self._position.ctypes.data_as(pointer),
+            n_seq_id=self._ones.ctypes.data_as(pointer),
+            seq_id=self._slots.ctypes.data_as(ctypes.POINTER(pointer)),
+            logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+    def fill(self, rows: Sequence[Row]) -> Any:
+        """Return the C batch that holds these rows; it is overwritten by the next call."""
+        count = len(rows)
+        self._token[:count] = [row.token for row in rows]
+        self._position[:count] = [row.position for row in rows]
+        self._slot[:count] = [row.slot for row in rows]
+        self._wanted[:count] = [row.wanted for row in rows]
+        self._batch.n_tokens = count
+        return self._batch
+
+
+def _log_errors(level: int, text: bytes, _user: Any) -> None:
+    """Pass on what llama.cpp says when something is wrong; all else is noise."""
+    if level == _ERROR:
+        sys.stderr.write(text.decode("utf-8", "replace"))

@@ -1,0 +1,55 @@
+"""What the next step evaluates. Pure: plain values in, plain values out.
+
+Owns: decode rows first, the rest of the batch for prompts, who gives way when the cache is full.
+Must not: know tokens, models or threads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A sequence that holds a slot: `pending` tokens are not in the cache yet (1 when decoding)."""
+
+    slot: int
+    pending: int
+
+
+def share_step(sequences: Sequence[Waiting], batch_tokens: int) -> dict[int, int]:
+    """Return how many tokens of each slot the next step takes.
+
+    Every sequence that decodes gets its one token; what is left of `batch_tokens` is shared
+    evenly among prompts, and what a short prompt does not need goes to the longer ones. So a long
+    prompt never holds others up by more than a step, and a short one is not stuck behind it.
+    When there are more sequences than `batch_tokens`, the first ones go first.
+    """
+    shares: dict[int, int] = {}
+    room = batch_tokens
+    for sequence in sequences:
+        if sequence.pending == 1 and room > 0:
+            shares[sequence.slot] = 1
+            room -= 1
+    prompts = sorted((s for s in sequences if s.pending > 1), key=lambda s: s.pending)
+    for place, prompt in enumerate(prompts):
+        share = min(prompt.pending, -(-room // (len(prompts) - place)))
+        if share > 0:
+            shares[prompt.slot] = share
+            room -= share
+    return shares
+
+
+def who_gives_way(held: Sequence[tuple[int, int]], wanted: int, cells: int) -> list[int]:
+    """Return the slots that must leave the cache so that `wanted` more tokens fit into `cells`.
+
+    `held` are (slot, cells in use) from the oldest sequence to the youngest; the youngest leave
+    first, and the oldest never: it alone always fits.
+    """
+    leaving: list[int] = []
+    free = cells - sum(used for _, used in held)
+    for slot, used in reversed(held[1:]):
+        if free >= wanted:
+            break
+        leaving.append(slot)
+        free += used
+    return leaving

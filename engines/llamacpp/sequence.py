@@ -1,0 +1,100 @@
+"""One sequence: what it was asked, how far it is, what it has said.
+
+Owns: its tokens, its limits, why it ended.
+Must not: evaluate or deliver; `engines.llamacpp.batcher` does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from engines.llamacpp.binding import Floats, Vocabulary
+from engines.llamacpp.sampling import Sampler, SamplingParams, top_logprobs
+from engines.llamacpp.text import TextStream
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked of one sequence.
+
+    `most_tokens` bounds the answer so that it fits the context. `logprobs` is None where none
+    are wanted, else how many alternatives. `choice` tells the sequences of one request apart.
+    """
+
+    prompt: tuple[int, ...]
+    most_tokens: int
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    stops: tuple[str, ...] = ()
+    ignore_eos: bool = False
+    logprobs: int | None = None
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTold:
+    """A generated token with its log probability and the likeliest alternatives."""
+
+    token: int
+    logprob: float
+    alternatives: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one step added to a sequence. `error` ends it, as does `finish_reason`."""
+
+    text: str = ""
+    tokens: int = 0
+    told: tuple[TokenTold, ...] = ()
+    finish_reason: str | None = None
+    error: str | None = None
+
+
+class SequenceState:
+    """Mutable; owned by the batcher's thread from admission to its end.
+
+    `done` tokens of `tokens` are in the KV cache. A sequence that was preempted has `done` 0 and
+    is evaluated again; what it has said stays said.
+    """
+
+    def __init__(self, order: Order, deliver: Callable[[Progress], None]) -> None:
+        self.order = order
+        self.deliver = deliver
+        self.tokens = list(order.prompt)
+        self.done = 0
+        self.slot = -1
+        self.generated = 0
+        self.cancelled = False
+        self._sampler = Sampler(order.sampling, order.choice)
+        self._text = TextStream(order.stops)
+
+    @property
+    def pending(self) -> int:
+        """How many tokens must be evaluated before the next can be drawn."""
+        return len(self.tokens) - self.done
+
+    def next_tokens(self, count: int) -> Sequence[int]:
+        """Return the next tokens to evaluate."""
+        return self.tokens[self.done : self.done + count]
+
+    def advance(self, logits: Floats, vocabulary: Vocabulary) -> Progress:
+        """Draw a token from `logits` [vocabulary]; return what that adds."""
+        order = self.order
+        if order.ignore_eos:
+            logits[list(vocabulary.ends)] = -float("inf")
+        raw = logits.copy() if order.logprobs is not None else logits
+        token = self._sampler.pick(logits)
+        self.generated += 1
+        if token in vocabulary.ends:
+            return Progress(self._text.finish(), tokens=1, finish_reason="stop")
+        self.tokens.append(token)
+        told: tuple[TokenTold, ...] = ()
+        if order.logprobs is not None:
+            logprob, best = top_logprobs(raw, token, order.logprobs)
+            told = (TokenTold(token, logprob, tuple(best)),)
+        text = self._text.feed(vocabulary.piece(token))
+        if self._text.stopped:
+            return Progress(text, 1, told, finish_reason="stop")
+        if self.generated >= order.most_tokens:
+            text += self._text.finish()
+            return Progress(text, 1, told, "stop" if self._text.stopped else "length")
+        return Progress(text, 1, told)

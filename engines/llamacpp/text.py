@@ -1,0 +1,53 @@
+"""From token bytes to text that may be shown: whole characters, and never a stop string.
+
+Owns: UTF-8 across token borders, what is held back while it may yet become a stop string.
+Must not: know tokens or models.
+"""
+
+import codecs
+from collections.abc import Sequence
+
+
+class TextStream:
+    """The text of one sequence as it grows; the same text however the bytes were cut."""
+
+    def __init__(self, stops: Sequence[str] = ()) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._stops = tuple(stops)
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, piece: bytes) -> str:
+        """Take a token's bytes; return the text that may be shown now.
+
+        When a stop string has come, `stopped` turns true and what comes after it is dropped.
+        """
+        return self._release(self._decoder.decode(piece))
+
+    def finish(self) -> str:
+        """Return what is still held; a character that never ended becomes U+FFFD."""
+        rest = self._release(self._decoder.decode(b"", final=True))
+        held, self._held = self._held, ""
+        return rest if self.stopped else rest + held
+
+    def _release(self, text: str) -> str:
+        if self.stopped:
+            return ""
+        if not self._stops:
+            return text
+        self._held += text
+        found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
+        if found:
+            self.stopped = True
+            shown, self._held = self._held[: min(found)], ""
+            return shown
+        keep = max(_overlap(self._held, stop) for stop in self._stops)
+        cut = len(self._held) - keep
+        shown, self._held = self._held[:cut], self._held[cut:]
+        return shown
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return how many last characters of `text` are the beginning of `stop`."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if stop.startswith(text[-n:])), 0)
