@@ -92,9 +92,9 @@ class SequenceState:
             logprob, best = top_logprobs(raw, token, order.logprobs)
             told = (TokenTold(token, logprob, tuple(best)),)
         text = self._text.feed(vocabulary.piece(token))
-        if self._text.stopped:
+        if self._text.has_stopped():
             return Progress(text, 1, told, finish_reason="stop")
         if self.generated >= order.most_tokens:
             text += self._text.finish()
-            return Progress(text, 1, told, "stop" if self._text.stopped else "length")
+            return Progress(text, 1, told, "stop" if self._text.has_stopped() else "length")
         return Progress(text, 1, told)

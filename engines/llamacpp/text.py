@@ -15,30 +15,34 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stops = tuple(stops)
         self._held = ""
-        self.stopped = False
+        self._stopped = False
 
     def feed(self, piece: bytes) -> str:
         """Take a token's bytes; return the text that may be shown now.
 
-        When a stop string has come, `stopped` turns true and what comes after it is dropped.
+        When a stop string has come, `has_stopped` turns true and what comes after it is dropped.
         """
         return self._release(self._decoder.decode(piece))
+
+    def has_stopped(self) -> bool:
+        """Say whether a stop string has come."""
+        return self._stopped
 
     def finish(self) -> str:
         """Return what is still held; a character that never ended becomes U+FFFD."""
         rest = self._release(self._decoder.decode(b"", final=True))
         held, self._held = self._held, ""
-        return rest if self.stopped else rest + held
+        return rest if self._stopped else rest + held
 
     def _release(self, text: str) -> str:
-        if self.stopped:
+        if self._stopped:
             return ""
         if not self._stops:
             return text
         self._held += text
         found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
         if found:
-            self.stopped = True
+            self._stopped = True
             shown, self._held = self._held[: min(found)], ""
             return shown
         keep = max(_overlap(self._held, stop) for stop in self._stops)

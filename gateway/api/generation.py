@@ -14,16 +14,16 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from engines.asgi import BodyTooLong, ClientGone, Departure, read_body
 from engines.protocol.requests import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
     decode_request,
 )
-from gateway.api.departure import ClientGone, Departure
-from gateway.api.reading import read_body
 from gateway.dispatch import Dispatcher, Incoming
 from gateway.domain import Endpoint
+from gateway.errors import BodyTooLarge
 from gateway.relay.exchange import Headers
 
 
@@ -95,3 +95,8 @@ class Generation:
                 await self._dispatcher.dispatch(incoming, AsgiReply(send))
         except ClientGone:
             return
+        except BodyTooLong:
+            raise BodyTooLarge(
+                f"The body is larger than {self._limit_bytes} bytes. Send less, or raise "
+                "gateway.body_limit_bytes in routing.yaml."
+            ) from None

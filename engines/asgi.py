@@ -1,17 +1,21 @@
-"""Noticing that a client has gone, whatever its request is waiting for at that moment.
+"""Two things that every ASGI server of ours needs: a bounded body, and noticing that a client went.
 
-Owns: the one task that waits for `http.disconnect`.
-Must not: know what is cancelled by it.
+Owns: reading a body, the one task that waits for `http.disconnect`.
+Must not: parse, answer, or know what is cancelled.
 """
 
 import asyncio
 from types import TracebackType
 
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 
 class ClientGone(Exception):
     """The client closed its connection; there is nobody to answer."""
+
+
+class BodyTooLong(Exception):
+    """The body is, or says that it is, beyond the limit."""
 
 
 class Departure:
@@ -53,3 +57,28 @@ class Departure:
         self._gone = True
         if self._task is not None:
             self._task.cancel()
+
+
+async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        BodyTooLong: it says that it is, or is, beyond `limit_bytes`.
+        ClientGone: the client went away before it had sent all.
+    """
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > limit_bytes:
+            raise BodyTooLong
+    parts: list[bytes] = []
+    total_bytes = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part = message.get("body", b"")
+        total_bytes += len(part)
+        if total_bytes > limit_bytes:
+            raise BodyTooLong
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
