@@ -59,6 +59,7 @@ class Vocabulary:
         self._vocab = native.llama_model_get_vocab(model)
         self.size: int = native.llama_vocab_n_tokens(self._vocab)
         self.bos: int = native.llama_vocab_bos(self._vocab)
+        self.adds_bos: bool = native.llama_vocab_get_add_bos(self._vocab)
         self.eos: int = native.llama_vocab_eos(self._vocab)
         self.ends = frozenset(
             token for token in range(self.size) if native.llama_vocab_is_eog(self._vocab, token)

@@ -4,7 +4,7 @@ Owns: rendering in a sandbox, and the small mercies that clients expect of every
 Must not: tokenize.
 """
 
-import datetime
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -125,7 +125,7 @@ def _reject(message: str) -> str:
 
 
 def _now(form: str) -> str:
-    return datetime.datetime.now(tz=datetime.UTC).strftime(form)
+    return dt.datetime.now(tz=dt.UTC).strftime(form)
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:

@@ -1,0 +1,259 @@
+"""A loaded model as requests see it: prompts, limits, defaults.
+
+Owns: from a decoded request to the orders of its sequences.
+Must not: evaluate; speak HTTP.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engines.llamacpp.binding import Runtime
+from engines.llamacpp.sampling import SamplingParams
+from engines.llamacpp.sequence import Order
+from engines.llamacpp.template import CHATML, ChatTemplate
+from engines.protocol.errors import ApiError, ContextLengthExceeded, InvalidRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Sampling
+
+_MAX_SEQUENCES = 128
+
+
+class NoEmbeddings(InvalidRequest):
+    """This model makes no embeddings: 400."""
+
+    default_code = "unsupported_capability"
+
+
+class Draining(ApiError):
+    """The worker is about to end: 503."""
+
+    status = 503
+    default_code = "draining"
+    fault = "engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the model declares. `embeddings` comes from the weights or the command line."""
+
+    embeddings: bool
+
+
+class Model:
+    """What requests need of one model. Reads only; safe from the event loop."""
+
+    def __init__(
+        self, name: str, weights: Path, runtime: Runtime, *, embeddings: bool | None
+    ) -> None:
+        self.name = name
+        self.weights = weights.name
+        self.vocabulary = runtime.vocabulary
+        self.context = runtime.limits.context
+        declared = runtime.meta("weighbridge.embeddings") == "true"
+        self.capabilities = Capabilities(declared if embeddings is None else embeddings)
+        self._template = ChatTemplate(
+            runtime.meta("tokenizer.chat_template") or CHATML,
+            {
+                "bos_token": self.vocabulary.text([self.vocabulary.bos], special=True),
+                "eos_token": self.vocabulary.text([self.vocabulary.eos], special=True),
+            },
+        )
+        self._defaults = {
+            "temperature": _number(runtime.meta("general.sampling.temp"), 1.0),
+            "top_p": _number(runtime.meta("general.sampling.top_p"), 1.0),
+            "top_k": int(_number(runtime.meta("general.sampling.top_k"), 0)),
+            "min_p": _number(runtime.meta("general.sampling.min_p"), 0.0),
+        }
+
+    def chat_orders(self, request: ChatRequest) -> list[Order]:
+        """Return one order for each of the `n` choices.
+
+        Raises:
+            InvalidRequest: the template rejects it, it does not fit, or asks for what this worker
+                does not do.
+        """
+        _refuse_chat(request)
+        prompt = self.chat_tokens(request)
+        alternatives = (request.top_logprobs or 0) if request.logprobs else None
+        return self._orders(request, [prompt], request.answer_tokens(), alternatives, "messages")
+
+    def chat_tokens(self, request: ChatRequest) -> list[int]:
+        """Return the tokens of a conversation as the template writes it."""
+        tools = None if request.tool_choice == "none" else request.tools
+        text = self._template.render(request.messages, tools)
+        tokens = self.vocabulary.tokens(text, add_special=False, parse_special=True)
+        if self.vocabulary.adds_bos and tokens[:1] != [self.vocabulary.bos]:
+            tokens.insert(0, self.vocabulary.bos)
+        return tokens
+
+    def completion_orders(self, request: CompletionRequest) -> list[Order]:
+        """Return one order for each choice of each prompt, a prompt's choices together.
+
+        Raises:
+            InvalidRequest: as for `chat_orders`.
+        """
+        _refuse_completion(request)
+        prompts = self._prompts(request.prompt, "prompt")
+        # OpenAI's default for this endpoint is 16, and clients rely on its being short.
+        most = request.answer_tokens() or 16
+        return self._orders(request, prompts, most, request.logprobs, "prompt")
+
+    def embedding_inputs(self, request: EmbeddingRequest) -> list[list[int]]:
+        """Return the tokens of each input.
+
+        Raises:
+            InvalidRequest: an input is empty or too long, or this model makes no embeddings.
+        """
+        if not self.capabilities.embeddings:
+            raise NoEmbeddings(f"The model '{self.name}' makes no embeddings.", param="model")
+        if request.dimensions is not None:
+            raise InvalidRequest(
+                "This model's embeddings cannot be shortened; leave 'dimensions' out.",
+                param="dimensions",
+            )
+        if request.encoding_format not in (None, "float", "base64"):
+            raise InvalidRequest("Must be 'float' or 'base64'.", param="encoding_format")
+        inputs = self._prompts(request.input, "input")
+        for tokens in inputs:
+            self._check_length(len(tokens), "input", room_for=0)
+        return inputs
+
+    def _orders(
+        self,
+        request: Sampling,
+        prompts: Sequence[Sequence[int]],
+        most: int | None,
+        alternatives: int | None,
+        param: str,
+    ) -> list[Order]:
+        choices = request.n or 1
+        if choices * len(prompts) > _MAX_SEQUENCES:
+            raise InvalidRequest(
+                f"{choices * len(prompts)} answers are more than {_MAX_SEQUENCES}.", param="n"
+            )
+        sampling = self._sampling(request)
+        orders: list[Order] = []
+        for prompt in prompts:
+            self._check_length(len(prompt), param, room_for=1)
+            room = self.context - len(prompt)
+            orders += [
+                Order(
+                    prompt=tuple(prompt),
+                    most_tokens=min(most or room, room),
+                    sampling=sampling,
+                    stops=request.stops(),
+                    ignore_eos=bool(request.ignore_eos),
+                    logprobs=alternatives,
+                    choice=choice,
+                )
+                for choice in range(choices)
+            ]
+        return orders
+
+    def _sampling(self, request: Sampling) -> SamplingParams:
+        given = {
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "top_k": request.top_k,
+            "min_p": request.min_p,
+        }
+        wanted: dict[str, Any] = {
+            name: self._defaults[name] if value is None else value for name, value in given.items()
+        }
+        return SamplingParams(
+            **wanted,
+            seed=request.seed,
+            presence_penalty=request.presence_penalty or 0.0,
+            frequency_penalty=request.frequency_penalty or 0.0,
+            repetition_penalty=request.repetition_penalty or 1.0,
+            logit_bias=_bias(request.logit_bias),
+        )
+
+    def _check_length(self, tokens: int, param: str, room_for: int) -> None:
+        if tokens == 0:
+            raise InvalidRequest(f"The {param} is empty; there is nothing to read.", param=param)
+        if tokens + room_for > self.context:
+            raise ContextLengthExceeded(
+                f"The prompt has {tokens} tokens, and this model's context length is "
+                f"{self.context} tokens, the answer's included. Shorten the {param}.",
+                param=param,
+            )
+
+    def _prompts(self, given: str | list[Any], param: str) -> list[list[int]]:
+        """Read text, ids, or a list of either."""
+        if isinstance(given, str):
+            return [self._tokens(given)]
+        if given and all(isinstance(item, int) for item in given):
+            return [self._checked(given, param)]
+        prompts: list[list[int]] = []
+        for item in given:
+            if isinstance(item, str):
+                prompts.append(self._tokens(item))
+            elif isinstance(item, list):
+                prompts.append(self._checked(item, param))
+            else:
+                raise InvalidRequest(
+                    f"'{param}' must be text, token ids, or a list of either.", param=param
+                )
+        if not prompts:
+            raise InvalidRequest(f"'{param}' is an empty list.", param=param)
+        return prompts
+
+    def _tokens(self, text: str) -> list[int]:
+        return self.vocabulary.tokens(text, add_special=True, parse_special=True)
+
+    def _checked(self, ids: Sequence[Any], param: str) -> list[int]:
+        for token in ids:
+            if type(token) is not int or not 0 <= token < self.vocabulary.size:
+                raise InvalidRequest(
+                    f"{token!r} is no token of this model; ids go from 0 to "
+                    f"{self.vocabulary.size - 1}.",
+                    param=param,
+                )
+        return list(ids)
+
+
+def _refuse_chat(request: ChatRequest) -> None:
+    kind = (request.response_format or {}).get("type", "text")
+    if kind != "text":
+        raise InvalidRequest(
+            f"This engine cannot yet hold answers to '{kind}'; ask for JSON in the prompt.",
+            param="response_format",
+            code="unsupported_capability",
+        )
+    if request.tool_choice not in (None, "auto", "none"):
+        raise InvalidRequest(
+            "This engine cannot yet force a tool call; use 'auto' or 'none'.",
+            param="tool_choice",
+            code="unsupported_capability",
+        )
+
+
+def _refuse_completion(request: CompletionRequest) -> None:
+    if request.suffix:
+        raise InvalidRequest(
+            "This engine does not fill in before a suffix.",
+            param="suffix",
+            code="unsupported_capability",
+        )
+    if (request.best_of or 1) > (request.n or 1):
+        raise InvalidRequest(
+            "This engine draws no more answers than it gives; leave 'best_of' out.",
+            param="best_of",
+            code="unsupported_capability",
+        )
+
+
+def _bias(given: dict[str, float] | None) -> dict[int, float]:
+    try:
+        return {int(token): bias for token, bias in (given or {}).items()}
+    except ValueError:
+        raise InvalidRequest("Keys must be token ids.", param="logit_bias") from None
+
+
+def _number(text: str | None, default: float) -> float:
+    try:
+        return default if text is None else float(text)
+    except ValueError:
+        return default

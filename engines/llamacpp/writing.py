@@ -1,0 +1,210 @@
+"""From what sequences say to OpenAI's answers, whole or as events.
+
+Owns: ids, indices, finish reasons, usage, logprobs on the wire.
+Must not: run anything.
+"""
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from engines.llamacpp.binding import Vocabulary
+from engines.llamacpp.sequence import Order, Progress, TokenTold
+from engines.protocol.answers import (
+    ChatAnswer,
+    ChatChoice,
+    ChatChunk,
+    ChatChunkChoice,
+    ChatDelta,
+    ChatMessage,
+    PromptTokensDetails,
+    TextAnswer,
+    TextChoice,
+    Usage,
+)
+from engines.protocol.events import write_event
+
+
+@dataclass(slots=True)
+class _Said:
+    """What one choice has said so far."""
+
+    text: list[str] = field(default_factory=list)
+    tokens: int = 0
+    told: list[TokenTold] = field(default_factory=list)
+    finish_reason: str = "stop"
+
+
+class Writer:
+    """Gathers one request's progress; subclasses know one endpoint's shapes."""
+
+    prefix = ""
+
+    def __init__(self, model: str, orders: Sequence[Order], vocabulary: Vocabulary) -> None:
+        self._model = model
+        self._orders = orders
+        self._vocabulary = vocabulary
+        self._said = [_Said() for _ in orders]
+        self._id = f"{self.prefix}-{uuid.uuid4().hex}"
+        self._created = int(time.time())
+
+    def add(self, index: int, progress: Progress) -> None:
+        """Keep what a choice has said."""
+        said = self._said[index]
+        said.text.append(progress.text)
+        said.tokens += progress.tokens
+        said.told += progress.told
+        if progress.finish_reason is not None:
+            said.finish_reason = progress.finish_reason
+
+    def usage(self) -> Usage:
+        """Return the tokens so far; a prompt counts once, however many choices it has."""
+        prompt = sum(len(order.prompt) for order in self._orders if order.choice == 0)
+        completion = sum(said.tokens for said in self._said)
+        return Usage(prompt, completion, prompt + completion, PromptTokensDetails())
+
+    def opening(self) -> bytes:
+        """Return the events that come before the first token."""
+        return b""
+
+    def event(self, index: int, progress: Progress) -> bytes:
+        """Return the event for one step of a choice; b"" when it says nothing."""
+        raise NotImplementedError
+
+    def usage_event(self) -> bytes:
+        """Return the event that carries the usage and nothing else."""
+        raise NotImplementedError
+
+    def answer(self) -> bytes:
+        """Return the whole answer."""
+        raise NotImplementedError
+
+
+class ChatWriter(Writer):
+    """`chat.completion` and its chunks."""
+
+    prefix = "chatcmpl"
+
+    def opening(self) -> bytes:
+        """Give each choice its role first, as OpenAI does."""
+        delta = ChatDelta(role="assistant", content="")
+        return b"".join(
+            self._chunk([ChatChunkChoice(index, delta)]) for index in range(len(self._orders))
+        )
+
+    def event(self, index: int, progress: Progress) -> bytes:
+        """Return what a step added, and the end in the same event."""
+        if not progress.text and not progress.told and progress.finish_reason is None:
+            return b""
+        delta = ChatDelta(content=progress.text or None)
+        logprobs = self._logprobs(progress.told) if progress.told else None
+        return self._chunk([ChatChunkChoice(index, delta, progress.finish_reason, logprobs)])
+
+    def usage_event(self) -> bytes:
+        """Return the last event before `[DONE]`."""
+        return self._chunk([], self.usage())
+
+    def answer(self) -> bytes:
+        """Return the whole answer."""
+        choices = [
+            ChatChoice(
+                index,
+                ChatMessage("".join(said.text)),
+                said.finish_reason,
+                self._logprobs(said.told) if said.told else None,
+            )
+            for index, said in enumerate(self._said)
+        ]
+        return msgspec.json.encode(
+            ChatAnswer(self._id, self._created, self._model, choices, self.usage())
+        )
+
+    def _chunk(self, choices: list[ChatChunkChoice], usage: Usage | None = None) -> bytes:
+        return write_event(
+            msgspec.json.encode(ChatChunk(self._id, self._created, self._model, choices, usage))
+        )
+
+    def _logprobs(self, told: Sequence[TokenTold]) -> dict[str, Any]:
+        return {"content": [self._one(t.token, t.logprob, t.alternatives) for t in told]}
+
+    def _one(
+        self, token: int, logprob: float, alternatives: Sequence[tuple[int, float]] | None = None
+    ) -> dict[str, Any]:
+        piece = self._vocabulary.piece(token)
+        told: dict[str, Any] = {
+            "token": piece.decode("utf-8", "replace"),
+            "logprob": logprob,
+            "bytes": list(piece),
+        }
+        if alternatives is not None:
+            told["top_logprobs"] = [self._one(other, value) for other, value in alternatives]
+        return told
+
+
+class TextWriter(Writer):
+    """`text_completion`, whole or in parts."""
+
+    prefix = "cmpl"
+
+    def __init__(
+        self, model: str, orders: Sequence[Order], vocabulary: Vocabulary, *, echo: bool
+    ) -> None:
+        super().__init__(model, orders, vocabulary)
+        self._echo = echo
+
+    def opening(self) -> bytes:
+        """Give the prompts back where the client wants them."""
+        if not self._echo:
+            return b""
+        return b"".join(
+            self._part([TextChoice(index, self._prompt(index))])
+            for index in range(len(self._orders))
+        )
+
+    def event(self, index: int, progress: Progress) -> bytes:
+        """Return what a step added, and the end in the same event."""
+        if not progress.text and not progress.told and progress.finish_reason is None:
+            return b""
+        logprobs = self._logprobs(progress.told) if progress.told else None
+        return self._part([TextChoice(index, progress.text, progress.finish_reason, logprobs)])
+
+    def usage_event(self) -> bytes:
+        """Return the last event before `[DONE]`."""
+        return self._part([], self.usage())
+
+    def answer(self) -> bytes:
+        """Return the whole answer."""
+        choices = [
+            TextChoice(
+                index,
+                (self._prompt(index) if self._echo else "") + "".join(said.text),
+                said.finish_reason,
+                self._logprobs(said.told) if said.told else None,
+            )
+            for index, said in enumerate(self._said)
+        ]
+        return msgspec.json.encode(
+            TextAnswer(self._id, self._created, self._model, choices, self.usage())
+        )
+
+    def _prompt(self, index: int) -> str:
+        return self._vocabulary.text(self._orders[index].prompt)
+
+    def _part(self, choices: list[TextChoice], usage: Usage | None = None) -> bytes:
+        return write_event(
+            msgspec.json.encode(TextAnswer(self._id, self._created, self._model, choices, usage))
+        )
+
+    def _logprobs(self, told: Sequence[TokenTold]) -> dict[str, Any]:
+        def text(token: int) -> str:
+            return self._vocabulary.piece(token).decode("utf-8", "replace")
+
+        return {
+            "tokens": [text(t.token) for t in told],
+            "token_logprobs": [t.logprob for t in told],
+            "top_logprobs": [{text(token): value for token, value in t.alternatives} for t in told],
+        }
