@@ -1,0 +1,193 @@
+"""The worker's command line: `python -m engines.llamacpp --weights x.gguf`.
+
+Exit codes: 0 after a drain, 1 when the address cannot be had, 2 for weights or arguments that no
+restart mends.
+
+Owns: arguments, the order of start and end.
+Must not: contain what it starts.
+"""
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import uvicorn
+
+from engines.llamacpp.api import Worker, build_app
+from engines.llamacpp.batcher import Batcher
+from engines.llamacpp.binding import Limits, LoadFailed, Runtime
+from engines.llamacpp.model import Model
+from engines.platform import usable_cores
+from engines.weights import GgufHeader, WeightsProblem, read_header, resolve
+
+# Larger contexts are asked for by name: their KV cache can take more memory than the weights.
+_LARGEST_OWN_CONTEXT = 16_384
+# KV cells in all, beyond one whole context: sequences share them, and most are short.
+_SHARED_CELLS = 32_768
+_UNKNOWN_CONTEXT = 4_096
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which tells the worker when it stops taking requests."""
+
+    def __init__(self, config: uvicorn.Config, worker: Worker) -> None:
+        super().__init__(config)
+        self._worker = worker
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._worker.draining = True
+        await super().shutdown(sockets)
+
+
+def main() -> None:
+    """Load, listen, serve until told to end."""
+    asked = _parser().parse_args()
+    try:
+        weights = resolve(asked.weights, Path.cwd())
+        header = read_header(weights)
+        runtime = Runtime(weights, _limits(asked, header), asked.gpu_layers)
+    except (WeightsProblem, LoadFailed) as error:
+        _fail(str(error), 2)
+    listener = _listen(asked)
+    name = asked.name or header.name or weights.stem
+    # uvicorn raises the signal again when it has ended: a clean end is no failure.
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        asyncio.run(_serve(asked, runtime, name, weights, listener))
+    except KeyboardInterrupt:
+        sys.exit(0)
+    finally:
+        if asked.socket is not None:
+            asked.socket.unlink(missing_ok=True)
+
+
+async def _serve(
+    asked: argparse.Namespace, runtime: Runtime, name: str, weights: Path, listener: socket.socket
+) -> None:
+    batcher = Batcher(runtime, asyncio.get_running_loop())
+    model = Model(name, weights, runtime, embeddings=asked.embeddings)
+    worker = Worker(model, batcher, int(time.time()))
+    server = _Server(
+        uvicorn.Config(
+            build_app(worker),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=3_600,  # the gateway keeps its connections
+            timeout_graceful_shutdown=max(1, round(asked.drain_timeout_s)),
+        ),
+        worker,
+    )
+    if asked.exit_with_stdin:
+        threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
+    where = asked.socket or f"http://{asked.host}:{listener.getsockname()[1]}"
+    print(f"serving {name} on {where}", flush=True)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        await asyncio.to_thread(batcher.close)
+        runtime.close()
+
+
+def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:
+    own = header.context_length or _UNKNOWN_CONTEXT
+    context = asked.context or min(own, _LARGEST_OWN_CONTEXT)
+    cells = max(context, min(context * asked.parallel, _SHARED_CELLS))
+    threads = asked.threads or usable_cores()
+    return Limits(
+        context=context,
+        cells=cells,
+        parallel=asked.parallel,
+        batch_tokens=min(asked.batch_tokens, cells),
+        threads=threads,
+        batch_threads=asked.batch_threads or threads,
+    )
+
+
+def _listen(asked: argparse.Namespace) -> socket.socket:
+    try:
+        if asked.socket is not None:
+            # Whoever listened here is dead, or the gateway would not have started us.
+            asked.socket.unlink(missing_ok=True)
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(str(asked.socket))
+        else:
+            listener = socket.create_server((asked.host, asked.port))
+        listener.listen(1_024)
+    except OSError as error:
+        where = asked.socket.name if asked.socket is not None else f"{asked.host}:{asked.port}"
+        _fail(f"cannot listen on {where}: {error.strerror}", 1)
+    return listener
+
+
+def _end_with_stdin(server: uvicorn.Server) -> None:
+    """End the server when standard input does: whoever held its other end is gone."""
+    while sys.stdin.buffer.read(4_096):
+        pass
+    server.should_exit = True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m engines.llamacpp",
+        description="Serve one GGUF file over OpenAI-compatible HTTP.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--weights", required=True, help="a GGUF file, or demo:qwen|coder|llama")
+    parser.add_argument("--name", help="the model's name; default: what the file says")
+    parser.add_argument("--socket", type=Path, help="listen on this unix socket")
+    parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="port (default: %(default)s)")
+    parser.add_argument(
+        "--context",
+        type=_positive,
+        help=f"tokens a request may have; default: the file's own, at most {_LARGEST_OWN_CONTEXT}",
+    )
+    parser.add_argument("--parallel", type=_slots, default=8, help="sequences that run at once")
+    parser.add_argument("--threads", type=_positive, help="threads; default: all usable cores")
+    parser.add_argument("--batch-threads", type=_positive, help="threads for prompts")
+    parser.add_argument("--batch-tokens", type=_positive, default=512, help="tokens a step")
+    parser.add_argument("--gpu-layers", type=int, default=0, help="layers on the GPU; -1 is all")
+    parser.add_argument("--drain-timeout-s", type=float, default=10, help="seconds to end in")
+    parser.add_argument(
+        "--embeddings", action=argparse.BooleanOptionalAction, help="default: what the file says"
+    )
+    parser.add_argument(
+        "--exit-with-stdin", action="store_true", help="end when standard input ends"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _slots(text: str) -> int:
+    value = _positive(text)
+    if value > 256:
+        raise argparse.ArgumentTypeError("llama.cpp runs at most 256 sequences")
+    return value
+
+
+def _leave(_signal: int, _frame: object) -> NoReturn:
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

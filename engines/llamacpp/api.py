@@ -1,0 +1,284 @@
+"""The worker's HTTP: OpenAI's endpoints, tokens, health, metrics.
+
+Owns: the table of endpoints, what is sent and when, the end of a request whose client has gone.
+Must not: evaluate, or know what a prompt means.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeAlias
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from engines.asgi import BodyTooLong, ClientGone, Departure, read_body
+from engines.llamacpp.batcher import Batcher
+from engines.llamacpp.binding import Floats
+from engines.llamacpp.model import Draining, Model
+from engines.llamacpp.scrape import exposition
+from engines.llamacpp.sequence import Order, Progress, SequenceState
+from engines.llamacpp.writing import ChatWriter, TextWriter, Writer
+from engines.protocol.answers import Embedding, EmbeddingAnswer, Usage
+from engines.protocol.errors import ApiError, InvalidRequest, NotFound
+from engines.protocol.events import DONE, write_event
+from engines.protocol.requests import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    decode_request,
+)
+
+_MAX_BODY_BYTES = 64 * 1024 * 1024
+
+_Answer: TypeAlias = Callable[["Worker", bytes, Send], Awaitable[None]]
+
+
+class EngineFailure(ApiError):
+    """llama.cpp could not go on: 500."""
+
+    status = 500
+    default_code = "engine_error"
+    fault = "engine"
+
+
+class Worker:
+    """What the endpoints share: the model, its batcher, whether it is about to end."""
+
+    def __init__(self, model: Model, batcher: Batcher, created_s: int) -> None:
+        self.model = model
+        self.batcher = batcher
+        self.created_s = created_s
+        self.draining = False
+
+    async def run(self, orders: Sequence[Order]) -> AsyncIterator[tuple[int, Progress]]:
+        """Yield what each sequence says; closing the iterator frees their slots.
+
+        Raises:
+            EngineFailure: the engine could not go on.
+        """
+        heard: asyncio.Queue[tuple[int, Progress]] = asyncio.Queue()
+
+        def listener(index: int) -> Callable[[Progress], None]:
+            return lambda progress: heard.put_nowait((index, progress))
+
+        sequences = [SequenceState(order, listener(index)) for index, order in enumerate(orders)]
+        open_sequences = len(sequences)
+        try:
+            for sequence in sequences:
+                self.batcher.submit(sequence)
+            while open_sequences:
+                index, progress = await heard.get()
+                if progress.error is not None:
+                    raise EngineFailure(f"The engine failed: {progress.error}.")
+                open_sequences -= progress.finish_reason is not None
+                yield index, progress
+        finally:
+            if open_sequences:
+                for sequence in sequences:
+                    self.batcher.cancel(sequence)
+
+
+class _Endpoint:
+    """A POST endpoint as plain ASGI: body, cancellation, errors."""
+
+    def __init__(self, worker: Worker, answer: _Answer) -> None:
+        self._worker = worker
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, unless the client goes away first."""
+        try:
+            body = await read_body(scope, receive, _MAX_BODY_BYTES)
+            if self._worker.draining:
+                raise Draining("This engine is about to end.")
+            async with Departure(receive):
+                await self._answer(self._worker, body, send)
+        except ClientGone:
+            return
+        except BodyTooLong:
+            raise InvalidRequest("The body is too large.", code="body_too_large") from None
+
+
+def build_app(worker: Worker) -> Starlette:
+    """Return the worker's application."""
+    posts: dict[str, _Answer] = {
+        "/v1/chat/completions": _chat,
+        "/v1/completions": _completion,
+        "/v1/embeddings": _embed,
+        "/tokenize": _tokenize,
+        "/detokenize": _detokenize,
+    }
+    gets = {"/v1/models": _models, "/health": _health, "/metrics": _metrics}
+    routes = [Route(path, _Endpoint(worker, f), methods=["POST"]) for path, f in posts.items()]
+    routes += [Route(path, partial(f, worker), methods=["GET"]) for path, f in gets.items()]
+    return Starlette(routes=routes, exception_handlers={ApiError: _error, HTTPException: _error})
+
+
+async def _chat(worker: Worker, body: bytes, send: Send) -> None:
+    request = decode_request(_CHAT, body)
+    orders = worker.model.chat_orders(request)
+    writer = ChatWriter(worker.model.name, orders, worker.model.vocabulary)
+    await _generate(worker, orders, writer, send, _streams(request))
+
+
+async def _completion(worker: Worker, body: bytes, send: Send) -> None:
+    request = decode_request(_COMPLETION, body)
+    orders = worker.model.completion_orders(request)
+    writer = TextWriter(worker.model.name, orders, worker.model.vocabulary, echo=bool(request.echo))
+    await _generate(worker, orders, writer, send, _streams(request))
+
+
+async def _embed(worker: Worker, body: bytes, send: Send) -> None:
+    request = decode_request(_EMBEDDING, body)
+    inputs = worker.model.embedding_inputs(request)
+    vectors = [await worker.batcher.embed(tokens) for tokens in inputs]
+    pack = _packed if request.encoding_format == "base64" else _listed
+    tokens = sum(map(len, inputs))
+    data = [Embedding(index, pack(vector)) for index, vector in enumerate(vectors)]
+    answer = EmbeddingAnswer(data, worker.model.name, Usage(tokens, 0, tokens))
+    await _send_json(send, msgspec.json.encode(answer))
+
+
+async def _generate(
+    worker: Worker, orders: Sequence[Order], writer: Writer, send: Send, streams: tuple[bool, bool]
+) -> None:
+    stream, wants_usage = streams
+    async with aclosing(worker.run(orders)) as said:  # type: ignore[type-var]  # it has aclose
+        if not stream:
+            async for index, progress in said:
+                writer.add(index, progress)
+            await _send_json(send, writer.answer())
+            return
+        started = False
+        try:
+            async for index, progress in said:
+                writer.add(index, progress)
+                event = writer.event(index, progress)
+                if not started:
+                    await _start(send, 200, b"text/event-stream; charset=utf-8")
+                    started, event = True, writer.opening() + event
+                if event:
+                    await _more(send, event)
+        except EngineFailure as error:
+            if not started:
+                raise
+            await _end(send, write_event(error.body()))
+            return
+        await _end(send, (writer.usage_event() if wants_usage else b"") + DONE)
+
+
+async def _tokenize(worker: Worker, body: bytes, send: Send) -> None:
+    """Tokens of `messages` through the template, or of `prompt` (also called `content`)."""
+    asked = _object(body)
+    if "messages" in asked:
+        tokens = worker.model.chat_tokens(decode_request(_CHAT, body))
+    else:
+        text = asked.get("prompt", asked.get("content"))
+        if not isinstance(text, str):
+            raise InvalidRequest("Send 'prompt' (text) or 'messages'.", param="prompt")
+        tokens = worker.model.vocabulary.tokens(
+            text, add_special=bool(asked.get("add_special_tokens", True)), parse_special=True
+        )
+    told = {"count": len(tokens), "max_model_len": worker.model.context, "tokens": tokens}
+    await _send_json(send, msgspec.json.encode(told))
+
+
+async def _detokenize(worker: Worker, body: bytes, send: Send) -> None:
+    tokens = _object(body).get("tokens")
+    vocabulary = worker.model.vocabulary
+    if not isinstance(tokens, list) or not all(
+        type(token) is int and 0 <= token < vocabulary.size for token in tokens
+    ):
+        raise InvalidRequest("'tokens' must be a list of this model's token ids.", param="tokens")
+    text = vocabulary.text(tokens, special=True)
+    await _send_json(send, msgspec.json.encode({"prompt": text, "content": text}))
+
+
+async def _models(worker: Worker, _request: Request) -> Response:
+    row = {
+        "id": worker.model.name,
+        "object": "model",
+        "created": worker.created_s,
+        "owned_by": "weighbridge",
+        "max_model_len": worker.model.context,
+        "capabilities": ["embeddings"] if worker.model.capabilities.embeddings else [],
+    }
+    return _json({"object": "list", "data": [row]})
+
+
+async def _health(worker: Worker, _request: Request) -> Response:
+    if worker.draining:
+        return _json({"status": "draining"}, 503)
+    return _json({"status": "ready"})
+
+
+async def _metrics(worker: Worker, _request: Request) -> Response:
+    return Response(exposition(worker.batcher.counts), media_type="text/plain; version=0.0.4")
+
+
+async def _error(_request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        error = NotFound("There is no such endpoint here.")
+    assert isinstance(error, ApiError)  # noqa: S101 - registered for these two only
+    return Response(error.body(), error.status, media_type="application/json")
+
+
+def _streams(request: ChatRequest | CompletionRequest) -> tuple[bool, bool]:
+    """Say whether a stream is wanted, and its usage."""
+    if request.stream_options is not None and not request.stream:
+        raise InvalidRequest(
+            "'stream_options' is for streams; set 'stream' to true.", param="stream_options"
+        )
+    return bool(request.stream), request.wants_usage()
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"The body is no JSON object: {error}.") from None
+
+
+def _listed(vector: Floats) -> list[float]:
+    return [float(value) for value in vector]
+
+
+def _packed(vector: Floats) -> str:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+async def _send_json(send: Send, body: bytes) -> None:
+    await _start(send, 200, b"application/json", len(body))
+    await _end(send, body)
+
+
+async def _start(send: Send, status: int, kind: bytes, length: int | None = None) -> None:
+    headers = [(b"content-type", kind)]
+    if length is not None:
+        headers.append((b"content-length", str(length).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def _more(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _end(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body})
+
+
+_CHAT = msgspec.json.Decoder(ChatRequest)
+_COMPLETION = msgspec.json.Decoder(CompletionRequest)
+_EMBEDDING = msgspec.json.Decoder(EmbeddingRequest)
