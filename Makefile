@@ -1,27 +1,62 @@
-# `make test` sets up and tests; `make check` lints; both are quick the second time.
+# `make serve` sets everything up and serves; `make test` sets up and tests. Both are quick the
+# second time. `make help` lists the rest.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+BASE := $(VENV)/.base
+RUN := $(VENV)/.run
+DEV := $(VENV)/.dev
+ARGS ?=
 
-.PHONY: setup test check clean
+.PHONY: help setup serve test check lock demo-models clean
 
-setup: $(STAMP)
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /  /' | sort
 
-$(STAMP): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
-	touch $(STAMP)
+setup: $(RUN) $(DEV) ## everything that serving and testing need, in .venv
 
-check: setup
+serve: $(RUN) ## set up and serve on 127.0.0.1:8000; ARGS="--port 9000" passes options on
+	@$(BIN)/weighbridge serve $(ARGS)
+
+test: setup ## set up and run every test; ARGS="-k stream" passes options on
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## lint, types, import contracts, generated docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/docs/configuration.py --check
 
-test: setup
-	$(BIN)/python -m pytest
+lock: $(BASE) ## write requirements/ci.txt anew from pyproject.toml
+	$(PIP) install "uv>=0.9,<1"
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+		--extra llamacpp --group dev --no-emit-index-url --no-emit-find-links \
+		--no-emit-package llama-cpp-python --no-header --output-file requirements/ci.txt
 
-clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+demo-models: $(BASE) ## train the demo models anew (about half an hour on two cores)
+	$(PIP) install --editable ".[train]"
+	for model in qwen coder llama; do \
+		$(BIN)/python -m tools.demo_models.train --model $$model --out engines/demo || exit 1; \
+	done
+
+clean: ## remove what was made here; the cached wheel of llama-cpp-python stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(BASE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade "pip>=25.1"
+	@touch $@
+
+# The wheel of llama-cpp-python first: pip would build it without a word.
+$(RUN): $(BASE) pyproject.toml requirements/ci.txt
+	@$(BIN)/python tools/setup/llamacpp_wheel.py --install
+	$(PIP) install --constraint requirements/ci.txt --editable ".[llamacpp]"
+	@touch $@
+
+$(DEV): $(RUN)
+	$(PIP) install --constraint requirements/ci.txt --group dev
+	@touch $@

@@ -4,8 +4,10 @@ Owns: its section of the file, and the command line of a worker.
 Must not: start anything; import llama_cpp.
 """
 
+import hashlib
 import importlib.util
 import sys
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -23,7 +25,9 @@ class LlamacppEngine(Section):
 
     kind: Literal["llamacpp"]
     context: int | None = Field(
-        None, ge=64, description="Context in tokens; the weights' own when absent."
+        None,
+        ge=64,
+        description="Context in tokens; when absent the weights' own, at most 16,384.",
     )
     parallel: int = Field(8, ge=1, le=256, description="Sequences that decode at once.")
     threads: int | None = Field(
@@ -53,14 +57,14 @@ class LlamacppEngine(Section):
         return tuple(self._replica(order, room, index) for index in range(order.replicas))
 
     def _replica(self, order: ModelOrder, room: Room, index: int) -> ReplicaPlan:
-        socket_path = room.runtime_folder / f"{abs(hash((order.name, order.engine))):x}.{index}"
-        problem = self.missing_extra()
-        weights = ""
+        socket_path = room.runtime_folder / f"{_short(order.engine, order.name)}.{index}"
+        weights, problem = order.weights or "", self.missing_extra()
         try:
-            weights = str(resolve(order.weights or "", order.base))
+            weights = str(resolve(weights, order.base))
         except WeightsProblem as error:
             problem = problem or str(error)
-        argv = (sys.executable, "-P", "-m", "engines.llamacpp", "--weights", weights)
+        toy = (order.weights or "").startswith("demo:")
+        threads = order.threads or self.threads or (1 if toy else room.threads)
         return ReplicaPlan(
             model=order.name,
             engine=order.engine,
@@ -71,6 +75,41 @@ class LlamacppEngine(Section):
             health_interval_s=1,
             metrics_path="/metrics",
             capacity=order.parallel or self.parallel,
-            launch=Launch(argv, socket_path, self.start_timeout_s, self.drain_timeout_s),
+            launch=Launch(
+                self._command(order, weights, socket_path, threads),
+                socket_path,
+                self.start_timeout_s,
+                self.drain_timeout_s,
+            ),
             problem=problem,
         )
+
+    def _command(
+        self, order: ModelOrder, weights: str, socket_path: Path, threads: int
+    ) -> tuple[str, ...]:
+        """Return the worker's command line; what the file leaves open the worker decides."""
+        # -P: a folder called `engines` in the working directory must not be run.
+        argv = [sys.executable, "-P", "-m", "engines.llamacpp", "--exit-with-stdin"]
+        options = {
+            "weights": weights,
+            "name": order.name,
+            "socket": socket_path,
+            "context": order.context or self.context,
+            "parallel": order.parallel or self.parallel,
+            "threads": threads,
+            "batch-threads": threads,
+            "batch-tokens": self.batch_tokens,
+            "gpu-layers": self.gpu_layers,
+            "drain-timeout-s": self.drain_timeout_s,
+        }
+        for name, value in options.items():
+            if value is not None:
+                argv.append(f"--{name}={value}")
+        if order.embeddings is not None:
+            argv.append("--embeddings" if order.embeddings else "--no-embeddings")
+        return tuple(argv)
+
+
+def _short(*names: str) -> str:
+    """Return a name for a socket: the same for the same replica, and short, as paths must be."""
+    return hashlib.blake2s("\0".join(names).encode(), digest_size=6).hexdigest()
