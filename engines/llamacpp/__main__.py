@@ -9,6 +9,7 @@ Must not: contain what it starts.
 
 import argparse
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -130,7 +131,8 @@ def _listen(asked: argparse.Namespace) -> socket.socket:
 
 def _end_with_stdin(server: uvicorn.Server) -> None:
     """End the server when standard input does: whoever held its other end is gone."""
-    while sys.stdin.buffer.read(4_096):
+    # Not through `sys.stdin`: a thread that waits in it holds a lock which Python's end needs.
+    while os.read(0, 4_096):
         pass
     server.should_exit = True
 
