@@ -22,12 +22,13 @@ serve: $(RUN) ## set up and serve on 127.0.0.1:8000; ARGS="--port 9000" passes o
 test: setup ## set up and run every test; ARGS="-k stream" passes options on
 	$(BIN)/python -m pytest $(ARGS)
 
-check: setup ## lint, types, import contracts, generated docs
+check: setup ## lint, types, import contracts, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/docs/configuration.py --check
+	$(BIN)/python -m pytest tests/docs
 
 lock: $(BASE) ## write requirements/ci.txt anew from pyproject.toml
 	$(PIP) install "uv>=0.9,<1"
