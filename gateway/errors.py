@@ -14,10 +14,12 @@ Must not: render or log; `gateway.rendering` has the one renderer.
     +-- MethodNotAllowed 405
     +-- BodyTooLarge 413
     +-- UnsupportedMediaType 415
+    +-- HeadTooLarge 431 ........... client: the path and the headers
     +-- RateLimited 429 ............ engine: it has no room
     +-- InternalError 500 .......... gateway: a defect of ours
     +-- EngineFailed 502 ........... engine: died, or answered nonsense
     +-- NoModelAvailable 503 ....... engine: nothing that may serve is up
+    +-- GatewayStopping 503 ........ gateway: it ends, another one may serve
     +-- EngineTimeout 504 .......... engine: too slow
 """
 
@@ -36,6 +38,8 @@ __all__ = [
     "EngineFailed",
     "EngineTimeout",
     "Forbidden",
+    "GatewayStopping",
+    "HeadTooLarge",
     "InternalError",
     "InvalidRequest",
     "MethodNotAllowed",
@@ -114,6 +118,15 @@ class UnsupportedMediaType(ApiError):
     fault = "client"
 
 
+class HeadTooLarge(ApiError):
+    """The path and the headers together are beyond what the gateway reads: 431."""
+
+    status = 431
+    type = "invalid_request_error"
+    default_code = "headers_too_large"
+    fault = "client"
+
+
 class RateLimited(ApiError):
     """The engine takes no more requests now: 429."""
 
@@ -144,6 +157,17 @@ class NoModelAvailable(ApiError):
     status = 503
     default_code = "model_unavailable"
     fault = "engine"
+
+
+class GatewayStopping(ApiError):
+    """The gateway was told to end, and the drain time is over: 503."""
+
+    status = 503
+    default_code = "gateway_stopping"
+
+    def __init__(self) -> None:
+        """Say so; there is nothing else to say."""
+        super().__init__("The gateway is shutting down. Try again.")
 
 
 class EngineTimeout(ApiError):

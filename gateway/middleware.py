@@ -1,27 +1,39 @@
 """What every request passes first: its id, the door, the access log. Plain ASGI callables.
 
-Owns: request ids; who may come in: Host, Origin, key, content type; the line in the log.
+Owns: request ids; who may come in: Host, Origin, key, content type; the lines in the log; the end
+of what nobody caught.
 Must not: read bodies.
 """
 
+import asyncio
 import hmac
 import logging
 import os
 import re
 import time
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import ApiError, Forbidden, NotAuthenticated, UnsupportedMediaType
-from gateway.rendering import send_error
+from gateway.errors import (
+    ApiError,
+    Forbidden,
+    GatewayStopping,
+    InternalError,
+    NotAuthenticated,
+    UnsupportedMediaType,
+)
+from gateway.rendering import FAILED, send_error
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _OPEN_PATHS = frozenset({"/health", "/ready"})  # probes carry no key
 _HAS_BODY = frozenset({"POST", "PUT", "PATCH"})
+# Name or bracketed address, a final dot, a port. Anything else is no Host that a browser sends.
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s,@/\\?#:\[\]]+?)\.?(?::[0-9]*)?", re.IGNORECASE)
+_LONGEST_LOGGED = 200
+_log = logging.getLogger("weighbridge")
 _access = logging.getLogger("weighbridge.access")
 
 
@@ -39,7 +51,10 @@ class DoorRules:
 
 
 class RequestIds:
-    """Gives every request an id, puts it on the response, writes the access log."""
+    """Gives every request an id, puts it on the response, writes the access log.
+
+    The outermost of all: what nobody caught is logged and answered here, once.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -63,9 +78,17 @@ class RequestIds:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            # The server's, at the end of the drain time. Raised on, it is logged as a defect.
+            if not start:
+                await send_error(GatewayStopping(), send_with_id)
+        except Exception:  # noqa: BLE001 - the root of a request
+            _log.exception("request %s failed", scope["weighbridge.request_id"])
+            if not start:
+                await send_error(InternalError(FAILED), send_with_id)
         finally:
             if _access.isEnabledFor(logging.INFO):
-                _log(scope, start, time.perf_counter() - began_s)
+                _log_access(scope, start, time.perf_counter() - began_s)
 
 
 class Door:
@@ -95,10 +118,12 @@ class Door:
         """Return whether the client may see details; raise the refusal otherwise."""
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
-            headers.setdefault(name, value)
-        host = headers.get(b"host", b"").decode("latin-1")
-        self._check_host(host)
-        self._check_origin(headers.get(b"origin"), host)
+            # A header that comes twice is one with a comma: what is two Hosts is none of ours.
+            headers[name] = headers[name] + b", " + value if name in headers else value
+        if self._expected is None or scope["path"] not in _OPEN_PATHS:
+            host = headers.get(b"host", b"").decode("latin-1").lower()
+            self._check_host(host)
+            self._check_origin(headers.get(b"origin"), host)
         trusted = self._has_key(headers.get(b"authorization"))
         if not trusted and scope["path"] not in _OPEN_PATHS:
             raise NotAuthenticated(
@@ -122,7 +147,7 @@ class Door:
         if origin is None:
             return
         told = origin.decode("latin-1").lower()
-        if told in self._rules.origins or urlsplit(told).netloc == host.lower():
+        if told in self._rules.origins or (host and told in (f"http://{host}", f"https://{host}")):
             return
         raise Forbidden(
             "Web pages of this Origin may not call this gateway. "
@@ -150,21 +175,25 @@ def _check_content_type(given: bytes) -> None:
 
 def _host_name(host: str) -> str:
     """Return the name in a Host header, in lower case, without port and brackets."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+    found = _HOST.fullmatch(host)
+    return found[1].strip("[]").lower() if found else ""
 
 
-def _log(scope: Scope, start: Message, took_s: float) -> None:
+def _log_access(scope: Scope, start: Message, took_s: float) -> None:
     told = {k: v.decode("latin-1") for k, v in start.get("headers", ()) if k.startswith(b"x-")}
     _access.info(
         "%s %s %s %.3fs model=%s rule=%s id=%s",
         scope["method"],
-        scope["path"][:200].encode("unicode_escape").decode(),
+        _path(scope),
         start.get("status", "gone"),
         took_s,
         told.get(b"x-weighbridge-model", "-"),
         told.get(b"x-weighbridge-rule", "-"),
         scope["weighbridge.request_id"],
     )
+
+
+def _path(scope: Scope) -> str:
+    """Return the path as it was sent, percent-encoded: a line in the log stays one line."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw[:_LONGEST_LOGGED].decode("latin-1").encode("unicode_escape").decode()

@@ -11,8 +11,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Send
 
-from gateway.errors import ApiError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
+from gateway.errors import (
+    ApiError,
+    GatewayStopping,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+)
 
+FAILED = "The gateway failed; its log says why. The request id finds the line."
 # The SDKs retry these by themselves; ours have been tried wherever it could help.
 _RETRIED_BY_CLIENTS = (408, 409, 429)
 
@@ -20,7 +28,9 @@ _RETRIED_BY_CLIENTS = (408, 409, 429)
 def headers_of(error: ApiError) -> dict[str, str]:
     """Return the headers that go with an error."""
     headers = {"content-type": "application/json"}
-    if error.status >= 500 or error.status in _RETRIED_BY_CLIENTS:
+    if isinstance(error, GatewayStopping):
+        headers["x-should-retry"] = "true"  # whoever has taken our place may answer
+    elif error.status >= 500 or error.status in _RETRIED_BY_CLIENTS:
         headers["x-should-retry"] = "false"
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
@@ -53,12 +63,15 @@ def as_api_error(error: Exception, path: str, method: str) -> ApiError:
             return MethodNotAllowed(f"{method} is not for this path. GET /docs lists what is.")
         if error.status_code < 500:
             return InvalidRequest(str(error.detail))
-    return InternalError("The gateway failed; its log says why. The request id finds the line.")
+    return InternalError(FAILED)
 
 
 async def on_exception(request: Request, error: Exception) -> Response:
-    """Answer any exception; registered for all classes."""
-    return respond(as_api_error(error, request.url.path, request.method))
+    """Answer any exception; registered for all classes. `gateway.middleware` logs defects."""
+    response = respond(as_api_error(error, request.url.path, request.method))
+    if isinstance(error, HTTPException):
+        response.headers.update(error.headers or {})  # Allow, on a 405
+    return response
 
 
 HANDLERS: dict[Any, Any] = {
