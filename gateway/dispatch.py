@@ -11,6 +11,8 @@ Must not: decide what a request is or which model is best; parse bodies; speak A
 | any other 4xx | the client gets it |
 | silence beyond the first-byte deadline | 504: it has cost enough time already |
 | nobody is up, but somebody may soon be | wait, at most `queue_timeout_s` |
+
+A stream that the gateway's own end cuts off ends with an error event, as one whose engine died.
 """
 
 import asyncio
@@ -21,7 +23,13 @@ from urllib.parse import quote
 from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest
 from gateway.classify import Weigher
 from gateway.domain import Asked, Choice, Endpoint, Outcome, Weighed
-from gateway.errors import ApiError, EngineFailed, EngineTimeout, NoModelAvailable
+from gateway.errors import (
+    ApiError,
+    EngineFailed,
+    EngineTimeout,
+    GatewayStopping,
+    NoModelAvailable,
+)
 from gateway.fleet import Fleet, Lease, Replica
 from gateway.fleet.care import Carer
 from gateway.relay.account import Account
@@ -217,7 +225,13 @@ class Dispatcher:
             kind = answer.header(b"content-type") or b""
             if kind.startswith(b"text/event-stream"):
                 editor = _editor(incoming, account, plan.model)
-                return await relay_stream(answer, reply, editor, account, headers)
+                try:
+                    return await relay_stream(answer, reply, editor, account, headers)
+                except asyncio.CancelledError:
+                    # The gateway ends; or the client has gone, then nobody hears this.
+                    if reply.started and not editor.whole:
+                        await reply.write(editor.error(GatewayStopping()), more=False)
+                    raise
             return await relay_whole(answer, reply, account, plan.model, headers)
         finally:
             answer.release()

@@ -56,6 +56,7 @@ class ManagedReplica:
         self._status = ReplicaStatus(ReplicaState.STARTING)
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._ready_since_s: float | None = None
+        self._child: asyncio.subprocess.Process | None = None
 
     @property
     def status(self) -> ReplicaStatus:
@@ -84,6 +85,11 @@ class ManagedReplica:
             await self._sleep(restart.pause_s)
             self._become(ReplicaState.STARTING, reason)
 
+    def kill(self) -> None:
+        """Kill the child and its process group now, without its drain time."""
+        if self._child is not None and self._child.returncode is None:
+            _kill_group(self._child.pid)
+
     async def _one_life(self) -> tuple[int | None, str]:
         """Run the child once; return its exit code (None: we ended it) and why it ended."""
         self._lines.clear()
@@ -93,6 +99,7 @@ class ManagedReplica:
             child = await self._spawn()
         except OSError as error:
             return 1, f"cannot be started: {error.strerror}"
+        self._child = child
         self._status = ReplicaStatus(
             self._status.state, self._status.reason, self._status.restarts, child.pid
         )

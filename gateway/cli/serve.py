@@ -4,13 +4,16 @@ Owns: the socket, the banner, signals, exit codes.
 Must not: build what `gateway.parts` builds.
 """
 
+import ipaddress
 import logging
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from types import FrameType
+from typing import NoReturn
 
 import click
 import uvicorn
@@ -24,18 +27,43 @@ from gateway.config.problems import ConfigError
 from gateway.environment import Environment, EnvironmentProblem, read_environment
 from gateway.known import gather_facts
 from gateway.middleware import DoorRules
-from gateway.parts import build_gateway
+from gateway.parts import Gateway, build_gateway
+from gateway.wire import HttpProtocol
 
 _LEVELS = ("debug", "info", "warning", "error")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it listens."""
+    """uvicorn's server, which says when it listens and what it waits for.
 
-    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+    | signal | then |
+    |---|---|
+    | first, SIGINT or SIGTERM | requests have the drain time, then the engines have theirs |
+    | second | `at_once` is called, and whatever still runs is cut off |
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, announcement: str, at_once: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._announcement = announcement
+        self._at_once = at_once
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            self.force_exit = True
+            self._at_once()
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        running = len(self.server_state.tasks)
+        if running:
+            click.echo(
+                f"Waiting for {running} running request{'s' if running > 1 else ''}, at most "
+                f"{self.config.timeout_graceful_shutdown} s. Ctrl-C again ends at once.",
+                err=True,
+            )
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -88,15 +116,15 @@ def serve(
             config, gather_facts(config), runtime_folder=folder, cores=usable_cores()
         )
         said = banner(gateway, source, _url(host, bound_port), keyed=rules.key is not None)
-        _run(build_app(gateway, rules), listener, said, section.drain_timeout_s)
+        _run(gateway, rules, listener, said)
 
 
-def _run(app: Any, listener: socket.socket, announcement: str, drain_timeout_s: float) -> None:
+def _run(gateway: Gateway, rules: DoorRules, listener: socket.socket, announcement: str) -> None:
     """Serve until a signal; the second one ends at once."""
     config = uvicorn.Config(
-        app,
+        build_app(gateway, rules),
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -106,9 +134,9 @@ def _run(app: Any, listener: socket.socket, announcement: str, drain_timeout_s: 
         backlog=2048,
         # Longer than clients keep idle connections, so that they close first and never race us.
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(1, round(drain_timeout_s)),
+        timeout_graceful_shutdown=max(1, round(gateway.config.file.gateway.drain_timeout_s)),
     )
-    server = _Server(config, announcement)
+    server = _Server(config, announcement, gateway.carer.kill_children)
     # uvicorn raises the signal again when it has ended: a clean end is no failure.
     signal.signal(signal.SIGTERM, _leave)
     try:
@@ -124,7 +152,7 @@ def _leave(_signal: int, _frame: object) -> NoReturn:
 def _door(config: LoadedConfig, environment: Environment, host: str, *, no_auth: bool) -> DoorRules:
     """Decide who may come in; without a key nobody but this machine, unless told otherwise."""
     section = config.file.gateway
-    local = host in _LOOPBACK
+    local = _is_loopback(host)
     if environment.api_key is None and not local and not no_auth:
         _fail(
             f"Listening on {host} without a key would let anybody in.\n"
@@ -133,12 +161,23 @@ def _door(config: LoadedConfig, environment: Environment, host: str, *, no_auth:
             2,
         )
     key = None if no_auth else environment.api_key
+    hosts = {name.lower() for name in section.allowed_hosts}
+    if hosts or (local and key is None):
+        hosts.add(host.lower())
     return DoorRules(
         key=key,
         any_host=key is not None or not local,
-        hosts=frozenset(name.lower() for name in section.allowed_hosts),
+        hosts=frozenset(hosts),
         origins=frozenset(origin.lower().rstrip("/") for origin in section.allowed_origins),
     )
+
+
+def _is_loopback(host: str) -> bool:
+    """Say whether nobody but this machine can reach `host`; other names than localhost may move."""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -60,6 +60,7 @@ class Carer:
         self._fleet = fleet
         self._client = client
         self._pokes: dict[_Site, asyncio.Event] = {}
+        self._children: list[ManagedReplica] = []
 
     async def run(self) -> None:
         """Look after all replicas; cancellation ends the children, each after its drain time."""
@@ -70,6 +71,11 @@ class Carer:
             for site, replicas in self._sites().items():
                 self._pokes[site] = asyncio.Event()
                 tasks.create_task(self._watch(site, replicas), name=f"watch {site[0]}")
+
+    def kill_children(self) -> None:
+        """Kill every child at once, without its drain time. A signal handler may call this."""
+        for child in self._children:
+            child.kill()
 
     def suspect(self, replica: Replica, reason: str, *, unreachable: bool) -> None:
         """Note that a request failed on this replica.
@@ -111,14 +117,18 @@ class Carer:
             return
 
         async def healthy() -> bool:
-            return (await self.look(replica.plan)).ok
+            seen = await self.look(replica.plan)
+            replica.suspect = replica.suspect and not seen.ok
+            return seen.ok
 
         def changed(status: ReplicaStatus) -> None:
             condition = Condition(status.state.value)
             if self._fleet.update(replica, condition, status.reason, status.restarts):
                 self._client.forget(replica.plan.address.key)
 
-        await ManagedReplica(replica.name, launch, healthy=healthy, on_change=changed).run()
+        child = ManagedReplica(replica.name, launch, healthy=healthy, on_change=changed)
+        self._children.append(child)
+        await child.run()
 
     def _sites(self) -> dict[_Site, list[Replica]]:
         sites: dict[_Site, list[Replica]] = {}
