@@ -95,7 +95,8 @@ class Replica:
 
     def scrape(self) -> ReplicaFigures:
         """Return what a scrape shows of it."""
-        plan, own = self.plan, self.figures
+        # What an engine told before it died says nothing of now.
+        plan, own = self.plan, self.figures if self.ready else EngineFigures()
         return ReplicaFigures(
             model=plan.model,
             engine=plan.engine,
