@@ -10,7 +10,7 @@ _DEMO = """\
 The demo models are toys, trained on a few hundred lines so that a newcomer sees an answer at
 once; on anything else they babble. No Meta or Alibaba weights are in them. To add a real model:
   {how}
-      my-model: {{weights: ./path/to/model.gguf, engine: cpu}}"""
+      my-model: {{weights: ./path/to/model.gguf, engine: {engine}}}"""
 
 
 def banner(gateway: Gateway, source: ConfigSource, url: str, *, keyed: bool) -> str:
@@ -23,7 +23,7 @@ def banner(gateway: Gateway, source: ConfigSource, url: str, *, keyed: bool) -> 
         parts.append(f"  {name:<24} {means} on {', '.join(engines_of(model))}{aliases}")
     if file.routes:
         parts.append(f"  {'auto':<24} chosen by {len(file.routes)} rules")
-    key = " -H 'Authorization: Bearer YOUR_KEY'" if keyed else ""
+    key = ' -H "Authorization: Bearer $WEIGHBRIDGE_API_KEY"' if keyed else ""
     parts += [
         "",
         f"Listening on {url} (OpenAI base URL: {url}/v1, pages: {url}/docs)",
@@ -31,11 +31,12 @@ def banner(gateway: Gateway, source: ConfigSource, url: str, *, keyed: bool) -> 
         f"  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} \\",
         '    -d \'{"model": "auto", "messages": [{"role": "user", "content": "Hola"}]}\'',
     ]
-    if any((m.weights or "").startswith("demo:") for m in file.models.values()):
+    demos = [m for m in file.models.values() if (m.weights or "").startswith("demo:")]
+    if demos:
         how = (
             "run `weighbridge init`, then add under `models:` in routing.yaml"
             if source.packaged
             else f"add under `models:` in {source.path.name}, and start again:"
         )
-        parts += ["", _DEMO.format(how=how)]
+        parts += ["", _DEMO.format(how=how, engine=engines_of(demos[0])[0])]
     return "\n".join([*parts, ""])
