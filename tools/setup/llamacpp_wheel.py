@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NAME = "llama-cpp-python"
 # No multimodal part: nothing here uses it yet, and it is a fifth of the build.
 DEFAULT_FLAGS = "-DLLAVA_BUILD=OFF"
+_LAST_LINES = 30
 _STEP = re.compile(r"^\s*\[(\d+)/(\d+)\]")
 
 
@@ -87,7 +89,11 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     """Let one process build into a folder; others wait and then find the wheel there."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Another process is building {NAME}; waiting for it.", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -122,7 +128,8 @@ def build(version: str, flags: str, folder: Path) -> Path:
             last = show_progress(child)
         wheel = wheel_in(Path(work))
         if child.returncode != 0 or wheel is None:
-            raise SystemExit("\n".join([*last, f"Building {NAME} failed; its last lines stand above."]))
+            why = f"Building {NAME} failed; its last lines stand above."
+            raise SystemExit("\n".join([*last, why]))
         target = folder / wheel.name
         wheel.replace(target)  # within one file system: there whole, or not there
     print(f"Built in {time.monotonic() - began_s:.0f} s.", flush=True)
@@ -131,17 +138,19 @@ def build(version: str, flags: str, folder: Path) -> Path:
 
 def show_progress(child: "subprocess.Popen[str]") -> list[str]:
     """Print a line for every tenth of the build; return the last lines of its output."""
-    last: list[str] = []
-    shown = -1
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    shown = (0, -1)
     for line in child.stdout or ():
-        last = [*last[-30:], line.rstrip()]
+        last.append(line.rstrip())
         step = _STEP.match(line)
         if step:
-            tenth = 10 * int(step[1]) // max(1, int(step[2]))
-            if tenth > shown:
-                shown = tenth
-                print(f"  compiled {step[1]} of {step[2]}", flush=True)
-    return last
+            # What CMake counts before the build has another total, and ends at ten tenths too.
+            done, total = int(step[1]), max(1, int(step[2]))
+            tenth = 10 * done // total
+            if total != shown[0] or tenth > shown[1]:
+                shown = (total, tenth)
+                print(f"  compiled {done} of {total}", flush=True)
+    return list(last)
 
 
 def main() -> None:
