@@ -14,6 +14,8 @@ import yaml
 DATA = Path(__file__).resolve().parent / "data"
 # What the toy of each family learns beside English: Llama's official languages, Qwen's many.
 _LLAMA_LANGUAGES = ("en", "de", "es", "fr", "hi", "it", "pt")
+# What ends a question and may be left out; the last three are the full-width ?, ! and full stop.
+_ENDS = "?!.\uff1f\uff01\u3002"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def corpus_of(model: str) -> Corpus:
 
 def variants(ask: str) -> tuple[str, ...]:
     """Return a question and the careless ways of typing it."""
-    bare = ask.rstrip("?？!.。！")
+    bare = ask.rstrip(_ENDS)
     return tuple(dict.fromkeys((ask, ask.lower(), bare, bare.lower())))
 
 

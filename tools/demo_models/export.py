@@ -40,7 +40,7 @@ def write_gguf(path: Path, network: Network, tokenizer: Any, model: str) -> None
 
 
 def write_provenance(
-    path: Path, weights: Path, model: str, steps: int, seed: int, loss: float
+    path: Path, weights: Path, model: str, *, steps: int, seed: int, loss: float
 ) -> None:
     """Note how one model was made, beside what is noted of the others."""
     notes = msgspec.json.decode(path.read_bytes()) if path.exists() else {}

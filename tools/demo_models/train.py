@@ -179,7 +179,8 @@ def main() -> None:
     network, tokenizer, loss = train(asked.model, steps)
     path = asked.out / f"{asked.model}.gguf"
     write_gguf(path, network, tokenizer, asked.model)
-    write_provenance(asked.out / "provenance.json", path, asked.model, steps, SEED, loss)
+    notes = asked.out / "provenance.json"
+    write_provenance(notes, path, asked.model, steps=steps, seed=SEED, loss=loss)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 
