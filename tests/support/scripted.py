@@ -55,42 +55,58 @@ class ScriptedEngine:
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     metrics_text: bytes = b""
     models_status: int = 200
+    running: int = 0  # generation requests whose answer has not ended
     port: int = 0
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
+    def metrics(self) -> bytes:
+        return self.metrics_text
+
     def _play(self, heard: Heard) -> Play:
         if heard.path == "/v1/models":
             rows = [{"id": name, "object": "model"} for name in self.models]
             return json_play({"object": "list", "data": rows}, self.models_status)
         if heard.path == "/metrics":
-            return Play([self.metrics_text], kind="text/plain; version=0.0.4")
+            return Play([self.metrics()], kind="text/plain; version=0.0.4")
         self.heard.append(heard)
         return self.answer(heard) if self.answer is not None else self.plays.popleft()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                play = self._play(await _read_request(reader))
-                writer.write(
-                    f"HTTP/1.1 {play.status} X\r\ncontent-type: {play.kind}\r\n"
-                    "transfer-encoding: chunked\r\n\r\n".encode()
-                )
-                for piece in play.pieces:
-                    if piece is CUT:
-                        return
-                    if isinstance(piece, asyncio.Event):
-                        await self._wait(piece, reader)
-                    elif piece:
-                        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-                        await writer.drain()
-                writer.write(b"0\r\n\r\n")
+                heard = await _read_request(reader)
+                if not await self._answer(self._play(heard), reader, writer, heard.method):
+                    return
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             return  # the client went, or the test is over
         finally:
             writer.close()
+
+    async def _answer(
+        self, play: Play, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str
+    ) -> bool:
+        """Write an answer; say whether the connection stays."""
+        self.running += method == "POST"
+        try:
+            writer.write(
+                f"HTTP/1.1 {play.status} X\r\ncontent-type: {play.kind}\r\n"
+                "transfer-encoding: chunked\r\n\r\n".encode()
+            )
+            for piece in play.pieces:
+                if piece is CUT:
+                    return False
+                if isinstance(piece, asyncio.Event):
+                    await self._wait(piece, reader)
+                elif piece:
+                    writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                    await writer.drain()
+            writer.write(b"0\r\n\r\n")
+            return True
+        finally:
+            self.running -= method == "POST"
 
     async def _wait(self, gate: asyncio.Event, reader: asyncio.StreamReader) -> None:
         """Wait for the gate, or for the client's hanging up, which is noted."""

@@ -1,0 +1,23 @@
+"""What the whole suite shares: workers that are started once and used by many tests."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+
+import pytest
+
+from tests.support.worker import WorkerProcess, working
+
+WorkerOf = Callable[..., WorkerProcess]
+
+
+@pytest.fixture(scope="session")
+def worker_of() -> Iterator[WorkerOf]:
+    """Give `worker_of(weights, *options)`: the same arguments are the same process."""
+    with ExitStack() as stack:
+
+        @cache
+        def start(weights: str = "demo:qwen", *options: str) -> WorkerProcess:
+            return stack.enter_context(working(weights, options))
+
+        yield start
