@@ -26,6 +26,7 @@ from gateway.relay.client import (
 from gateway.relay.connection import ConnectionLost
 
 _LOOK = Deadlines(connect_s=3, first_byte_s=5, idle_s=5)
+_LOOK_AT_CHILD = Deadlines(connect_s=1, first_byte_s=1, idle_s=1)  # next door, and looked at often
 _SCRAPE = Deadlines(connect_s=0.5, first_byte_s=1, idle_s=1)
 _MAX_BYTES = 8 * 1024 * 1024
 _SILENCES_UNTIL_DOWN = 2  # a server under load may be late once
@@ -159,7 +160,8 @@ class Carer:
 
     async def look(self, plan: ReplicaPlan) -> Look:
         """Ask a replica once whether it is well."""
-        status, body = await self._get(plan, plan.health_path, _LOOK)
+        deadlines = _LOOK if plan.launch is None else _LOOK_AT_CHILD
+        status, body = await self._get(plan, plan.health_path, deadlines)
         if status == 200:
             return Look(ok=True, models=_listed(body))
         if status in (401, 403):
