@@ -1,0 +1,127 @@
+"""What a found model is: its entry in the catalogue, its role, its facts.
+
+Owns: the match of a served id or a file with the catalogue (surely or not at all), and which
+models are not for chat.
+Must not: know rules or engines' addresses.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engines.families import Catalogue, Entry
+from engines.weights import GgufHeader
+from gateway.setup.sources import Listed
+
+# What a worker of ours takes at most when the file names no context (see `LlamacppEngine`).
+LOCAL_CONTEXT = 16_384
+
+_WORDS = re.compile(r"[a-z0-9]+")
+_EMBED_WORDS = frozenset({"embed", "embedding", "embeddings", "bge", "gte", "minilm"})
+_E5 = re.compile(r"\be5-(?:small|base|large|mistral)")
+_OTHER_WORDS = frozenset({"rerank", "reranker", "whisper", "tts", "asr", "diffusion"})
+
+
+class Role(StrEnum):
+    """What `auto` may use a model for."""
+
+    CHAT = "chat"
+    EMBEDDING = "embedding"
+    ADAPTER = "adapter"
+    BASE = "base"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A model as it was found; None is unknown.
+
+    `served` is the server's id or the file's path. `context_tokens` is what is sure to fit, as far
+    as anybody says. `parent` is the model below a LoRA adapter.
+    """
+
+    served: str
+    entry: Entry | None
+    role: Role
+    local: bool = False
+    parent: str | None = None
+    served_context_tokens: int | None = None
+    trained_tokens: int | None = None
+    parameters: int | None = None
+    architecture: str | None = None
+
+    @property
+    def context_tokens(self) -> int | None:
+        """What server or worker takes, else what the catalogue says the weights take."""
+        known = None if self.entry is None else self.entry.context_tokens
+        if not self.local:
+            return self.served_context_tokens or known
+        own = self.trained_tokens or known
+        return None if own is None else min(own, LOCAL_CONTEXT)
+
+    @property
+    def strengths(self) -> tuple[str, ...]:
+        """The catalogue's strengths, the foremost first."""
+        return () if self.entry is None else self.entry.strengths
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The official languages, none where nobody says."""
+        return () if self.entry is None else self.entry.languages or ()
+
+
+def found_on_server(listed: Listed, catalogue: Catalogue, parent: Listed | None) -> Found:
+    """Return what a server's model is; `parent` is the row of the model below an adapter.
+
+    An adapter is another model than the one below it, so that its root says nothing of it.
+    """
+    adapter = listed.parent is not None
+    entry = None if adapter else catalogue.find(listed.id)
+    if entry is None and not adapter and listed.root is not None:
+        entry = catalogue.find(listed.root)
+    below = parent.context_tokens if parent is not None else None
+    entry_size = None if entry is None else entry.parameters
+    return Found(
+        served=listed.id,
+        entry=entry,
+        role=Role.ADAPTER if adapter else _role(listed.id, entry),
+        parent=listed.parent,
+        served_context_tokens=listed.context_tokens or below,
+        trained_tokens=listed.trained_tokens,
+        parameters=entry_size or listed.parameters,
+    )
+
+
+def found_in_file(written: str, header: GgufHeader, catalogue: Catalogue) -> Found:
+    """Return what a file is, by its path, else by the name in its header.
+
+    A match counts only where the header names the entry's architecture.
+    """
+    names = [written] + ([f"{header.name}.gguf"] if header.name else [])
+    entries = filter(None, (catalogue.find(name) for name in names))
+    entry = next((e for e in entries if e.architecture in (None, header.architecture)), None)
+    role = _role(header.name or written, entry)
+    if entry is None and "bert" in header.architecture:  # all models of these make embeddings
+        role = Role.EMBEDDING
+    return Found(
+        served=written,
+        entry=entry,
+        role=role,
+        local=True,
+        trained_tokens=header.context_length,
+        parameters=(entry and entry.parameters) or header.parameters,
+        architecture=header.architecture,
+    )
+
+
+def _role(name: str, entry: Entry | None) -> Role:
+    """Return the role: the catalogue decides, and without it a name that leaves no doubt."""
+    if entry is not None:
+        if entry.is_base:
+            return Role.BASE
+        return Role.EMBEDDING if entry.embeddings and not entry.chat else Role.CHAT
+    lower = name.lower()
+    words = set(_WORDS.findall(lower))
+    if words & _OTHER_WORDS:
+        return Role.OTHER
+    return Role.EMBEDDING if words & _EMBED_WORDS or _E5.search(lower) else Role.CHAT

@@ -1,0 +1,160 @@
+"""The text of the `routing.yaml` that `weighbridge init --from` writes.
+
+Owns: the sections' order, the keys of each entry, the comments.
+Must not: decide what is served or which rules there are.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from gateway.setup.asking import one_line
+from gateway.setup.draft import Draft, EngineDraft, ModelDraft
+from gateway.setup.models import Found, Role
+from gateway.setup.rules import Rule
+from gateway.setup.yaml_text import Variable, comment, entry, item
+
+_HEAD = (
+    "What Weighbridge serves, and which request goes where: written by `weighbridge init` from "
+    "what it found. Change what you like: `weighbridge check` reads it with you; "
+    "docs/configuration.md lists every key."
+)
+_ROLES = {
+    Role.EMBEDDING: "makes embeddings; no rule for chat names it",
+    Role.BASE: "a base model, not tuned for chat; served by its name",
+    Role.OTHER: "not for chat, by its name; served by its name",
+}
+
+
+def written(draft: Draft, rules: Sequence[Rule]) -> str:
+    """Return the whole file."""
+    lines = [
+        *comment(_HEAD, 0),
+        "",
+        "engines: # how each kind of engine is run or reached",
+        *(line for engine in draft.engines for line in _engine(engine)),
+        "",
+        "models: # the names that clients may ask for; an alias is the name that the server uses",
+        *(line for model in draft.models for line in _model(model, draft.models)),
+        "",
+        *_routes(rules),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _engine(engine: EngineDraft) -> Iterator[str]:
+    value: dict[str, Any] = {"kind": "remote" if engine.urls else "llamacpp"}
+    if engine.urls:
+        value["url"] = engine.urls if len(engine.urls) > 1 else engine.urls[0]
+    if engine.key_env is not None:
+        value["api_key"] = Variable(engine.key_env)
+    lines = entry(engine.name, value, 2)
+    if engine.silent is not None:
+        yield from comment(
+            f"Could not be asked: {engine.silent}. Then run `weighbridge init --force` again, or "
+            "add it and its models by hand:",
+            2,
+        )
+        yield from (f"  # {line[2:]}" for line in lines)
+        return
+    yield from comment(_what(engine), 2)
+    yield from lines
+
+
+def _what(engine: EngineDraft) -> str:
+    if not engine.urls:
+        return "Workers on this machine, one process for each model."
+    if len(engine.urls) == 1:
+        return "One server." + _key_words(engine)
+    count = len(engine.urls)
+    words = f"{count} servers with the same models: the one with fewer requests in flight is taken."
+    return words + _key_words(engine)
+
+
+def _key_words(engine: EngineDraft) -> str:
+    if engine.key_env is None:
+        return ""
+    return f" The key is in the environment variable {engine.key_env}."
+
+
+def _model(model: ModelDraft, models: Iterable[ModelDraft]) -> Iterator[str]:
+    yield from comment(_known(model, models), 2)
+    value: dict[str, Any] = {"engine": _one_or_all(model.engines)}
+    optional = {
+        "weights": model.weights,
+        "upstream_model": model.upstream_model,
+        "aliases": model.aliases or None,
+        "context": model.context,
+        "catalogue": model.catalogue,
+        "embeddings": model.embeddings or None,
+    }
+    value |= {key: part for key, part in optional.items() if part is not None}
+    yield from entry(model.name, value, 2)
+
+
+def _known(model: ModelDraft, models: Iterable[ModelDraft]) -> str:
+    """Return what is known of a model, for its comment."""
+    found = model.found
+    if found.role is Role.ADAPTER:
+        return f"A LoRA adapter on {_below(model, models)}; served by its name"
+    facts = [_size(found.parameters), _context(found)]
+    role = f"; {_ROLES[found.role]}" if found.role in _ROLES else ""
+    if found.entry is None:
+        known = [fact for fact in facts if "unknown" not in fact]
+        said = f" ({', '.join(known)})" if known else ""
+        return f"Unknown to the catalogue{said}; set `catalogue:` if you know it{role}"
+    licence = found.entry.licence
+    facts.append(f"{licence.licence_class} licence ({licence.id})")
+    spoken = found.entry.languages
+    facts.append("languages unknown" if spoken is None else _counted(len(spoken), "language"))
+    return f"Family {found.entry.family}: {', '.join(facts)}{role}"
+
+
+def _below(model: ModelDraft, models: Iterable[ModelDraft]) -> str:
+    parent = model.found.parent or ""
+    return next((one.name for one in models if one.upstream_model == parent), one_line(parent))
+
+
+def _size(parameters: int | None) -> str:
+    if parameters is None:
+        return "parameters unknown"
+    for size, letter in ((10**9, "B"), (10**6, "M")):
+        if parameters >= size:
+            return f"{parameters / size:.3g}{letter} parameters"
+    return f"{parameters:,} parameters"
+
+
+def _context(found: Found) -> str:
+    if found.context_tokens is not None:
+        return f"context {found.context_tokens:,}"
+    if found.trained_tokens is not None:  # the server may give it less room
+        return f"trained on a context of {found.trained_tokens:,}"
+    return "context unknown"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _one_or_all(names: Sequence[str]) -> str | Sequence[str]:
+    return names[0] if len(names) == 1 else names
+
+
+def _routes(rules: Sequence[Rule]) -> Iterator[str]:
+    if not rules:
+        yield from comment(
+            "No rules for `auto`: no model here is for chat, so that the name decides alone.", 0
+        )
+        return
+    yield from comment(
+        "For requests to `auto` or without a model; the first rule that matches decides. The "
+        "models of a rule stand in order of preference; those that no rule names are served by "
+        "their names alone.",
+        0,
+    )
+    yield "routes:"
+    for rule in rules:
+        yield from comment(rule.why[:1].upper() + rule.why[1:], 2)
+        value: dict[str, Any] = {"name": rule.name}
+        if rule.when:
+            value["when"] = rule.when
+        yield from item(value | {"use": _one_or_all(rule.use)}, 2)
