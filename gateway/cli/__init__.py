@@ -9,6 +9,7 @@ import click
 
 # name -> (module, function)
 COMMANDS = {
+    "init": ("gateway.cli.init", "init"),
     "serve": ("gateway.cli.serve", "serve"),
     "models": ("gateway.cli.models", "models"),
     "route": ("gateway.cli.route", "route"),
