@@ -39,6 +39,8 @@ def build_app(gateway: Gateway, rules: DoorRules) -> ASGIApp:
         version=version("weighbridge"),
         summary="One endpoint in front of many open-weight models.",
         lifespan=_lifespan,
+        # A redirect would name the scheme and the host that we see, not those of a proxy before us.
+        redirect_slashes=False,
         exception_handlers=HANDLERS,
     )
     app.state.gateway = gateway

@@ -31,12 +31,14 @@ async def model(request: Request, name: str) -> dict[str, Any]:
     return one_model(_gateway(request), name)
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", tags=["operation"], summary="Whether the process lives.")
 async def health() -> dict[str, str]:
     """Answer 200 as long as the process answers at all."""
     return {"status": "ok"}
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", tags=["operation"], summary="Whether any model can serve, and each state.")
 async def ready(request: Request, response: Response) -> dict[str, Any]:
     """Answer 200 when at least one model serves, else 503; details only for those with the key."""
