@@ -16,6 +16,7 @@ from gateway.config.loading import LoadedConfig, parse_config
 from gateway.known import gather_facts
 from gateway.middleware import DoorRules
 from gateway.parts import Gateway, build_gateway
+from gateway.wire import HttpProtocol
 
 WAIT_S = 20
 
@@ -52,7 +53,12 @@ async def serving(text: str, rules: DoorRules | None = None) -> AsyncIterator[Se
         app = build_app(gateway, rules or DoorRules())
         server = _Server(
             uvicorn.Config(
-                app, log_config=None, ws="none", lifespan="on", timeout_graceful_shutdown=5
+                app,
+                http=HttpProtocol,
+                log_config=None,
+                ws="none",
+                lifespan="on",
+                timeout_graceful_shutdown=5,
             )
         )
         running = asyncio.create_task(server.serve(sockets=[listener]))
