@@ -36,9 +36,19 @@ class RemoteEngine(Section):
     @field_validator("url")
     @classmethod
     def _url_can_be_used(cls, given: OneOrMore) -> OneOrMore:
-        for url in (given,) if isinstance(given, str) else given:
-            _address(url, None)
+        addresses = [_address(url, None) for url in _urls(given)]
+        if len(set(addresses)) < len(addresses):
+            raise ValueError("the same server stands here twice; replicas have URLs of their own")
         return given
+
+    @field_validator("api_key")
+    @classmethod
+    def _key_can_be_sent(cls, given: SecretStr | None) -> SecretStr | None:
+        """Read an empty key as none: `${NAME:-}` is a key that may be left out."""
+        key = given.get_secret_value() if given is not None else ""
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError("a key is printable ASCII without spaces; is there a line end in it?")
+        return given if key else None
 
     def missing_extra(self) -> str | None:
         """Return None: nothing has to be installed to reach a server."""
@@ -47,8 +57,7 @@ class RemoteEngine(Section):
     def plan(self, order: ModelOrder, room: Room) -> tuple[ReplicaPlan, ...]:  # noqa: ARG002 - one signature for all kinds
         """Return one replica for each URL, named by host and port."""
         key = None if self.api_key is None else self.api_key.get_secret_value()
-        urls = (self.url,) if isinstance(self.url, str) else self.url
-        return tuple(self._replica(order, _address(url, key)) for url in urls)
+        return tuple(self._replica(order, _address(url, key)) for url in _urls(self.url))
 
     def _replica(self, order: ModelOrder, address: ReplicaAddress) -> ReplicaPlan:
         root = address.base_path.removesuffix("/v1")
@@ -67,23 +76,34 @@ class RemoteEngine(Section):
         )
 
 
+def _urls(given: OneOrMore) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else given
+
+
 def _address(url: str, key: str | None) -> ReplicaAddress:
     """Read a base URL; one without a path gets `/v1`.
 
     Raises:
         ValueError: no http(s) URL, no host, or parts that a base URL cannot have.
     """
-    parts = urlsplit(url)
+    # Before any message that repeats the URL.
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("a URL must not carry a password; put the key into api_key")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError(f"{url!r} is no URL: spaces and letters beyond ASCII are written as %20")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # brackets that do not match, or a port beyond 65535
+        raise ValueError(f"{url!r} is no URL of a server; write http://host:port/v1") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is no URL of a server; write http://host:port/v1")
-    if parts.username or parts.password:
-        raise ValueError("a URL must not carry a password; put the key into api_key")
     if parts.query or parts.fragment:
         raise ValueError("a base URL has no ? and no #; write http://host:port/v1")
     tls = parts.scheme == "https"
     return ReplicaAddress(
         host=parts.hostname,
-        port=parts.port or (443 if tls else 80),
+        port=port or (443 if tls else 80),
         tls=tls,
         base_path=parts.path.rstrip("/") or "/v1",
         authorization=None if key is None else f"Bearer {key}",
