@@ -106,7 +106,7 @@ def _offer(
     rows = {row.id: row for row in server.models}
     own = set()
     for row in server.models:
-        found = found_on_server(row, catalogue, rows.get(row.parent or ""))
+        found = found_on_server(row, catalogue, rows.get(row.parent or ""), server.owner)
         identity = _Identity(row.id, _loaded(row, found.entry))
         own.add(identity)
         offer = offers.setdefault(identity, _Offer(found, [], []))

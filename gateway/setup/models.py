@@ -16,6 +16,9 @@ from gateway.setup.sources import Listed
 # What a worker of ours takes at most when the file names no context (see `LlamacppEngine`).
 LOCAL_CONTEXT = 16_384
 
+# Ollama and LM Studio, by their `owned_by`.
+_SPARING = ("library", "organization_owner")
+
 _WORDS = re.compile(r"[a-z0-9]+")
 _EMBED_WORDS = frozenset({"embed", "embedding", "embeddings", "bge", "gte", "minilm"})
 _E5 = re.compile(r"\be5-(?:small|base|large|mistral)")
@@ -36,8 +39,9 @@ class Role(StrEnum):
 class Found:
     """A model as it was found; None is unknown.
 
-    `served` is the server's id or the file's path. `context_tokens` is what is sure to fit, as far
-    as anybody says. `parent` is the model below a LoRA adapter.
+    `served` is the server's id or the file's path. `is_sparing` says that the server gives a few
+    thousand tokens unless told otherwise, whatever the model takes. `parent` is the model below a
+    LoRA adapter.
     """
 
     served: str
@@ -47,15 +51,16 @@ class Found:
     parent: str | None = None
     served_context_tokens: int | None = None
     trained_tokens: int | None = None
+    is_sparing: bool = False
     parameters: int | None = None
     architecture: str | None = None
 
     @property
     def context_tokens(self) -> int | None:
-        """What server or worker takes, else what the catalogue says the weights take."""
+        """What server or worker is known to take, else what the catalogue says the weights take."""
         known = None if self.entry is None else self.entry.context_tokens
         if not self.local:
-            return self.served_context_tokens or known
+            return self.served_context_tokens or (None if self.is_sparing else known)
         own = self.trained_tokens or known
         return None if own is None else min(own, LOCAL_CONTEXT)
 
@@ -70,7 +75,9 @@ class Found:
         return () if self.entry is None else self.entry.languages or ()
 
 
-def found_on_server(listed: Listed, catalogue: Catalogue, parent: Listed | None) -> Found:
+def found_on_server(
+    listed: Listed, catalogue: Catalogue, parent: Listed | None = None, owner: str = ""
+) -> Found:
     """Return what a server's model is; `parent` is the row of the model below an adapter.
 
     An adapter is another model than the one below it, so that its root says nothing of it.
@@ -80,15 +87,15 @@ def found_on_server(listed: Listed, catalogue: Catalogue, parent: Listed | None)
     if entry is None and not adapter and listed.root is not None:
         entry = catalogue.find(listed.root)
     below = parent.context_tokens if parent is not None else None
-    entry_size = None if entry is None else entry.parameters
     return Found(
         served=listed.id,
         entry=entry,
         role=Role.ADAPTER if adapter else _role(listed.id, entry),
         parent=listed.parent,
         served_context_tokens=listed.context_tokens or below,
-        trained_tokens=listed.trained_tokens,
-        parameters=entry_size or listed.parameters,
+        trained_tokens=listed.trained_tokens or (None if entry is None else entry.context_tokens),
+        is_sparing=owner in _SPARING,
+        parameters=(None if entry is None else entry.parameters) or listed.parameters,
     )
 
 
@@ -109,7 +116,7 @@ def found_in_file(written: str, header: GgufHeader, catalogue: Catalogue) -> Fou
         role=role,
         local=True,
         trained_tokens=header.context_length,
-        parameters=(entry and entry.parameters) or header.parameters,
+        parameters=(None if entry is None else entry.parameters) or header.parameters,
         architecture=header.architecture,
     )
 

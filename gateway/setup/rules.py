@@ -68,9 +68,9 @@ def _default_why(chat: Sequence[ModelDraft]) -> str:
         )
     why = (
         "everything else: models for all purposes, then those of which nothing is known, then "
-        "specialists; among these servers before this machine, and more parameters before fewer"
+        "specialists; among these, servers before this machine and more parameters before fewer"
     )
-    return why if len(chat) <= _MOST else f"{why}; the first {_MOST}"
+    return why if len(chat) <= _MOST else f"{why}; {_MOST} are tried at most"
 
 
 def _specials(chat: Sequence[ModelDraft]) -> Iterator[Rule]:

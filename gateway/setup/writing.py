@@ -19,9 +19,9 @@ _HEAD = (
     "docs/configuration.md lists every key."
 )
 _ROLES = {
-    Role.EMBEDDING: "makes embeddings; no rule for chat names it",
-    Role.BASE: "a base model, not tuned for chat; served by its name",
-    Role.OTHER: "not for chat, by its name; served by its name",
+    Role.EMBEDDING: "It makes embeddings; no rule for chat names it.",
+    Role.BASE: "It is a base model, not tuned for chat; ask for it by its name.",
+    Role.OTHER: "It is not for chat, as its name says; ask for it by its name.",
 }
 
 
@@ -56,24 +56,24 @@ def _engine(engine: EngineDraft) -> Iterator[str]:
         )
         yield from (f"  # {line[2:]}" for line in lines)
         return
-    yield from comment(_what(engine), 2)
+    what = _what(engine)
+    if what:
+        yield from comment(what, 2)
     yield from lines
 
 
 def _what(engine: EngineDraft) -> str:
     if not engine.urls:
         return "Workers on this machine, one process for each model."
-    if len(engine.urls) == 1:
-        return "One server." + _key_words(engine)
     count = len(engine.urls)
-    words = f"{count} servers with the same models: the one with fewer requests in flight is taken."
-    return words + _key_words(engine)
-
-
-def _key_words(engine: EngineDraft) -> str:
-    if engine.key_env is None:
-        return ""
-    return f" The key is in the environment variable {engine.key_env}."
+    words = []
+    if count > 1:
+        words.append(
+            f"{count} servers with the same models: the one with fewer requests in flight is taken."
+        )
+    if engine.key_env is not None:
+        words.append(f"The key is in the environment variable {engine.key_env}.")
+    return " ".join(words)
 
 
 def _model(model: ModelDraft, models: Iterable[ModelDraft]) -> Iterator[str]:
@@ -95,18 +95,18 @@ def _known(model: ModelDraft, models: Iterable[ModelDraft]) -> str:
     """Return what is known of a model, for its comment."""
     found = model.found
     if found.role is Role.ADAPTER:
-        return f"A LoRA adapter on {_below(model, models)}; served by its name"
+        return f"A LoRA adapter on {_below(model, models)}; ask for it by its name."
     facts = [_size(found.parameters), _context(found)]
-    role = f"; {_ROLES[found.role]}" if found.role in _ROLES else ""
+    role = f" {_ROLES[found.role]}" if found.role in _ROLES else ""
     if found.entry is None:
         known = [fact for fact in facts if "unknown" not in fact]
         said = f" ({', '.join(known)})" if known else ""
-        return f"Unknown to the catalogue{said}; set `catalogue:` if you know it{role}"
+        return f"Unknown to the catalogue{said}; set `catalogue:` if you know it.{role}"
     licence = found.entry.licence
     facts.append(f"{licence.licence_class} licence ({licence.id})")
     spoken = found.entry.languages
     facts.append("languages unknown" if spoken is None else _counted(len(spoken), "language"))
-    return f"Family {found.entry.family}: {', '.join(facts)}{role}"
+    return f"Family {found.entry.family}: {', '.join(facts)}.{role}"
 
 
 def _below(model: ModelDraft, models: Iterable[ModelDraft]) -> str:
@@ -126,8 +126,8 @@ def _size(parameters: int | None) -> str:
 def _context(found: Found) -> str:
     if found.context_tokens is not None:
         return f"context {found.context_tokens:,}"
-    if found.trained_tokens is not None:  # the server may give it less room
-        return f"trained on a context of {found.trained_tokens:,}"
+    if found.trained_tokens is not None:
+        return f"context up to {found.trained_tokens:,} (the server decides)"
     return "context unknown"
 
 
@@ -153,7 +153,7 @@ def _routes(rules: Sequence[Rule]) -> Iterator[str]:
     )
     yield "routes:"
     for rule in rules:
-        yield from comment(rule.why[:1].upper() + rule.why[1:], 2)
+        yield from comment(rule.why[:1].upper() + rule.why[1:] + ".", 2)
         value: dict[str, Any] = {"name": rule.name}
         if rule.when:
             value["when"] = rule.when

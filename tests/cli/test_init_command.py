@@ -175,9 +175,11 @@ async def test_a_dash_prints_the_file_and_nothing_else(arguments: list[str], fol
         (["--from", "http://h", "--key-env", "UNSET_KEY"], "not set"),
         (["--from", "http://h", "--key-env", "A", "--key-env", "B"], "once for all"),
         (["--from", "http://u:secret@h"], "password"),
+        (["--from", "u:secret@h:99999"], "password"),
+        (["--from", ""], "http://host:port"),
         (["--from", "ftp://h"], "http://host:port"),
         (["--from", "http://h:99999"], "ort"),
-        (["--from", "a b"], "no address"),
+        (["--from", "a b"], "no URL"),
         (["--gguf", "none.gguf"], "no file"),
     ],
 )

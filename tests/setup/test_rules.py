@@ -85,6 +85,14 @@ def test_large_requests_go_to_the_largest_context_where_it_differs() -> None:
     assert "long" not in uses(LARGE, SMALL)
 
 
+def test_a_server_that_gives_little_context_of_itself_takes_no_large_requests() -> None:
+    """Ollama cuts what is longer than its own setting, silently, whatever the model could take."""
+    own = Server("http://a/v1", (Listed(LARGE, context_tokens=8_192),))
+    ollama = Server("http://b/v1", (Listed("llama3.3:70b"),), owner="library")
+    names = [rule.name for rule in rules_for(draft(Sources((own, ollama)), CATALOGUE).models)]
+    assert names == ["default"]
+
+
 def test_one_model_makes_all_embeddings() -> None:
     """Vectors of two models cannot be compared: no other may stand in."""
     found = uses(SMALL, "Qwen/Qwen3-Embedding-0.6B", "BAAI/bge-m3")
@@ -108,4 +116,4 @@ def test_base_models_serve_where_there_is_nothing_else() -> None:
 def test_a_rule_names_four_models_at_most() -> None:
     many = [f"acme/model-{letter}" for letter in "abcdefgh"]
     assert len(uses(*many)["default"]) == 4
-    assert "the first 4" in rules(*many)[-1].why
+    assert "4 are tried at most" in rules(*many)[-1].why
