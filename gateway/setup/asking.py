@@ -19,6 +19,7 @@ from gateway.setup.sources import Server, Silent
 _CONNECT_S = 3.0
 _ANSWER_S = 10.0
 _LIMIT_BYTES = 8 * 1024 * 1024
+_MOST_MODELS = 1_000
 # Ends of an address that was copied from a request rather than from a base URL.
 _COPIED = ("/chat/completions", "/completions", "/embeddings", "/models")
 
@@ -107,6 +108,8 @@ def _asked(client: httpx.Client, base: str, key_env: str | None) -> Server:
         ) from None
     if not models:
         raise _Failed("it serves no model yet; load one there (Ollama: `ollama pull NAME`)")
+    if len(models) > _MOST_MODELS:
+        raise _Failed(f"it lists {len(models):,} models; {_MOST_MODELS:,} are read at most")
     return Server(base, models, owner=owner)
 
 

@@ -14,7 +14,9 @@ from gateway.setup.sources import Listed
 _CONTEXTS = range(64, 1 << 31)
 _PARAMETERS = range(1, 1 << 50)
 _SERVED = ("max_model_len",)
-_TRAINED = ("max_context_length", "context_length", "context_window")
+_TRAINED = ("max_context_length", "context_length", "context_window", "context")
+# Another Weighbridge lists its other names for its models too.
+_OTHER_NAMES = ("alias", "auto")
 
 
 class NoList(ValueError):
@@ -34,10 +36,14 @@ def read_list(body: bytes) -> tuple[tuple[Listed, ...], str]:
     data = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(data, list):
         raise NoList
-    rows = [row for row in data if isinstance(row, dict) and _word(row.get("id"))]
+    rows = [row for row in data if isinstance(row, dict) and _is_model(row)]
     listed = {row["id"]: _listed(row) for row in reversed(rows)}
     owner = _word(rows[0].get("owned_by")) if rows else None
     return tuple(dict.fromkeys(listed[row["id"]] for row in rows)), owner or ""
+
+
+def _is_model(row: dict[str, Any]) -> bool:
+    return _word(row.get("id")) is not None and row.get("kind") not in _OTHER_NAMES
 
 
 def _listed(row: dict[str, Any]) -> Listed:

@@ -110,6 +110,10 @@ def found_in_file(written: str, header: GgufHeader, catalogue: Catalogue) -> Fou
     role = _role(header.name or written, entry)
     if entry is None and "bert" in header.architecture:  # all models of these make embeddings
         role = Role.EMBEDDING
+    if (
+        header.architecture == "clip"
+    ):  # the eyes of another model, which stands in a file of its own
+        role = Role.OTHER
     return Found(
         served=written,
         entry=entry,

@@ -82,11 +82,16 @@ def _specials(chat: Sequence[ModelDraft]) -> Iterator[Rule]:
 
 
 def _images(chat: Sequence[ModelDraft]) -> Iterator[Rule]:
-    seeing = [m for m in chat if m.found.entry is not None and m.found.entry.vision]
-    # All that see are named, and nobody else: a model that cannot would only guess.
+    # Nobody else is named: a model that does not see would only guess. Our own workers read text.
+    seeing = [model for model in chat if _sees(model)]
     if seeing and len(chat) > 1 and len(seeing) < len(chat):
         why = "only these read images" if len(seeing) > 1 else "only this one reads images"
         yield Rule("images", {"images": True}, _names(seeing), why)
+
+
+def _sees(model: ModelDraft) -> bool:
+    entry = model.found.entry
+    return entry is not None and bool(entry.vision) and not model.found.local
 
 
 def _code(chat: Sequence[ModelDraft]) -> Iterator[Rule]:

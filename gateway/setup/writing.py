@@ -21,7 +21,7 @@ _HEAD = (
 _ROLES = {
     Role.EMBEDDING: "It makes embeddings; no rule for chat names it.",
     Role.BASE: "It is a base model, not tuned for chat; ask for it by its name.",
-    Role.OTHER: "It is not for chat, as its name says; ask for it by its name.",
+    Role.OTHER: "It is not for chat, by its name or its file; ask for it by its name.",
 }
 
 

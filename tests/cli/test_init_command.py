@@ -326,8 +326,9 @@ async def test_each_server_may_have_its_own_key() -> None:
         (lists(Play([b'{"data": [', None])), "does not speak HTTP"),
         (lists(Play([b" " * (1 << 20)] * 9)), "longer than"),
         (lists({}, 404), "HTTP 404"),
+        (lists(listing(*map(str, range(1_001)))), "1,001 models"),
     ],
-    ids=["key", "loading", "html", "empty", "null", "array", "deep", "cut", "huge", "404"],
+    ids=["key", "loading", "html", "empty", "null", "array", "deep", "cut", "huge", "404", "many"],
 )
 async def test_a_server_that_gives_no_list_is_one_line_and_nothing_is_written(
     server: Lists, words: str, folder: Path
@@ -339,6 +340,18 @@ async def test_a_server_that_gives_no_list_is_one_line_and_nothing_is_written(
     assert server.address in result.stderr
     assert result.stderr.count("\n") == 2  # the server's line, and that nothing was written
     assert is_empty(folder)
+
+
+async def test_another_weighbridge_is_a_server_like_any_other() -> None:
+    """Its aliases and `auto` are names for its models, not more models."""
+    async with running(behind := ScriptedEngine(models=(QWEN,), answer=as_server)):
+        text = f"engines: {{e: {{kind: remote, url: '{behind.url}'}}}}\n" + (
+            f"models: {{big: {{engine: e, upstream_model: {QWEN}, aliases: [gpt-4o]}}}}"
+        )
+        async with serving(text) as served:
+            result = await run("-", "--from", served.url)
+    file = config(result.stdout)
+    assert [model.upstream_model for model in file.models.values()] == ["big"]
 
 
 async def test_a_refused_key_is_named_by_its_variable() -> None:

@@ -12,7 +12,7 @@ from engines.weights import GgufHeader
 from gateway.config.loading import parse_config
 from gateway.setup.draft import draft
 from gateway.setup.listing import read_list
-from gateway.setup.models import LOCAL_CONTEXT
+from gateway.setup.models import LOCAL_CONTEXT, Role
 from gateway.setup.rules import rules_for
 from gateway.setup.sources import Listed, Server, Silent, Sources, WeightsFile
 from gateway.setup.writing import written
@@ -151,12 +151,14 @@ def test_a_file_is_matched_by_its_name_or_by_its_header_if_the_architecture_agre
         WeightsFile("./a.gguf", header(name="Qwen2.5 Coder 7B Instruct")),
         WeightsFile("./Qwen2.5-14B-Instruct.gguf", header("llama")),
         WeightsFile("./c.gguf", header("nomic-bert", "nomic")),
+        WeightsFile("./mmproj-f16.gguf", header("clip")),
     )
     found = draft(Sources((), (), files), CATALOGUE).models
     assert [model.name for model in found[:2]] == ["qwen2.5-7b", "qwen2.5-coder-7b"]
     assert [model.catalogue for model in found[:2]] == [None, "qwen2.5-coder-7b"]
     assert found[2].found.entry is None
     assert found[3].embeddings
+    assert found[4].found.role is Role.OTHER
 
 
 def test_workers_take_so_much_context_as_is_counted_on() -> None:

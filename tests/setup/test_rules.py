@@ -3,9 +3,10 @@
 import pytest
 
 from engines.families import load_catalogue
+from engines.weights import GgufHeader
 from gateway.setup.draft import draft
 from gateway.setup.rules import Rule, rules_for
-from gateway.setup.sources import Listed, Server, Sources
+from gateway.setup.sources import Listed, Server, Sources, WeightsFile
 
 CATALOGUE = load_catalogue()
 SMALL, LARGE = "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen2.5-72B-Instruct"
@@ -59,6 +60,16 @@ def test_images_go_only_to_those_that_see() -> None:
     found = rules(LARGE, "Qwen/Qwen2.5-VL-7B-Instruct")
     assert (found[0].name, found[0].when) == ("images", {"images": True})
     assert found[0].use == ("qwen2.5-vl-7b",)
+
+
+def test_a_file_of_a_model_that_sees_takes_no_images() -> None:
+    """Our own workers read text only."""
+    header = GgufHeader("gemma3", None, 131_072, 4_000_000_000, None, has_chat_template=True)
+    files = (WeightsFile("./gemma-3-4b-it-Q4_K_M.gguf", header),)
+    sources = Sources((Server("http://gpu1:8000/v1", (Listed(LARGE),)),), (), files)
+    found = draft(sources, CATALOGUE).models
+    assert found[1].name == "gemma-3-4b"
+    assert [rule.name for rule in rules_for(found)] == ["default"]
 
 
 def test_other_tongues_go_to_the_model_with_the_most_languages() -> None:
