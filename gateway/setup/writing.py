@@ -33,7 +33,7 @@ def written(draft: Draft, rules: Sequence[Rule]) -> str:
         "engines: # how each kind of engine is run or reached",
         *(line for engine in draft.engines for line in _engine(engine)),
         "",
-        "models: # the names that clients may ask for; an alias is the name that the server uses",
+        f"models: # the names that clients may ask for{_alias_words(draft.models)}",
         *(line for model in draft.models for line in _model(model, draft.models)),
         "",
         *_routes(rules),
@@ -74,6 +74,10 @@ def _what(engine: EngineDraft) -> str:
     if engine.key_env is not None:
         words.append(f"The key is in the environment variable {engine.key_env}.")
     return " ".join(words)
+
+
+def _alias_words(models: Iterable[ModelDraft]) -> str:
+    return "; an alias is the server's own name" if any(m.aliases for m in models) else ""
 
 
 def _model(model: ModelDraft, models: Iterable[ModelDraft]) -> Iterator[str]:
