@@ -126,7 +126,10 @@ class Dispatcher:
         while True:
             lease = await self._lease(decided.models, incoming, avoid, wait=failure is None)
             if lease is None:
-                raise failure or NoModelAvailable(self._nobody(decided.models))
+                if failure is not None:
+                    raise failure
+                self._fleet.turned_away(decided.models)
+                raise NoModelAvailable(self._nobody(decided.models))
             try:
                 await self._attempt(lease, incoming, decided, reply)
             except _TryNext as tried:

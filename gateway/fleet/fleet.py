@@ -48,6 +48,12 @@ class Fleet:
         chosen.last_used = self._uses
         return Lease(chosen, account, queued_s)
 
+    def turned_away(self, models: Sequence[str]) -> None:
+        """Count a request that no replica took, under the first replica of the first model."""
+        replicas = next((r for name in models if (r := self._replicas.get(name))), None)
+        if replicas is not None:
+            replicas[0].metrics.turned_away()
+
     def hopeful(self, models: Sequence[str]) -> bool:
         """Say whether a replica of one of these models may be ready soon."""
         return any(r.condition.hopeful for name in models for r in self._replicas.get(name, ()))

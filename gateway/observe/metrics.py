@@ -61,6 +61,10 @@ class ReplicaMetrics:
         self._in_flight.inc()
         self._queue.observe(queued_s)
 
+    def turned_away(self) -> None:
+        """A request for this model has found no replica that is up."""
+        self._requests[Outcome.UNAVAILABLE].inc()
+
     def tokens_now(self, tokens: int) -> None:
         """Completion tokens have arrived just now."""
         self.throughput.add(tokens, time.monotonic())

@@ -1,0 +1,63 @@
+"""docs/metrics.md and what is exported: neither has a name that the other lacks."""
+
+from collections.abc import Iterator
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from engines.llamacpp.batcher import Counts
+from engines.llamacpp.scrape import exposition
+from gateway.domain import Outcome
+from gateway.observe.metrics import Metrics, ReplicaFigures
+from tests.support.prometheus import PAGE, documented
+
+
+def exported() -> Iterator[tuple[str, Metric]]:
+    """Yield every metric of the gateway and of a worker, by the name in the text."""
+    metrics = Metrics()
+    metrics.of("m", "cpu", "0")
+    own = ReplicaFigures(
+        "m",
+        "cpu",
+        "0",
+        up=True,
+        restarts=0,
+        requests_running=0,
+        requests_waiting=0,
+        kv_used_ratio=0,
+    )
+    metrics.show(lambda: [own])
+    for text in (metrics.exposition().decode(), exposition(Counts())):
+        for family in text_string_to_metric_families(text):
+            counter = family.type == "counter"
+            yield f"{family.name}_total" if counter else family.name, family
+
+
+def test_the_page_and_the_code_have_the_same_names_types_and_labels() -> None:
+    page = {row.name: (row.kind, row.labels) for row in documented()}
+    code = {
+        name: (family.type, frozenset(label for s in family.samples for label in s.labels) - {"le"})
+        for name, family in exported()
+    }
+    assert page == code
+    assert len(page) == len(documented())
+
+
+def test_every_row_of_the_page_is_whole() -> None:
+    for row in documented():
+        assert row.unit
+        assert row.meaning.endswith(".")
+        assert row.name in row.example
+
+
+def test_the_page_names_every_outcome() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for outcome in Outcome:
+        assert f"`{outcome.value}`" in text
+
+
+def test_base_units_stand_in_the_names() -> None:
+    for name, family in exported():
+        assert (family.type == "counter") is name.endswith("_total")
+        if family.type == "histogram":
+            assert name.endswith("_seconds")
