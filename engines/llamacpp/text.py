@@ -40,10 +40,13 @@ class TextStream:
         if not self._stops:
             return text
         self._held += text
-        found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
-        if found:
+        # The stop string that ends first counts, as if the text had come by single characters:
+        # so it does not matter how the bytes were cut.
+        found = ((self._held.find(stop), len(stop)) for stop in self._stops)
+        ends = [(at + length, at) for at, length in found if at >= 0]
+        if ends:
             self._stopped = True
-            shown, self._held = self._held[: min(found)], ""
+            shown, self._held = self._held[: min(ends)[1]], ""
             return shown
         keep = max(_overlap(self._held, stop) for stop in self._stops)
         cut = len(self._held) - keep
