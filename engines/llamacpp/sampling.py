@@ -1,11 +1,11 @@
-"""From logits to a token: penalties, bias, temperature, top-k, top-p, min-p.
+"""From logits to a token: bias, penalties, temperature, top-k, min-p, top-p, in this order.
 
 Owns: the order of these and the source of chance of one sequence.
 Must not: know models or text.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,13 +13,27 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-# Above this many candidates no sampling is observably different, and sorting costs.
+# Sorting a whole vocabulary costs: this many candidates are taken instead, where all others
+# together are as unlikely as this.
 _NARROW_TO = 1_024
+_NEGLIGIBLE = 1e-4
+# Below this temperature nothing but the likeliest token is ever drawn, and divisions overflow.
+_GREEDY_BELOW = 1e-5
+# Stands for an infinite logit: beyond any real one, and far from overflowing.
+_CERTAIN = 1e30
+
+
+class NothingToPick(Exception):
+    """No token has a finite logit: the weights or their evaluation are broken."""
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """One request's wishes. `temperature` 0 takes the likeliest token; `top_k` 0 or less is off."""
+    """One request's wishes. `temperature` 0 takes the likeliest token; `top_k` 0 or less is off.
+
+    `presence_penalty` and `frequency_penalty` look at what was generated, `repetition_penalty` at
+    the prompt as well.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -42,19 +56,30 @@ class SamplingParams:
 class Sampler:
     """Draws the tokens of one sequence; the same seed and logits give the same tokens."""
 
-    def __init__(self, params: SamplingParams, choice: int = 0) -> None:
+    def __init__(self, params: SamplingParams, choice: int = 0, prompt: Sequence[int] = ()) -> None:
         self._params = params
         seed = None if params.seed is None else [params.seed & (2**64 - 1), choice]
         self._chance = np.random.default_rng(seed)
-        self._seen: Counter[int] = Counter()
+        self._generated: Counter[int] = Counter()
+        self._seen = set(prompt) if params.repetition_penalty != 1.0 else set()
 
     def pick(self, logits: Floats) -> int:
-        """Return the next token; `logits` [vocabulary] may be changed."""
+        """Return the next token; `logits` [vocabulary] may be changed.
+
+        Raises:
+            NothingToPick: no logit is finite.
+        """
+        if not np.isfinite(logits.max()):
+            np.nan_to_num(logits, copy=False, nan=-np.inf, posinf=_CERTAIN, neginf=-np.inf)
+        if logits.max() == -np.inf:
+            raise NothingToPick("no token has a finite logit")
         self._adjust(logits)
         params = self._params
-        token = int(logits.argmax()) if params.temperature <= 0 else self._draw(logits)
+        greedy = params.temperature < _GREEDY_BELOW
+        token = int(logits.argmax()) if greedy else self._draw(logits)
         if params.penalizes:
-            self._seen[token] += 1
+            self._generated[token] += 1
+            self._seen.add(token)
         return token
 
     def _adjust(self, logits: Floats) -> None:
@@ -62,28 +87,20 @@ class Sampler:
         for token, bias in params.logit_bias.items():
             if 0 <= token < len(logits):
                 logits[token] += bias
-        if not self._seen:
-            return
-        tokens = np.fromiter(self._seen.keys(), dtype=np.int64)
-        counts = np.fromiter(self._seen.values(), dtype=np.float32)
-        values = logits[tokens].astype(np.float64)
-        if params.repetition_penalty != 1.0:
-            factor = params.repetition_penalty
-            values = np.where(values > 0, values / factor, values * factor)
-        values = values - counts * params.frequency_penalty - params.presence_penalty
-        logits[tokens] = values
+        if params.repetition_penalty != 1.0 and self._seen:
+            tokens = np.fromiter(self._seen, dtype=np.int64)
+            values, factor = logits[tokens], params.repetition_penalty
+            logits[tokens] = np.where(values > 0, values / factor, values * factor)
+        if self._generated:
+            tokens = np.fromiter(self._generated.keys(), dtype=np.int64)
+            counts = np.fromiter(self._generated.values(), dtype=np.float32)
+            logits[tokens] -= counts * params.frequency_penalty + params.presence_penalty
 
     def _draw(self, logits: Floats) -> int:
         params = self._params
-        keep = params.top_k if params.top_k > 0 else _NARROW_TO
-        keep = min(keep, len(logits))
-        if keep < len(logits):
-            tokens = np.argpartition(logits, len(logits) - keep)[len(logits) - keep :]
-        else:
-            tokens = np.arange(len(logits))
-        tokens = tokens[np.argsort(-logits[tokens], kind="stable")]
-        scores = logits[tokens].astype(np.float64) / params.temperature
-        chances = np.exp(scores - scores[0])
+        tokens = _likeliest(logits, params.top_k, params.temperature)
+        scores = logits[tokens].astype(np.float64)
+        chances = np.exp((scores - scores[0]) / params.temperature)
         if params.min_p > 0:
             chances = chances[chances >= params.min_p]
         chances /= chances.sum()
@@ -95,13 +112,31 @@ class Sampler:
         return int(tokens[min(at, len(chances) - 1)])
 
 
+def _likeliest(logits: Floats, top_k: int, temperature: float) -> npt.NDArray[np.int64]:
+    """Return the `top_k` likeliest tokens, or all that matter, likeliest first."""
+    size = len(logits)
+    keep = min(top_k if top_k > 0 else _NARROW_TO, size)
+    tokens = np.argpartition(logits, size - keep)[size - keep :] if keep < size else None
+    if tokens is not None and top_k <= 0:
+        with np.errstate(over="ignore"):  # what overflows here is as good as impossible
+            weights = np.exp((logits - logits.max()) / np.float32(temperature))
+        if weights[tokens].sum() < (1 - _NEGLIGIBLE) * weights.sum():
+            tokens = None
+    if tokens is None:
+        tokens = np.arange(size)
+    return tokens[np.argsort(-logits[tokens], kind="stable")]
+
+
 def top_logprobs(logits: Floats, token: int, count: int) -> tuple[float, list[tuple[int, float]]]:
     """Return the log probability of `token` and of the `count` likeliest tokens, likeliest first.
 
-    They are those of the model itself, before temperature and penalties.
+    They are those of the model itself, before temperature and penalties. What is no number counts
+    as impossible.
     """
-    shifted = logits.astype(np.float64) - float(logits.max())
+    values = np.nan_to_num(logits.astype(np.float64), nan=-np.inf, neginf=-np.inf)
+    shifted = values - values.max()
     logs = shifted - np.log(np.exp(shifted).sum())
+    count = min(count, len(logs))
     if count == 0:
         return float(logs[token]), []
     best = np.argpartition(logs, len(logs) - count)[len(logs) - count :]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from engines.llamacpp.binding import Floats, Vocabulary
-from engines.llamacpp.sampling import Sampler, SamplingParams, top_logprobs
+from engines.llamacpp.sampling import NothingToPick, Sampler, SamplingParams, top_logprobs
 from engines.llamacpp.text import TextStream
 
 
@@ -64,7 +64,7 @@ class SequenceState:
         self.slot = -1
         self.generated = 0
         self.cancelled = False
-        self._sampler = Sampler(order.sampling, order.choice)
+        self._sampler = Sampler(order.sampling, order.choice, order.prompt)
         self._text = TextStream(order.stops)
 
     @property
@@ -82,7 +82,10 @@ class SequenceState:
         if order.ignore_eos:
             logits[list(vocabulary.ends)] = -float("inf")
         raw = logits.copy() if order.logprobs is not None else logits
-        token = self._sampler.pick(logits)
+        try:
+            token = self._sampler.pick(logits)
+        except NothingToPick as error:
+            return Progress(error=str(error))
         self.generated += 1
         if token in vocabulary.ends:
             return Progress(self._text.finish(), tokens=1, finish_reason="stop")
