@@ -1,0 +1,100 @@
+"""Shares of a step and who leaves a full cache: what holds for any sequences."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.llamacpp.scheduler import Waiting, share_step, who_gives_way
+
+PENDING = st.lists(st.one_of(st.just(1), st.integers(1, 3_000)), min_size=1, max_size=40)
+BATCH = st.integers(1, 600)
+HELD = st.lists(st.integers(0, 500), min_size=1, max_size=20).map(
+    lambda used: [(slot + 100, cells) for slot, cells in enumerate(used)]
+)
+
+
+def waiting(pending: list[int]) -> list[Waiting]:
+    return [Waiting(slot, count) for slot, count in enumerate(pending)]
+
+
+@given(PENDING, BATCH)
+def test_a_step_never_takes_more_than_its_tokens(pending: list[int], batch: int) -> None:
+    assert sum(share_step(waiting(pending), batch).values()) <= batch
+
+
+@given(PENDING, BATCH)
+def test_nobody_gets_nothing_as_a_share_or_more_than_is_needed(
+    pending: list[int], batch: int
+) -> None:
+    for slot, share in share_step(waiting(pending), batch).items():
+        assert 0 < share <= pending[slot]
+
+
+@given(PENDING, BATCH)
+def test_whoever_decodes_gets_a_token_while_there_is_room(pending: list[int], batch: int) -> None:
+    shares = share_step(waiting(pending), batch)
+    decoding = [slot for slot, count in enumerate(pending) if count == 1]
+    assert [slot for slot in decoding if slot in shares] == decoding[:batch]
+
+
+@given(PENDING, BATCH)
+def test_no_room_is_left_while_somebody_waits(pending: list[int], batch: int) -> None:
+    assert sum(share_step(waiting(pending), batch).values()) == min(batch, sum(pending))
+
+
+@given(PENDING, BATCH)
+def test_a_shorter_prompt_is_never_given_less_of_itself_than_a_longer_one(
+    pending: list[int], batch: int
+) -> None:
+    shares = share_step(waiting(pending), batch)
+    prompts = sorted((count, slot) for slot, count in enumerate(pending) if count > 1)
+    left = [count - shares.get(slot, 0) for count, slot in prompts]
+    assert all(a <= b + 1 for a, b in pairwise(left))
+
+
+@given(PENDING, st.integers(1, 60), st.lists(st.integers(0, 30), min_size=40, max_size=40))
+def test_nobody_starves(pending: list[int], batch: int, answers: list[int]) -> None:
+    left = dict(enumerate(pending))  # pending tokens, and then one for each token of the answer
+    to_say = dict(enumerate(answers))
+    work = sum(pending) + sum(answers[: len(pending)])
+    steps = 0
+    while left:
+        shares = share_step([Waiting(slot, count) for slot, count in left.items()], batch)
+        for slot, share in shares.items():
+            left[slot] -= share
+            if left[slot] == 0 and to_say[slot] > 0:
+                to_say[slot] -= 1
+                left[slot] = 1
+            elif left[slot] == 0:
+                del left[slot]
+        steps += 1
+        assert steps <= work
+    # Each step takes all that it can: a full batch, or a token of everybody.
+    assert steps <= work / batch + max(
+        -(-count // batch) + said for count, said in zip(pending, answers, strict=False)
+    )
+
+
+@given(HELD, st.integers(0, 600), st.integers(0, 400))
+def test_leaving_frees_enough_or_leaves_the_oldest_alone(
+    held: list[tuple[int, int]], wanted: int, spare: int
+) -> None:
+    cells = sum(used for _, used in held) + spare
+    leaving = who_gives_way(held, wanted, cells)
+    kept = sum(used for slot, used in held if slot not in leaving)
+    assert held[0][0] not in leaving
+    assert cells - kept >= wanted or len(leaving) == len(held) - 1
+
+
+@given(HELD, st.integers(0, 600), st.integers(0, 400))
+def test_only_the_youngest_leave_and_no_more_than_needed(
+    held: list[tuple[int, int]], wanted: int, spare: int
+) -> None:
+    cells = sum(used for _, used in held) + spare
+    leaving = who_gives_way(held, wanted, cells)
+    youngest_first = [slot for slot, _ in reversed(held)]
+    assert leaving == youngest_first[: len(leaving)]
+    if leaving:
+        kept = sum(used for slot, used in held if slot not in leaving[:-1])
+        assert cells - kept < wanted
