@@ -1,7 +1,7 @@
 """Chat templates: from messages to the text that the model was trained on.
 
-Owns: rendering in a sandbox, and the small mercies that clients expect of every template.
-Must not: tokenize.
+Owns: what a template is given, and the small mercies that clients expect of every template.
+Must not: tokenize; bound what a template does (`sandbox`).
 """
 
 import datetime as dt
@@ -9,10 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import TemplateError
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError, TemplateSyntaxError
 
+from engines.llamacpp.sandbox import Sandbox
 from engines.protocol.errors import InvalidRequest
 from engines.protocol.requests import Message
 
@@ -25,25 +24,46 @@ CHATML = (
 _PROBE = "a system prompt, to see whether it is kept"
 
 
+class TemplateProblem(ValueError):
+    """The weights carry a chat template that is none; the message is one line."""
+
+
 class _Rejected(Exception):
     """The template itself refused the conversation."""
+
+
+# What foreign code does when it stumbles over the shape of what it got.
+_STUMBLES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class ChatTemplate:
     """One model's template. `special` are the texts of tokens that templates name (bos_token).
 
     Raises:
-        TemplateError: the template is no Jinja.
+        TemplateProblem: the template is no Jinja.
     """
 
     def __init__(self, source: str, special: Mapping[str, str]) -> None:
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-        )
-        environment.filters["tojson"] = _to_json
-        environment.globals["raise_exception"] = _reject
-        environment.globals["strftime_now"] = _now
-        self._template = environment.from_string(source)
+        self._sandbox = Sandbox()
+        self._sandbox.filters["tojson"] = _to_json
+        self._sandbox.globals["raise_exception"] = _reject
+        self._sandbox.globals["strftime_now"] = _now
+        try:
+            self._template = self._sandbox.from_string(source)
+        except TemplateSyntaxError as error:
+            why = f"{error.message} in its line {error.lineno}"
+            raise TemplateProblem(f"the chat template in the weights is no Jinja: {why}") from None
+        except (TemplateError, SyntaxError, *_STUMBLES):
+            raise TemplateProblem("the chat template in the weights cannot be compiled") from None
         self._special = dict(special)
         self._has_system_role = self._keeps_system_prompt()
 
@@ -66,22 +86,21 @@ class ChatTemplate:
             why = str(error)
         except TemplateError as error:
             why = error.message or type(error).__name__
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            why = str(error)  # a template that stumbles over the shape of what it got
+        except _STUMBLES as error:
+            why = str(error) or type(error).__name__
         raise InvalidRequest(
             f"The model's chat template rejects these messages: {why}", param="messages"
         )
 
     def _render(self, turns: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None) -> str:
-        return self._template.render(
-            messages=turns, tools=tools or None, add_generation_prompt=True, **self._special
-        )
+        values = {"messages": turns, "tools": tools or None, "add_generation_prompt": True}
+        return self._sandbox.written(self._template, {**values, **self._special})
 
     def _keeps_system_prompt(self) -> bool:
         turns = [{"role": "system", "content": _PROBE}, {"role": "user", "content": "a"}]
         try:
             return _PROBE in self._render(turns, None)
-        except (_Rejected, TemplateError, TypeError, ValueError, KeyError, AttributeError):
+        except (_Rejected, TemplateError, *_STUMBLES):
             return False
 
 
@@ -128,5 +147,18 @@ def _now(form: str) -> str:
     return dt.datetime.now(tz=dt.UTC).strftime(form)
 
 
-def _to_json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    # Jinja's own filter escapes for HTML.
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=None if indent is None else min(indent, 16),
+        separators=separators,
+        sort_keys=sort_keys,
+    )
