@@ -1,0 +1,147 @@
+"""Looking after remote servers: what their answers mean, and how soon a change is seen."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from gateway.fleet import Replica
+from tests.support.answers import as_vllm
+from tests.support.scripted import ScriptedEngine, running
+from tests.support.serving import Served, serving
+
+ASK = {"model": "big", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def config(*urls: str, interval_s: float = 60, more: str = "") -> str:
+    listed = ", ".join(f'"{url}"' for url in urls)
+    return f"""
+gateway: {{queue_timeout_s: 5}}
+engines: {{lab: {{kind: remote, url: [{listed}], health_interval_s: {interval_s}{more}}}}}
+models: {{big: {{engine: lab, upstream_model: toy}}}}
+"""
+
+
+def only(served: Served) -> Replica:
+    (replica,) = served.gateway.fleet
+    return replica
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(401, "refuses the key"), (403, "refuses the key"), (404, "engine's url"), (500, "500")],
+)
+async def test_a_server_that_refuses_is_down_and_says_why(status: int, words: str) -> None:
+    engine = ScriptedEngine(models_status=status)
+    async with running(engine), serving(config(engine.url)) as served:
+        await served.until(lambda: only(served).condition.value == "down")
+        assert words in only(served).reason
+        answer = await served.http.post("/v1/chat/completions", json=ASK)
+        assert answer.status_code == 503
+        assert words in answer.json()["error"]["message"]
+
+
+async def test_a_server_that_comes_back_is_seen_by_itself() -> None:
+    engine = ScriptedEngine(answer=as_vllm)
+    async with running(engine):
+        port = engine.port
+    async with serving(config(f"http://127.0.0.1:{port}/v1", interval_s=0.05)) as served:
+        await served.until(lambda: only(served).condition.value == "down")
+        assert "cannot connect" in only(served).reason
+        async with running(engine, port):
+            await served.ready()
+            answer = await served.http.post("/v1/chat/completions", json=ASK)
+            assert answer.status_code == 200
+        await served.until(lambda: only(served).condition.value == "down")
+
+
+async def test_a_request_that_cannot_connect_makes_its_replica_down_at_once() -> None:
+    one, two = ScriptedEngine(answer=as_vllm), ScriptedEngine(answer=as_vllm)
+    async with running(two), AsyncExitStack() as stack:
+        await stack.enter_async_context(running(one))
+        async with serving(config(one.url, two.url)) as served:
+            first, second = served.gateway.fleet
+            await served.until(lambda: first.ready and second.ready)
+            await stack.aclose()
+            for _ in range(4):
+                answer = await served.http.post("/v1/chat/completions", json=ASK)
+                assert answer.status_code == 200
+            assert first.condition.value == "down"
+            assert (first.in_flight, second.in_flight) == (0, 0)
+
+
+async def test_a_warning_is_shown_where_the_server_does_not_list_the_model() -> None:
+    engine = ScriptedEngine(models=("another", "third"), answer=as_vllm)
+    async with running(engine), serving(config(engine.url)) as served:
+        await served.ready()
+        assert "'toy'" in only(served).reason
+        assert "another, third" in only(served).reason
+        assert (await served.http.post("/v1/chat/completions", json=ASK)).status_code == 200
+
+
+async def test_suspicion_brings_a_look_at_once_and_the_look_ends_it() -> None:
+    engine = ScriptedEngine(answer=as_vllm)
+    async with running(engine), serving(config(engine.url, interval_s=0.05)) as served:
+        await served.ready()
+        replica = only(served)
+        served.gateway.carer.suspect(replica, "it failed", unreachable=False)
+        assert replica.suspect
+        assert replica.ready
+        served.gateway.carer.suspect(replica, "no connection", unreachable=True)
+        assert replica.condition.value == "down"
+        await served.ready()
+        assert not replica.suspect
+
+
+async def test_a_client_that_leaves_the_queue_leaves_nothing_behind() -> None:
+    """Nobody is up yet: the server's health answer is held back, and the request waits for it."""
+    accepted, over = asyncio.Event(), asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set()
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with serving(config(f"http://127.0.0.1:{port}/v1")) as served:
+        await accepted.wait()
+        asking = asyncio.create_task(served.http.post("/v1/chat/completions", json=ASK))
+        done, _ = await asyncio.wait([asking], timeout=0.2)
+        assert not done
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert only(served).in_flight == 0
+    over.set()
+    server.close()
+
+
+async def test_figures_of_a_server_that_is_shared_are_nobodys() -> None:
+    text = b'vllm:num_requests_running{engine="0"} 2.0\n'
+    engine = ScriptedEngine(models=("x", "y"), metrics_text=text)
+    shared = f"""
+engines: {{lab: {{kind: remote, url: "{engine.url}"}}}}
+models: {{x: {{engine: lab}}, y: {{engine: lab}}}}
+"""
+    async with running(engine):
+        shared = shared.replace(":0/v1", f":{engine.port}/v1")
+        async with serving(shared) as served:
+            await served.ready()
+            assert "engine_requests_running{" not in (await served.http.get("/metrics")).text
+        async with serving(shared.replace(", y: {engine: lab}", "")) as served:
+            await served.ready()
+            scraped = (await served.http.get("/metrics")).text
+            assert "weighbridge_engine_requests_running{" in scraped
+
+
+async def test_an_engine_that_is_slow_with_its_figures_does_not_hold_a_scrape() -> None:
+    class Silent(ScriptedEngine):
+        def metrics(self) -> bytes:
+            raise ConnectionError
+
+    engine = Silent()
+    async with running(engine), serving(config(engine.url)) as served:
+        await served.ready()
+        answer = await served.http.get("/metrics")
+        assert answer.status_code == 200
+        assert "weighbridge_engine_up{" in answer.text
