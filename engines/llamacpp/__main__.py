@@ -1,7 +1,7 @@
 """The worker's command line: `python -m engines.llamacpp --weights x.gguf`.
 
-Exit codes: 0 after a drain, 1 when the address cannot be had, 2 for weights or arguments that no
-restart mends.
+Exit codes: 0 after a drain, 1 when the address cannot be had or the engine failed, 2 for weights
+or arguments that no restart mends.
 
 Owns: arguments, the order of start and end.
 Must not: contain what it starts.
@@ -24,6 +24,7 @@ from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import Limits, LoadFailed, Runtime
 from engines.llamacpp.model import Model
+from engines.llamacpp.template import TemplateProblem
 from engines.platform import usable_cores
 from engines.weights import GgufHeader, WeightsProblem, read_header, resolve
 
@@ -53,14 +54,15 @@ def main() -> None:
         weights = resolve(asked.weights, Path.cwd())
         header = read_header(weights)
         runtime = Runtime(weights, _limits(asked, header), asked.gpu_layers)
-    except (WeightsProblem, LoadFailed) as error:
+        name = asked.name or header.name or weights.stem
+        model = Model(name, weights, runtime, embeddings=asked.embeddings)
+    except (WeightsProblem, LoadFailed, TemplateProblem) as error:
         _fail(str(error), 2)
     listener = _listen(asked)
-    name = asked.name or header.name or weights.stem
     # uvicorn raises the signal again when it has ended: a clean end is no failure.
     signal.signal(signal.SIGTERM, _leave)
     try:
-        asyncio.run(_serve(asked, runtime, name, weights, listener))
+        sys.exit(asyncio.run(_serve(asked, runtime, model, listener)))
     except KeyboardInterrupt:
         sys.exit(0)
     finally:
@@ -69,10 +71,10 @@ def main() -> None:
 
 
 async def _serve(
-    asked: argparse.Namespace, runtime: Runtime, name: str, weights: Path, listener: socket.socket
-) -> None:
+    asked: argparse.Namespace, runtime: Runtime, model: Model, listener: socket.socket
+) -> int:
+    """Serve to the end; return the exit code."""
     batcher = Batcher(runtime, asyncio.get_running_loop())
-    model = Model(name, weights, runtime, embeddings=asked.embeddings)
     worker = Worker(model, batcher, int(time.time()))
     server = _Server(
         uvicorn.Config(
@@ -90,12 +92,20 @@ async def _serve(
     if asked.exit_with_stdin:
         threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
     where = asked.socket or f"http://{asked.host}:{listener.getsockname()[1]}"
-    print(f"serving {name} on {where}", flush=True)
+    print(f"serving {model.name} on {where}", flush=True)
+    ending = asyncio.create_task(_end_when_failed(server, batcher))
     try:
         await server.serve(sockets=[listener])
     finally:
+        ending.cancel()
         await asyncio.to_thread(batcher.close)
         runtime.close()
+    return 1 if batcher.failed.is_set() else 0
+
+
+async def _end_when_failed(server: uvicorn.Server, batcher: Batcher) -> None:
+    await batcher.failed.wait()
+    server.should_exit = True
 
 
 def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:

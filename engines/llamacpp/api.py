@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from engines.asgi import BodyTooLong, ClientGone, Departure, read_body
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import Floats
+from engines.llamacpp.binding import DecodeFailed, Floats
 from engines.llamacpp.model import Draining, Model
 from engines.llamacpp.scrape import exposition
 from engines.llamacpp.sequence import Order, Progress, SequenceState
@@ -139,7 +139,10 @@ async def _completion(worker: Worker, body: bytes, send: Send) -> None:
 async def _embed(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_EMBEDDING, body)
     inputs = worker.model.embedding_inputs(request)
-    vectors = [await worker.batcher.embed(tokens) for tokens in inputs]
+    try:
+        vectors = [await worker.batcher.embed(tokens) for tokens in inputs]
+    except DecodeFailed as error:
+        raise EngineFailure(f"The engine failed: {error}.") from None
     pack = _packed if request.encoding_format == "base64" else _listed
     tokens = sum(map(len, inputs))
     data = [Embedding(index, pack(vector)) for index, vector in enumerate(vectors)]

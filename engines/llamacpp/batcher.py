@@ -8,18 +8,23 @@ Must not: decide shares (`scheduler`) or draw tokens (`sequence`).
 |---|---|
 | queued | a free slot -> running; cancelled -> gone |
 | running | its end or cancelled -> gone; no room in the cache -> queued again, first in line |
+
+When the thread ends, closed or failed, all of them end with an error, and so does what comes later.
 """
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from engines.llamacpp.binding import DecodeFailed, Floats, Row, Runtime
+from engines.llamacpp.binding import DecodeFailed, Floats, LoadFailed, Row, Runtime
 from engines.llamacpp.scheduler import Waiting, share_step, who_gives_way
 from engines.llamacpp.sequence import Progress, SequenceState
+
+_log = logging.getLogger("weighbridge.worker")
 
 
 @dataclass(slots=True)
@@ -36,7 +41,11 @@ class Counts:
 
 
 class Batcher:
-    """Runs until `close`; `submit`, `cancel` and `embed` may be called from the event loop."""
+    """Runs until `close`; `submit`, `cancel` and `embed` may be called from the event loop.
+
+    `failed` is set when the thread met an error that it does not know: the state of the context is
+    then unknown as well, and the process must end.
+    """
 
     def __init__(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
         self._runtime = runtime
@@ -46,15 +55,21 @@ class Batcher:
         self._embeddings: deque[tuple[Sequence[int], Future[Floats]]] = deque()
         self._queue: deque[SequenceState] = deque()
         self._running: list[SequenceState] = []  # from the oldest to the youngest
-        self._slots = list(range(runtime.limits.parallel))
+        # No more than a step has tokens: decoding sequences would leave prompts none.
+        self._slots = list(range(min(runtime.limits.parallel, runtime.limits.batch_tokens)))
         self._closing = False
+        self._ended: str | None = None  # why, once the thread takes nothing more
         self.counts = Counts()
+        self.failed = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._thread.start()
 
     def submit(self, sequence: SequenceState) -> None:
         """Queue a sequence; its `deliver` is called on the event loop for each step."""
         with self._wake:
+            if self._ended is not None:
+                self._tell([(sequence.deliver, Progress(error=self._ended))])
+                return
             self._arrived.append(sequence)
             self._wake.notify()
 
@@ -68,25 +83,48 @@ class Batcher:
         """Return the unit vector of a text, evaluated between two steps.
 
         Raises:
-            DecodeFailed: llama.cpp refused the text.
+            DecodeFailed: llama.cpp refused the text, or the thread has ended.
         """
         future: Future[Floats] = Future()
         with self._wake:
+            if self._ended is not None:
+                raise DecodeFailed(self._ended)
             self._embeddings.append((tokens, future))
             self._wake.notify()
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """End the thread; what still runs is dropped."""
+        """End the thread; what still runs ends with an error."""
         with self._wake:
             self._closing = True
             self._wake.notify()
         self._thread.join()
 
     def _run(self) -> None:
-        while self._collect():
-            self._embed_one()
-            self._step()
+        try:
+            while self._collect():
+                self._embed_one()
+                self._step()
+            self._end("this engine is ending")
+        except Exception:  # noqa: BLE001 - the root of this thread
+            _log.exception("the batcher's thread failed")
+            self._end("the engine failed and must start again")
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self.failed.set)
+
+    def _end(self, why: str) -> None:
+        """Take nothing more; nobody may wait for ever for what this thread will not do."""
+        with self._wake:
+            self._ended = why
+            held = [*self._running, *self._queue, *self._arrived]
+            embeddings = [future for _, future in self._embeddings]
+            for waiting in (self._running, self._queue, self._arrived, self._embeddings):
+                waiting.clear()
+            self._count()
+        self._tell([(s.deliver, Progress(error=why)) for s in held if not s.cancelled])
+        for future in embeddings:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(DecodeFailed(why))
 
     def _collect(self) -> bool:
         """Take in what has arrived; sleep while there is nothing to do. False ends the thread."""
@@ -136,8 +174,11 @@ class Batcher:
             return
         try:
             future.set_result(self._runtime.embed(tokens))
-        except DecodeFailed as error:
-            future.set_exception(error)
+        except (DecodeFailed, LoadFailed) as error:
+            future.set_exception(DecodeFailed(str(error)))
+        except BaseException as error:
+            future.set_exception(DecodeFailed(str(error)))
+            raise
 
     def _step(self) -> None:
         if not self._running:
@@ -163,15 +204,16 @@ class Batcher:
         self.counts.steps += 1
         for sequence in self._running:
             taken = shares.get(sequence.slot, 0)
-            if sequence.done < len(sequence.order.prompt):
-                self.counts.prompt_tokens += taken
+            unread = len(sequence.order.prompt) - sequence.done
+            self.counts.prompt_tokens += max(0, min(taken, unread))
             sequence.done += taken
         self._draw(drawing, logits)
 
     def _make_room(self, wanted: int) -> bool:
         held = [(s.slot, s.done) for s in self._running]
         leaving = who_gives_way(held, wanted, self._runtime.limits.cells)
-        for sequence in [s for s in self._running if s.slot in leaving]:
+        # The youngest first, so that the oldest of them is the first in line again.
+        for sequence in [s for s in reversed(self._running) if s.slot in leaving]:
             self._preempt(sequence)
         return bool(leaving)
 
@@ -200,7 +242,7 @@ class Batcher:
             progress = sequence.advance(logits[line], self._runtime.vocabulary)
             self.counts.completion_tokens += progress.tokens
             told.append((sequence.deliver, progress))
-            if progress.finish_reason is not None:
+            if progress.finish_reason is not None or progress.error is not None:
                 self._leave(sequence)
         self._tell(told)
 

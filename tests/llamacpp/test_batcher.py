@@ -1,0 +1,409 @@
+"""The thread that owns the context: same answers in any company, and nobody is left waiting."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from engines.llamacpp.batcher import Batcher
+from engines.llamacpp.binding import DecodeFailed, LoadFailed
+from engines.llamacpp.sampling import SamplingParams
+from engines.llamacpp.scrape import exposition
+from engines.llamacpp.sequence import Order, Progress, SequenceState
+from tests.support.toy_runtime import Gate, ToyRuntime, answer
+
+WAIT_S = 20
+GREEDY = SamplingParams(temperature=0)
+
+
+@dataclass
+class Client:
+    """One sequence, and what it has been told."""
+
+    prompt: tuple[int, ...]
+    count: int
+    text: str = ""
+    reason: str | None = None
+    error: str | None = None
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        order = Order(self.prompt, self.count, GREEDY)
+        self.sequence = SequenceState(order, self.hear)
+
+    def hear(self, progress: Progress) -> None:
+        self.text += progress.text
+        self.reason, self.error = progress.finish_reason, progress.error
+        self.told.set()
+        if self.reason or self.error:
+            self.ended.set()
+
+    async def end(self) -> "Client":
+        async with asyncio.timeout(WAIT_S):
+            await self.ended.wait()
+        return self
+
+    async def first(self) -> None:
+        async with asyncio.timeout(WAIT_S):
+            await self.told.wait()
+
+
+def client(length: int, count: int, salt: int = 0) -> Client:
+    return Client(tuple((salt + 3 * at) % 60 for at in range(length)), count)
+
+
+@asynccontextmanager
+async def batching(runtime: ToyRuntime) -> AsyncIterator[Batcher]:
+    batcher = Batcher(runtime, asyncio.get_running_loop())
+    try:
+        yield batcher
+    finally:
+        before = runtime.before
+        if isinstance(before, Gate):
+            before.open_for_good()
+        await asyncio.to_thread(batcher.close)
+
+
+async def arrive(gate: Gate) -> None:
+    assert await asyncio.to_thread(gate.arrived.acquire, timeout=WAIT_S)
+
+
+async def drained(batcher: Batcher, client: Client | None = None) -> None:
+    """Wait until the thread has been round again: a short sequence has come and gone."""
+    last = client or Client((1,), 1)
+    batcher.submit(last.sequence)
+    await last.end()
+
+
+async def together(batcher: Batcher, clients: list[Client]) -> None:
+    for one in clients:
+        batcher.submit(one.sequence)
+    for one in clients:
+        await one.end()
+        assert one.error is None
+        assert one.text == answer(one.prompt, one.count)
+        assert one.reason == "length"
+
+
+async def test_many_sequences_say_what_each_says_alone() -> None:
+    runtime = ToyRuntime(cells=1_000)
+    async with batching(runtime) as batcher:
+        await together(batcher, [client(5 * n + 1, 20 - n, n) for n in range(12)])
+        assert batcher.counts.preemptions == 0
+        assert batcher.counts.prompt_tokens == sum(5 * n + 1 for n in range(12))
+        assert batcher.counts.completion_tokens == sum(20 - n for n in range(12))
+    assert runtime.cache == {}
+
+
+async def test_a_long_prompt_holds_nobody_up_by_more_than_a_step() -> None:
+    runtime = ToyRuntime(cells=1_000, batch_tokens=8)
+    async with batching(runtime) as batcher:
+        await together(batcher, [client(1, 40), client(300, 2, 1)])
+    decoding = [rows for rows in runtime.steps if any(row.position > 0 for row in rows)]
+    first = [row for rows in decoding[:38] for row in rows if row.wanted]
+    assert len(first) >= 38  # the short one had its token in each step
+
+
+async def test_more_slots_than_tokens_of_a_step_starve_no_prompt() -> None:
+    runtime = ToyRuntime(cells=1_000, parallel=16, batch_tokens=3)
+    async with batching(runtime) as batcher:
+        await together(batcher, [client(1 + 4 * (n % 2), 9, n) for n in range(20)])
+    assert max(len({row.slot for row in rows}) for rows in runtime.steps) <= 3
+
+
+async def test_sequences_that_do_not_fit_together_still_say_the_right_thing() -> None:
+    runtime = ToyRuntime(cells=60, parallel=4, batch_tokens=16)
+    async with batching(runtime) as batcher:
+        await together(batcher, [client(4 + n, 50 - n, n) for n in range(8)])
+        assert batcher.counts.preemptions > 0
+    assert runtime.cache == {}
+    assert runtime.refused == 0
+
+
+async def test_those_that_gave_way_come_back_in_their_order() -> None:
+    runtime = ToyRuntime(cells=40, parallel=4, batch_tokens=40)
+    order: list[int] = []
+    async with batching(runtime) as batcher:
+        clients = [client(8, 30, n) for n in range(4)]
+        for at, one in enumerate(clients):
+            one.sequence.deliver = _noting(one, at, order)
+        await together(batcher, clients)
+        assert batcher.counts.preemptions >= 2
+    assert order == [0, 1, 2, 3]
+
+
+def _noting(one: Client, at: int, order: list[int]) -> Callable[[Progress], None]:
+    def hear(progress: Progress) -> None:
+        one.hear(progress)
+        if progress.finish_reason:
+            order.append(at)
+
+    return hear
+
+
+async def test_a_fragmented_cache_lets_the_youngest_wait_and_then_go_on() -> None:
+    runtime = ToyRuntime(cells=500)
+    refusals = iter([False, False, True, False, True, True])
+    runtime.full = lambda: next(refusals, False)
+    async with batching(runtime) as batcher:
+        await together(batcher, [client(6, 12, n) for n in range(3)])
+        assert batcher.counts.preemptions == 3
+    assert runtime.refused == 3
+
+
+async def test_one_sequence_that_the_cache_refuses_ends_with_the_reason() -> None:
+    runtime = ToyRuntime()
+    runtime.full = lambda: True
+    async with batching(runtime) as batcher:
+        one = client(5, 5)
+        batcher.submit(one.sequence)
+        assert "no room" in ((await one.end()).error or "")
+
+
+async def test_cancelled_in_the_queue_it_is_never_evaluated() -> None:
+    runtime = ToyRuntime(parallel=1)
+    gate = Gate()
+    runtime.before = gate
+    async with batching(runtime) as batcher:
+        first, second = client(2, 3), client(3, 3, 1)
+        batcher.submit(first.sequence)
+        await arrive(gate)
+        batcher.submit(second.sequence)
+        batcher.cancel(second.sequence)
+        gate.open_for_good()
+        await first.end()
+        await drained(batcher)
+        assert second.text == ""
+        assert batcher.counts.prompt_tokens == 3
+        assert batcher.counts.waiting == 0
+
+
+async def test_cancelled_before_it_was_seen_it_is_never_evaluated() -> None:
+    runtime = ToyRuntime()
+    async with batching(runtime) as batcher:
+        gone = client(3, 3)
+        batcher.cancel(gone.sequence)
+        batcher.submit(gone.sequence)
+        await drained(batcher)
+        assert batcher.counts.prompt_tokens == 1
+
+
+async def test_cancelled_in_its_prompt_its_cells_are_free_within_a_step() -> None:
+    runtime = ToyRuntime(batch_tokens=4)
+    gate = Gate()
+    runtime.before = gate
+    async with batching(runtime) as batcher:
+        gone = client(100, 3)
+        batcher.submit(gone.sequence)
+        for _ in range(3):
+            await arrive(gate)
+            gate.opened.release()
+        await arrive(gate)
+        batcher.cancel(gone.sequence)
+        gate.open_for_good()
+        await drained(batcher)
+        assert gone.text == ""
+        assert len(runtime.steps) == 5  # four of its own at most, and the other's one
+        assert runtime.cache == {}
+
+
+async def test_cancelled_while_it_speaks_its_slot_is_the_next_ones() -> None:
+    runtime = ToyRuntime(parallel=1)
+    gate = Gate()
+    runtime.before = gate
+    async with batching(runtime) as batcher:
+        gone, heir = client(2, 100), client(4, 6, 1)
+        batcher.submit(gone.sequence)
+        batcher.submit(heir.sequence)
+        await arrive(gate)
+        gate.opened.release()
+        await gone.first()
+        await arrive(gate)
+        batcher.cancel(gone.sequence)
+        gate.open_for_good()
+        assert (await heir.end()).text == answer(heir.prompt, 6)
+        assert gone.reason is None
+    assert runtime.cache == {}
+
+
+async def test_cancelled_when_it_has_just_ended_it_frees_nothing_twice() -> None:
+    runtime = ToyRuntime(parallel=2)
+    async with batching(runtime) as batcher:
+        for turn in range(10):
+            one = client(3, 2, turn)
+            batcher.submit(one.sequence)
+            await one.end()
+            batcher.cancel(one.sequence)
+            batcher.cancel(one.sequence)
+        await together(batcher, [client(4, 5, n) for n in range(4)])
+    assert all(row.slot < 2 for rows in runtime.steps for row in rows)
+
+
+async def test_a_step_that_fails_ends_those_in_it_and_the_next_are_served() -> None:
+    runtime = ToyRuntime()
+    failures = iter([None, DecodeFailed("llama_decode returned -3")])
+
+    def fail() -> None:
+        error = next(failures, None)
+        if error is not None:
+            raise error
+
+    runtime.before = fail
+    async with batching(runtime) as batcher:
+        unlucky = [client(3, 5, n) for n in range(2)]
+        for one in unlucky:
+            batcher.submit(one.sequence)
+        for one in unlucky:
+            assert (await one.end()).error == "llama_decode returned -3"
+        assert runtime.cache == {}
+        await together(batcher, [client(3, 5)])
+        assert not batcher.failed.is_set()
+
+
+async def test_broken_logits_end_one_sequence_only() -> None:
+    runtime = ToyRuntime()
+    async with batching(runtime) as batcher:
+        broken, sound = client(3, 8, 5), client(4, 8, 1)
+        runtime.broken = 5
+        batcher.submit(broken.sequence)
+        await together(batcher, [sound])
+        assert (await broken.end()).error == "no token has a finite logit"
+
+
+async def test_an_unknown_error_fails_everybody_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runtime = ToyRuntime(parallel=1)
+    gate = Gate()
+    runtime.before = gate
+    async with batching(runtime) as batcher:
+        running, queued = client(3, 5), client(3, 5, 1)
+        batcher.submit(running.sequence)
+        await arrive(gate)
+        batcher.submit(queued.sequence)
+        embedding = asyncio.create_task(batcher.embed([1]))
+        runtime.before = _explode
+        runtime.before_embed = _explode
+        gate.open_for_good()
+        for one in (running, queued):
+            assert "must start again" in ((await one.end()).error or "")
+        with pytest.raises(DecodeFailed):
+            await embedding
+        async with asyncio.timeout(WAIT_S):
+            await batcher.failed.wait()
+        late = client(2, 2)
+        batcher.submit(late.sequence)
+        assert (await late.end()).error
+        with pytest.raises(DecodeFailed):
+            await batcher.embed([1])
+        assert batcher.counts.running == batcher.counts.waiting == 0
+    assert "the batcher's thread failed" in caplog.text
+    assert "RuntimeError: boom" in caplog.text
+
+
+def _explode() -> None:
+    raise RuntimeError("boom")
+
+
+async def test_closing_ends_what_runs_waits_or_comes_later() -> None:
+    runtime = ToyRuntime(parallel=1)
+    gate = Gate()
+    runtime.before = gate
+    async with batching(runtime) as batcher:
+        running, queued = client(3, 500), client(3, 5, 1)
+        batcher.submit(running.sequence)
+        await arrive(gate)
+        batcher.submit(queued.sequence)
+        embeddings = [asyncio.create_task(batcher.embed([1])) for _ in range(3)]
+        closing = asyncio.create_task(asyncio.to_thread(batcher.close))
+        runtime.before = lambda: _wait_for_close(batcher)
+        gate.open_for_good()
+        await closing
+        for one in (running, queued):
+            assert (await one.end()).error == "this engine is ending"
+        ended = await asyncio.gather(*embeddings, return_exceptions=True)
+        assert all(isinstance(error, DecodeFailed) for error in ended[1:])
+        late = client(2, 2)
+        batcher.submit(late.sequence)
+        assert (await late.end()).error
+        assert not batcher.failed.is_set()
+
+
+def _wait_for_close(batcher: Batcher) -> None:
+    with batcher._wake:
+        assert batcher._wake.wait_for(lambda: batcher._closing, timeout=WAIT_S)
+
+
+async def test_an_idle_batcher_closes_at_once_and_twice() -> None:
+    batcher = Batcher(ToyRuntime(), asyncio.get_running_loop())
+    await asyncio.to_thread(batcher.close)
+    await asyncio.to_thread(batcher.close)
+
+
+async def test_texts_are_embedded_one_between_two_steps() -> None:
+    runtime = ToyRuntime()
+    seen: list[int] = []
+    runtime.before_embed = lambda: seen.append(len(runtime.steps))
+    gate = Gate()
+    runtime.before = gate
+    async with batching(runtime) as batcher:
+        speaking = client(2, 30)
+        batcher.submit(speaking.sequence)
+        await arrive(gate)
+        tasks = [asyncio.create_task(batcher.embed([0] * n)) for n in (1, 2, 3)]
+        await asyncio.sleep(0)
+        gate.open_for_good()
+        assert [float(vector[0]) for vector in await asyncio.gather(*tasks)] == [1, 2, 3]
+        assert (await speaking.end()).text == answer(speaking.prompt, 30)
+    assert seen == [1, 2, 3]
+
+
+async def test_a_cancelled_embedding_is_not_evaluated_and_a_failed_one_says_why() -> None:
+    runtime = ToyRuntime()
+    gate = Gate()
+    runtime.before = gate
+    async with batching(runtime) as batcher:
+        speaking = client(2, 3)
+        batcher.submit(speaking.sequence)
+        await arrive(gate)
+        gone = asyncio.create_task(batcher.embed([1, 2]))
+        bad = asyncio.create_task(batcher.embed([]))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait([gone])
+        gate.open_for_good()
+        with pytest.raises(DecodeFailed, match="nothing to embed"):
+            await bad
+        assert gone.cancelled()
+        await batcher.embed([1])
+        assert runtime.embedded == 2  # the bad one and the last
+
+
+async def test_no_memory_for_embeddings_is_told_and_the_thread_goes_on() -> None:
+    runtime = ToyRuntime()
+
+    def no_memory() -> None:
+        raise LoadFailed("llama.cpp cannot make a context")
+
+    runtime.before_embed = no_memory
+    async with batching(runtime) as batcher:
+        with pytest.raises(DecodeFailed, match="cannot make a context"):
+            await batcher.embed([1])
+        await together(batcher, [client(3, 4)])
+
+
+async def test_figures_return_to_nothing_and_are_written_for_a_scrape() -> None:
+    runtime = ToyRuntime()
+    async with batching(runtime) as batcher:
+        await together(batcher, [client(3, 4, n) for n in range(6)])
+        await batcher.embed([1])
+        await batcher.embed([1])
+        counts = batcher.counts
+        assert (counts.running, counts.waiting, counts.kv_used_ratio) == (0, 0, 0)
+        text = exposition(counts)
+    assert "\nweighbridge_worker_completion_tokens_total 24\n" in text
+    assert text.count("# HELP") == text.count("# TYPE") == 7
+    assert text.endswith("\n")

@@ -1,0 +1,113 @@
+"""A runtime without llama.cpp: it checks what the batcher gives it, and its logits are reckoned.
+
+The next token is a function of all tokens before it, so an answer is the same in any batch, and
+wrong as soon as the cache holds anything else than the sequence's own tokens.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from engines.llamacpp.binding import DecodeFailed, Floats, Limits, Row, Runtime, Vocabulary
+
+SIZE = 64
+END = SIZE - 1
+
+
+class ToyVocabulary(Vocabulary):
+    """Token n is the letter n places after `0`; the last token ends."""
+
+    def __init__(self) -> None:
+        self.size = SIZE
+        self.ends = frozenset({END})
+
+    def piece(self, token: int) -> bytes:
+        return bytes([48 + token])
+
+
+class ToyRuntime(Runtime):
+    """`before` is called in the batcher's thread before each step, and may raise.
+
+    `full` steps are refused as a fragmented cache would. What begins with the `broken` token
+    gets logits that are no numbers.
+    """
+
+    def __init__(self, *, cells: int = 200, parallel: int = 4, batch_tokens: int = 16) -> None:
+        self.limits = Limits(cells, cells, parallel, batch_tokens, 1, 1)
+        self.vocabulary = ToyVocabulary()
+        self.cache: dict[int, list[int]] = {}
+        self.steps: list[list[Row]] = []
+        self.broken: int | None = None
+        self.refused = 0
+        self.embedded = 0
+        self.before: Callable[[], None] = lambda: None
+        self.before_embed: Callable[[], None] = lambda: None
+        self.full: Callable[[], bool] = lambda: False
+
+    def decode(self, rows: Sequence[Row]) -> Floats | None:
+        self.before()
+        assert 0 < len(rows) <= self.limits.batch_tokens
+        if self.full() or self.held() + len(rows) > self.limits.cells:
+            self.refused += 1
+            return None
+        self.steps.append(list(rows))
+        logits: list[Floats] = []
+        for row in rows:
+            tokens = self.cache.setdefault(row.slot, [])
+            assert row.position == len(tokens), "positions follow each other"
+            assert row.slot < self.limits.parallel
+            tokens.append(row.token)
+            if row.wanted:
+                line = np.zeros(SIZE, dtype=np.float32)
+                line[following(tokens)] = 9
+                line[:] = np.nan if tokens[0] == self.broken else line
+                logits.append(line)
+        return np.array(logits, dtype=np.float32).reshape(len(logits), SIZE)
+
+    def forget(self, slot: int) -> None:
+        self.cache.pop(slot, None)
+
+    def embed(self, tokens: Sequence[int]) -> Floats:
+        self.before_embed()
+        self.embedded += 1
+        if not tokens:
+            raise DecodeFailed("nothing to embed")
+        return np.array([len(tokens)], dtype=np.float32)
+
+    def held(self) -> int:
+        return sum(map(len, self.cache.values()))
+
+
+class Gate:
+    """Lets the batcher's thread through one step at a time, so that a test knows where it is."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Semaphore(0)
+        self.opened = threading.Semaphore(0)
+        self.always = False
+
+    def __call__(self) -> None:
+        if not self.always:
+            self.arrived.release()
+            assert self.opened.acquire(timeout=20)
+
+    def open_for_good(self) -> None:
+        self.always = True
+        self.opened.release()
+
+
+def following(tokens: Sequence[int]) -> int:
+    """Return the token that comes after these; never the one that ends."""
+    value = 7
+    for token in tokens:
+        value = (value * 31 + token + 1) % 10_007
+    return value % END
+
+
+def answer(prompt: Sequence[int], count: int) -> str:
+    """Return what a sequence says when it is alone."""
+    tokens = list(prompt)
+    for _ in range(count):
+        tokens.append(following(tokens))
+    return "".join(chr(48 + token) for token in tokens[len(prompt) :])
