@@ -17,6 +17,8 @@ _VERSIONS = (2, 3)
 _MAX_COUNT = 1_000_000
 _MAX_STRING_BYTES = 16 * 1024 * 1024
 _MAX_DIMENSIONS = 4
+_MAX_PARAMETERS = 2**60
+_ALIGNMENT = 32
 _STRING, _ARRAY = 8, 9
 # Type number -> struct format of one value.
 _SCALARS = {
@@ -73,6 +75,8 @@ class _Reader:
         if self._take(4) != _MAGIC:
             raise self._wrong("is no GGUF file")
         version = self._number("<I")
+        if version and version % 0x10000 == 0:
+            raise self._wrong("is a big-endian GGUF file; little-endian ones are read")
         if version not in _VERSIONS:
             raise self._wrong(f"is a GGUF file of version {version}; 2 and 3 are read")
         tensors, keys = self._count(), self._count()
@@ -80,31 +84,45 @@ class _Reader:
         for _ in range(keys):
             key = self._string()
             fields[key] = self._value(self._number("<I"))
-        parameters = sum(self._tensor() for _ in range(tensors))
+        described = [self._tensor() for _ in range(tensors)]
+        parameters = sum(values for values, _ in described)
         architecture = fields.get("general.architecture")
         if not isinstance(architecture, str):
             raise self._wrong("does not say which architecture it is")
+        self._check_tensors(described, fields.get("general.alignment"))
         embeddings = fields.get("weighbridge.embeddings")
         context = fields.get(f"{architecture}.context_length")
         name = fields.get("general.name")
         return GgufHeader(
             architecture=architecture,
             name=name if isinstance(name, str) else None,
-            context_length=context if isinstance(context, int) else None,
+            context_length=context if type(context) is int and context > 0 else None,
             parameters=parameters,
             embeddings=embeddings if isinstance(embeddings, bool) else None,
             has_chat_template="tokenizer.chat_template" in fields,
         )
 
-    def _tensor(self) -> int:
-        """Pass over a tensor's description; return how many values it has."""
+    def _check_tensors(self, described: list[tuple[int, int]], alignment: Any) -> None:
+        """Refuse a file that ends before its last tensor begins: a download that was cut."""
+        if type(alignment) is not int or alignment < 1:
+            alignment = _ALIGNMENT
+        start = -(-self._file.tell() // alignment) * alignment
+        last = max((offset for values, offset in described if values), default=None)
+        if last is not None and start + last >= self._size_bytes:
+            raise self._wrong("is truncated: its tensors are not all there")
+
+    def _tensor(self) -> tuple[int, int]:
+        """Pass over a tensor's description; return how many values it has, and its offset."""
         self._string()
         dimensions = self._number("<I")
         if dimensions > _MAX_DIMENSIONS:
             raise self._wrong("describes a tensor of impossible shape")
         shape = [self._number("<Q") for _ in range(dimensions)]
-        self._take(4 + 8)  # type and offset
-        return math.prod(shape)
+        self._take(4)  # the type
+        values = math.prod(shape)
+        if values > _MAX_PARAMETERS:
+            raise self._wrong("describes a tensor of impossible shape")
+        return values, self._number("<Q")
 
     def _value(self, kind: int) -> Any:
         if kind == _STRING:
@@ -144,6 +162,7 @@ class _Reader:
         return struct.unpack(form, self._take(struct.calcsize(form)))[0]
 
     def _take(self, size: int) -> bytes:
+        self._check_room(size)  # before memory is taken for it
         data = self._file.read(size)
         if len(data) < size:
             raise self._wrong("is truncated: its header ends in the middle")
@@ -151,9 +170,12 @@ class _Reader:
 
     def _skip(self, size: int) -> None:
         # Seeking beyond the end would succeed and hide that the file is cut.
+        self._check_room(size)
+        self._file.seek(size, 1)
+
+    def _check_room(self, size: int) -> None:
         if self._file.tell() + size > self._size_bytes:
             raise self._wrong("is truncated: its header ends in the middle")
-        self._file.seek(size, 1)
 
     def _wrong(self, what: str) -> WeightsProblem:
         return WeightsProblem(f"{self._name} {what}")

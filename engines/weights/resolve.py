@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 _DEMO = "demo:"
-_HUB = re.compile(r"^[\w.-]+/[\w.-]+(?::[\w.-]+)?$")
+_HUB = re.compile(r"^\w[\w.-]*/[\w.-]+(?::[\w.-]+)?$")
 
 
 class WeightsProblem(ValueError):
@@ -31,10 +31,15 @@ def resolve(weights: str, base: Path) -> Path:
         except demo.UnknownDemo as error:
             raise WeightsProblem(str(error)) from None
         return path
-    path = base / Path(weights).expanduser()
-    if weights and path.is_file():
-        return path
-    raise WeightsProblem(_why_not(weights, path))
+    try:
+        path = base / Path(weights).expanduser()
+        if weights and path.is_file():
+            return path
+        raise WeightsProblem(_why_not(weights, path))
+    except RuntimeError:  # from expanduser
+        raise WeightsProblem(f"there is no user as {weights!r} names one") from None
+    except OSError as error:
+        raise WeightsProblem(f"{weights!r} cannot be looked at: {error.strerror}") from None
 
 
 def _why_not(weights: str, path: Path) -> str:
