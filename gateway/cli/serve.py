@@ -31,6 +31,7 @@ from gateway.parts import Gateway, build_gateway
 from gateway.wire import HttpProtocol
 
 _LEVELS = ("debug", "info", "warning", "error")
+_log = logging.getLogger("weighbridge")
 
 
 class _Server(uvicorn.Server):
@@ -68,7 +69,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            click.echo(self._announcement)
+            _announce(self._announcement)
 
 
 @click.command()
@@ -106,6 +107,8 @@ def serve(
     except (ConfigError, EnvironmentProblem) as error:
         _fail(str(error), 2)
     _set_up_logs(log_level or environment.log_level or "info", access_log=access_log)
+    for warning in config.warnings:
+        _log.warning("%s", warning)
     section = config.file.gateway
     host = host or section.host
     rules = _door(config, environment, host, no_auth=no_auth)
@@ -143,6 +146,14 @@ def _run(gateway: Gateway, rules: DoorRules, listener: socket.socket, announceme
         server.run(sockets=[listener])
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
+
+
+def _announce(text: str) -> None:
+    """Print to whoever still reads: `weighbridge serve | head` must not end the gateway."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:

@@ -248,6 +248,57 @@ async def test_a_websocket_is_refused_politely(caplog: pytest.LogCaptureFixture)
         assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
 
+async def test_an_offer_to_speak_http_2_is_declined_and_the_body_read() -> None:
+    """Java's client makes it with every request; each is answered, whole or in pieces."""
+    body = msgspec.json.encode(ASK | {"messages": []})
+    head = request(
+        "Host: localhost",
+        "Content-Type: application/json",
+        "Connection: Upgrade, HTTP2-Settings",
+        "Upgrade: h2c",
+        "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+        f"Content-Length: {len(body)}",
+        target="/v1/chat/completions",
+        method="POST",
+    )
+    chunked = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
+    in_chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    plain = request("Host: localhost")
+    async with serving(CONFIG) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(served))
+        for pieces, status in (
+            ((head, body), b"400"),
+            ((head + body,), b"400"),
+            ((head, body[:10], body[10:]), b"400"),
+            ((chunked, in_chunks), b"400"),
+            (
+                (plain.replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"),),
+                b"200",
+            ),
+            ((plain,), b"200"),
+        ):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+            answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            assert answer.split()[1] == status
+            length = re.search(rb"content-length: (\d+)", answer)
+            assert length is not None
+            told = await reader.readexactly(int(length[1]))
+            assert status == b"200" or b"'messages'" in told
+        writer.close()
+
+
+async def test_many_offers_in_one_packet_are_each_declined() -> None:
+    offer = request("Host: localhost", "Connection: upgrade", "Upgrade: x")
+    async with serving(CONFIG) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(served))
+        writer.write(offer * 1_500)
+        for _ in range(1_500):
+            assert (await asyncio.wait_for(reader.readuntil(b'"ok"}'), 10)).count(b" 200 ") == 1
+        writer.close()
+
+
 def endless() -> Iterable[bytes]:
     yield b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: "
     for _ in range(64):

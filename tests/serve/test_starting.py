@@ -1,6 +1,7 @@
 """`weighbridge serve` from the first line to the first answer, and all the ways not to start."""
 
 import asyncio
+import os
 import re
 import shutil
 import socket
@@ -8,13 +9,16 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
 from engines.weights import resolve
 from tests.support.process import (
+    COMMAND,
     GatewayProcess,
     children,
+    clean_environment,
     gateway_process,
     run_command,
     run_serve,
@@ -175,3 +179,35 @@ async def test_the_url_of_the_banner_answers_wherever_it_is_bound(
         async with gateway.client(headers=headers) as http:
             assert (await http.get("/v1/models")).status_code == 200
         assert not children(gateway.pid)
+
+
+async def test_a_reader_of_the_banner_may_leave(tmp_path: Path) -> None:
+    """As in `weighbridge serve | head`."""
+    (tmp_path / "routing.yaml").write_text(REMOTE, encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    reader_gone = os.pipe()
+    gateway = await asyncio.create_subprocess_exec(
+        *(COMMAND, "serve", "--port", str(port)),
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdout=reader_gone[1],
+        stderr=subprocess.PIPE,
+    )
+    for end in reader_gone:
+        os.close(end)
+    try:
+
+        async def answers() -> bool:
+            async with httpx.AsyncClient() as http:
+                try:
+                    return (await http.get(f"http://127.0.0.1:{port}/health")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+        await until(answers)
+    finally:
+        gateway.terminate()
+        _, log = await gateway.communicate()
+    assert gateway.returncode == 0
+    assert b"Traceback" not in log
