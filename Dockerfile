@@ -14,8 +14,8 @@ FROM ${BASE} AS build
 # Flags for the CPU, empty for those below; they must not depend on the machine that builds.
 ARG CPU_FLAGS=""
 WORKDIR /src
-RUN python -m venv /opt/weighbridge
 ENV PATH=/opt/weighbridge/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/weighbridge && pip install --upgrade "pip>=25.1"
 COPY --from=wheels . /wheels/
 COPY pyproject.toml ./
 COPY tools/setup tools/setup
