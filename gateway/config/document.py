@@ -31,8 +31,21 @@ _Loader.add_implicit_resolver(
 )
 
 
+class Places:
+    """Where each part of a file stands; it holds no values, so it may be kept."""
+
+    def __init__(self, known: Mapping[Path, tuple[int, int]] | None = None) -> None:
+        self._known = {} if known is None else known
+
+    def of(self, path: Path) -> tuple[int, int]:
+        """Return line and column of a part, or of the nearest part around it."""
+        while path and path not in self._known:
+            path = path[:-1]
+        return self._known.get(path, (1, 1))
+
+
 class Document:
-    """Reads one text; `value` is the plain tree and `place_of` tells where a part of it stands.
+    """Reads one text; `value` is the plain tree and `places` tell where a part of it stands.
 
     Raises:
         ConfigError: no YAML, a duplicate key, a variable that is not set, too many nodes.
@@ -42,6 +55,7 @@ class Document:
         self._file = file
         self._environ = environ
         self._places: dict[Path, tuple[int, int]] = {}
+        self.places = Places(self._places)
         self._problems: list[Problem] = []
         self._nodes = 0
         self.value: Any = None
@@ -59,12 +73,6 @@ class Document:
             raise ConfigError((Problem(file, 1, 1, "this is not readable YAML"),)) from None
         if self._problems:
             raise ConfigError(tuple(sorted(self._problems)))
-
-    def place_of(self, path: Path) -> tuple[int, int]:
-        """Return line and column of a part, or of the nearest part around it."""
-        while path and path not in self._places:
-            path = path[:-1]
-        return self._places.get(path, (1, 1))
 
     def _read(self, loader: _Loader, node: yaml.Node, path: Path) -> Any:
         self._nodes += 1
@@ -99,7 +107,7 @@ class Document:
                     f"the environment variable {name} is not set; "
                     f"set it, or write ${{{name}:-default}}"
                 )
-                self._problems.append(Problem(self._file, *self.place_of(path), message))
+                self._problems.append(Problem(self._file, *self.places.of(path), message))
                 return ""
             return value
 

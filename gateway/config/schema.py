@@ -78,6 +78,12 @@ class RangeClause(Section):
 Words: TypeAlias = OneOrMore | NotClause
 
 
+def words_of(clause: Words) -> tuple[str, ...]:
+    """Return the words of a condition, those of `not:` too."""
+    words = clause.not_ if isinstance(clause, NotClause) else clause
+    return (words,) if isinstance(words, str) else words
+
+
 class WhenSection(Section):
     """A rule's `when:`: all given conditions must hold; `undecided` matches only itself."""
 
@@ -129,7 +135,9 @@ class RequireSection(Section):
 class AnyOf(Section):
     """`use: {any: [...]}`: the least loaded of these first."""
 
-    any: Annotated[tuple[str, ...], Field(min_length=1)] = Field(description="Model names.")
+    any: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Models or their aliases."
+    )
 
 
 class RouteSection(Section):
@@ -139,7 +147,8 @@ class RouteSection(Section):
     when: WhenSection | None = Field(None, description="Conditions; absent matches everything.")
     require: RequireSection | None = Field(None, description="Constraints on the models.")
     use: AnyOf | OneOrMore = Field(
-        description="Models in order of preference, or `{any: [...]}` for the least loaded."
+        description="Models or their aliases in order of preference, or `{any: [...]}` for the "
+        "least loaded."
     )
 
 
@@ -158,6 +167,11 @@ class RoutingFile(Section):
         min_length=1, description="How each kind of engine is run or reached."
     )
     models: dict[str, ModelSection] = Field(min_length=1, description="What is served.")
+    aliases: dict[str, str] = Field(
+        default_factory=dict,
+        description="More names that clients may ask for; each means a model, another alias, "
+        "`auto` or a variant of it (`auto:small`).",
+    )
     routes: tuple[RouteSection, ...] = Field(
         (), description="Rules for requests to `auto`, first match wins."
     )

@@ -12,8 +12,6 @@ from gateway.config.schema import RangeClause, RequireSection
 from gateway.domain import Endpoint, ModelFacts, ModelStatus, Weighed
 from gateway.selection.licences import licence_refusal
 
-SIZES = ("small", "large", "fast")
-
 _UNKNOWN = ModelFacts()
 _IDLE = ModelStatus()
 

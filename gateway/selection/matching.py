@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.config.schema import NotClause, RangeClause, WhenSection, Words
+from gateway.config.schema import NotClause, RangeClause, WhenSection, Words, words_of
 from gateway.domain import UNDECIDED, Asked, Weighed
 
 
@@ -96,12 +96,6 @@ def verdict(rule: str, conditions: tuple[Condition, ...], features: Features) ->
             return Verdict(rule, matched=False, reason=answer.reason)
         reasons.append(answer.reason)
     return Verdict(rule, matched=True, reason="; ".join(reasons) or "it has no conditions")
-
-
-def words_of(clause: Words) -> tuple[str, ...]:
-    """Return the words of a condition, those of `not:` too."""
-    words = clause.not_ if isinstance(clause, NotClause) else clause
-    return (words,) if isinstance(words, str) else words
 
 
 def _word_condition(key: str, clause: Words) -> Condition:

@@ -8,11 +8,12 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.config.schema import AnyOf, NotClause, RouteSection, RoutingFile
+from gateway.config.names import resolved_aliases, used_by, variants_of
+from gateway.config.schema import AnyOf, RouteSection, RoutingFile
+from gateway.config.vocabulary import AUTO, SIZE_VARIANTS
 from gateway.domain import Asked, Choice, Endpoint, ModelFacts, ModelStatus, Weighed
 from gateway.errors import CapabilityMissing, ModelNotFound, NoModelAvailable
 from gateway.selection.candidates import (
-    SIZES,
     Kept,
     Known,
     able,
@@ -27,10 +28,8 @@ from gateway.selection.matching import (
     conditions_of,
     features_of,
     verdict,
-    words_of,
 )
 
-AUTO = "auto"
 _UNKNOWN = ModelFacts()
 
 
@@ -49,17 +48,12 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A route, read once."""
+    """A route, read once; `models` are those of its `use:`, aliases resolved."""
 
     route: RouteSection
+    models: tuple[str, ...]
     conditions: tuple[Condition, ...]
     names_variant: bool
-
-    def names(self) -> tuple[str, ...]:
-        use = self.route.use
-        if isinstance(use, AnyOf):
-            return use.any
-        return (use,) if isinstance(use, str) else use
 
 
 class Selector:
@@ -68,11 +62,9 @@ class Selector:
     def __init__(self, file: RoutingFile, facts: Mapping[str, ModelFacts]) -> None:
         self._models = tuple(file.models)
         self._facts = dict(facts)
-        self._aliases = _aliases_of(file)
-        self._rules = tuple(
-            _Rule(route, conditions_of(route.when), _names_variant(route)) for route in file.routes
-        )
-        self._variants = (*SIZES, *(v for v in _variants_of(file.routes) if v not in SIZES))
+        self._aliases = resolved_aliases(file)
+        self._rules = tuple(self._rule(route) for route in file.routes)
+        self._variants = variants_of(file)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -130,6 +122,11 @@ class Selector:
         features = features_of(asked, weighed, meaning.variant)
         return tuple(verdict(rule.route.name, rule.conditions, features) for rule in self._rules)
 
+    def _rule(self, route: RouteSection) -> _Rule:
+        named = (self._aliases.get(name, name) for name in used_by(route))
+        models = tuple(dict.fromkeys(named))
+        return _Rule(route, models, conditions_of(route.when), _names_variant(route))
+
     def _named(self, meaning: Meaning, model: str, asked: Asked, known: Known) -> Choice:
         if asked.endpoint is Endpoint.EMBEDDINGS and known.facts_of(model).embeddings is False:
             raise self._no_embeddings(f"The model '{model}' makes no embeddings.")
@@ -160,7 +157,7 @@ class Selector:
     def _candidates(
         self, rule: _Rule, meaning: Meaning, asked: Asked, weighed: Weighed | None, known: Known
     ) -> Kept:
-        met = meeting(rule.names(), rule.route.require, known)
+        met = meeting(rule.models, rule.route.require, known)
         if isinstance(rule.route.use, AnyOf):
             order = by_load(met.names, known)
             met = Kept(order, (*met.reasons, f"the least loaded first: {', '.join(order)}"))
@@ -173,7 +170,7 @@ class Selector:
         reasons = [*kept.reasons]
         can = able(kept.names, asked.endpoint, weighed, known)
         reasons += can.reasons
-        if variant in SIZES and can.names:
+        if variant in SIZE_VARIANTS and can.names:
             can = by_size(can.names, variant, known)
             reasons += can.reasons
         need = weighed.prompt_tokens + (weighed.answer_tokens or 0) if weighed else 0
@@ -200,16 +197,5 @@ class Selector:
         return ModelNotFound(short, tuple(close))
 
 
-def _aliases_of(file: RoutingFile) -> dict[str, str]:
-    return {alias: name for name, model in file.models.items() for alias in model.aliases}
-
-
 def _names_variant(route: RouteSection) -> bool:
     return route.when is not None and route.when.variant is not None
-
-
-def _variants_of(routes: tuple[RouteSection, ...]) -> tuple[str, ...]:
-    """Return the variants that rules name, in order; those ruled out with `not:` make none."""
-    clauses = [route.when.variant for route in routes if route.when is not None]
-    named = [c for c in clauses if c is not None and not isinstance(c, NotClause)]
-    return tuple(dict.fromkeys(word for clause in named for word in words_of(clause)))

@@ -1,0 +1,155 @@
+"""What a file may not say although each part of it holds to the schema.
+
+Owns: names that exist nowhere or twice, keys without effect; the list of all checks.
+Must not: read files, weights or the environment; place findings in the file (`loading` does).
+"""
+
+from collections.abc import Callable, Iterator
+
+from engines.families import Catalogue
+from gateway.config.finding import Finding, missing, placed
+from gateway.config.names import Trail, all_aliases, follow, is_reserved, variants_of
+from gateway.config.reach import unreachable_rules
+from gateway.config.rules import rule_errors
+from gateway.config.schema import ModelSection, RoutingFile
+from gateway.config.vocabulary import AUTO
+
+# Keys that mean something to a process of ours only.
+_MANAGED_KEYS = ("weights", "replicas", "parallel", "threads")
+
+
+def errors_in(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> tuple[Finding, ...]:
+    """Return why the file cannot be used; `catalogue` is called only where the file names facts."""
+    return (
+        *_model_errors(file, catalogue),
+        *_alias_errors(file),
+        *_alias_targets(file),
+        *_size_errors(file),
+        *rule_errors(file, catalogue),
+    )
+
+
+def warnings_in(file: RoutingFile) -> tuple[Finding, ...]:
+    """Return what is surely not meant in a file without errors, though it can be used."""
+    return (*_unused_engines(file), *unreachable_rules(file))
+
+
+def _model_errors(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> Iterator[Finding]:
+    for name, model in file.models.items():
+        path = ("models", name)
+        if not name.strip():
+            yield Finding(path, "a model needs a name that clients can ask for")
+        if is_reserved(name):
+            yield Finding(
+                path, f"'{name}' is reserved for the choice by rules; give the model another name"
+            )
+        seen: set[str] = set()
+        for where, engine in placed((*path, "engine"), model.engine):
+            if engine not in file.engines:
+                yield Finding(where, missing("engine", engine, file.engines))
+            elif engine in seen:
+                what = f"the engine '{engine}' is named twice; `replicas` runs more of one"
+                yield Finding(where, what)
+            seen.add(engine)
+        yield from _key_errors(name, model, file)
+        if model.catalogue is not None and catalogue().find(model.catalogue) is None:
+            known = [entry.name for entry in catalogue().entries]
+            what = missing("entry of the catalogue", model.catalogue, known)
+            hint = "" if "did you mean" in what else "; `weighbridge models --catalogue` lists them"
+            yield Finding((*path, "catalogue"), f"{what}{hint}")
+
+
+def _key_errors(name: str, model: ModelSection, file: RoutingFile) -> Iterator[Finding]:
+    """Find keys that the model's engines need and lack, or have no use for."""
+    path = ("models", name)
+    names = (model.engine,) if isinstance(model.engine, str) else model.engine
+    if not all(engine in file.engines for engine in names):
+        return
+    managed = [engine for engine in names if file.engines[engine].managed]
+    if managed and model.weights is None:
+        what = f"the engine '{managed[0]}' runs it, so it needs `weights`: the path of a GGUF file"
+        yield Finding(path, what)
+    given = [key for key in _MANAGED_KEYS if key in model.model_fields_set]
+    for key in () if managed else given:
+        yield Finding(
+            (*path, key),
+            f"'{key}' has no effect: the engine '{names[0]}' is run by somebody else; remove it",
+        )
+    if len(managed) == len(names) and model.upstream_model is not None:
+        yield Finding(
+            (*path, "upstream_model"),
+            f"'upstream_model' is for remote engines, and '{names[0]}' is none; remove it "
+            "(`catalogue` says which model it is)",
+        )
+
+
+def _alias_errors(file: RoutingFile) -> Iterator[Finding]:
+    """Find aliases that are no names of their own."""
+    given = [
+        (where, alias, model)
+        for model, section in file.models.items()
+        for where, alias in placed(("models", model, "aliases"), section.aliases)
+    ]
+    given += [(("aliases", alias), alias, target) for alias, target in file.aliases.items()]
+    first: dict[str, str] = {}
+    for where, alias, target in given:
+        if not alias.strip():
+            yield Finding(where, "an alias needs a name that clients can ask for")
+        elif is_reserved(alias):
+            yield Finding(where, f"'{alias}' is reserved for the choice by rules; choose another")
+        elif alias in file.models:
+            yield Finding(where, f"'{alias}' is a model's own name; an alias needs another")
+        elif alias in first:
+            what = f"the alias '{alias}' stands for '{first[alias]}' already; keep one"
+            yield Finding(where, what)
+        first.setdefault(alias, target)
+
+
+def _alias_targets(file: RoutingFile) -> Iterator[Finding]:
+    """Find aliases that lead nowhere or in a circle; a circle is told once, at its first name."""
+    aliases, variants = all_aliases(file), variants_of(file)
+    told: set[str] = set()
+    for alias, target in file.aliases.items():
+        trail = follow(alias, aliases)
+        if trail.cycle and told.isdisjoint(trail.steps):
+            told.update(trail.steps)
+            yield Finding(("aliases", _first(trail, file)), _circle(trail))
+        if target in file.models or target in aliases or target == AUTO:
+            continue
+        head, _, variant = target.partition(":")
+        if head != AUTO:
+            known = (*file.models, *aliases, AUTO)
+            yield Finding(("aliases", alias), missing("model or alias", target, known))
+        elif variant not in variants:
+            what = missing("variant of auto", variant, variants)
+            yield Finding(("aliases", alias), f"{what}; rules make one with `when: {{variant: …}}`")
+
+
+def _first(trail: Trail, file: RoutingFile) -> str:
+    return next(alias for alias in file.aliases if alias in trail.steps)
+
+
+def _circle(trail: Trail) -> str:
+    return f"these aliases lead in a circle: {' -> '.join(trail.steps)}; let one name a model"
+
+
+def _size_errors(file: RoutingFile) -> Iterator[Finding]:
+    sizes = file.sizes
+    if sizes.small_below > sizes.large_from:
+        key = "small_below" if "small_below" in sizes.model_fields_set else "large_from"
+        yield Finding(
+            ("sizes", key),
+            f"small_below ({sizes.small_below}) is greater than large_from ({sizes.large_from}): "
+            "a request cannot be small and large",
+        )
+
+
+def _unused_engines(file: RoutingFile) -> Iterator[Finding]:
+    used = {
+        engine
+        for model in file.models.values()
+        for engine in ((model.engine,) if isinstance(model.engine, str) else model.engine)
+    }
+    for name in file.engines:
+        if name not in used:
+            yield Finding(("engines", name), f"no model uses the engine '{name}'")

@@ -1,0 +1,140 @@
+"""What a rule may not say: names of nothing, words that no request has, empty ranges.
+
+Owns: the errors in `routes:`.
+Must not: compare rules with each other (`gateway.config.reach` does).
+"""
+
+from collections.abc import Callable, Iterator
+
+from engines.families import Catalogue
+from gateway.config.document import Path
+from gateway.config.finding import Finding, missing, placed
+from gateway.config.names import all_aliases, is_reserved, resolved_aliases, used_by
+from gateway.config.schema import (
+    AnyOf,
+    NotClause,
+    RangeClause,
+    RequireSection,
+    RoutingFile,
+    WhenSection,
+    Words,
+)
+from gateway.config.vocabulary import (
+    AUTO,
+    LANGUAGES,
+    REQUEST_SIZES,
+    TASKS,
+    language_meant,
+    near,
+)
+from gateway.domain import UNDECIDED
+
+# What answers say in place of a rule's name when no rule decided.
+_TAKEN = ("name", "alias", "none")
+
+
+def rule_errors(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> Iterator[Finding]:
+    """Yield what is wrong in the rules, one after the other."""
+    names: set[str] = set()
+    for index, route in enumerate(file.routes):
+        path: Path = ("routes", index)
+        if route.name in names:
+            what = f"an earlier rule is called '{route.name}' too; names tell rules apart"
+            yield Finding((*path, "name"), what)
+        if route.name in _TAKEN:
+            what = f"'{route.name}' is what answers say when no rule decided; call the rule another"
+            yield Finding((*path, "name"), what)
+        names.add(route.name)
+        if route.when is not None:
+            yield from _when_errors((*path, "when"), route.when)
+        if route.require is not None:
+            yield from _require_errors((*path, "require"), route.require, catalogue)
+        use = route.use
+        where = (*path, "use", "any") if isinstance(use, AnyOf) else (*path, "use")
+        yield from _use_errors(where, use if isinstance(use, str) else used_by(route), file)
+
+
+def _use_errors(path: Path, use: str | tuple[str, ...], file: RoutingFile) -> Iterator[Finding]:
+    aliases, ends = all_aliases(file), resolved_aliases(file)
+    for where, name in placed(path, use):
+        meant = ends.get(name, name)
+        if name in file.models or meant in file.models:
+            continue
+        if is_reserved(meant):
+            means = "" if meant == name else f" ('{name}' means it)"
+            what = f"a rule cannot send to '{meant}'{means}: that is what rules decide; name models"
+            yield Finding(where, what)
+        elif name not in aliases:  # a broken alias is told where it stands
+            yield Finding(where, missing("model or alias", name, (*file.models, *aliases)))
+
+
+def _when_errors(path: Path, when: WhenSection) -> Iterator[Finding]:
+    tests: dict[str, Callable[[str, str], str | None]] = {
+        "task": lambda key, word: _not_among(key, word, TASKS),
+        "request_size": lambda key, word: _not_among(key, word, REQUEST_SIZES),
+        "language": _no_language,
+        "prompt_language": _no_language,
+        "variant": _no_variant,
+    }
+    for key, test in tests.items():
+        clause: Words | None = getattr(when, key)
+        if clause is None:
+            continue
+        ruled_out = isinstance(clause, NotClause)
+        words = clause.not_ if isinstance(clause, NotClause) else clause
+        for where, word in placed((*path, key, "not") if ruled_out else (*path, key), words):
+            what = test(key, word)
+            if what is not None:
+                yield Finding(where, what)
+    yield from _range_errors((*path, "prompt_tokens"), when.prompt_tokens)
+
+
+def _not_among(key: str, word: str, known: tuple[str, ...]) -> str | None:
+    if word.lower() in known:
+        return None
+    return f"no request has the {key} '{word}'{near(word, known) or f'; there is {_or(known)}'}"
+
+
+def _no_language(key: str, word: str) -> str | None:
+    if word.lower() in LANGUAGES or word.lower() == UNDECIDED:
+        return None
+    code = language_meant(word)
+    if code is None:
+        return f"no request has the {key} '{word}'; write an ISO 639-1 code, such as en or zh"
+    name = f" ({LANGUAGES[code]})" if code in LANGUAGES else ""
+    return f"no request has the {key} '{word}'; did you mean '{code}'{name}?"
+
+
+def _no_variant(_key: str, word: str) -> str | None:
+    if not is_reserved(word):
+        return None
+    after = word.partition(":")[2]
+    return f"a variant is what stands after `{AUTO}:`; write '{after}', not '{word}'"
+
+
+def _require_errors(
+    path: Path, require: RequireSection, catalogue: Callable[[], Catalogue]
+) -> Iterator[Finding]:
+    yield from _range_errors((*path, "parameters"), require.parameters)
+    if require.family is not None:
+        families = sorted({entry.family for entry in catalogue().entries})
+        for where, family in placed((*path, "family"), require.family):
+            if family.lower() not in families:
+                hint = near(family, families) or f"; there is {_or(families)}"
+                yield Finding(where, f"the catalogue knows no family '{family}'{hint}")
+    region = require.licence.region if require.licence is not None else None
+    if region is not None and (len(region) != 2 or not region.isalpha()):
+        # Any other word would count as allowed wherever it is not excluded.
+        what = f"a region is a code of two letters, such as EU, not '{region}'"
+        yield Finding((*path, "licence", "region"), what)
+
+
+def _range_errors(path: Path, bounds: RangeClause | None) -> Iterator[Finding]:
+    if bounds is None or bounds.min is None or bounds.max is None or bounds.min <= bounds.max:
+        return
+    what = f"min ({bounds.min}) is greater than max ({bounds.max}): nothing lies between"
+    yield Finding((*path, "min"), what)
+
+
+def _or(words: tuple[str, ...] | list[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"

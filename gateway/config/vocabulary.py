@@ -1,0 +1,85 @@
+"""The words that weighing can give, which are the only ones that conditions can wait for.
+
+Owns: the closed vocabularies of `when:`, and what people write in place of them.
+Must not: weigh anything; `gateway.classify` does, and a test holds the two together.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+from gateway.domain import UNDECIDED
+
+AUTO = "auto"
+# Variants of `auto` that exist without a rule that names them.
+SIZE_VARIANTS = ("small", "large", "fast")
+
+REQUEST_SIZES = ("small", "medium", "large")
+TASKS = (
+    "code",
+    "math",
+    "reasoning",
+    "translation",
+    "summarization",
+    "extraction",
+    "writing",
+    "general",
+    "tool_use",
+    "vision",
+    "audio",
+    "embedding",
+    UNDECIDED,
+)
+
+# ISO 639-1 code -> English name: every language that weighing tells from others.
+LANGUAGES = {
+    "af": "Afrikaans", "am": "Amharic", "ar": "Arabic", "az": "Azerbaijani", "be": "Belarusian",
+    "bg": "Bulgarian", "bn": "Bengali", "bo": "Tibetan", "ca": "Catalan", "cs": "Czech",
+    "cy": "Welsh", "da": "Danish", "de": "German", "el": "Greek", "en": "English",
+    "eo": "Esperanto", "es": "Spanish", "et": "Estonian", "eu": "Basque", "fa": "Persian",
+    "fi": "Finnish", "fr": "French", "ga": "Irish", "gl": "Galician", "gu": "Gujarati",
+    "he": "Hebrew", "hi": "Hindi", "hr": "Croatian", "hu": "Hungarian", "hy": "Armenian",
+    "id": "Indonesian", "is": "Icelandic", "it": "Italian", "ja": "Japanese", "jv": "Javanese",
+    "ka": "Georgian", "kk": "Kazakh", "km": "Khmer", "kn": "Kannada", "ko": "Korean",
+    "ku": "Kurdish", "ky": "Kyrgyz", "la": "Latin", "lo": "Lao", "lt": "Lithuanian",
+    "lv": "Latvian", "mk": "Macedonian", "ml": "Malayalam", "mn": "Mongolian", "mr": "Marathi",
+    "ms": "Malay", "mt": "Maltese", "my": "Burmese", "ne": "Nepali", "nl": "Dutch",
+    "no": "Norwegian", "or": "Odia", "pa": "Punjabi", "pl": "Polish", "ps": "Pashto",
+    "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sa": "Sanskrit", "sd": "Sindhi",
+    "si": "Sinhala", "sk": "Slovak", "sl": "Slovenian", "sq": "Albanian", "sr": "Serbian",
+    "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "te": "Telugu", "tg": "Tajik", "th": "Thai",
+    "tl": "Tagalog", "tr": "Turkish", "tt": "Tatar", "ug": "Uyghur", "uk": "Ukrainian",
+    "ur": "Urdu", "uz": "Uzbek", "vi": "Vietnamese", "zh": "Chinese",
+}  # fmt: skip
+
+# Codes of countries, codes of three letters and old codes that are taken for a language's.
+_MISTAKEN = {
+    "jp": "ja", "jpn": "ja", "cn": "zh", "zho": "zh", "chi": "zh", "mandarin": "zh", "kr": "ko",
+    "kor": "ko", "cz": "cs", "ces": "cs", "gr": "el", "ell": "el", "dk": "da", "dan": "da",
+    "se": "sv", "swe": "sv", "nb": "no", "nn": "no", "nor": "no", "ua": "uk", "ukr": "uk",
+    "iw": "he", "heb": "he", "in": "id", "ind": "id", "vn": "vi", "vie": "vi", "ir": "fa",
+    "farsi": "fa", "fil": "tl", "filipino": "tl", "gb": "en", "us": "en", "eng": "en", "deu": "de",
+    "ger": "de", "fra": "fr", "fre": "fr", "spa": "es", "castilian": "es", "ita": "it",
+    "por": "pt", "br": "pt", "rus": "ru", "ara": "ar", "hin": "hi", "pol": "pl", "tur": "tr",
+    "tha": "th", "nld": "nl", "dut": "nl", "fin": "fi", "ee": "et", "rs": "sr", "by": "be",
+    "unknown": UNDECIDED, "und": UNDECIDED, "none": UNDECIDED,
+}  # fmt: skip
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean ...?" with the nearest known word, or "" when none is near."""
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f"; did you mean '{by_lower[close[0]]}'?" if close else ""
+
+
+def language_meant(word: str) -> str | None:
+    """Return the code that somebody who wrote `word` surely meant, None when nobody can tell."""
+    lower = word.lower()
+    if lower in _MISTAKEN:
+        return _MISTAKEN[lower]
+    base = lower.replace("_", "-").partition("-")[0]
+    if base in LANGUAGES:
+        return base
+    names = {name.lower(): code for code, name in LANGUAGES.items()} | {UNDECIDED: UNDECIDED}
+    close = difflib.get_close_matches(lower, names, n=1, cutoff=0.75)
+    return names[close[0]] if close else None

@@ -1,0 +1,32 @@
+"""`/v1/models` shows aliases of all kinds, each with what it means."""
+
+from pathlib import Path
+
+from gateway.api.models import list_models, one_model
+from gateway.config.loading import LoadedConfig, parse_config
+from gateway.parts import build_gateway
+
+CONFIG = """\
+engines: {lab: {kind: remote, url: "http://127.0.0.1:1/v1"}}
+models: {big: {engine: lab, aliases: [own]}}
+aliases: {gpt: gpt-4o, gpt-4o: big, any: auto, quick: "auto:fast"}
+"""
+
+
+def test_each_alias_has_a_row_that_says_what_it_means(tmp_path: Path) -> None:
+    config = LoadedConfig(parse_config(CONFIG, "r.yaml", {}), "r.yaml", tmp_path)
+    gateway = build_gateway(config, {}, runtime_folder=tmp_path, cores=1)
+    rows = {row["id"]: (row["kind"], row["alias_of"]) for row in list_models(gateway)["data"]}
+    assert rows == {
+        "big": ("model", None),
+        "own": ("alias", "big"),
+        "gpt": ("alias", "big"),
+        "gpt-4o": ("alias", "big"),
+        "any": ("alias", "auto"),
+        "quick": ("alias", "auto:fast"),
+        "auto": ("auto", None),
+        "auto:small": ("auto", None),
+        "auto:large": ("auto", None),
+        "auto:fast": ("auto", None),
+    }
+    assert one_model(gateway, "quick")["alias_of"] == "auto:fast"

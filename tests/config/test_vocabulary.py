@@ -1,0 +1,59 @@
+"""Conditions know exactly the words that weighing gives."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import gateway.classify
+from gateway.classify.lexicon import load_common_words, load_lexicons
+from gateway.classify.scripts import SHARED, SOLE
+from gateway.classify.size import request_size
+from gateway.config.schema import SizeSection
+from gateway.config.vocabulary import LANGUAGES, REQUEST_SIZES, TASKS, language_meant
+from gateway.domain import UNDECIDED
+
+CLASSIFY = Path(str(gateway.classify.__file__)).parent
+
+
+def test_the_languages_are_those_that_detector_and_lexicons_give() -> None:
+    named = {code for one in load_lexicons().values() for code in one.answer.names.values()}
+    common = {code for codes in load_common_words().whole.values() for code in codes} - {"und"}
+    given = set(SOLE.values()).union(*SHARED.values()) | {"ja", "zh"} | named | common
+    assert given == set(LANGUAGES)
+
+
+def test_the_tasks_are_those_that_the_code_gives() -> None:
+    tree = ast.parse((CLASSIFY / "task.py").read_text() + (CLASSIFY / "weigher.py").read_text())
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and n.args]
+    first = [n.args[0] for n in calls if isinstance(n.func, ast.Name) and n.func.id == "Task"]
+    given = {one.value for one in first if isinstance(one, ast.Constant)} | {UNDECIDED}
+    assert given <= set(TASKS)
+    # The rest are the values of the table of leading verbs, and what stands beside it.
+    assert set(TASKS) - given <= {"translation", "summarization", "writing"}
+
+
+@pytest.mark.parametrize("tokens", [0, 499, 500, 3_999, 4_000, 10**9])
+def test_the_sizes_are_those_that_are_given(tokens: int) -> None:
+    assert request_size(tokens, SizeSection()) in REQUEST_SIZES
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("jp", "ja"),
+        ("cn", "zh"),
+        ("kr", "ko"),
+        ("english", "en"),
+        ("German", "de"),
+        ("espanish", "es"),
+        ("en_US", "en"),
+        ("zh-Hant", "zh"),
+        ("nb", "no"),
+        ("unknown", UNDECIDED),
+        ("undecide", UNDECIDED),
+        ("xx", None),
+    ],
+)
+def test_a_mistaken_language_leads_to_its_code(written: str, meant: str | None) -> None:
+    assert language_meant(written) == meant
