@@ -1,10 +1,14 @@
 """Prometheus's own checker reads the configuration and tries the alerts."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import yaml
+
+# What Grafana puts in before it asks.
+_VARIABLES = {"$__rate_interval": "1m", "$__range": "1h", "$model": "a|b"}
 
 
 def run(*command: str, folder: Path) -> None:
@@ -44,3 +48,20 @@ def test_every_alert_is_tried_firing(deploy: Path) -> None:
     queried = str([test.get("promql_expr_test") for test in tried["tests"]])
     for rule in alerts["groups"][0]["rules"]:
         assert rule["alert"] in fired or rule["alert"] in queried
+
+
+def test_prometheus_can_read_every_query_of_the_dashboard(
+    deploy: Path, promtool: str, tmp_path: Path
+) -> None:
+    text = (deploy / "grafana/dashboards/weighbridge.json").read_text(encoding="utf-8")
+    queries = [
+        target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"]
+    ]
+    for name, value in _VARIABLES.items():
+        queries = [query.replace(name, value) for query in queries]
+    assert not any("$" in query for query in queries)
+    rules = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
+    (tmp_path / "rules.yml").write_text(
+        yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}), encoding="utf-8"
+    )
+    run(promtool, "check", "rules", "rules.yml", folder=tmp_path)
