@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from engines.families import Catalogue, Entry
-from gateway.selection.selector import AUTO
+from gateway.config.names import is_reserved
 from gateway.setup.models import Found, Role, found_in_file, found_on_server
 from gateway.setup.naming import engine_name, model_name
 from gateway.setup.sources import Listed, Server, Silent, Sources
@@ -208,5 +208,5 @@ def _makes_alias(served: str, taken: dict[str, ModelDraft]) -> bool:
         served not in taken
         and len(served) <= _LONGEST_ALIAS
         and _ALIAS.fullmatch(served) is not None
-        and served.partition(":")[0] != AUTO
+        and not is_reserved(served)
     )

@@ -13,10 +13,10 @@ from itertools import count
 from urllib.parse import urlsplit
 
 from engines.families.names import take_apart, without_quantisation
+from gateway.config.names import is_reserved
 
 _LONGEST = 60
 _UNFIT = re.compile(r"[^a-z0-9.]+")
-_RESERVED = ("auto",)
 # What servers call themselves in `owned_by`, for those on this machine: their host says nothing.
 _OWNERS = {
     "vllm": "vllm",
@@ -36,7 +36,7 @@ def model_name(
     would read another model in them.
     """
     for name in _names_for(served, matched):
-        if name and name not in taken and name not in _RESERVED and not misread(name):
+        if name and name not in taken and not is_reserved(name) and not misread(name):
             return name
     raise AssertionError("the numbers have come to an end")
 

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.init import init
+from gateway.config.checks import warnings_in
 from gateway.config.loading import parse_config
 from gateway.config.schema import RoutingFile
 from tests.support.answers import chat_answer
@@ -120,7 +121,10 @@ async def run(*arguments: str, **environ: str | None) -> Result:
 
 
 def config(text: str, environ: dict[str, str] | None = None) -> RoutingFile:
-    return parse_config(text, "routing.yaml", environ or {})
+    """Load what was written, which must not even deserve a warning."""
+    file = parse_config(text, "routing.yaml", environ or {})
+    assert warnings_in(file) == ()
+    return file
 
 
 def is_empty(folder: Path) -> bool:
@@ -382,8 +386,8 @@ async def test_a_silent_server_is_left_as_a_comment_when_another_answers(folder:
     text = (folder / "routing.yaml").read_text()
     assert list(config(text).engines) == ["ollama"]
     assert f'  # local: {{kind: remote, url: "{dead}/v1"}}' in text
-    by_hand = text.replace("  # local: {", "  local: {")
-    assert list(config(by_hand).engines) == ["ollama", "local"]
+    by_hand = parse_config(text.replace("  # local: {", "  local: {"), "routing.yaml", {})
+    assert list(by_hand.engines) == ["ollama", "local"]
 
 
 async def test_a_file_beside_servers_is_served_by_a_worker(folder: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from engines.families import load_catalogue
 from engines.kinds import LlamacppEngine
 from engines.weights import GgufHeader
+from gateway.config.checks import warnings_in
 from gateway.config.loading import parse_config
 from gateway.setup.draft import draft
 from gateway.setup.listing import read_list
@@ -65,6 +66,7 @@ def test_whatever_servers_list_the_file_loads_and_serves_each_model_once(
         return
     found = draft(Sources(tuple(servers)), CATALOGUE)
     file = parse_config(written(found, rules_for(found.models)), "routing.yaml", {})
+    assert warnings_in(file) == ()
     assert list(file.models) == [model.name for model in found.models]
     for one in servers:
         engine = next(engine.name for engine in found.engines if one.url in engine.urls)
