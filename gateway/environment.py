@@ -7,10 +7,23 @@ Must not: log or show a key.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import SecretStr
 
 _LEVELS = ("debug", "info", "warning", "error")
+
+# Name -> what it does: the table in docs/configuration.md, and all that is read here.
+VARIABLES = MappingProxyType(
+    {
+        "WEIGHBRIDGE_API_KEY": "The key that clients must send as a bearer token; without one only "
+        "this machine is served.",
+        "WEIGHBRIDGE_API_KEY_FILE": "A file that holds the key, in place of `WEIGHBRIDGE_API_KEY`.",
+        "WEIGHBRIDGE_CONFIG": "The routing file, where `--config` names none.",
+        "WEIGHBRIDGE_LOG_LEVEL": "`debug`, `info`, `warning` or `error`, where `--log-level` says "
+        "none.",
+    }
+)
 
 
 class EnvironmentProblem(ValueError):

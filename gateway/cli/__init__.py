@@ -11,6 +11,7 @@ import click
 COMMANDS = {
     "init": ("gateway.cli.init", "init"),
     "serve": ("gateway.cli.serve", "serve"),
+    "check": ("gateway.cli.check", "check"),
     "models": ("gateway.cli.models", "models"),
     "route": ("gateway.cli.route", "route"),
 }

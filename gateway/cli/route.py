@@ -6,6 +6,7 @@ Must not: decide (`classify` and `selection` do) or send anything.
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ import msgspec
 from engines.protocol.errors import ApiError
 from engines.protocol.requests import ChatRequest, Message
 from gateway.classify import Weigher
+from gateway.cli.config_source import find_config
 from gateway.config.loading import load_config
 from gateway.config.problems import ConfigError
 from gateway.config.schema import RoutingFile
-from gateway.domain import Asked, Choice, Endpoint, Weighed
+from gateway.domain import Asked, Choice, Endpoint, ModelFacts, Weighed
+from gateway.environment import EnvironmentProblem, read_environment
+from gateway.known import gather_facts
 from gateway.selection import Selector, Verdict
-from gateway.selection.facts import FactSource, NoFacts, facts_of
 
 _FEATURES = ("task", "prompt_language", "language", "request_size")
 
@@ -75,11 +78,11 @@ class Explanation:
 
 def explain(
     file: RoutingFile,
+    facts: Mapping[str, ModelFacts],
     text: str,
     *,
     model: str | None = None,
     system: str | None = None,
-    catalogue: FactSource | None = None,
 ) -> Explanation:
     """Return where a chat request with this text would go; every model counts as up.
 
@@ -89,7 +92,7 @@ def explain(
     messages = [Message("system", system)] if system else []
     request = ChatRequest(messages=[*messages, Message("user", text)])
     weighed = Weigher(file.sizes).weigh_chat(request)
-    selector = Selector(file, facts_of(file, catalogue or NoFacts()))
+    selector = Selector(file, facts)
     asked = Asked(model, Endpoint.CHAT)
     choice = selector.choose(asked, weighed, {})
     return Explanation(model or "auto", weighed, selector.explain(asked, weighed), choice)
@@ -99,23 +102,22 @@ def explain(
 @click.argument("text")
 @click.option(
     "--config",
-    "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("routing.yaml"),
-    show_default=True,
-    help="The routing file.",
+    "config_option",
+    metavar="FILE",
+    help="The routing file; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
 )
 @click.option("--model", help="The model a client asks for; auto when absent.")
 @click.option("--system", help="A system prompt before the text.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def route(
-    text: str, config_path: Path, model: str | None, system: str | None, *, as_json: bool
+    text: str, config_option: str | None, model: str | None, system: str | None, *, as_json: bool
 ) -> None:
     """Explain where a request with TEXT would go, and why, without sending it."""
     try:
-        file = load_config(config_path, os.environ).file
-        explanation = explain(file, text, model=model, system=system)
-    except ConfigError as error:
+        source = find_config(config_option, read_environment(os.environ), Path())
+        config = load_config(source.path, os.environ)
+        explanation = explain(config.file, gather_facts(config), text, model=model, system=system)
+    except (ConfigError, EnvironmentProblem) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
     except ApiError as error:

@@ -1,0 +1,102 @@
+"""`weighbridge check`: reads the routing file as `serve` would, and says what is wrong with it.
+
+Owns: the lines on the terminal and the exit code.
+Must not: judge the file (`gateway.config` does), start or reach anything.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from engines.kinds import ReplicaPlan
+from engines.weights import WeightsProblem, read_header, resolve
+from gateway.cli.config_source import find_config
+from gateway.config.loading import LoadedConfig, load_config
+from gateway.config.names import all_aliases, resolved_aliases, used_by
+from gateway.config.problems import ConfigError, Problem
+from gateway.environment import EnvironmentProblem, read_environment
+from gateway.known import gather_facts
+from gateway.parts import plans_of
+from gateway.selection.candidates import Known, meeting
+
+
+@click.command()
+@click.option(
+    "--config",
+    "config_option",
+    metavar="FILE",
+    help="The routing file; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
+)
+def check(config_option: str | None) -> None:
+    """Check the routing file: every problem with its place and a remedy.
+
+    Exits with 2 when the file cannot be used. Warnings, such as a rule that is never reached or
+    weights that are not there, leave the exit code 0.
+    """
+    try:
+        source = find_config(config_option, read_environment(os.environ), Path())
+        config = load_config(source.path, os.environ)
+    except (ConfigError, EnvironmentProblem) as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    click.echo(f"Nothing is wrong with {source.described}. It serves {_served(config)}.")
+    warnings = {*config.warnings, *_not_startable(config), *_without_candidates(config)}
+    for one in sorted(warnings):
+        click.echo(f"{one.file}:{one.line}:{one.column}: warning: {one.message}")
+
+
+def _served(config: LoadedConfig) -> str:
+    file, aliases = config.file, all_aliases(config.file)
+    served = f"{_counted(len(file.models), 'model')} ({', '.join(file.models)})"
+    if aliases:
+        served += f" and {_counted(len(aliases), 'alias', 'aliases')} ({', '.join(aliases)})"
+    rules = _counted(len(file.routes), "rule")
+    return f"{served}; {rules} {'chooses' if len(file.routes) == 1 else 'choose'} for auto"
+
+
+def _not_startable(config: LoadedConfig) -> Iterator[Problem]:
+    """Yield a warning for what keeps a model from starting on this machine."""
+    # Planning names sockets in the folder and makes none: any folder will do.
+    for plan in plans_of(config, Path(), cores=1):
+        missing = config.file.engines[plan.engine].missing_extra()
+        if missing is not None:
+            yield _problem(config, ("engines", plan.engine, "kind"), missing)
+        # Without the extra a plan does not tell of the weights.
+        why = _wrong_weights(config, plan) or (plan.problem if missing is None else None)
+        if why is not None:
+            what = f"'{plan.model}' cannot start here: {why}"
+            yield _problem(config, ("models", plan.model, "weights"), what)
+
+
+def _wrong_weights(config: LoadedConfig, plan: ReplicaPlan) -> str | None:
+    weights = config.file.models[plan.model].weights
+    if plan.launch is None or weights is None:
+        return None
+    try:
+        read_header(resolve(weights, config.base))
+    except WeightsProblem as problem:
+        return str(problem)
+    return None
+
+
+def _without_candidates(config: LoadedConfig) -> Iterator[Problem]:
+    """Yield a warning for each rule whose `require:` none of its models meets."""
+    known = Known(gather_facts(config), {})
+    aliases = resolved_aliases(config.file)
+    for index, route in enumerate(config.file.routes):
+        names = [aliases.get(name, name) for name in used_by(route)]
+        kept = meeting(names, route.require, known)
+        if not kept.names:
+            what = f"the rule '{route.name}' never decides: {'; '.join(kept.reasons)}"
+            yield _problem(config, ("routes", index, "require"), what)
+
+
+def _problem(config: LoadedConfig, path: tuple[str | int, ...], message: str) -> Problem:
+    return Problem(config.source, *config.places.of(path), message)
+
+
+def _counted(count: int, one: str, many: str | None = None) -> str:
+    return f"{count} {one}" if count == 1 else f"{count} {many or f'{one}s'}"
