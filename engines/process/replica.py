@@ -13,6 +13,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from engines.kinds import Launch
 from engines.process.restarts import decide, describe_exit
@@ -69,6 +70,13 @@ class ManagedReplica:
         Returns when a start is hopeless. Cancellation drains the child: SIGTERM, the drain time,
         then SIGKILL for its whole process group; no process and no socket file stays behind.
         """
+        try:
+            await self._live()
+        except asyncio.CancelledError:
+            self._become(ReplicaState.STOPPED)
+            raise
+
+    async def _live(self) -> None:
         failures = 0
         while True:
             exit_code, reason = await self._one_life()
@@ -96,49 +104,53 @@ class ManagedReplica:
         self._ready_since_s = None
         self._remove_socket()
         try:
-            child = await self._spawn()
+            transport, child, exited = await self._spawn()
         except OSError as error:
             return 1, f"cannot be started: {error.strerror}"
         self._child = child
-        self._status = ReplicaStatus(
-            self._status.state, self._status.reason, self._status.restarts, child.pid
-        )
-        ended = asyncio.create_task(child.wait())
+        self._become(ReplicaState.STARTING, self._status.reason)
+        ended = asyncio.create_task(exited.wait())
         reading = asyncio.create_task(self._read_output(child))
         watching = asyncio.create_task(self._watch())
         try:
             await asyncio.wait([ended, watching], return_when=asyncio.FIRST_COMPLETED)
-            if watching.done() and not ended.done():
+            if child.returncode is None:
                 return None, watching.result()
-            # What it said last may still be in the pipe; a grandchild may hold the pipe open.
+            # What it said last may still be in the pipe, which a grandchild may hold open.
+            _kill_group(child.pid)
             await asyncio.wait([reading], timeout=1)
-            return ended.result(), describe_exit(ended.result(), self._lines)
+            return child.returncode, describe_exit(child.returncode, self._lines)
         except asyncio.CancelledError:
             self._become(ReplicaState.DRAINING)
             await _finish(self._drain(child, ended))
-            self._become(ReplicaState.STOPPED)
             raise
         finally:
+            self._child = None
             watching.cancel()
             _kill_group(child.pid)
             await _finish(asyncio.wait([ended], timeout=_KILL_GRACE_S))
+            ended.cancel()
             reading.cancel()
-            if child.stdin is not None:
-                child.stdin.close()
+            transport.close()
             self._remove_socket()
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    async def _spawn(
+        self,
+    ) -> tuple[asyncio.SubprocessTransport, asyncio.subprocess.Process, asyncio.Event]:
         environment = {k: v for k, v in os.environ.items() if k not in _PRIVATE}
-        return await asyncio.create_subprocess_exec(
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.subprocess_exec(
+            lambda: _Protocol(_LONGEST_LINE, loop),
             *self._launch.argv,
             env=environment | dict(self._launch.environment),
             # Held open for life: its end tells the child that the gateway is gone.
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            limit=_LONGEST_LINE,
             start_new_session=True,
         )
+        child = asyncio.subprocess.Process(transport, protocol, loop)
+        return transport, child, protocol.exited
 
     async def _watch(self) -> str:
         """Look after the child's health; return only to say why it must be ended."""
@@ -176,7 +188,7 @@ class ManagedReplica:
             self._lines.append(text)
             _log.info("%s: %s", self._name, text)
 
-    async def _drain(self, child: asyncio.subprocess.Process, ended: "asyncio.Task[int]") -> None:
+    async def _drain(self, child: asyncio.subprocess.Process, ended: "asyncio.Task[Any]") -> None:
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(signal.SIGTERM)
         await asyncio.wait([ended], timeout=self._launch.drain_timeout_s + _KILL_GRACE_S)
@@ -185,12 +197,26 @@ class ManagedReplica:
         self, state: ReplicaState, reason: str = "", *, restarts: int | None = None
     ) -> None:
         count = self._status.restarts if restarts is None else restarts
-        self._status = ReplicaStatus(state, reason, count, self._status.pid)
+        pid = None if self._child is None else self._child.pid
+        self._status = ReplicaStatus(state, reason, count, pid)
         self._on_change(self._status)
 
     def _remove_socket(self) -> None:
         if self._launch.socket_path is not None:
             self._launch.socket_path.unlink(missing_ok=True)
+
+
+class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
+    """Tells of the exit at once; asyncio's `wait` waits until nobody holds the pipes as well."""
+
+    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit, loop)
+        self.exited = asyncio.Event()
+
+    def process_exited(self) -> None:
+        """Note the exit; called by the event loop."""
+        super().process_exited()
+        self.exited.set()
 
 
 async def _finish(work: Awaitable[object]) -> None:

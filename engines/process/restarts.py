@@ -16,7 +16,8 @@ FORGIVEN_AFTER_S = 60.0
 # What a child says with this code (bad weights, bad arguments) no restart mends.
 HOPELESS_EXIT = 2
 
-_FOLDERS = re.compile(r"(?<![\w:/])/(?:[^\s'\"/:]+/)+")
+# In quotes a folder's name may have blanks; an address (`http://host/path`) is no folder.
+_FOLDERS = re.compile(r"(?<=['\"])/[^'\"\n]*/|(?<![\w/])/(?:[^\s'\"/:]+/)+")
 _LONGEST_REASON = 300
 
 

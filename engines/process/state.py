@@ -14,7 +14,7 @@ class ReplicaState(StrEnum):
     |---|---|
     | starting | healthy -> ready; exit or too slow -> backing_off; exit 2 -> failed |
     | ready | exit or deaf -> backing_off; cancellation -> draining |
-    | backing_off | the pause ends -> starting |
+    | backing_off | the pause ends -> starting; cancellation -> stopped |
     | draining | exit or killed -> stopped |
     | failed | nothing: another start would fail alike |
     | stopped | nothing |
@@ -30,7 +30,10 @@ class ReplicaState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """A replica at one moment; `reason` is for people and names no folder."""
+    """A replica at one moment; `reason` is for people and names no folder.
+
+    `pid` is None while there is no process.
+    """
 
     state: ReplicaState
     reason: str = ""
