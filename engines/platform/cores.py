@@ -8,27 +8,53 @@ import math
 import os
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
-_CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
-_CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 def usable_cores() -> int:
     """Return the cores that this process may keep busy, at least 1.
 
-    On Linux the affinity mask, cut by the cgroup's quota; on macOS the performance cores, because
+    On Linux the affinity mask, cut by the cgroups' quotas; on macOS the performance cores, because
     a barrier waits for the slowest thread.
     """
     if sys.platform == "darwin":
         return performance_cores(_sysctl("hw.perflevel0.physicalcpu")) or os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0))
-    quota = cgroup_v2_cores(_text(_CGROUP_V2))
-    if quota is None:
-        quota = cgroup_v1_cores(
-            _text(_CGROUP_V1 / "cpu.cfs_quota_us"), _text(_CGROUP_V1 / "cpu.cfs_period_us")
-        )
+    quota = quota_cores(_text(_OWN_CGROUP), _CGROUPS)
     return max(1, allowed if quota is None else min(allowed, quota))
+
+
+def quota_cores(own_cgroup: str, mounted: Path) -> int | None:
+    """Return the smallest quota of the process's group and of those around it; None without one.
+
+    `own_cgroup` is the text of `/proc/self/cgroup`, `mounted` the folder of all groups. In a
+    container the path in the text may lead nowhere: then the root's quota is the container's.
+    """
+    v2 = _around(mounted, own_group(own_cgroup, "") or "/")
+    v1 = _around(mounted / "cpu", own_group(own_cgroup, "cpu") or "/")
+    found = [cgroup_v2_cores(_text(folder / "cpu.max")) for folder in v2]
+    found += [
+        cgroup_v1_cores(_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us"))
+        for folder in v1
+    ]
+    return min((cores for cores in found if cores is not None), default=None)
+
+
+def own_group(text: str, controller: str) -> str | None:
+    """Read `/proc/self/cgroup`: the group for a v1 controller, or with "" for v2; None if none.
+
+    Lines are `0::/user.slice/app.scope` (v2) and `4:cpu,cpuacct:/docker/1f0c` (v1).
+    """
+    for line in text.splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controller in controllers.split(",") and path.startswith("/"):
+            return path
+    return None
 
 
 def cgroup_v2_cores(text: str) -> int | None:
@@ -47,6 +73,15 @@ def performance_cores(text: str) -> int | None:
     return int(text) if text.strip().isdigit() else None
 
 
+def _around(mounted: Path, group: str) -> Iterator[Path]:
+    """Yield the folders of a group and of all groups around it, up to the root."""
+    path = PurePosixPath(group)
+    if ".." in path.parts:
+        path = PurePosixPath("/")  # a group outside of what this container sees
+    for each in (path, *path.parents):
+        yield mounted / each.relative_to("/")
+
+
 def _whole_cores(quota: str, period: str) -> int | None:
     if not quota.isdigit() or not period.isdigit() or int(period) == 0:
         return None
@@ -55,11 +90,14 @@ def _whole_cores(quota: str, period: str) -> int | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 
 
 def _sysctl(key: str) -> str:
-    asked = subprocess.run(["/usr/sbin/sysctl", "-n", key], capture_output=True, check=False)
+    try:
+        asked = subprocess.run(["/usr/sbin/sysctl", "-n", key], capture_output=True, check=False)
+    except OSError:
+        return ""
     return asked.stdout.decode("ascii", "replace")

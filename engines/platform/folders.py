@@ -7,12 +7,14 @@ Must not: know what is put there.
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 # A unix socket's path ends at 104 bytes on macOS and 108 on Linux, the final zero included.
 LONGEST_SOCKET_PATH = 100
+_ROOM_FOR_NUMBERS = 24  # process id and the random part
 _ROOM_FOR_NAMES = 24
 _PREFIX = "weighbridge-"
 
@@ -41,23 +43,31 @@ def runtime_folder() -> Iterator[Path]:
 
 def _parents() -> Iterator[Path]:
     for name in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes a private folder in it
-        if name and len(os.fsencode(name)) + len(_PREFIX) + 24 + _ROOM_FOR_NAMES < (
-            LONGEST_SOCKET_PATH
-        ):
+        longest = len(os.fsencode(name)) + len(_PREFIX) + _ROOM_FOR_NUMBERS + _ROOM_FOR_NAMES
+        if Path(name).is_absolute() and longest < LONGEST_SOCKET_PATH:
             yield Path(name)
 
 
 def _remove_leftovers(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if pid.isdigit() and folder.stat().st_uid == os.getuid() and not _lives(int(pid)):
+        if pid.isascii() and pid.isdigit() and _is_ours(folder) and not _lives(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Say whether it is a folder of this user; a link, which anybody can plant in /tmp, is none."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False  # another gateway has just removed it
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
 
 
 def _lives(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -1,0 +1,142 @@
+"""Cores by recorded texts of Linux and macOS."""
+
+from pathlib import Path
+
+import pytest
+
+from engines.platform import usable_cores
+from engines.platform.cores import (
+    cgroup_v1_cores,
+    cgroup_v2_cores,
+    own_group,
+    performance_cores,
+    quota_cores,
+)
+
+SYSTEMD = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/weighbridge.service\n"
+DOCKER_V2 = "0::/\n"
+DOCKER_V1 = """\
+12:pids:/docker/1f0c9a
+11:cpuset:/docker/1f0c9a
+10:net_cls,net_prio:/docker/1f0c9a
+4:cpu,cpuacct:/docker/1f0c9a
+1:name=systemd:/docker/1f0c9a
+0::/system.slice/containerd.service
+"""
+OUTSIDE = "0::/../../machine.slice/x\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"),
+    [
+        ("max 100000\n", None),
+        ("200000 100000\n", 2),
+        ("150000 100000\n", 1),
+        ("50000 100000\n", 1),
+        ("1600000 100000", 16),
+        ("100000 0", None),
+        ("", None),
+        ("max", None),
+        ("-5 100000", None),
+        ("\ufffd\ufffd", None),
+    ],
+)
+def test_cpu_max_of_cgroup_v2(text: str, cores: int | None) -> None:
+    assert cgroup_v2_cores(text) == cores
+
+
+@pytest.mark.parametrize(
+    ("quota", "period", "cores"),
+    [
+        ("-1\n", "100000\n", None),
+        ("400000\n", "100000\n", 4),
+        ("20000\n", "100000\n", 1),
+        ("", "", None),
+    ],
+)
+def test_quota_and_period_of_cgroup_v1(quota: str, period: str, cores: int | None) -> None:
+    assert cgroup_v1_cores(quota, period) == cores
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"),
+    [
+        ("8\n", 8),
+        ("", None),
+        ("sysctl: unknown oid 'hw.perflevel0.physicalcpu'\n", None),
+    ],
+)
+def test_sysctl_of_a_mac(text: str, cores: int | None) -> None:
+    assert performance_cores(text) == cores
+
+
+@pytest.mark.parametrize(
+    ("text", "controller", "group"),
+    [
+        (SYSTEMD, "", SYSTEMD.removeprefix("0::").strip()),
+        (SYSTEMD, "cpu", None),
+        (DOCKER_V2, "", "/"),
+        (DOCKER_V1, "cpu", "/docker/1f0c9a"),
+        (DOCKER_V1, "", "/system.slice/containerd.service"),
+        ("", "", None),
+        ("nonsense\n", "cpu", None),
+        ("0::/a:b\n", "", "/a:b"),
+    ],
+)
+def test_the_own_group_is_found(text: str, controller: str, group: str | None) -> None:
+    assert own_group(text, controller) == group
+
+
+def tree(root: Path, texts: dict[str, str]) -> Path:
+    for name, text in texts.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="ascii")
+    return root
+
+
+def test_the_quota_of_the_own_group_counts_and_not_the_roots_alone(tmp_path: Path) -> None:
+    root = tree(
+        tmp_path,
+        {
+            "user.slice/cpu.max": "max 100000",
+            "user.slice/user-1000.slice/cpu.max": "800000 100000",
+            f"{SYSTEMD.removeprefix('0::/').strip()}/cpu.max": "300000 100000",
+            "other.slice/cpu.max": "100000 100000",
+        },
+    )
+    assert quota_cores(SYSTEMD, root) == 3
+
+
+def test_a_group_around_can_be_the_narrowest(tmp_path: Path) -> None:
+    root = tree(
+        tmp_path,
+        {
+            "user.slice/cpu.max": "200000 100000",
+            f"{SYSTEMD.removeprefix('0::/').strip()}/cpu.max": "max 100000",
+        },
+    )
+    assert quota_cores(SYSTEMD, root) == 2
+
+
+@pytest.mark.parametrize("own", [DOCKER_V2, OUTSIDE, SYSTEMD, ""])
+def test_in_a_container_the_roots_quota_is_its_own(own: str, tmp_path: Path) -> None:
+    root = tree(tmp_path, {"cpu.max": "400000 100000"})
+    assert quota_cores(own, root) == 4
+
+
+@pytest.mark.parametrize("folder", ["cpu", "cpu/docker/1f0c9a", "cpu/docker"])
+def test_cgroup_v1_is_read_at_the_own_group_and_around(folder: str, tmp_path: Path) -> None:
+    root = tree(
+        tmp_path,
+        {f"{folder}/cpu.cfs_quota_us": "200000\n", f"{folder}/cpu.cfs_period_us": "100000\n"},
+    )
+    assert quota_cores(DOCKER_V1, root) == 2
+
+
+def test_without_any_quota_there_is_none(tmp_path: Path) -> None:
+    assert quota_cores(SYSTEMD, tmp_path) is None
+
+
+def test_this_machine_has_a_core() -> None:
+    assert usable_cores() >= 1
