@@ -1,0 +1,88 @@
+"""A model's dialect is seen in its template and architecture."""
+
+import re
+
+import pytest
+
+from engines.llamacpp.speech.dialect import dialect_of
+
+BAR = "\uff5c"
+# What is telling in each family's template, in our own words around it.
+TEMPLATES = {
+    "qwen": r"""{{ 'Call with <tool_call>\n{\"name\": <n>, \"arguments\": <a>}\n</tool_call>' }}""",
+    "qwen3": """<tool_call>\n{"name": "' }}{{ c.name }}{{ '", "arguments": ' }}<think></think>""",
+    "qwen3-coder": "<tool_call>\n<function={{ c.name }}>{{ c.arguments }}",
+    "glm": "<tool_call>{{ c.name }}<arg_key>{{ k }}</arg_key> {{ c.arguments }} '\"name'",
+    "llama3": """Respond in the format {"name": function name, "parameters": dictionary}.""",
+    "llama3-bare": "<|start_header_id|>{{ role }}<|end_header_id|>",
+    "llama4": "{{- '<|python_start|>' }}{{ c.name }}",
+    "pythonic": "[func_name1(params_name1=params_value1), func_name2(params)]",
+    "functionary": """<function={{ c.name }}>{"name": function name, "parameters": x}""",
+    "nemo": "[TOOL_CALLS][{{ c.function | tojson }}]",
+    "small": "[TOOL_CALLS]{{ c.function.name }}[ARGS]{{ c.function.arguments }}",
+    "magistral": "[THINK]x[/THINK][TOOL_CALLS]{{ c.function.name }}[ARGS]",
+    "r1": f"<{BAR}tool▁calls▁begin{BAR}>function\n```json\n{{{{ a }}}}\n```<think>\n</think>",
+    "v3.1": f"<{BAR}tool▁calls▁begin{BAR}>{{{{ c.name }}}}<think></think>",
+    "none": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("template", "architecture", "form", "opening"),
+    [
+        ("qwen", "qwen2", "hermes", None),
+        ("qwen", "llama", "hermes", None),
+        ("qwen3", "qwen3moe", "hermes", "<think>"),
+        ("qwen3-coder", "qwen3moe", "plain", None),
+        ("glm", "glm4moe", "plain", None),
+        ("llama3", "llama", "llama", None),
+        ("llama3", "falcon", "plain", None),
+        ("llama3-bare", "llama", "plain", None),
+        ("llama4", "llama4", "llama", None),
+        ("pythonic", "llama", "llama", None),
+        ("functionary", "llama", "plain", None),
+        ("nemo", "llama", "mistral", None),
+        ("small", "mistral3", "mistral-args", None),
+        ("magistral", "llama", "mistral-args", "[THINK]"),
+        ("r1", "qwen2", "deepseek", "<think>"),
+        ("v3.1", "deepseek2", "deepseek-bare", "<think>"),
+        ("none", "llama", "plain", None),
+    ],
+)
+def test_the_table_tells_families_apart(
+    template: str, architecture: str, form: str, opening: str | None
+) -> None:
+    dialect = dialect_of(TEMPLATES[template], architecture)
+    assert dialect.form.name == form
+    assert (dialect.tags.opening if dialect.tags else None) == opening
+
+
+@pytest.mark.parametrize(
+    ("prompt", "thinks"),
+    [
+        ("<|im_start|>assistant\n<think>\n", True),
+        ("<|im_start|>assistant\n<think>", True),
+        ("<|im_start|>assistant\n", False),
+        ("<|im_start|>assistant\n<think>\n\n</think>\n\n", False),
+        ("a <think> b", False),
+    ],
+)
+def test_a_thought_that_the_prompt_has_opened_is_seen_at_its_end(prompt: str, thinks: bool) -> None:
+    assert dialect_of(TEMPLATES["qwen3"], "qwen3").thinks_after(prompt) is thinks
+    assert dialect_of(TEMPLATES["qwen"], "qwen2").thinks_after(prompt) is False
+
+
+def test_ids_are_what_the_familys_templates_take() -> None:
+    assert re.fullmatch(r"call_[0-9a-f]{24}", dialect_of(TEMPLATES["qwen"], "qwen2").new_id())
+    assert re.fullmatch(r"[0-9a-f]{9}", dialect_of(TEMPLATES["nemo"], "llama").new_id())
+
+
+def test_the_tokens_to_be_seen_are_those_of_calls_and_thoughts() -> None:
+    assert dialect_of(TEMPLATES["magistral"], "llama").tokens == (
+        "[TOOL_CALLS]",
+        "[ARGS]",
+        "[CALL_ID]",
+        "[THINK]",
+        "[/THINK]",
+    )
+    assert dialect_of("", "llama").tokens == ()
