@@ -23,7 +23,7 @@ class LlamacppEngine(Section):
 
     managed: ClassVar[bool] = True
 
-    kind: Literal["llamacpp"]
+    kind: Literal["llamacpp"] = Field(description="A worker of ours on llama.cpp.")
     context: int | None = Field(
         None,
         ge=64,

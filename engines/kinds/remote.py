@@ -19,7 +19,7 @@ class RemoteEngine(Section):
 
     managed: ClassVar[bool] = False
 
-    kind: Literal["remote"]
+    kind: Literal["remote"] = Field(description="A server that somebody else runs.")
     url: OneOrMore = Field(
         description="Base URL (`http://gpu1:8000/v1`); several are replicas of each other."
     )

@@ -44,7 +44,8 @@ class ModelSection(Section):
     engine: OneOrMore = Field(description="Which engine serves it; several are all used.")
     weights: str | None = Field(
         None,
-        description="A GGUF file (relative to this file) or `demo:qwen|coder|llama`; managed only.",
+        description="A GGUF file (relative to this file) or `demo:qwen|coder|llama`; "
+        "managed engines only.",
     )
     upstream_model: str | None = Field(
         None, description="The name that a remote engine knows; answers carry ours."
@@ -133,7 +134,7 @@ class RequireSection(Section):
 
 
 class AnyOf(Section):
-    """`use: {any: [...]}`: the least loaded of these first."""
+    """`{any: [...]}` in a rule's `use:`: the least loaded of these first."""
 
     any: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="Models or their aliases."
