@@ -66,6 +66,11 @@ class Vocabulary:
         )
         self._visible = [self._piece(token, special=False) for token in range(self.size)]
 
+    @property
+    def native(self) -> Any:
+        """The C vocabulary, for a library that reads it by itself."""
+        return self._vocab
+
     def piece(self, token: int) -> bytes:
         """Return the bytes that a token stands for; none for a control token."""
         return self._visible[token]

@@ -74,6 +74,14 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     ignore_eos: bool | None = None
     logit_bias: dict[str, Annotated[float, msgspec.Meta(ge=-100, le=100)]] | None = None
+    response_format: dict[str, Any] | None = None
+    # vLLM's, its older ones, and llama-server's: what they may hold is each engine's to say.
+    structured_outputs: Any = None
+    guided_json: Any = None
+    guided_regex: Any = None
+    guided_choice: Any = None
+    guided_grammar: Any = None
+    grammar: Any = None
     user: str | None = None
 
     def stops(self) -> tuple[str, ...]:
@@ -95,7 +103,7 @@ class ChatRequest(Sampling, frozen=True, kw_only=True):
     top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
     tools: list[Any] | None = None
     tool_choice: Any = None
-    response_format: dict[str, Any] | None = None
+    parallel_tool_calls: Any = None
 
     def answer_tokens(self) -> int | None:
         """Return the bound on completion tokens; the newer field wins."""

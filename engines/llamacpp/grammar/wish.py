@@ -1,0 +1,266 @@
+"""What an answer must hold to, as a request says it.
+
+Owns: the fields that ask for it, which of them exclude each other, how large they may be.
+Must not: know llguidance, vocabularies, or how a model writes a call.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from engines.protocol.errors import InvalidRequest
+from engines.protocol.requests import ChatRequest, Sampling
+
+Kind = Literal["json", "regex", "choice", "grammar"]
+
+# Beyond these nobody writes a schema by hand or by pydantic; llguidance itself reads JSON that is
+# nested 128 levels deep, a few of which are ours.
+MOST_BYTES = 256 * 1024
+MOST_LEVELS = 100
+# More calls in one answer than this are a model that has lost its way.
+MOST_CALLS = 16
+
+
+class UnsupportedGrammar(InvalidRequest):
+    """What the answer shall hold to is none, or more than this engine can hold: 400."""
+
+    default_code = "unsupported_grammar"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One schema, expression, list of choices or grammar; `where` it stands in the request.
+
+    `text` is JSON for `json` and `choice`, else what the client wrote.
+    """
+
+    kind: Kind
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Tool calls: one part of `parameters` for each of `names`; at most `most` in one answer."""
+
+    names: tuple[str, ...]
+    parameters: tuple[Part, ...]
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an answer must be: `answer`, or `calls`, or (both given) either of them.
+
+    `param` is the request's field to name in an error; `compact` allows no white space in JSON.
+    """
+
+    param: str
+    answer: Part | None = None
+    calls: Calls | None = None
+    compact: bool = False
+
+
+def wish_of_chat(request: ChatRequest) -> Wish | None:
+    """Return what a chat answer must hold to; None when it is free.
+
+    A forced tool call comes before `response_format`, which speaks of content.
+
+    Raises:
+        InvalidRequest: a field is malformed, too large, or excludes another one.
+    """
+    if request.tool_choice == "required" or isinstance(request.tool_choice, dict):
+        return Wish("tool_choice", calls=_forced(request))
+    wish = wish_of(request)
+    if wish is None or not request.tools or request.tool_choice == "none":
+        return wish
+    # With tools at hand a model may call one first and answer later.
+    most = 1 if request.parallel_tool_calls is False else MOST_CALLS
+    return Wish(wish.param, wish.answer, _calls(_functions(request.tools), most), wish.compact)
+
+
+def wish_of(request: Sampling) -> Wish | None:
+    """Return what an answer's text must hold to; None when it is free.
+
+    Raises:
+        InvalidRequest: as for `wish_of_chat`.
+    """
+    wishes = [*_from_response_format(request), *_from_structured_outputs(request)]
+    wishes += _from_guided(request)
+    if len(wishes) > 1:
+        first, second = wishes[0].param, wishes[1].param
+        raise InvalidRequest(
+            f"'{first}' and '{second}' both say what the answer must hold to; send one of them.",
+            param=second,
+        )
+    if not wishes:
+        return None
+    if request.ignore_eos:
+        raise InvalidRequest(
+            f"'ignore_eos' never ends, and '{wishes[0].param}' must; leave one of them out.",
+            param="ignore_eos",
+        )
+    return wishes[0]
+
+
+def _from_response_format(request: Sampling) -> Iterator[Wish]:
+    given = request.response_format
+    kind = "text" if given is None else given.get("type", "text")
+    if given is None or kind == "text":
+        return
+    where, schema = "response_format", given.get("schema")
+    if kind == "json_schema":
+        holder = given.get("json_schema")
+        if not isinstance(holder, dict):
+            raise InvalidRequest(
+                "'response_format' of type 'json_schema' needs an object 'json_schema'.",
+                param=where,
+            )
+        where, schema = f"{where}.json_schema", holder.get("schema")
+    elif kind != "json_object":
+        raise InvalidRequest(
+            f"'{kind}' is no type of response_format; use 'text', 'json_object' or 'json_schema'.",
+            param=where,
+        )
+    if schema is None:
+        schema = {"type": "object"}
+    yield Wish("response_format", _json(f"{where}.schema", schema, "response_format"))
+
+
+def _from_structured_outputs(request: Sampling) -> Iterator[Wish]:
+    """Read vLLM's `structured_outputs`: one constraint, and whether white space is allowed."""
+    given = request.structured_outputs
+    param = "structured_outputs"
+    if given is None:
+        return
+    if not isinstance(given, dict):
+        raise InvalidRequest(f"'{param}' must be an object.", param=param)
+    asked = {key: value for key, value in given.items() if value not in (None, False)}
+    compact = bool(asked.pop("disable_any_whitespace", False))
+    unknown = asked.keys() - {"json", "json_object", "regex", "choice", "grammar"}
+    if unknown:
+        raise UnsupportedGrammar(
+            f"This engine cannot hold answers to '{min(unknown)}'; "
+            "use one of json, json_object, regex, choice and grammar.",
+            param=param,
+        )
+    if len(asked) != 1:
+        raise InvalidRequest(
+            f"'{param}' must have exactly one of json, json_object, regex, choice and grammar.",
+            param=param,
+        )
+    ((key, value),) = asked.items()
+    yield Wish(param, _part(key, value, f"{param}.{key}", param), compact=compact)
+
+
+def _from_guided(request: Sampling) -> Iterator[Wish]:
+    """Read vLLM's older fields, and llama-server's `grammar`."""
+    given = {
+        "guided_json": ("json", request.guided_json),
+        "guided_regex": ("regex", request.guided_regex),
+        "guided_choice": ("choice", request.guided_choice),
+        "guided_grammar": ("grammar", request.guided_grammar),
+        "grammar": ("grammar", request.grammar or None),
+    }
+    for field, (key, value) in given.items():
+        if value is not None:
+            yield Wish(field, _part(key, value, field, field))
+
+
+def _part(key: str, value: Any, where: str, param: str) -> Part:
+    if key == "json_object":
+        return _json(where, {"type": "object"}, param)
+    if key == "json":
+        return _json(where, _decoded(value, param) if isinstance(value, str) else value, param)
+    if key == "choice":
+        if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+            raise InvalidRequest(f"'{where}' must be a list of texts, not empty.", param=param)
+        return Part("choice", where, _bounded(msgspec.json.encode(value).decode(), where, param))
+    if not isinstance(value, str) or not value:
+        raise InvalidRequest(f"'{where}' must be text, not empty.", param=param)
+    return Part("regex" if key == "regex" else "grammar", where, _bounded(value, where, param))
+
+
+def _json(where: str, schema: Any, param: str) -> Part:
+    if not isinstance(schema, dict):
+        raise InvalidRequest(f"'{where}' must be a JSON Schema, an object.", param=param)
+    if _levels(schema) > MOST_LEVELS:
+        raise UnsupportedGrammar(
+            f"'{where}' is nested more than {MOST_LEVELS} levels deep.", param=param
+        )
+    return Part("json", where, _bounded(msgspec.json.encode(schema).decode(), where, param))
+
+
+def _bounded(text: str, where: str, param: str) -> str:
+    if len(text) > MOST_BYTES:
+        raise UnsupportedGrammar(
+            f"'{where}' has {len(text)} characters; at most {MOST_BYTES} are read.", param=param
+        )
+    return text
+
+
+def _levels(value: Any) -> int:
+    """Return how deep lists and objects are nested, without recursion."""
+    levels, row = 0, [value]
+    while row and levels <= MOST_LEVELS:
+        inner = [
+            v.values() if isinstance(v, dict) else v for v in row if isinstance(v, dict | list)
+        ]
+        levels += bool(inner)
+        row = [value for values in inner for value in values]
+    return levels
+
+
+def _decoded(text: str, param: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequest(f"'{param}' is no JSON: {error}.", param=param) from None
+
+
+def _forced(request: ChatRequest) -> Calls:
+    if not request.tools:
+        raise InvalidRequest("'tool_choice' needs 'tools' to choose from.", param="tool_choice")
+    if request.ignore_eos:
+        raise InvalidRequest(
+            "'ignore_eos' never ends, and a tool call must; leave one of them out.",
+            param="ignore_eos",
+        )
+    functions = _functions(request.tools)
+    most = 1 if request.parallel_tool_calls is False else MOST_CALLS
+    if request.tool_choice == "required":
+        return _calls(functions, most)
+    asked = request.tool_choice.get("function")
+    name = asked.get("name") if isinstance(asked, dict) else request.tool_choice.get("name")
+    chosen = [function for function in functions if function[0] == name]
+    if not chosen:
+        raise InvalidRequest(
+            f"'tool_choice' names the function {name!r}, which is not among 'tools'.",
+            param="tool_choice",
+        )
+    return _calls(chosen[:1], 1)
+
+
+def _functions(tools: Sequence[Any]) -> list[tuple[str, str, Any]]:
+    """Return name, place and parameters of each tool."""
+    found: list[tuple[str, str, Any]] = []
+    for index, tool in enumerate(tools):
+        function = tool.get("function") if isinstance(tool, dict) else None
+        name = function.get("name") if isinstance(function, dict) else None
+        if not isinstance(function, dict) or not isinstance(name, str) or not name:
+            raise InvalidRequest(
+                "A tool must be {'type': 'function', 'function': {'name': ..., ...}}.",
+                param=f"tools[{index}]",
+            )
+        parameters = function.get("parameters") or {"type": "object", "properties": {}}
+        found.append((name, f"tools[{index}].function.parameters", parameters))
+    return found
+
+
+def _calls(functions: Sequence[tuple[str, str, Any]], most: int) -> Calls:
+    names = tuple(name for name, _, _ in functions)
+    return Calls(
+        names, tuple(_json(where, schema, "tools") for _, where, schema in functions), most
+    )
