@@ -102,7 +102,7 @@ def serve(
     """Serve the configured models at one OpenAI-compatible endpoint."""
     try:
         environment = read_environment(os.environ)
-        source = find_config(config_option, environment, Path.cwd())
+        source = find_config(config_option, environment, Path())
         config = load_config(source.path, os.environ)
     except (ConfigError, EnvironmentProblem) as error:
         _fail(str(error), 2)
