@@ -13,10 +13,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-# Sorting a whole vocabulary costs: this many candidates are taken instead, where all others
-# together are as unlikely as this.
+# As many candidates are sorted before the whole vocabulary is.
 _NARROW_TO = 1_024
-_NEGLIGIBLE = 1e-4
 # Below this temperature nothing but the likeliest token is ever drawn, and divisions overflow.
 _GREEDY_BELOW = 1e-5
 # Stands for an infinite logit: beyond any real one, and far from overflowing.
@@ -98,33 +96,45 @@ class Sampler:
 
     def _draw(self, logits: Floats) -> int:
         params = self._params
-        tokens = _likeliest(logits, params.top_k, params.temperature)
-        scores = logits[tokens].astype(np.float64)
-        chances = np.exp((scores - scores[0]) / params.temperature)
-        if params.min_p > 0:
-            chances = chances[chances >= params.min_p]
-        chances /= chances.sum()
-        if params.top_p < 1:
-            # The smallest set whose sum reaches top_p; the likeliest is always in it.
-            count = int(np.searchsorted(np.cumsum(chances), params.top_p)) + 1
-            chances = chances[:count] / chances[:count].sum()
-        at = int(np.searchsorted(np.cumsum(chances), self._chance.random(), side="right"))
-        return int(tokens[min(at, len(chances) - 1)])
-
-
-def _likeliest(logits: Floats, top_k: int, temperature: float) -> npt.NDArray[np.int64]:
-    """Return the `top_k` likeliest tokens, or all that matter, likeliest first."""
-    size = len(logits)
-    keep = min(top_k if top_k > 0 else _NARROW_TO, size)
-    tokens = np.argpartition(logits, size - keep)[size - keep :] if keep < size else None
-    if tokens is not None and top_k <= 0:
         with np.errstate(over="ignore"):  # what overflows here is as good as impossible
-            weights = np.exp((logits - logits.max()) / np.float32(temperature))
-        if weights[tokens].sum() < (1 - _NEGLIGIBLE) * weights.sum():
-            tokens = None
-    if tokens is None:
-        tokens = np.arange(size)
-    return tokens[np.argsort(-logits[tokens], kind="stable")]
+            weights = np.exp((logits - logits.max()) / np.float32(params.temperature))
+        tokens = _allowed(logits, weights, params)
+        sums = np.cumsum(weights if tokens is None else weights[tokens], dtype=np.float64)
+        at = int(np.searchsorted(sums, self._chance.random() * sums[-1], side="right"))
+        at = min(at, len(sums) - 1)
+        return at if tokens is None else int(tokens[at])
+
+
+def _allowed(
+    logits: Floats, weights: Floats, params: SamplingParams
+) -> npt.NDArray[np.int64] | None:
+    """Return the tokens that may be drawn, None for all; `weights` are chances, the largest 1."""
+    tokens: npt.NDArray[np.int64] | None = None
+    if 0 < params.top_k < len(logits):
+        # By the logits: two that differ may have chances that do not.
+        tokens = np.argpartition(logits, -params.top_k)[-params.top_k :]
+    if params.min_p > 0:
+        likely = np.flatnonzero(weights >= params.min_p)
+        tokens = likely if tokens is None else np.intersect1d(tokens, likely)
+    if params.top_p < 1:
+        if tokens is None:
+            return _nucleus(weights, params.top_p)
+        return tokens[_nucleus(weights[tokens], params.top_p)]
+    return tokens
+
+
+def _nucleus(weights: Floats, top_p: float) -> npt.NDArray[np.int64]:
+    """Return the smallest set whose part of all chances reaches `top_p`; the likeliest is in it."""
+    wanted = top_p * float(weights.sum(dtype=np.float64))
+    tokens = np.arange(0)
+    if len(weights) > _NARROW_TO:
+        # Sorting a whole vocabulary takes twenty times as long, and is hardly ever needed.
+        tokens = np.argpartition(weights, -_NARROW_TO)[-_NARROW_TO:]
+    if weights[tokens].sum(dtype=np.float64) < wanted or not len(tokens):
+        tokens = np.arange(len(weights))
+    tokens = tokens[np.argsort(-weights[tokens], kind="stable")]
+    count = int(np.searchsorted(np.cumsum(weights[tokens], dtype=np.float64), wanted)) + 1
+    return tokens[:count]
 
 
 def top_logprobs(logits: Floats, token: int, count: int) -> tuple[float, list[tuple[int, float]]]:
