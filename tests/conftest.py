@@ -5,8 +5,13 @@ from contextlib import ExitStack
 from functools import cache
 
 import pytest
+from hypothesis import settings
 
 from tests.support.worker import WorkerProcess, working
+
+# Cores are shared: a slow example is no failure, and the whole test has a timeout.
+settings.register_profile("weighbridge", deadline=None)
+settings.load_profile("weighbridge")
 
 WorkerOf = Callable[..., WorkerProcess]
 
