@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from jinja2 import Template, TemplateRuntimeError, nodes
-from jinja2.ext import loopcontrols
+from jinja2.ext import Extension, loopcontrols
 from jinja2.filters import do_indent
+from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -32,6 +33,17 @@ class TemplateTooHungry(TemplateRuntimeError):
     """The template wants more turns or longer texts than any real one."""
 
 
+class _Generation(Extension):
+    """`{% generation %}` marks what a trainer learns from; when rendering it means nothing."""
+
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """Return what stands in the block."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Bounds what Jinja's own sandbox leaves open: nested loops, recursion, texts that double.
 
@@ -41,7 +53,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
-        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        super().__init__(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
+        )
         self._turns = 0
         for name in _PADDING_FILTERS:
             del self.filters[name]

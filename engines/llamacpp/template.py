@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import TemplateError, TemplateSyntaxError
 
 from engines.llamacpp.sandbox import Sandbox
+from engines.llamacpp.tool_turns import Turn, shape_of
 from engines.protocol.errors import InvalidRequest
 from engines.protocol.requests import Message
 
@@ -66,12 +67,20 @@ class ChatTemplate:
             raise TemplateProblem("the chat template in the weights cannot be compiled") from None
         self._special = dict(special)
         self._has_system_role = self._keeps_system_prompt()
+        self._tool_shape = shape_of(self._attempt)
 
-    def render(self, messages: Sequence[Message], tools: Sequence[Any] | None = None) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> str:
         """Return the prompt, ready for the assistant's answer.
 
         `developer` counts as `system`; text parts are joined; where the template knows no system
-        role, that text goes before the first user turn's.
+        role, that text goes before the first user turn's; tool calls and their results come in
+        the shape that the template takes. `options` are variables of the template's own
+        (`enable_thinking`).
 
         Raises:
             InvalidRequest: a part is no text, or the template rejects the conversation; its own
@@ -81,7 +90,7 @@ class ChatTemplate:
         if not self._has_system_role:
             turns = _merge_system(turns)
         try:
-            return self._render(turns, tools)
+            return self._render(self._tool_shape.shaped(turns), tools, options)
         except _Rejected as error:
             why = str(error)
         except TemplateError as error:
@@ -92,16 +101,25 @@ class ChatTemplate:
             f"The model's chat template rejects these messages: {why}", param="messages"
         )
 
-    def _render(self, turns: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None) -> str:
+    def _render(
+        self,
+        turns: Sequence[Turn],
+        tools: Sequence[Any] | None,
+        options: Mapping[str, Any] | None = None,
+    ) -> str:
         values = {"messages": turns, "tools": tools or None, "add_generation_prompt": True}
-        return self._sandbox.written(self._template, {**values, **self._special})
+        return self._sandbox.written(self._template, {**(options or {}), **values, **self._special})
+
+    def _attempt(self, turns: Sequence[Turn], tools: Sequence[Any] | None = None) -> str | None:
+        """Return what the template makes of these turns; None where it fails."""
+        try:
+            return self._render(turns, tools)
+        except (_Rejected, TemplateError, *_STUMBLES):
+            return None
 
     def _keeps_system_prompt(self) -> bool:
         turns = [{"role": "system", "content": _PROBE}, {"role": "user", "content": "a"}]
-        try:
-            return _PROBE in self._render(turns, None)
-        except (_Rejected, TemplateError, *_STUMBLES):
-            return False
+        return _PROBE in (self._attempt(turns) or "")
 
 
 def _plain(message: Message, index: int) -> dict[str, Any]:
