@@ -169,7 +169,7 @@ class Dispatcher:
         while True:
             now_s = self._clock()
             for model in models:
-                account = Account(self._clock, incoming.arrived_s)
+                account = Account(self._clock, incoming.arrived_s, retried=not wait)
                 lease = self._fleet.lease(model, account, queued_s=now_s - asked_s, avoid=avoid)
                 if lease is not None:
                     return lease

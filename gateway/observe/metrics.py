@@ -79,7 +79,7 @@ class ReplicaMetrics:
             self._first_token.observe(account.first_token_s - account.arrived_s)
         for gap_s in account.gaps_s:
             self._gap.observe(gap_s)
-        if account.forwarded_s is not None:
+        if account.forwarded_s is not None and not account.retried:
             self._overhead.observe(max(0.0, account.forwarded_s - account.arrived_s - queued_s))
         if account.usage is not None:
             self._prompt_tokens.inc(account.usage.prompt_tokens)

@@ -15,6 +15,7 @@ class Account:
     """Mutable, owned by the task that relays one exchange. All times in seconds of one clock.
 
     `gaps_s` are the times between two events that carry content (ITL where an event is a token).
+    `retried` says that another replica was tried before: its time is no overhead of ours.
     """
 
     clock: Callable[[], float]
@@ -28,6 +29,7 @@ class Account:
     finish_reasons: set[str] = field(default_factory=set)
     engine_said_error: bool = False
     on_token: Callable[[int], None] | None = None
+    retried: bool = False
 
     def content_seen(self) -> None:
         """Note that an event with content has arrived now."""

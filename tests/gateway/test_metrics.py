@@ -46,3 +46,16 @@ def test_vllms_figures_are_read_and_nonsense_is_nothing() -> None:
     )
     assert read_engine_figures(text) == EngineFigures(running=3.0, kv_used_ratio=0.25)
     assert read_engine_figures("{{{") == EngineFigures()
+
+
+def test_a_second_try_is_no_overhead_of_the_gateway() -> None:
+    metrics = Metrics()
+    replica = metrics.of("m", "cpu", "cpu-0")
+    for retried in (False, True):
+        account = Account(lambda: 9.0, arrived_s=1.0, forwarded_s=1.5, retried=retried)
+        replica.began(0.25)
+        replica.ended(account, Outcome.OK, queued_s=0.25)
+    text = metrics.exposition().decode()
+    labels = 'engine="cpu",model="m",replica="cpu-0"'
+    assert f"weighbridge_overhead_seconds_count{{{labels}}} 1.0" in text
+    assert f"weighbridge_overhead_seconds_sum{{{labels}}} 0.25" in text
