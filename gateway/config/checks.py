@@ -122,7 +122,8 @@ def _alias_targets(file: RoutingFile) -> Iterator[Finding]:
             yield Finding(("aliases", alias), missing("model or alias", target, known))
         elif variant not in variants:
             what = missing("variant of auto", variant, variants)
-            yield Finding(("aliases", alias), f"{what}; rules make one with `when: {{variant: …}}`")
+            how = f"a rule makes one with `when: {{variant: {variant or 'NAME'}}}`"
+            yield Finding(("aliases", alias), f"{what}; {how}")
 
 
 def _first(trail: Trail, file: RoutingFile) -> str:

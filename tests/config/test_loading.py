@@ -1,14 +1,19 @@
 """A file loads, or says what is wrong and where."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.loading import load_config, parse_config
+from gateway.cli.config_source import PACKAGED
+from gateway.config.loading import LoadedConfig, load_config, parse_config
 from gateway.config.problems import ConfigError
 from gateway.config.schema import NotClause
+from gateway.domain import Asked, Endpoint
+from gateway.selection import Selector
 
 GOOD = """\
 engines:
@@ -69,3 +74,67 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 def test_any_text_loads_or_is_a_config_error(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_config(text, "x", {})
+
+
+def loaded(text: str, folder: Path) -> LoadedConfig:
+    path = folder / "routing.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, {})
+
+
+def test_the_demo_and_the_real_set_up_in_its_comments_load_without_a_warning(
+    tmp_path: Path,
+) -> None:
+    demo = PACKAGED.read_text(encoding="utf-8")
+    comments = demo.partition("# A real set-up")[2].splitlines()[1:]
+    real = "\n".join(line.removeprefix("#").removeprefix(" ") for line in comments)
+    assert loaded(demo, tmp_path).warnings == ()
+    assert loaded(real, tmp_path).warnings == ()
+    assert "qwen2.5-72b" in loaded(real, tmp_path).file.models
+
+
+def test_warnings_have_places_and_the_file_is_usable(tmp_path: Path) -> None:
+    text = GOOD.replace("${LAB_KEY}", "k") + "  - {name: late, use: big}\n"
+    config = loaded(text, tmp_path)
+    (only,) = config.warnings
+    assert (only.file, only.line, only.column) == (config.source, 8, 5)
+    assert "the rule 'late' is never reached" in only.message
+
+
+MODELS, ALIASES = st.sampled_from(["a", "b"]), st.sampled_from(["c", "d", "e", "auto:x", "a"])
+NAMES = st.sampled_from(["a", "a", "b", "c", "d", "e", "auto", "auto:fast", "auto:night"])
+RULE = st.fixed_dictionaries(
+    {"use": st.lists(st.sampled_from(["a", "a", "b", "c"]), min_size=1, max_size=2)},
+    optional={"when": st.fixed_dictionaries({"variant": st.sampled_from(["night", "fast"])})},
+)
+FILES = st.fixed_dictionaries(
+    {
+        "engines": st.just({"lab": {"kind": "remote", "url": "http://lab"}}),
+        "models": st.dictionaries(
+            MODELS,
+            st.fixed_dictionaries(
+                {"engine": st.just("lab")}, optional={"aliases": st.lists(ALIASES, max_size=1)}
+            ),
+            min_size=1,
+        ),
+        "aliases": st.dictionaries(ALIASES, NAMES, max_size=3),
+        "routes": st.lists(RULE, max_size=2).map(
+            lambda rules: [{"name": f"r{i}"} | rule for i, rule in enumerate(rules)]
+        ),
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(FILES)
+def test_what_loads_gives_every_name_a_meaning(tree: dict[str, Any]) -> None:
+    try:
+        file = parse_config(yaml.safe_dump(tree), "r.yaml", {})
+    except ConfigError:
+        return
+    selector = Selector(file, {})
+    assert set(file.aliases) <= set(selector.names)
+    for name in selector.names:
+        meaning = selector.meaning(name)
+        assert meaning.model is None or meaning.model in file.models
+        assert selector.choose(Asked(name, Endpoint.CHAT), None, {}).models
