@@ -26,7 +26,10 @@ from engines.llamacpp.speech.pythonic import arguments_of
 from engines.llamacpp.speech.speech import Speech, Tags
 
 GOLDEN = Path(__file__).parent / "golden"
-TAGS = {"<think>": Tags("<think>", "</think>"), "[THINK]": Tags("[THINK]", "[/THINK]")}
+TAGS = {
+    "<think>": Tags("<think>", "</think>", "</think>"),
+    "[THINK]": Tags("[THINK]", "[/THINK]", "[/THINK]"),
+}
 FUNCTIONS = frozenset({"get_weather", "now", "add"})
 THINK = TAGS["<think>"]
 

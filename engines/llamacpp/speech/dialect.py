@@ -61,7 +61,10 @@ _TABLE = (
         _LLAMAS,
     ),
 )
-_TAGS = (Tags("<think>", "</think>"), Tags("[THINK]", "[/THINK]"))
+_TAGS = (
+    Tags("<think>", "</think>", "\n</think>\n\n"),
+    Tags("[THINK]", "[/THINK]", "[/THINK]"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from engines.llamacpp.speech.tape import SPACES, Steps, Tape
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """The texts between which a model thinks."""
+    """The texts between which a model thinks; `ending` closes a thought as models learn it."""
 
     opening: str
     closing: str
+    ending: str
 
 
 class Speech:

@@ -1,0 +1,60 @@
+"""A bound on thoughts counts their tokens, and nothing else."""
+
+from collections.abc import Iterable
+
+from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
+from engines.llamacpp.speech.speech import Tags
+
+TAGS = Tags("<think>", "</think>", "\n</think>\n\n")
+
+
+def meter(most_tokens: int, *, inside: bool = False) -> ThoughtMeter:
+    return ThoughtMeter(ThoughtBudget(TAGS, inside, most_tokens, (1, 2)))
+
+
+def spent(meter: ThoughtMeter, pieces: Iterable[bytes]) -> list[bool]:
+    """Return what the meter says after each token."""
+    said: list[bool] = []
+    for piece in pieces:
+        meter.take(piece)
+        said.append(meter.spent())
+    return said
+
+
+def test_a_thought_is_spent_when_it_has_had_its_tokens() -> None:
+    assert spent(meter(2), [b"<think>", b"\n", b"one", b"two"]) == [False, False, True, True]
+
+
+def test_the_tags_may_come_in_many_tokens() -> None:
+    assert spent(meter(1), [b"\n<th", b"ink", b">", b"a"]) == [False, False, False, True]
+    assert spent(meter(4), [b"<think>", b"a</", b"think", b">", b"b", b"c"]) == [False] * 6
+
+
+def test_a_thought_that_ends_by_itself_is_never_spent() -> None:
+    assert spent(meter(2), [b"<think>", b"a", b"</think>", b"b", b"c"]) == [False] * 5
+
+
+def test_a_budget_of_none_is_spent_at_once() -> None:
+    assert meter(0, inside=True).spent()
+    assert spent(meter(0), [b"<think>"]) == [True]
+    assert not meter(0).spent()
+
+
+def test_a_thought_that_the_prompt_opened_counts_from_the_first_token() -> None:
+    assert spent(meter(2, inside=True), [b"a", b"b"]) == [False, True]
+
+
+def test_an_answer_without_a_thought_has_no_bound() -> None:
+    assert spent(meter(0), [b"Hello", b"<think>", b"a"]) == [False] * 3
+
+
+def test_no_character_is_cut() -> None:
+    heart = "♥".encode()
+    assert spent(meter(1, inside=True), [heart[:1], heart[1:2], heart[2:]]) == [False, False, True]
+
+
+def test_a_thought_is_closed_once() -> None:
+    running = meter(0, inside=True)
+    assert running.close() == (1, 2)
+    assert not running.spent()
+    assert spent(running, [b"a", b"b"]) == [False, False]
