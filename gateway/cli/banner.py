@@ -3,7 +3,10 @@
 Owns: the words. Must not: start anything.
 """
 
+from collections.abc import Sequence
+
 from gateway.cli.config_source import ConfigSource
+from gateway.config.names import is_reserved, resolved_aliases
 from gateway.parts import Gateway, engines_of
 
 _DEMO = """\
@@ -16,13 +19,16 @@ once; on anything else they babble. No Meta or Alibaba weights are in them. To a
 def banner(gateway: Gateway, source: ConfigSource, url: str, *, keyed: bool) -> str:
     """Return the whole banner, lines without a final end of line."""
     file = gateway.config.file
+    aliases = resolved_aliases(file)
     parts = [f"Weighbridge serves {source.described}", ""]
     for name, model in file.models.items():
         means = model.weights or model.upstream_model or name
-        aliases = f"  (also: {', '.join(model.aliases)})" if model.aliases else ""
-        parts.append(f"  {name:<24} {means} on {', '.join(engines_of(model))}{aliases}")
+        also = _also([alias for alias, target in aliases.items() if target == name])
+        parts.append(f"  {name:<24} {means} on {', '.join(engines_of(model))}{also}")
     if file.routes:
-        parts.append(f"  {'auto':<24} chosen by {len(file.routes)} rules")
+        rules = "1 rule" if len(file.routes) == 1 else f"{len(file.routes)} rules"
+        also = _also([alias for alias, target in aliases.items() if is_reserved(target)])
+        parts.append(f"  {'auto':<24} chosen by {rules}{also}")
     key = ' -H "Authorization: Bearer $WEIGHBRIDGE_API_KEY"' if keyed else ""
     parts += [
         "",
@@ -40,3 +46,7 @@ def banner(gateway: Gateway, source: ConfigSource, url: str, *, keyed: bool) -> 
         )
         parts += ["", _DEMO.format(how=how, engine=engines_of(demos[0])[0])]
     return "\n".join([*parts, ""])
+
+
+def _also(aliases: Sequence[str]) -> str:
+    return f"  (also: {', '.join(aliases)})" if aliases else ""

@@ -34,3 +34,10 @@ async def test_check_shows_the_warnings_that_serve_logs(tmp_path: Path) -> None:
         await until(logged)
         assert "WARNING weighbridge" in gateway.errors()
     assert WARNED.format("warning: ") in run_command(tmp_path, "check").stdout
+
+
+def test_the_banner_names_aliases_of_all_kinds(tmp_path: Path) -> None:
+    more = "aliases: {gpt: m, gpt-4: gpt, any: auto}\nroutes: [{name: all, use: gpt}]\n"
+    with gateway_process(tmp_path, config=UNMEANT + more) as gateway:
+        assert "m on lab  (also: gpt, gpt-4)\n" in gateway.banner()
+        assert "chosen by 1 rule  (also: any)\n" in gateway.banner()
