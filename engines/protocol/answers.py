@@ -18,7 +18,7 @@ class PromptTokensDetails(msgspec.Struct, frozen=True):
 class CompletionTokensDetails(msgspec.Struct, frozen=True):
     """`usage.completion_tokens_details`: generated tokens that were thoughts."""
 
-    reasoning_tokens: int = 0
+    reasoning_tokens: int | None = 0
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from engines.protocol.errors import InvalidRequest
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+Budget = Annotated[int, msgspec.Meta(ge=-1)]
 StopStrings = str | Annotated[list[str], msgspec.Meta(max_length=16)]
 
 
@@ -104,10 +105,35 @@ class ChatRequest(Sampling, frozen=True, kw_only=True):
     tools: list[Any] | None = None
     tool_choice: Any = None
     parallel_tool_calls: Any = None
+    # Beyond OpenAI's: `reasoning_format` is llama-server's, so are the first two budgets; the
+    # third is vLLM's, and both know `chat_template_kwargs`.
+    reasoning_format: str | None = None
+    reasoning_budget_tokens: Budget | None = None
+    thinking_budget_tokens: Budget | None = None
+    thinking_token_budget: Budget | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
     def answer_tokens(self) -> int | None:
         """Return the bound on completion tokens; the newer field wins."""
         return self.max_completion_tokens or self.max_tokens
+
+    def thought_tokens(self) -> int | None:
+        """Return the bound on the tokens of a thought; -1, by any of its names, is none."""
+        given = (
+            self.reasoning_budget_tokens,
+            self.thinking_budget_tokens,
+            self.thinking_token_budget,
+        )
+        budget = next((value for value in given if value is not None), -1)
+        return None if budget < 0 else budget
+
+    def functions(self) -> frozenset[str]:
+        """Return the names of the functions that the model may call."""
+        if self.tool_choice == "none":
+            return frozenset()
+        named = [tool.get("function") for tool in self.tools or () if isinstance(tool, dict)]
+        names = [function.get("name") for function in named if isinstance(function, dict)]
+        return frozenset(name for name in names if isinstance(name, str) and name)
 
 
 class CompletionRequest(Sampling, frozen=True, kw_only=True):

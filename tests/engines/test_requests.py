@@ -1,5 +1,7 @@
 """Bodies decode, and a wrong one says which field is wrong."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -38,3 +40,28 @@ def test_fields_that_sdks_add_never_fail() -> None:
     request = decode_request(CHAT, body)
     assert request.messages[0].text() == "a\nb"
     assert request.answer_tokens() == 4
+
+
+def chat(**fields: Any) -> ChatRequest:
+    body = {"messages": [{"role": "user", "content": "x"}], **fields}
+    return decode_request(CHAT, msgspec.json.encode(body))
+
+
+def test_the_functions_that_may_be_called_are_the_offered_ones_unless_none_is_chosen() -> None:
+    tools = [{"type": "function", "function": {"name": name}} for name in ("a", "b")]
+    assert chat(tools=tools).functions() == {"a", "b"}
+    assert chat(tools=tools, tool_choice="none").functions() == frozenset()
+    assert chat().functions() == frozenset()
+    assert chat(tools=[1, {}, {"function": 2}, {"function": {"name": 3}}]).functions() == set()
+
+
+@pytest.mark.parametrize(
+    "field", ["reasoning_budget_tokens", "thinking_budget_tokens", "thinking_token_budget"]
+)
+def test_a_budget_for_thoughts_has_the_names_that_engines_gave_it(field: str) -> None:
+    assert chat(**{field: 0}).thought_tokens() == 0
+    assert chat(**{field: 7}).thought_tokens() == 7
+    assert chat(**{field: -1}).thought_tokens() is None
+    assert chat().thought_tokens() is None
+    with pytest.raises(InvalidRequest):
+        chat(**{field: -2})
