@@ -20,6 +20,11 @@ Floats = npt.NDArray[np.float32]
 
 _WARNING, _ERROR, _CONTINUED = 3, 4, 5
 _NO_ROOM = 1
+_NO_TEXT = (
+    native.LLAMA_TOKEN_ATTR_CONTROL
+    | native.LLAMA_TOKEN_ATTR_UNKNOWN
+    | native.LLAMA_TOKEN_ATTR_UNUSED
+)
 
 
 class LoadFailed(Exception):
@@ -66,10 +71,19 @@ class Vocabulary:
         )
         self._visible = [self._piece(token, special=False) for token in range(self.size)]
 
-    @property
-    def native(self) -> Any:
-        """The C vocabulary, for a library that reads it by itself."""
-        return self._vocab
+    def marks(self) -> dict[str, int]:
+        """Return the tokens that stand for themselves and for no text, by name (`<|im_end|>`).
+
+        Those that a model's makers added for a purpose, such as `<tool_call>`, are among them.
+        """
+        found: dict[str, int] = {}
+        for token in range(self.size):
+            kind: int = native.llama_vocab_get_attr(self._vocab, token)
+            if kind & (_NO_TEXT | native.LLAMA_TOKEN_ATTR_USER_DEFINED):
+                name = self._piece(token, special=True).decode("utf-8", "replace")
+                if kind & _NO_TEXT or (name[:1], name[-1:]) == ("<", ">"):
+                    found[name] = token
+        return found
 
     def piece(self, token: int) -> bytes:
         """Return the bytes that a token stands for; none for a control token."""

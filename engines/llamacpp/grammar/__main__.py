@@ -13,33 +13,23 @@ import signal
 import sys
 
 import msgspec
-from llguidance import LLTokenizer, TokenizerWrapper
+from llguidance import LLTokenizer
 
 from engines.llamacpp.grammar.reading import flaw
-from engines.llamacpp.grammar.trial import MOST_CPU_S, Asked, Told, Words
+from engines.llamacpp.grammar.tokens import tokenizer
+from engines.llamacpp.grammar.trial import Asked, Told, Words
 
 _MOST_MEMORY_BYTES = 2 * 1024**3
 
 
-class _Tokens:
-    """The model's special tokens in their places, and a token for each byte in what is left."""
-
-    def __init__(self, words: Words) -> None:
-        self.eos_token_id = words.ends[0]
-        self.bos_token_id = None
-        self.special_token_ids = list(words.specials.values())
-        self.tokens = [b""] * words.size
-        for text, token in words.specials.items():
-            self.tokens[token] = text.encode()
-        taken = {*words.specials.values(), *words.ends}
-        free = (token for token in range(words.size) if token not in taken)
-        self._bytes = [token for token, _ in zip(free, range(256), strict=False)]
-        for byte, token in enumerate(self._bytes):
-            self.tokens[token] = bytes([byte])
-
-    def __call__(self, text: bytes | str) -> list[int]:
-        raw = text if isinstance(text, bytes) else text.encode()
-        return [self._bytes[byte] for byte in raw if byte < len(self._bytes)]
+def tokenizer_of(words: Words) -> LLTokenizer:
+    """Return a tokenizer with the model's marks in their places; of text it knows bytes."""
+    taken = {*words.marks.values(), *words.ends}
+    free = (token for token in range(words.size) if token not in taken)
+    bytes_of = dict(zip(free, range(256), strict=False))
+    pieces = [bytes([bytes_of[t]]) if t in bytes_of else b"" for t in range(words.size)]
+    by_byte = {byte: token for token, byte in bytes_of.items()}
+    return tokenizer(pieces, words.marks, words.ends, lambda text: [by_byte[b] for b in text])
 
 
 def main() -> None:
@@ -48,14 +38,14 @@ def main() -> None:
     with contextlib.suppress(OSError, ValueError):  # macOS knows the limit and refuses it
         resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
     words = msgspec.json.decode(sys.stdin.buffer.readline(), type=Words)
-    tokenizer = LLTokenizer(TokenizerWrapper(_Tokens(words)), eos_token=list(words.ends))
+    reader = tokenizer_of(words)
     asking = msgspec.json.Decoder(Asked)
     for line in sys.stdin.buffer:
         asked = asking.decode(line)
         # Its default ends the process, whatever code runs then; it counts processor time, so that
         # a crowded machine condemns nobody.
-        signal.setitimer(signal.ITIMER_PROF, MOST_CPU_S)
-        found = flaw(asked.kind, asked.text, tokenizer)
+        signal.setitimer(signal.ITIMER_PROF, words.most_cpu_s)
+        found = flaw(asked.kind, asked.text, reader)
         signal.setitimer(signal.ITIMER_PROF, 0)
         sys.stdout.buffer.write(msgspec.json.encode(Told(found)) + b"\n")
         sys.stdout.buffer.flush()

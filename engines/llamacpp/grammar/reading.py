@@ -24,6 +24,11 @@ _WHITE_SPACE = r" |\n {0,40}|\n\t{0,10}"
 _ESCAPES = 'nrbtf\\"'
 _LONGEST_REASON = 300
 _NOTHING = "no answer can satisfy it"
+# llguidance's advice is for programmers; a client needs another.
+_PLAINER = {
+    "oneOf constraints": "its schemas may overlap; tell them apart by a constant, or use anyOf",
+    "NoExtension": _NOTHING,
+}
 # Looking for the place of a flaw may cost this; without a place the reason still stands.
 _SEARCH_S = 0.5
 
@@ -100,8 +105,7 @@ def _problem(grammar: dict[str, Any], tokenizer: LLTokenizer) -> str | None:
     )
     mask = b"" if matcher.is_error() else matcher.compute_bitmask()
     if matcher.is_error():
-        why = matcher.get_error()
-        return _NOTHING if why.startswith("NoExtension") else why
+        return matcher.get_error()
     return None if any(mask) else _NOTHING
 
 
@@ -153,5 +157,6 @@ def _definitions(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
+    plainer = next((plain for start, plain in _PLAINER.items() if text.startswith(start)), text)
+    text = " ".join(plainer.split())
     return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."

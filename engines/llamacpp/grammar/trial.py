@@ -15,18 +15,19 @@ import msgspec
 from engines.llamacpp.grammar.flaw import Flaw
 from engines.llamacpp.grammar.wish import Kind
 
-# Of the child's processor: several times what the largest schemas of honest clients take.
-MOST_CPU_S = 2.0
+# Seconds of the child's processor: several times what the largest schemas of honest clients take.
+_MOST_CPU_S = 2.0
 # Of the clock, on the most crowded machine; a child that says nothing then is stopped.
 _MOST_S = 60.0
 
 
 class Words(msgspec.Struct, frozen=True):
-    """What the child must know of a vocabulary: how many tokens, those with names, the ends."""
+    """What the child must know: how many tokens there are, marks, ends; and its limit."""
 
     size: int
-    specials: dict[str, int]
+    marks: dict[str, int]
     ends: list[int]
+    most_cpu_s: float = _MOST_CPU_S
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -1,0 +1,232 @@
+"""What a compiled grammar lets through, and how a refusal is told."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engines.llamacpp.binding import Vocabulary
+from engines.llamacpp.grammar.compiler import Compiler, Frame
+from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
+from engines.llamacpp.grammar.wish import Calls, Kind, Part, UnsupportedGrammar, Wish
+from engines.llamacpp.speech.formats import FORMATS, HERMES, Form, Format
+from engines.llamacpp.speech.parts import CallBegan, CallEnded, CallGrew
+from engines.llamacpp.speech.speech import Speech
+
+THOUGHT = ("<think>", "</think>")
+OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+TWO = Calls(
+    ("look", "wait"),
+    (
+        Part("json", "tools[0].function.parameters", json.dumps(OBJECT)),
+        Part("json", "tools[1].function.parameters", '{"type": "object"}'),
+    ),
+    most=16,
+)
+
+
+def form(style: Format = HERMES) -> Form:
+    assert style.form is not None
+    return style.form
+
+
+def wish(kind: Kind, text: str, *, compact: bool = False) -> Wish:
+    return Wish("response_format", Part(kind, "place", text), compact=compact)
+
+
+def schema(**keywords: Any) -> Wish:
+    return wish("json", json.dumps(keywords))
+
+
+def taken(compiled: Compiled, tokens: Sequence[int], vocabulary: Vocabulary) -> str:
+    """Return how an answer of these tokens ends: `refused`, `open`, `may end` or `over`."""
+    constraint = compiled.start()
+    for at, token in enumerate(tokens):
+        logits = np.zeros(vocabulary.size, dtype=np.float32)
+        constraint.apply(logits)
+        if logits[token] != 0:
+            return "refused"
+        if constraint.take(token):
+            return "over" if at == len(tokens) - 1 else "refused"
+    logits = np.zeros(vocabulary.size, dtype=np.float32)
+    constraint.apply(logits)
+    return "may end" if logits[vocabulary.eos] == 0 else "open"
+
+
+def said(compiled: Compiled, text: str, vocabulary: Vocabulary) -> str:
+    tokens = vocabulary.tokens(text, add_special=False, parse_special=True)
+    return taken(compiled, tokens, vocabulary)
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "end"),
+    [
+        (schema(type="object"), '{"a": [1, {"b": null}]}', "over"),
+        (schema(type="object"), '{\n  "a": 1\n}', "over"),
+        (schema(type="object"), "[1]", "refused"),
+        (schema(type="object"), '{"a": 1', "open"),
+        (schema(**OBJECT), '{"a": 17}', "over"),
+        (schema(**OBJECT), '{"a": "b"}', "refused"),
+        (schema(**OBJECT), "{}", "refused"),
+        (schema(enum=["é", "\n"]), '"é"', "over"),
+        (schema(type="integer", minimum=3, maximum=12), "12", "over"),
+        (schema(type="integer", minimum=3, maximum=12), "2", "refused"),
+        (wish("json", '{"type": "object"}', compact=True), '{"a":1}', "over"),
+        (wish("json", '{"type": "object"}', compact=True), '{"a": 1}', "refused"),
+        (wish("regex", r"\d+/[a-z/]+"), "12/a/", "may end"),
+        (wish("regex", "a\nb"), "a\nb", "over"),
+        (wish("choice", '["yes", "no", "\\u00e9\\""]'), 'é"', "over"),
+        (wish("choice", '["yes", "yes!"]'), "yes", "may end"),
+        (wish("grammar", 'start: "a" /[0-9]/+'), "a12", "may end"),
+        (wish("grammar", 'root ::= "a" [0-9] '), "a1", "over"),
+    ],
+)
+async def test_a_compiled_grammar_lets_its_own_through(
+    compiler: Compiler, vocabulary: Vocabulary, asked: Wish, text: str, end: str
+) -> None:
+    assert said(await compiler.compile(asked, Frame(form())), text, vocabulary) == end
+
+
+@pytest.mark.parametrize("space", ["  ", "\n\n", " \n", "\t", "\n" + " " * 41])
+async def test_white_space_comes_to_an_end(
+    compiler: Compiler, vocabulary: Vocabulary, space: str
+) -> None:
+    compiled = await compiler.compile(schema(type="object"), Frame(form()))
+    assert said(compiled, "{" + space, vocabulary) == "refused"
+
+
+@pytest.mark.parametrize("key", [r"\u0061", r"\u0001"])
+async def test_a_key_is_not_spelled_in_a_way_that_hides_which_it_is(
+    compiler: Compiler, vocabulary: Vocabulary, key: str
+) -> None:
+    compiled = await compiler.compile(schema(**OBJECT), Frame(form()))
+    assert said(compiled, f'{{"a": 1, "{key}": "b"', vocabulary) == "refused"
+
+
+@pytest.mark.parametrize("opened", [False, True])
+async def test_a_thought_may_come_before_the_answer(
+    compiler: Compiler, vocabulary: Vocabulary, opened: bool
+) -> None:
+    frame = Frame(form(), THOUGHT, thinking=opened)
+    compiled = await compiler.compile(schema(**OBJECT), frame)
+    thought = "Well, {a}.\n" if opened else "<think>\nWell, {a}.\n"
+    assert said(compiled, thought, vocabulary) == "open"
+    assert said(compiled, thought + '</think>\n\n{"a": 1}', vocabulary) == "over"
+    assert said(compiled, '{"a": 1}', vocabulary) == ("open" if opened else "over")
+
+
+async def test_a_mark_that_is_no_token_ends_a_thought_as_letters(
+    compiler: Compiler, vocabulary: Vocabulary
+) -> None:
+    frame = Frame(form(), ("[THINK]", "[/THINK]"), thinking=True)
+    compiled = await compiler.compile(schema(**OBJECT), frame)
+    assert said(compiled, 'Well.[/THINK]\n{"a": 1}', vocabulary) == "over"
+
+
+def heard(style: Format, text: str) -> list[tuple[str, str]]:
+    """Return name and arguments of the whole calls that a reader finds."""
+    speech = Speech(style, None, {"look", "wait"}, lambda: "id")
+    parts = [*speech.feed(text), *speech.finish()]
+    names = {p.index: p.name for p in parts if isinstance(p, CallBegan)}
+    ended = [p.index for p in parts if isinstance(p, CallEnded)]
+    grown = {
+        at: "".join(p.text for p in parts if isinstance(p, CallGrew) and p.index == at)
+        for at in ended
+    }
+    return [(names[at], grown[at]) for at in ended]
+
+
+@pytest.mark.parametrize("style", [f for f in FORMATS if f.form], ids=lambda f: f.name)
+async def test_what_the_grammar_of_calls_lets_through_is_what_the_reader_of_calls_reads(
+    compiler: Compiler, vocabulary: Vocabulary, style: Format
+) -> None:
+    written = form(style)
+
+    def call(name: str, arguments: str) -> str:
+        return f"{written.before}{name}{written.middle}{arguments}{written.after}"
+
+    one, two = call("look", '{"a": 1}'), call("wait", "{}")
+    text = written.opening + one + written.between + two + written.closing
+    compiled = await compiler.compile(Wish("tool_choice", calls=TWO), Frame(written))
+    assert said(compiled, text, vocabulary) in ("may end", "over")
+    assert heard(style, text) == [("look", '{"a": 1}'), ("wait", "{}")]
+    assert said(compiled, written.opening + call("look", "{}"), vocabulary) == "refused"
+    assert said(compiled, written.opening + call("go", "{}"), vocabulary) == "refused"
+    assert said(compiled, "Let me see.", vocabulary) == "refused"
+
+
+async def test_a_marker_that_is_a_token_is_that_token(
+    compiler: Compiler, vocabulary: Vocabulary
+) -> None:
+    compiled = await compiler.compile(Wish("tool_choice", calls=TWO), Frame(form()))
+    letters = vocabulary.tokens("<tool", add_special=False, parse_special=False)
+    assert taken(compiled, letters, vocabulary) == "refused"
+
+
+async def test_with_tools_at_hand_either_a_call_or_the_answer_comes(
+    compiler: Compiler, vocabulary: Vocabulary
+) -> None:
+    either = Wish("response_format", Part("json", "place", '{"type": "array"}'), TWO)
+    compiled = await compiler.compile(either, Frame(form(), THOUGHT))
+    call = '<tool_call>\n{"name": "look", "arguments": {"a": 1}}\n</tool_call>'
+    assert said(compiled, "[]", vocabulary) == "over"
+    assert said(compiled, call, vocabulary) in ("may end", "over")
+    assert said(compiled, f"<think>Well.</think>\n\n{call}", vocabulary) in ("may end", "over")
+
+
+async def test_a_refusal_names_field_keyword_and_place(compiler: Compiler) -> None:
+    flawed = '{"properties": {"a": {"uniqueItems": true}}}'
+    part = Part("json", "response_format.json_schema.schema", flawed)
+    with pytest.raises(UnsupportedGrammar) as caught:
+        await compiler.compile(Wish("response_format", part), Frame(form()))
+    assert caught.value.param == "response_format"
+    assert "'uniqueItems' (at /properties/a/uniqueItems in response_format" in str(caught.value)
+
+
+async def test_a_tools_schema_is_refused_as_the_tools(compiler: Compiler) -> None:
+    calls = Calls(("f",), (Part("json", "tools[0].function.parameters", '{"not": {}}'),), 1)
+    with pytest.raises(UnsupportedGrammar, match=r"at /not in tools\[0\]") as caught:
+        await compiler.compile(Wish("tool_choice", calls=calls), Frame(form()))
+    assert caught.value.param == "tools"
+
+
+async def test_a_schema_that_would_hang_is_refused_while_the_loop_goes_on(
+    compiler: Compiler,
+) -> None:
+    poison = asyncio.ensure_future(
+        compiler.compile(schema(type="integer", multipleOf=1234577), Frame(form()))
+    )
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not poison.done()
+    with pytest.raises(UnsupportedGrammar, match="too much time"):
+        await poison
+
+
+async def test_the_same_wish_is_compiled_once(compiler: Compiler) -> None:
+    asked = schema(type="object", title="once")
+    first, second = await asyncio.gather(
+        compiler.compile(asked, Frame(form())), compiler.compile(asked, Frame(form()))
+    )
+    assert first is second
+    assert await compiler.compile(asked, Frame(form(), THOUGHT)) is not first
+
+
+async def test_sequences_of_one_grammar_go_their_own_ways(
+    compiler: Compiler, vocabulary: Vocabulary
+) -> None:
+    compiled = await compiler.compile(wish("choice", '["a", "b"]'), Frame(form()))
+    assert said(compiled, "a", vocabulary) == "over"
+    assert said(compiled, "b", vocabulary) == "over"
+
+
+async def test_a_grammar_that_grows_too_hard_is_told(
+    compiler: Compiler, vocabulary: Vocabulary
+) -> None:
+    many = {f"p{n}": {"type": "string"} for n in range(600)}
+    compiled = await compiler.compile(schema(type="object", properties=many), Frame(form()))
+    with pytest.raises(GrammarTooHard):
+        said(compiled, '{"p7": "x", "p', vocabulary)
