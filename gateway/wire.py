@@ -5,6 +5,7 @@ that offer to go on in another protocol, which we decline.
 Must not: know endpoints; what is a request goes to `gateway.middleware`.
 """
 
+import logging
 import os
 
 import httptools
@@ -14,6 +15,7 @@ from gateway.errors import ApiError, HeadTooLarge, InvalidRequest
 from gateway.rendering import headers_of
 
 MAX_HEAD_BYTES = 64 * 1024
+_access = logging.getLogger("weighbridge.access")
 
 
 class _TooLarge(Exception):
@@ -120,10 +122,12 @@ class HttpProtocol(HttpToolsProtocol):
         free = getattr(self.cycle, "response_complete", True)  # there is no cycle at first
         if free:
             body = error.body()
+            request_id = os.urandom(12).hex()
+            _access.info("no request %d %s id=%s", error.status, error.code, request_id)
             headers = headers_of(error) | {
                 "content-length": str(len(body)),
                 "connection": "close",
-                "x-request-id": os.urandom(12).hex(),
+                "x-request-id": request_id,
             }
             lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
             self.transport.write(STATUS_LINE[error.status] + lines.encode() + b"\r\n" + body)

@@ -224,3 +224,15 @@ async def test_no_worker_outlives_a_gateway_that_was_killed(tmp_path: Path) -> N
         left = folders_of(gateway.pid)
     with gateway_process(tmp_path, config=WORKER):
         assert not any(folder.exists() for folder in left)
+
+
+async def test_a_client_that_does_not_read_does_not_hold_the_end(tmp_path: Path) -> None:
+    flood = [FIRST, *(chunk("x" * 60_000) for _ in range(400))]
+    async with running(ScriptedEngine()) as engine:
+        engine.plays.append(events_play(*flood, asyncio.Event()))
+        with gateway_process(tmp_path, config=with_remote(engine, 1)) as gateway:
+            async with streaming(gateway, ask("far")):
+                gateway.signal(signal.SIGTERM)
+                async with asyncio.timeout(10):
+                    assert await asyncio.to_thread(gateway.wait) == 0
+            assert "Traceback" not in gateway.errors()
