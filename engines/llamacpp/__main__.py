@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import uvicorn
@@ -41,6 +42,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, worker: Worker) -> None:
         super().__init__(config)
         self._worker = worker
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # uvicorn ends at once for a second Ctrl-C only, and supervisors send SIGTERM.
+        self.force_exit = self.should_exit
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._worker.draining = True
@@ -111,7 +117,7 @@ async def _end_when_failed(server: uvicorn.Server, batcher: Batcher) -> None:
 def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:
     own = header.context_length or _UNKNOWN_CONTEXT
     context = asked.context or min(own, _LARGEST_OWN_CONTEXT)
-    cells = max(context, min(context * asked.parallel, _SHARED_CELLS))
+    cells = max(context, asked.cells or min(context * asked.parallel, _SHARED_CELLS))
     threads = asked.threads or usable_cores()
     return Limits(
         context=context,
@@ -165,6 +171,11 @@ def _parser() -> argparse.ArgumentParser:
         "--context",
         type=_positive,
         help=f"tokens a request may have; default: the file's own, at most {_LARGEST_OWN_CONTEXT}",
+    )
+    parser.add_argument(
+        "--cells",
+        type=_positive,
+        help=f"tokens that all sequences share; default: what they need, at most {_SHARED_CELLS}",
     )
     parser.add_argument("--parallel", type=_slots, default=8, help="sequences that run at once")
     parser.add_argument("--threads", type=_positive, help="threads; default: all usable cores")
