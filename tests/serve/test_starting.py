@@ -43,6 +43,16 @@ async def whole_banner(gateway: GatewayProcess) -> str:
     return gateway.banner()
 
 
+async def all_ready(gateway: GatewayProcess) -> None:
+    async with gateway.client() as http:
+
+        async def are_ready() -> bool:
+            models = (await http.get("/ready")).json()["models"].values()
+            return {model["state"] for model in models} == {"ready"}
+
+        await until(are_ready)
+
+
 def ipv6() -> bool:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
@@ -69,6 +79,8 @@ async def test_the_banner_says_what_is_served_and_that_these_are_toys(
 
 async def test_the_curl_of_the_banner_works_as_it_stands(demo: GatewayProcess) -> None:
     banner = await whole_banner(demo)
+    # Until all are up, whoever is up first answers.
+    await all_ready(demo)
     curl = await asyncio.create_subprocess_shell(curl_in(banner), stdout=subprocess.PIPE)
     printed, _ = await curl.communicate()
     answer = msgspec.json.decode(printed)
@@ -96,7 +108,7 @@ async def test_whoever_follows_the_banner_has_a_real_model(
         assert "Weighbridge serves ./routing.yaml" in gateway.banner()
         async with gateway.client() as http:
             answer = await http.post("/v1/chat/completions", json=ask)
-            assert answer.status_code == 200
+            assert answer.status_code == 200, answer.text + gateway.errors()
             assert answer.json()["model"] == "my-model"
 
 
