@@ -57,6 +57,7 @@ class Batcher:
         self._running: list[SequenceState] = []  # from the oldest to the youngest
         # No more than a step has tokens: decoding sequences would leave prompts none.
         self._slots = list(range(min(runtime.limits.parallel, runtime.limits.batch_tokens)))
+        self._crowded = False  # the cache refused a step: nobody comes in until one succeeds
         self._closing = False
         self._ended: str | None = None  # why, once the thread takes nothing more
         self.counts = Counts()
@@ -150,7 +151,7 @@ class Batcher:
 
     def _admit(self) -> None:
         """Give free slots to the first in line, as long as their tokens fit the cache."""
-        while self._queue and self._slots:
+        while self._queue and self._slots and not (self._crowded and self._running):
             held = sum(s.done + s.pending for s in self._running)
             if self._running and held + self._queue[0].pending > self._runtime.limits.cells:
                 return
@@ -196,11 +197,13 @@ class Batcher:
             return
         if logits is None:
             # The cache is fragmented or fuller than counted: the youngest gives way.
+            self._crowded = True
             if len(self._running) == 1:
                 self._fail("the KV cache has no room for this sequence")
             else:
                 self._preempt(self._running[-1])
             return
+        self._crowded = False
         self.counts.steps += 1
         for sequence in self._running:
             taken = shares.get(sequence.slot, 0)

@@ -154,6 +154,13 @@ async def test_a_fragmented_cache_lets_the_youngest_wait_and_then_go_on() -> Non
     assert runtime.refused == 3
 
 
+async def test_a_cache_that_never_takes_two_serves_them_one_after_the_other() -> None:
+    runtime = ToyRuntime()
+    async with batching(runtime) as batcher:
+        runtime.full = lambda: len(batcher._running) > 1
+        await together(batcher, [client(3, 6, n) for n in range(3)])
+
+
 async def test_one_sequence_that_the_cache_refuses_ends_with_the_reason() -> None:
     runtime = ToyRuntime()
     runtime.full = lambda: True
