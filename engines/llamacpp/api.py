@@ -125,7 +125,8 @@ def build_app(worker: Worker) -> Starlette:
 async def _chat(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_CHAT, body)
     orders = worker.model.chat_orders(request)
-    writer = ChatWriter(worker.model.name, orders, worker.model.vocabulary)
+    speeches = worker.model.speeches(request, orders)
+    writer = ChatWriter(worker.model.name, orders, worker.model.vocabulary, speeches)
     await _generate(worker, orders, writer, send, _streams(request))
 
 

@@ -5,18 +5,23 @@ Must not: evaluate; speak HTTP.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order
+from engines.llamacpp.speech.budget import ThoughtBudget
+from engines.llamacpp.speech.dialect import dialect_of
+from engines.llamacpp.speech.speech import Speech
 from engines.llamacpp.template import CHATML, ChatTemplate
 from engines.protocol.errors import ApiError, ContextLengthExceeded, InvalidRequest
 from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Sampling
 
 _MAX_SEQUENCES = 128
+# Enough for a tag that opens a thought, even where each of its bytes is a token.
+_PROMPT_END = 16
 
 
 class NoEmbeddings(InvalidRequest):
@@ -52,8 +57,10 @@ class Model:
         self.context = runtime.limits.context
         declared = runtime.meta("weighbridge.embeddings") == "true"
         self.capabilities = Capabilities(declared if embeddings is None else embeddings)
+        template = runtime.meta("tokenizer.chat_template") or CHATML
+        self._dialect = dialect_of(template, runtime.meta("general.architecture") or "")
         self._template = ChatTemplate(
-            runtime.meta("tokenizer.chat_template") or CHATML,
+            template,
             {
                 "bos_token": self.vocabulary.text([self.vocabulary.bos], special=True),
                 "eos_token": self.vocabulary.text([self.vocabulary.eos], special=True),
@@ -76,12 +83,25 @@ class Model:
         _refuse_chat(request)
         prompt = self.chat_tokens(request)
         alternatives = (request.top_logprobs or 0) if request.logprobs else None
-        return self._orders(request, [prompt], request.answer_tokens(), alternatives, "messages")
+        orders = self._orders(request, [prompt], request.answer_tokens(), alternatives, "messages")
+        shown, thoughts = self._shown(request), self._thoughts(request, prompt)
+        return [replace(order, shown=shown, thoughts=thoughts) for order in orders]
+
+    def speeches(self, request: ChatRequest, orders: Sequence[Order]) -> list[Speech]:
+        """Return what hears the answer of each order: its thoughts, its calls."""
+        return [
+            self._dialect.hear(
+                request.functions(),
+                thinking=self._thinks_after(order.prompt),
+                split=request.reasoning_format != "none",
+            )
+            for order in orders
+        ]
 
     def chat_tokens(self, request: ChatRequest) -> list[int]:
         """Return the tokens of a conversation as the template writes it."""
         tools = None if request.tool_choice == "none" else request.tools
-        text = self._template.render(request.messages, tools)
+        text = self._template.render(request.messages, tools, request.chat_template_kwargs)
         tokens = self.vocabulary.tokens(text, add_special=False, parse_special=True)
         if self.vocabulary.adds_bos and tokens[:1] != [self.vocabulary.bos]:
             tokens.insert(0, self.vocabulary.bos)
@@ -150,6 +170,25 @@ class Model:
                 for choice in range(choices)
             ]
         return orders
+
+    def _shown(self, request: ChatRequest) -> dict[int, bytes]:
+        """Return the control tokens that mark calls and thoughts, and their texts."""
+        shown: dict[int, bytes] = {}
+        for text in self._dialect.tokens(calls=bool(request.functions())):
+            tokens = self.vocabulary.tokens(text, add_special=False, parse_special=True)
+            if len(tokens) == 1 and not self.vocabulary.piece(tokens[0]):
+                shown[tokens[0]] = text.encode()
+        return shown
+
+    def _thoughts(self, request: ChatRequest, prompt: Sequence[int]) -> ThoughtBudget | None:
+        most, tags = request.thought_tokens(), self._dialect.tags
+        if most is None or tags is None:
+            return None
+        closing = self.vocabulary.tokens(tags.ending, add_special=False, parse_special=True)
+        return ThoughtBudget(tags, self._thinks_after(prompt), most, tuple(closing))
+
+    def _thinks_after(self, prompt: Sequence[int]) -> bool:
+        return self._dialect.thinks_after(self.vocabulary.text(prompt[-_PROMPT_END:], special=True))
 
     def _sampling(self, request: Sampling) -> SamplingParams:
         given = {

@@ -4,11 +4,13 @@ Owns: its tokens, its limits, why it ended.
 Must not: evaluate or deliver; `engines.llamacpp.batcher` does.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engines.llamacpp.binding import Floats, Vocabulary
 from engines.llamacpp.sampling import NothingToPick, Sampler, SamplingParams, top_logprobs
+from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
 from engines.llamacpp.text import TextStream
 
 
@@ -18,6 +20,7 @@ class Order:
 
     `most_tokens` bounds the answer so that it fits the context. `logprobs` is None where none
     are wanted, else how many alternatives. `choice` tells the sequences of one request apart.
+    `shown` are control tokens that are text all the same, because somebody looks for them in it.
     """
 
     prompt: tuple[int, ...]
@@ -27,6 +30,8 @@ class Order:
     ignore_eos: bool = False
     logprobs: int | None = None
     choice: int = 0
+    shown: Mapping[int, bytes] = field(default_factory=dict)
+    thoughts: ThoughtBudget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class SequenceState:
         self.cancelled = False
         self._sampler = Sampler(order.sampling, order.choice, order.prompt)
         self._text = TextStream(order.stops)
+        self._thought = ThoughtMeter(order.thoughts) if order.thoughts is not None else None
+        self._forced: deque[int] = deque()
 
     @property
     def pending(self) -> int:
@@ -83,7 +90,7 @@ class SequenceState:
             logits[list(vocabulary.ends)] = -float("inf")
         raw = logits.copy() if order.logprobs is not None else logits
         try:
-            token = self._sampler.pick(logits)
+            token = self._next(logits)
         except NothingToPick as error:
             return Progress(error=str(error))
         self.generated += 1
@@ -94,10 +101,19 @@ class SequenceState:
         if order.logprobs is not None:
             logprob, best = top_logprobs(raw, token, order.logprobs)
             told = (TokenTold(token, logprob, tuple(best)),)
-        text = self._text.feed(vocabulary.piece(token))
+        piece = order.shown.get(token) or vocabulary.piece(token)
+        if self._thought is not None:
+            self._thought.take(piece)
+        text = self._text.feed(piece)
         if self._text.has_stopped():
             return Progress(text, 1, told, finish_reason="stop")
         if self.generated >= order.most_tokens:
             text += self._text.finish()
             return Progress(text, 1, told, "stop" if self._text.has_stopped() else "length")
         return Progress(text, 1, told)
+
+    def _next(self, logits: Floats) -> int:
+        """Draw a token, or take the next of those that close a thought."""
+        if self._thought is not None and self._thought.spent():
+            self._forced.extend(self._thought.close())
+        return self._forced.popleft() if self._forced else self._sampler.pick(logits)

@@ -13,20 +13,25 @@ from typing import Any
 import msgspec
 
 from engines.llamacpp.binding import Vocabulary
+from engines.llamacpp.message import delta_of, message_of
 from engines.llamacpp.sequence import Order, Progress, TokenTold
+from engines.llamacpp.speech.parts import Part
+from engines.llamacpp.speech.speech import Speech
 from engines.protocol.answers import (
     ChatAnswer,
     ChatChoice,
     ChatChunk,
     ChatChunkChoice,
     ChatDelta,
-    ChatMessage,
+    CompletionTokensDetails,
     PromptTokensDetails,
     TextAnswer,
     TextChoice,
     Usage,
 )
 from engines.protocol.events import write_event
+
+_NOTHING = ChatDelta()
 
 
 @dataclass(slots=True)
@@ -84,10 +89,51 @@ class Writer:
         raise NotImplementedError
 
 
+@dataclass(slots=True)
+class _Heard:
+    """What one choice's text has meant so far; `fresh` came with the last step."""
+
+    speech: Speech
+    parts: list[Part] = field(default_factory=list)
+    fresh: list[Part] = field(default_factory=list)
+    thought_tokens: int = 0
+
+
 class ChatWriter(Writer):
-    """`chat.completion` and its chunks."""
+    """`chat.completion` and its chunks. `speeches` hear the choices, one each."""
 
     prefix = "chatcmpl"
+
+    def __init__(
+        self,
+        model: str,
+        orders: Sequence[Order],
+        vocabulary: Vocabulary,
+        speeches: Sequence[Speech],
+    ) -> None:
+        super().__init__(model, orders, vocabulary)
+        self._heard = [_Heard(speech) for speech in speeches]
+
+    def add(self, index: int, progress: Progress) -> None:
+        """Keep what a choice has said, and hear what it means."""
+        super().add(index, progress)
+        heard = self._heard[index]
+        speech = heard.speech
+        thought = speech.thinking
+        heard.fresh = speech.feed(progress.text)
+        if progress.finish_reason is not None:
+            heard.fresh += speech.finish()
+            if speech.calls:
+                self._said[index].finish_reason = "tool_calls"
+        if thought or speech.thinking:
+            heard.thought_tokens += progress.tokens
+        heard.parts += heard.fresh
+
+    def usage(self) -> Usage:
+        """Return the tokens so far, those of thoughts as well where there are any."""
+        thoughts = sum(heard.thought_tokens for heard in self._heard)
+        details = CompletionTokensDetails(thoughts) if thoughts else None
+        return msgspec.structs.replace(super().usage(), completion_tokens_details=details)
 
     def opening(self) -> bytes:
         """Give each choice its role first, as OpenAI does."""
@@ -98,11 +144,13 @@ class ChatWriter(Writer):
 
     def event(self, index: int, progress: Progress) -> bytes:
         """Return what a step added, and the end in the same event."""
-        if not progress.text and not progress.told and progress.finish_reason is None:
+        delta = delta_of(self._heard[index].fresh)
+        ended = progress.finish_reason is not None
+        if delta == _NOTHING and not progress.told and not ended:
             return b""
-        delta = ChatDelta(content=progress.text or None)
+        finish_reason = self._said[index].finish_reason if ended else None
         logprobs = self._logprobs(progress.told) if progress.told else None
-        return self._chunk([ChatChunkChoice(index, delta, progress.finish_reason, logprobs)])
+        return self._chunk([ChatChunkChoice(index, delta, finish_reason, logprobs)])
 
     def usage_event(self) -> bytes:
         """Return the last event before `[DONE]`."""
@@ -113,11 +161,11 @@ class ChatWriter(Writer):
         choices = [
             ChatChoice(
                 index,
-                ChatMessage("".join(said.text)),
+                message_of(heard.parts),
                 said.finish_reason,
                 self._logprobs(said.told) if said.told else None,
             )
-            for index, said in enumerate(self._said)
+            for index, (said, heard) in enumerate(zip(self._said, self._heard, strict=True))
         ]
         return msgspec.json.encode(
             ChatAnswer(self._id, self._created, self._model, choices, self.usage())

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
+from engines.llamacpp.sampling import SamplingParams
+from engines.llamacpp.sequence import Order, SequenceState
 from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
 from engines.llamacpp.speech.speech import Tags
+from tests.support.toy_runtime import END, SIZE, ToyVocabulary
 
 TAGS = Tags("<think>", "</think>", "\n</think>\n\n")
 
@@ -58,3 +63,34 @@ def test_a_thought_is_closed_once() -> None:
     assert running.close() == (1, 2)
     assert not running.spent()
     assert spent(running, [b"a", b"b"]) == [False, False]
+
+
+def answer(budget: ThoughtBudget | None, shown: dict[int, bytes], drawn: list[int]) -> str:
+    """Return what a sequence says whose model would draw these tokens."""
+    said: list[str] = []
+    order = Order((1,), 20, SamplingParams(temperature=0), shown=shown, thoughts=budget)
+    sequence = SequenceState(order, lambda _progress: None)
+    for token in drawn:
+        logits = np.zeros(SIZE, dtype=np.float32)
+        logits[token] = 9
+        said.append(sequence.advance(logits, ToyVocabulary()).text)
+    return "".join(said)
+
+
+OPEN, CLOSE, LETTER = 3, 4, 49
+SHOWN = {OPEN: b"<think>", CLOSE: b"</think>"}
+
+
+def test_a_sequence_closes_a_thought_that_is_spent_and_goes_on() -> None:
+    budget = ThoughtBudget(TAGS, inside=False, most_tokens=2, closing_tokens=(CLOSE, 2))
+    drawn = [OPEN, *[LETTER] * 6, END]
+    assert answer(budget, SHOWN, drawn) == "<think>aa</think>2aa"
+
+
+def test_a_sequence_that_may_not_think_at_all_begins_with_the_closing_tag() -> None:
+    budget = ThoughtBudget(TAGS, inside=True, most_tokens=0, closing_tokens=(CLOSE,))
+    assert answer(budget, SHOWN, [LETTER] * 3) == "</think>aa"
+
+
+def test_control_tokens_are_text_where_somebody_looks_for_them() -> None:
+    assert answer(None, SHOWN, [OPEN, LETTER, CLOSE]) == "<think>a</think>"

@@ -74,11 +74,10 @@ class Dialect:
     form: Format
     tags: Tags | None
 
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        """The texts that a reader must see even where they are control tokens."""
+    def tokens(self, *, calls: bool) -> tuple[str, ...]:
+        """Return the texts that a reader must see even where they are control tokens."""
         tags = () if self.tags is None else (self.tags.opening, self.tags.closing)
-        return (*self.form.tokens, *tags)
+        return (*self.form.tokens, *tags) if calls else tags
 
     def thinks_after(self, prompt: str) -> bool:
         """Say whether the prompt has opened the thought in which the answer begins."""
