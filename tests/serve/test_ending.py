@@ -18,6 +18,8 @@ from tests.support.scripted import ScriptedEngine, events_play, running
 from tests.support.streams import data_of
 from tests.support.waiting import until
 
+# Far less than the 600 s that a hanging worker would be given.
+SOON_S = 20
 BOTH = (signal.SIGINT, signal.SIGTERM)
 WORKER = "engines: {cpu: {kind: llamacpp}}\nmodels: {m: {engine: cpu, weights: 'demo:qwen'}}\n"
 
@@ -30,7 +32,7 @@ def with_remote(engine: ScriptedEngine, drain_s: int) -> str:
     return f"""
 gateway: {{drain_timeout_s: {drain_s}}}
 engines:
-  cpu: {{kind: llamacpp}}
+  cpu: {{kind: llamacpp, drain_timeout_s: 600}}
   lab: {{kind: remote, url: "{engine.url}", health_interval_s: 60}}
 models:
   m: {{engine: cpu, weights: "demo:qwen"}}
@@ -119,7 +121,7 @@ async def test_a_stream_beyond_the_drain_time_ends_with_an_error_event(tmp_path:
             last = data_of(text)[-1]
             assert b'"gateway_stopping"' in last
             assert b"[DONE]" not in text.encode()
-            await asyncio.wait_for(engine.hung_up.wait(), 10)
+            await asyncio.wait_for(engine.hung_up.wait(), SOON_S)
             assert gateway.wait() == 0
             assert "Traceback" not in gateway.errors()
 
@@ -161,10 +163,10 @@ async def test_a_second_signal_ends_at_once_even_with_a_worker_that_hangs(
                 gateway.signal(number)
                 await says(gateway, "Ctrl-C again ends at once")
                 gateway.signal(number)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(SOON_S):
                     text = (await answer.aread()).decode()
             assert b'"gateway_stopping"' in data_of(text)[-1]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(SOON_S):
                 assert await asyncio.to_thread(gateway.wait) == 0
             assert not living(workers)
 
@@ -187,7 +189,7 @@ async def test_a_signal_while_the_workers_drain_ends_at_once(tmp_path: Path) -> 
 
             await until(refused)
         gateway.signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SOON_S):
             assert await asyncio.to_thread(gateway.wait) == 0
         assert not living(workers)
 
@@ -233,6 +235,6 @@ async def test_a_client_that_does_not_read_does_not_hold_the_end(tmp_path: Path)
         with gateway_process(tmp_path, config=with_remote(engine, 1)) as gateway:
             async with streaming(gateway, ask("far")):
                 gateway.signal(signal.SIGTERM)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(SOON_S):
                     assert await asyncio.to_thread(gateway.wait) == 0
             assert "Traceback" not in gateway.errors()

@@ -149,7 +149,7 @@ async def test_a_model_that_cannot_start_says_why_and_harms_nobody(
         assert await figure(http, "weighbridge_engine_up", model) == 0
         began_s = time.monotonic()
         answer = await http.post("/v1/chat/completions", json=ask(model))
-        assert time.monotonic() - began_s < 5
+        assert time.monotonic() - began_s < 20  # queue_timeout_s is 30: nobody waited
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "model_unavailable"
         assert why in answer.json()["error"]["message"]
