@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from engines.families import Entry, load_catalogue
+from gateway.environment import EnvironmentProblem, read_environment
 
 _DEFAULT_URL = "http://127.0.0.1:8000"
 _TIMEOUT_S = 10.0
@@ -43,7 +44,7 @@ class _Unanswered(Exception):
 def models(words: tuple[str, ...], url: str, *, catalogue: bool, as_json: bool) -> None:
     """Show what a running gateway serves and how it is doing; WORDS filter the rows.
 
-    The key is taken from WEIGHBRIDGE_API_KEY.
+    The key is taken from WEIGHBRIDGE_API_KEY or WEIGHBRIDGE_API_KEY_FILE.
     """
     if catalogue:
         entries = [entry for entry in load_catalogue().entries if _meets(entry, words)]
@@ -150,10 +151,13 @@ def _ask(url: str) -> list[dict[str, Any]]:
     """Return the rows of `/v1/models`.
 
     Raises:
-        _Unanswered: nothing answers there, or not with a list of models.
+        _Unanswered: nothing answers there, or not with a list of models; the key cannot be read.
     """
-    key = os.environ.get("WEIGHBRIDGE_API_KEY")
-    headers = {"authorization": f"Bearer {key}"} if key else {}
+    try:
+        key = read_environment(os.environ).api_key
+    except EnvironmentProblem as problem:
+        raise _Unanswered(str(problem)) from None
+    headers = {"authorization": f"Bearer {key.get_secret_value()}"} if key else {}
     base = url.rstrip("/").removesuffix("/v1")
     try:
         # The key goes where the caller says and nowhere else: no proxies, no redirects.

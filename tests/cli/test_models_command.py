@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,8 +59,9 @@ def gateway(status: int, body: bytes, seen: list[str | None] | None = None) -> I
             thread.join()
 
 
-def run(*arguments: str, key: str | None = None) -> Result:
-    return CliRunner().invoke(models, arguments, env={"WEIGHBRIDGE_API_KEY": key})
+def run(*arguments: str, key: str | None = None, key_file: str | None = None) -> Result:
+    variables = {"WEIGHBRIDGE_API_KEY": key, "WEIGHBRIDGE_API_KEY_FILE": key_file}
+    return CliRunner().invoke(models, arguments, env=variables)
 
 
 def served(*arguments: str) -> Result:
@@ -116,6 +118,17 @@ def test_the_key_is_sent() -> None:
     with gateway(200, b'{"data": []}', seen) as url:
         assert run("--url", f"{url}/v1/", key="sesame").exit_code == 0
     assert seen == ["Bearer sesame"]
+
+
+def test_the_key_may_lie_in_a_file(tmp_path: Path) -> None:
+    seen: list[str | None] = []
+    (tmp_path / "key").write_text("sesame\n")
+    with gateway(200, b'{"data": []}', seen) as url:
+        assert run("--url", url, key_file=str(tmp_path / "key")).exit_code == 0
+        missing = run("--url", url, key_file=str(tmp_path / "none"))
+    assert seen == ["Bearer sesame"]
+    assert missing.exit_code == 1
+    assert "WEIGHBRIDGE_API_KEY_FILE" in missing.stderr
 
 
 @pytest.mark.parametrize(
