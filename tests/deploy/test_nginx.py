@@ -1,7 +1,6 @@
 """A real nginx with the example: streams pass as they come, metrics stay inside."""
 
 import asyncio
-import shutil
 import socket
 import ssl
 import subprocess
@@ -10,8 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
+from tests.support.programs import program
 from tests.support.scripted import ScriptedEngine, events_play, json_play, running
 
 _WHOLE = """
@@ -59,11 +58,8 @@ def written(folder: Path, example: Path, *, upstream: int, port: int) -> Path:
 @asynccontextmanager
 async def nginx(folder: Path, example: Path, upstream: int) -> AsyncIterator[httpx.AsyncClient]:
     """Run nginx until the block ends."""
-    command = shutil.which("nginx", path="/usr/sbin:/usr/local/bin:/opt/homebrew/bin")
-    if command is None or shutil.which("openssl") is None:
-        pytest.skip(
-            "nginx or openssl is not installed; Debian: apt-get install nginx-light openssl"
-        )
+    command = program("nginx", "nginx-light")
+    program("openssl", "openssl")
     port = free_port()
     config = written(folder, example, upstream=upstream, port=port)
     argv = [command, "-e", "stderr", "-p", str(folder), "-c", str(config)]

@@ -10,7 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.process import GatewayProcess, gateway_process
-from tests.support.prometheus import documented, prometheus, tool
+from tests.support.programs import program
+from tests.support.prometheus import documented, prometheus
 from tests.support.waiting import until
 
 CONFIG = """
@@ -78,7 +79,7 @@ async def test_prometheus_tells_the_tokens_per_second_of_each_model(
 
 
 async def test_the_scrape_is_as_prometheus_likes_it(gateway: GatewayProcess) -> None:
-    binary = tool("promtool")
+    binary = program("promtool", "prometheus")
     async with client(gateway) as http:
         await ask(http, "a")
         scraped = (await http.get("/metrics")).content

@@ -1,8 +1,6 @@
 """A real Prometheus, and the page that documents what it scrapes."""
 
-import os
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.support.programs import program
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 _ROW = re.compile(r"^\| `(weighbridge_\w+)` \|(.*)\| `(.+)` \|$", re.MULTILINE)
@@ -38,20 +36,10 @@ def documented() -> list[Documented]:
     return rows
 
 
-def tool(name: str) -> str:
-    """Return a program of Debian's package `prometheus`; skip without it, fail in CI."""
-    found = shutil.which(name)
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail(f"{name} is not installed; CI must have the package prometheus")
-    if found is None:
-        pytest.skip(f"{name} is not installed (Debian's package prometheus)")
-    return found
-
-
 @contextmanager
 def prometheus(folder: Path, target: str, key: str) -> Iterator[str]:
     """Run Prometheus, which scrapes `target` twice a second; give the URL of its API."""
-    binary = tool("prometheus")
+    binary = program("prometheus", "prometheus")
     (folder / "prometheus.yml").write_text(
         "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n"
         "scrape_configs:\n"
