@@ -1,0 +1,251 @@
+"""Which sequence holds which tokens in the KV cache, and what a new one shares. Pure values.
+
+Owns: the exact count of cells, the longest common prefix, who is kept after its end, who leaves.
+Must not: touch the cache, know requests or clocks. The caller does to the cache what it is told.
+
+| a slot is | left by |
+|---|---|
+| free | `admit` -> running |
+| running | `retire` -> kept, or free where nothing is kept; `drop` -> free |
+| kept | `drop` -> free: the least recently used first |
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.llamacpp.scheduler import who_gives_way
+
+Tokens = npt.NDArray[np.int32]
+
+# A shorter prefix is evaluated twice sooner than a sequence waits a step for it.
+_WORTH_A_STEP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a sequence would share if it were admitted now.
+
+    `reused` of its tokens are in the cells of `donor`. `soon` counts those that a running
+    sequence has there when its prompt is read. `cells` is what it takes beyond what running
+    sequences hold.
+    """
+
+    donor: int | None
+    reused: int
+    soon: int
+    cells: int
+
+    @property
+    def waits(self) -> bool:
+        """Whether a step's patience saves evaluating what another evaluates at this moment."""
+        return self.soon - self.reused >= _WORTH_A_STEP
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """First the `dropped` slots are emptied, then `reused` cells of `donor` shared with `slot`."""
+
+    slot: int
+    donor: int | None
+    reused: int
+    dropped: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """Cells from position `start` to `end` that the same sequences hold.
+
+    Runs form a tree: what is `above` comes before. The last run of a slot is its own, so that it
+    grows alone. `held` counts the sequences that hold it, `busy` those of them that run.
+    """
+
+    above: "_Run | None"
+    start: int
+    end: int
+    held: int = 0
+    busy: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Holder:
+    """A slot in use: the tokens that others may compare with, and its last run.
+
+    A running one has its tokens before their cells: `last.end` of them are evaluated.
+    """
+
+    tokens: Tokens
+    last: _Run
+
+
+class Prefixes:
+    """The mirror of a cache of `cells` with `slots` sequences; owned by the batcher's thread.
+
+    `used` cells hold something, `busy` of them belong to running sequences; shared ones count
+    once. What has ended keeps up to `budget` cells beyond those. Without `sharing` nothing is
+    kept or shared, only counted.
+    """
+
+    def __init__(self, slots: int, cells: int, budget: int, *, sharing: bool) -> None:
+        self.used = 0
+        self.busy = 0
+        self._cells = cells
+        self._budget = budget
+        self._sharing = sharing
+        self._free = list(range(slots))
+        self._running: dict[int, _Holder] = {}
+        self._kept: dict[int, _Holder] = {}  # least recently used first
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The slots of ended sequences, least recently used first."""
+        return tuple(self._kept)
+
+    def look(self, tokens: Tokens) -> Outlook:
+        """Return what a sequence could share; one token at least is left to be evaluated."""
+        donor, reused, soon = None, 0, 0
+        most = len(tokens) - 1
+        if self._sharing:
+            for slot, holder in (*self._running.items(), *self._kept.items()):
+                common = min(common_length(tokens, holder.tokens), most)
+                soon = max(soon, common)
+                if min(common, holder.last.end) > reused:
+                    donor, reused = slot, min(common, holder.last.end)
+        outlook = Outlook(donor, reused, soon, len(tokens) - self._overlap(donor, reused))
+        return Outlook(donor, reused, soon, len(tokens) - soon) if outlook.waits else outlook
+
+    def admit(self, tokens: Tokens, outlook: Outlook) -> Admission:
+        """Take a slot for a sequence; the caller sees to it that one is free or kept."""
+        dropped: tuple[int, ...] = ()
+        donor, reused = outlook.donor, outlook.reused
+        if donor in self._kept:
+            self._kept[donor] = self._kept.pop(donor)
+        if not self._free:
+            oldest = next(iter(self._kept))
+            self.drop(oldest)
+            dropped = (oldest,)
+            if oldest == donor:
+                donor, reused = None, 0
+        slot = self._free.pop()
+        above = None if donor is None else self._cut(donor, reused)
+        holder = _Holder(tokens, _Run(above, reused, reused))
+        self._running[slot] = holder
+        self._hold(holder.last, held=1, busy=1)
+        return Admission(slot, donor, reused, dropped)
+
+    def grow(self, slot: int, count: int) -> None:
+        """Note that `count` more tokens of a running sequence are in the cache."""
+        self._running[slot].last.end += count
+        self.used += count
+        self.busy += count
+
+    def retire(self, slot: int, tokens: Tokens) -> tuple[int, ...]:
+        """End a running sequence with these tokens in the cache; return the slots to be emptied.
+
+        It is kept, unless another kept one begins with all of it.
+        """
+        if not self._sharing or not len(tokens):
+            self.drop(slot)
+            return (slot,)
+        holder = self._running.pop(slot)
+        holder.tokens = tokens
+        self._hold(holder.last, held=0, busy=-1)
+        covered, covers = self._compare(tokens)
+        self._kept[slot] = holder
+        if covered is not None:
+            self._kept[covered] = self._kept.pop(covered)
+            covers = [slot]
+        for other in covers:
+            self.drop(other)
+        dropped = [*covers]
+        while self.used - self.busy > self._budget and self._kept:
+            dropped.append(next(iter(self._kept)))
+            self.drop(dropped[-1])
+        return tuple(dropped)
+
+    def drop(self, slot: int) -> None:
+        """Forget a slot; what others share with it stays."""
+        kept = slot in self._kept
+        holder = self._kept.pop(slot) if kept else self._running.pop(slot)
+        self._hold(holder.last, held=-1, busy=0 if kept else -1)
+        self._free.append(slot)
+
+    def who_leaves(self, running: Sequence[int], wanted: int) -> list[int]:
+        """Return the slots to be dropped, in this order, so that `wanted` more tokens fit.
+
+        `running` goes from the oldest to the youngest. Kept ones leave first, then the youngest.
+        """
+        if self.used + wanted <= self._cells:
+            return []
+        order = self._own((*running, *reversed(self._kept)))
+        return who_gives_way(order, wanted, self._cells)
+
+    def _own(self, slots: Iterable[int]) -> list[tuple[int, int]]:
+        """Return (slot, its cells that none of the slots before it holds)."""
+        seen: set[_Run] = set()
+        order: list[tuple[int, int]] = []
+        for slot in slots:
+            cells = 0
+            run: _Run | None = (self._running.get(slot) or self._kept[slot]).last
+            while run is not None and run not in seen:
+                seen.add(run)
+                cells += run.end - run.start
+                run = run.above
+            order.append((slot, cells))
+        return order
+
+    def _compare(self, tokens: Tokens) -> tuple[int | None, list[int]]:
+        """Return who is kept and begins with all of `tokens`, and whose tokens these begin with."""
+        covers: list[int] = []
+        for slot, holder in self._kept.items():
+            common = common_length(tokens, holder.tokens)
+            if common == len(tokens):
+                return slot, []
+            if common == len(holder.tokens):
+                covers.append(slot)
+        return None, covers
+
+    def _overlap(self, donor: int | None, length: int) -> int:
+        """Return how many of a slot's first cells running sequences hold."""
+        if donor is None:
+            return 0
+        run: _Run | None = (self._running.get(donor) or self._kept[donor]).last
+        while run is not None and not (run.busy and run.start < length):
+            run = run.above
+        return 0 if run is None else min(run.end, length)
+
+    def _cut(self, donor: int, length: int) -> _Run:
+        """Return the run of a slot that ends at `length`, which is cut out where none does."""
+        last = (self._running.get(donor) or self._kept[donor]).last
+        run = last
+        while run.start >= length:
+            assert run.above is not None  # noqa: S101 - the first run starts at 0
+            run = run.above
+        if run.end == length and run is not last:
+            return run
+        run.above = _Run(run.above, run.start, length, run.held, run.busy)
+        run.start = length
+        return run.above
+
+    def _hold(self, last: _Run, *, held: int, busy: int) -> None:
+        """Add holders to a run and all above it, and count the cells that this takes or frees."""
+        run: _Run | None = last
+        while run is not None:
+            was_held, was_busy = run.held > 0, run.busy > 0
+            run.held += held
+            run.busy += busy
+            self.used += (run.end - run.start) * ((run.held > 0) - was_held)
+            self.busy += (run.end - run.start) * ((run.busy > 0) - was_busy)
+            run = run.above
+
+
+def common_length(one: Tokens, other: Tokens) -> int:
+    """Return how many first tokens two sequences have in common."""
+    shorter = min(len(one), len(other))
+    if not shorter or one[0] != other[0]:
+        return 0
+    differ = one[:shorter] != other[:shorter]
+    first = int(differ.argmax())
+    return first if differ[first] else shorter
