@@ -2,11 +2,11 @@
 
 Owns: continuous batching. Each step evaluates one token of every running sequence and chunks of
 waiting prompts.
-Must not: decide shares (`scheduler`) or draw tokens (`sequence`).
+Must not: decide shares (`scheduler`) or what the cache keeps (`prefixes`), or draw (`sequence`).
 
 | a sequence is | left by |
 |---|---|
-| queued | a free slot -> running; cancelled -> gone |
+| queued | a free slot, and nobody reads the same prompt just now -> running; cancelled -> gone |
 | running | its end or cancelled -> gone; no room in the cache -> queued again, first in line |
 
 When the thread ends, closed or failed, all of them end with an error, and so does what comes later.
@@ -18,13 +18,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from engines.llamacpp.binding import DecodeFailed, Floats, LoadFailed, Row, Runtime
-from engines.llamacpp.scheduler import Waiting, share_step, who_gives_way
+from engines.llamacpp.prefixes import Outlook, Prefixes
+from engines.llamacpp.scheduler import Waiting, share_step
 from engines.llamacpp.sequence import Progress, SequenceState
 
 _log = logging.getLogger("weighbridge.worker")
+
+# Of all cells, this part may stay with sequences that have ended.
+_KEPT_SHARE = 2
 
 
 @dataclass(slots=True)
@@ -33,11 +39,13 @@ class Counts:
 
     steps: int = 0
     prompt_tokens: int = 0
+    cached_tokens: int = 0
     completion_tokens: int = 0
     preemptions: int = 0
     running: int = 0
     waiting: int = 0
     kv_used_ratio: float = 0.0
+    kv_kept_ratio: float = 0.0
 
 
 class Batcher:
@@ -56,7 +64,11 @@ class Batcher:
         self._queue: deque[SequenceState] = deque()
         self._running: list[SequenceState] = []  # from the oldest to the youngest
         # No more than a step has tokens: decoding sequences would leave prompts none.
-        self._slots = list(range(min(runtime.limits.parallel, runtime.limits.batch_tokens)))
+        self._most_running = min(runtime.limits.parallel, runtime.limits.batch_tokens)
+        cells = runtime.limits.cells
+        self._prefixes = Prefixes(
+            runtime.sequences, cells, cells // _KEPT_SHARE, sharing=runtime.shares
+        )
         self._crowded = False  # the cache refused a step: nobody comes in until one succeeds
         self._closing = False
         self._ended: str | None = None  # why, once the thread takes nothing more
@@ -146,23 +158,50 @@ class Batcher:
 
     def _drop_cancelled(self) -> None:
         for sequence in [s for s in self._running if s.cancelled]:
-            self._leave(sequence)
+            self._leave(sequence, keep=True)
         self._queue = deque(s for s in self._queue if not s.cancelled)
 
     def _admit(self) -> None:
-        """Give free slots to the first in line, as long as their tokens fit the cache."""
-        while self._queue and self._slots and not (self._crowded and self._running):
-            held = sum(s.done + s.pending for s in self._running)
-            if self._running and held + self._queue[0].pending > self._runtime.limits.cells:
-                return
-            sequence = self._queue.popleft()
-            sequence.slot = self._slots.pop()
-            self._running.append(sequence)
+        """Give free slots to the first in line, as long as their tokens fit the cache.
 
-    def _leave(self, sequence: SequenceState) -> None:
+        Who waits for another's prompt to be read keeps the place, so that nobody overtakes.
+        """
+        if self._crowded and self._running:
+            return
+        held = self._prefixes.busy + sum(s.pending for s in self._running)
+        for sequence in tuple(self._queue)[: self._most_running - len(self._running)]:
+            outlook = self._prefixes.look(sequence.known)
+            held += outlook.cells
+            if self._running and held > self._runtime.limits.cells:
+                return
+            if not outlook.waits:
+                self._queue.remove(sequence)
+                self._place(sequence, outlook)
+
+    def _place(self, sequence: SequenceState, outlook: Outlook) -> None:
+        admission = self._prefixes.admit(sequence.known, outlook)
+        for slot in admission.dropped:
+            self._runtime.forget(slot)
+        if admission.donor is not None:
+            self._runtime.share(admission.donor, admission.slot, admission.reused)
+        sequence.slot = admission.slot
+        sequence.done = admission.reused
+        if sequence.cached is None:
+            sequence.cached = admission.reused
+            self.counts.cached_tokens += admission.reused
+        self._running.append(sequence)
+
+    def _leave(self, sequence: SequenceState, *, keep: bool) -> None:
+        """Take a sequence's slot; what it has in the cache may stay for others."""
         self._running.remove(sequence)
-        self._runtime.forget(sequence.slot)
-        self._slots.append(sequence.slot)
+        if keep:
+            known = np.array(sequence.tokens[: sequence.done], dtype=np.int32)
+            dropped = self._prefixes.retire(sequence.slot, known)
+        else:
+            self._prefixes.drop(sequence.slot)
+            dropped = (sequence.slot,)
+        for slot in dropped:
+            self._runtime.forget(slot)
         sequence.slot = -1
         sequence.done = 0
 
@@ -196,12 +235,7 @@ class Batcher:
             self._fail(str(error))
             return
         if logits is None:
-            # The cache is fragmented or fuller than counted: the youngest gives way.
-            self._crowded = True
-            if len(self._running) == 1:
-                self._fail("the KV cache has no room for this sequence")
-            else:
-                self._preempt(self._running[-1])
+            self._refused()
             return
         self._crowded = False
         self.counts.steps += 1
@@ -210,19 +244,40 @@ class Batcher:
             unread = len(sequence.order.prompt) - sequence.done
             self.counts.prompt_tokens += max(0, min(taken, unread))
             sequence.done += taken
+            self._prefixes.grow(sequence.slot, taken)
         self._draw(drawing, logits)
 
     def _make_room(self, wanted: int) -> bool:
-        held = [(s.slot, s.done) for s in self._running]
-        leaving = who_gives_way(held, wanted, self._runtime.limits.cells)
+        """Let who must leave the cache; say whether one of those that run had to."""
+        running = {s.slot: s for s in self._running}
+        leaving = self._prefixes.who_leaves(tuple(running), wanted)
         # The youngest first, so that the oldest of them is the first in line again.
-        for sequence in [s for s in reversed(self._running) if s.slot in leaving]:
-            self._preempt(sequence)
-        return bool(leaving)
+        for slot in leaving:
+            if slot in running:
+                self._preempt(running[slot])
+            else:
+                self._drop_kept(slot)
+        return any(slot in running for slot in leaving)
+
+    def _refused(self) -> None:
+        """Make room where the cache has less than was counted."""
+        if self._prefixes.kept:
+            for slot in self._prefixes.kept:
+                self._drop_kept(slot)
+        elif len(self._running) > 1:
+            self._crowded = True
+            self._preempt(self._running[-1])
+        else:
+            self._fail("the KV cache has no room for this sequence")
+
+    def _drop_kept(self, slot: int) -> None:
+        self._prefixes.drop(slot)
+        self._runtime.forget(slot)
 
     def _preempt(self, sequence: SequenceState) -> None:
         self.counts.preemptions += 1
-        self._leave(sequence)
+        self._leave(sequence, keep=False)
+        sequence.known = np.array(sequence.tokens, dtype=np.int32)
         self._queue.appendleft(sequence)
 
     def _rows(self, shares: dict[int, int]) -> tuple[list[Row], list[SequenceState]]:
@@ -242,18 +297,26 @@ class Batcher:
     def _draw(self, drawing: list[SequenceState], logits: Floats) -> None:
         told: list[tuple[Callable[[Progress], None], Progress]] = []
         for line, sequence in enumerate(drawing):
+            first = sequence.generated == 0
             progress = sequence.advance(logits[line], self._runtime.vocabulary)
+            if first and sequence.cached:
+                progress = replace(progress, cached=sequence.cached)
             self.counts.completion_tokens += progress.tokens
             told.append((sequence.deliver, progress))
             if progress.finish_reason is not None or progress.error is not None:
-                self._leave(sequence)
+                self._leave(sequence, keep=progress.error is None)
         self._tell(told)
 
     def _fail(self, why: str) -> None:
-        """End every running sequence with an error: nobody knows which one was at fault."""
+        """End every running sequence with an error: nobody knows which one was at fault.
+
+        Nor which cells still hold what they should: none is kept.
+        """
         told = [(s.deliver, Progress(error=why)) for s in self._running]
         for sequence in tuple(self._running):
-            self._leave(sequence)
+            self._leave(sequence, keep=False)
+        for slot in self._prefixes.kept:
+            self._drop_kept(slot)
         self._tell(told)
 
     def _tell(self, told: list[tuple[Callable[[Progress], None], Progress]]) -> None:
@@ -264,7 +327,8 @@ class Batcher:
         counts, limits = self.counts, self._runtime.limits
         counts.running = len(self._running)
         counts.waiting = len(self._queue) + len(self._arrived)
-        counts.kv_used_ratio = sum(s.done for s in self._running) / limits.cells
+        counts.kv_used_ratio = self._prefixes.busy / limits.cells
+        counts.kv_kept_ratio = (self._prefixes.used - self._prefixes.busy) / limits.cells
 
 
 def _deliver(told: list[tuple[Callable[[Progress], None], Progress]]) -> None:

@@ -6,6 +6,7 @@ Must not: decide what is decoded next; every method is called from one thread, b
 """
 
 import ctypes
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +19,11 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
+_log = logging.getLogger("weighbridge.worker")
+
 _WARNING, _ERROR, _CONTINUED = 3, 4, 5
 _NO_ROOM = 1
+_MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
 _NO_TEXT = (
     native.LLAMA_TOKEN_ATTR_CONTROL
     | native.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -122,11 +126,15 @@ class Vocabulary:
 class Runtime:
     """A loaded model with the context that its sequences share.
 
+    `sequences` is how many the cache tells apart; `shares` whether they can have cells in common.
+
     Raises:
         LoadFailed: the weights cannot be loaded, or there is no memory for the context.
     """
 
-    def __init__(self, weights: Path, limits: Limits, gpu_layers: int) -> None:
+    def __init__(
+        self, weights: Path, limits: Limits, gpu_layers: int, *, prefix_cache: bool = True
+    ) -> None:
         # The callback must outlive every use of the library.
         self._log = native.llama_log_callback(_log_errors)
         native.llama_log_set(self._log, ctypes.c_void_p(0))
@@ -138,6 +146,13 @@ class Runtime:
             raise LoadFailed(f"llama.cpp cannot load {weights.name}")
         self.limits = limits
         self.vocabulary = Vocabulary(self.model)
+        why = _cannot_share(self.model)
+        if prefix_cache and why is not None:
+            _log.warning("prompts of this model are always read whole: %s", why)
+        self.shares = prefix_cache and why is None
+        # Sequences that have ended keep their cells under a number of their own.
+        self.sequences = limits.parallel * 2 if self.shares else limits.parallel
+        self.sequences = min(self.sequences, _MOST_SEQUENCES)
         self._context = self._new_context(limits.cells, limits.batch_tokens, pooled=False)
         self._memory = native.llama_get_memory(self._context)
         self._batch = _Batch(limits.batch_tokens)
@@ -175,8 +190,12 @@ class Runtime:
         return found
 
     def forget(self, slot: int) -> None:
-        """Drop everything that the cache holds of a sequence."""
+        """Drop everything that the cache holds of a sequence; what others share with it stays."""
         native.llama_memory_seq_rm(self._memory, slot, -1, -1)
+
+    def share(self, donor: int, slot: int, length: int) -> None:
+        """Let an empty sequence begin with the first `length` cells of another; none is copied."""
+        native.llama_memory_seq_cp(self._memory, donor, slot, 0, length)
 
     def embed(self, tokens: Sequence[int]) -> Floats:
         """Return the mean of the final states over the tokens, as a unit vector [width].
@@ -213,7 +232,7 @@ class Runtime:
         params = native.llama_context_default_params()
         params.n_ctx = cells
         params.n_batch = params.n_ubatch = batch_tokens
-        params.n_seq_max = 1 if pooled else self.limits.parallel
+        params.n_seq_max = 1 if pooled else self.sequences
         params.n_threads = self.limits.threads
         params.n_threads_batch = self.limits.batch_threads
         params.kv_unified = True
@@ -224,6 +243,15 @@ class Runtime:
         if not context:
             raise LoadFailed("llama.cpp cannot make a context; is there memory for --context?")
         return context
+
+
+def _cannot_share(model: Any) -> str | None:
+    """Return why sequences of a model cannot have cells in common, None where they can."""
+    if native.llama_model_is_recurrent(model) or native.llama_model_is_hybrid(model):
+        return "its state is no list of cells"
+    if native.llama_model_n_swa(model) > 0:
+        return "its attention window slides, and what it has left behind is overwritten"
+    return None
 
 
 class _Batch:

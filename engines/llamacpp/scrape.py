@@ -8,9 +8,11 @@ from engines.llamacpp.batcher import Counts
 _ROWS = (
     ("requests_running", "gauge", "Sequences that hold a slot.", "running"),
     ("requests_waiting", "gauge", "Sequences that wait for a slot.", "waiting"),
-    ("kv_used_ratio", "gauge", "KV cells in use, 0 to 1.", "kv_used_ratio"),
+    ("kv_used_ratio", "gauge", "KV cells of running sequences, 0 to 1.", "kv_used_ratio"),
+    ("kv_kept_ratio", "gauge", "KV cells kept for later, 0 to 1.", "kv_kept_ratio"),
     ("steps_total", "counter", "Batches evaluated.", "steps"),
     ("prompt_tokens_total", "counter", "Prompt tokens evaluated.", "prompt_tokens"),
+    ("cached_tokens_total", "counter", "Prompt tokens found in the cache.", "cached_tokens"),
     ("completion_tokens_total", "counter", "Tokens generated.", "completion_tokens"),
     ("preemptions_total", "counter", "Sequences put back for want of cells.", "preemptions"),
 )

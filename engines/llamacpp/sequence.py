@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from engines.llamacpp.binding import Floats, Vocabulary
 from engines.llamacpp.sampling import NothingToPick, Sampler, SamplingParams, top_logprobs
 from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
@@ -45,26 +47,34 @@ class TokenTold:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What one step added to a sequence. `error` ends it, as does `finish_reason`."""
+    """What one step added to a sequence. `error` ends it, as does `finish_reason`.
+
+    The first one tells how many tokens of the prompt were `cached`.
+    """
 
     text: str = ""
     tokens: int = 0
     told: tuple[TokenTold, ...] = ()
     finish_reason: str | None = None
     error: str | None = None
+    cached: int = 0
 
 
 class SequenceState:
     """Mutable; owned by the batcher's thread from admission to its end.
 
     `done` tokens of `tokens` are in the KV cache. A sequence that was preempted has `done` 0 and
-    is evaluated again; what it has said stays said.
+    is evaluated again; what it has said stays said. `known` are the tokens with which it was
+    queued, as an array: what others may share is found in them. `cached` of them were in the
+    cache when it first ran; None before.
     """
 
     def __init__(self, order: Order, deliver: Callable[[Progress], None]) -> None:
         self.order = order
         self.deliver = deliver
         self.tokens = list(order.prompt)
+        self.known = np.array(order.prompt, dtype=np.int32)
+        self.cached: int | None = None
         self.done = 0
         self.slot = -1
         self.generated = 0

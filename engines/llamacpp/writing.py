@@ -42,6 +42,7 @@ class _Said:
     tokens: int = 0
     told: list[TokenTold] = field(default_factory=list)
     finish_reason: str = "stop"
+    cached: int = 0
 
 
 class Writer:
@@ -63,14 +64,17 @@ class Writer:
         said.text.append(progress.text)
         said.tokens += progress.tokens
         said.told += progress.told
+        said.cached += progress.cached
         if progress.finish_reason is not None:
             said.finish_reason = progress.finish_reason
 
     def usage(self) -> Usage:
         """Return the tokens so far; a prompt counts once, however many choices it has."""
-        prompt = sum(len(order.prompt) for order in self._orders if order.choice == 0)
+        firsts = [(o, s) for o, s in zip(self._orders, self._said, strict=True) if o.choice == 0]
+        prompt = sum(len(order.prompt) for order, _ in firsts)
+        cached = sum(said.cached for _, said in firsts)
         completion = sum(said.tokens for said in self._said)
-        return Usage(prompt, completion, prompt + completion, PromptTokensDetails())
+        return Usage(prompt, completion, prompt + completion, PromptTokensDetails(cached))
 
     def opening(self) -> bytes:
         """Return the events that come before the first token."""

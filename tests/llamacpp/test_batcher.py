@@ -1,91 +1,16 @@
 """The thread that owns the context: same answers in any company, and nobody is left waiting."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 import pytest
 
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import DecodeFailed, LoadFailed
-from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.scrape import exposition
-from engines.llamacpp.sequence import Order, Progress, SequenceState
+from engines.llamacpp.sequence import Progress
+from tests.support.batching import WAIT_S, Client, arrive, batching, client, drained, together
 from tests.support.toy_runtime import Gate, ToyRuntime, answer
-
-WAIT_S = 20
-GREEDY = SamplingParams(temperature=0)
-
-
-@dataclass
-class Client:
-    """One sequence, and what it has been told."""
-
-    prompt: tuple[int, ...]
-    count: int
-    text: str = ""
-    reason: str | None = None
-    error: str | None = None
-    told: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        order = Order(self.prompt, self.count, GREEDY)
-        self.sequence = SequenceState(order, self.hear)
-
-    def hear(self, progress: Progress) -> None:
-        self.text += progress.text
-        self.reason, self.error = progress.finish_reason, progress.error
-        self.told.set()
-        if self.reason or self.error:
-            self.ended.set()
-
-    async def end(self) -> "Client":
-        async with asyncio.timeout(WAIT_S):
-            await self.ended.wait()
-        return self
-
-    async def first(self) -> None:
-        async with asyncio.timeout(WAIT_S):
-            await self.told.wait()
-
-
-def client(length: int, count: int, salt: int = 0) -> Client:
-    return Client(tuple((salt + 3 * at) % 60 for at in range(length)), count)
-
-
-@asynccontextmanager
-async def batching(runtime: ToyRuntime) -> AsyncIterator[Batcher]:
-    batcher = Batcher(runtime, asyncio.get_running_loop())
-    try:
-        yield batcher
-    finally:
-        before = runtime.before
-        if isinstance(before, Gate):
-            before.open_for_good()
-        await asyncio.to_thread(batcher.close)
-
-
-async def arrive(gate: Gate) -> None:
-    assert await asyncio.to_thread(gate.arrived.acquire, timeout=WAIT_S)
-
-
-async def drained(batcher: Batcher, client: Client | None = None) -> None:
-    """Wait until the thread has been round again: a short sequence has come and gone."""
-    last = client or Client((1,), 1)
-    batcher.submit(last.sequence)
-    await last.end()
-
-
-async def together(batcher: Batcher, clients: list[Client]) -> None:
-    for one in clients:
-        batcher.submit(one.sequence)
-    for one in clients:
-        await one.end()
-        assert one.error is None
-        assert one.text == answer(one.prompt, one.count)
-        assert one.reason == "length"
 
 
 async def test_many_sequences_say_what_each_says_alone() -> None:
@@ -412,5 +337,5 @@ async def test_figures_return_to_nothing_and_are_written_for_a_scrape() -> None:
         assert (counts.running, counts.waiting, counts.kv_used_ratio) == (0, 0, 0)
         text = exposition(counts)
     assert "\nweighbridge_worker_completion_tokens_total 24\n" in text
-    assert text.count("# HELP") == text.count("# TYPE") == 7
+    assert text.count("# HELP") == text.count("# TYPE") == 9
     assert text.endswith("\n")

@@ -6,6 +6,7 @@ wrong as soon as the cache holds anything else than the sequence's own tokens.
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,13 @@ from engines.llamacpp.binding import DecodeFailed, Floats, Limits, Row, Runtime,
 
 SIZE = 64
 END = SIZE - 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Cell:
+    """A place of the cache; several sequences may hold the same one."""
+
+    token: int
 
 
 class ToyVocabulary(Vocabulary):
@@ -30,13 +38,17 @@ class ToyRuntime(Runtime):
     """`before` is called in the batcher's thread before each step, and may raise.
 
     `full` steps are refused as a fragmented cache would. What begins with the `broken` token
-    gets logits that are no numbers.
+    gets logits that are no numbers. Where it `shares`, there are twice as many sequences as run.
     """
 
-    def __init__(self, *, cells: int = 200, parallel: int = 4, batch_tokens: int = 16) -> None:
+    def __init__(
+        self, *, cells: int = 200, parallel: int = 4, batch_tokens: int = 16, shares: bool = False
+    ) -> None:
         self.limits = Limits(cells, cells, parallel, batch_tokens, 1, 1)
         self.vocabulary = ToyVocabulary()
-        self.cache: dict[int, list[int]] = {}
+        self.shares = shares
+        self.sequences = 2 * parallel if shares else parallel
+        self.cache: dict[int, list[_Cell]] = {}
         self.steps: list[list[Row]] = []
         self.broken: int | None = None
         self.refused = 0
@@ -54,10 +66,11 @@ class ToyRuntime(Runtime):
         self.steps.append(list(rows))
         logits: list[Floats] = []
         for row in rows:
-            tokens = self.cache.setdefault(row.slot, [])
-            assert row.position == len(tokens), "positions follow each other"
-            assert row.slot < self.limits.parallel
-            tokens.append(row.token)
+            cells = self.cache.setdefault(row.slot, [])
+            assert row.position == len(cells), "positions follow each other"
+            assert row.slot < self.sequences
+            cells.append(_Cell(row.token))
+            tokens = [cell.token for cell in cells]
             if row.wanted:
                 line = np.zeros(SIZE, dtype=np.float32)
                 line[following(tokens)] = 9
@@ -68,6 +81,12 @@ class ToyRuntime(Runtime):
     def forget(self, slot: int) -> None:
         self.cache.pop(slot, None)
 
+    def share(self, donor: int, slot: int, length: int) -> None:
+        assert self.shares
+        assert slot not in self.cache, "an empty sequence takes the cells of another"
+        assert 0 < length <= len(self.cache[donor])
+        self.cache[slot] = self.cache[donor][:length]
+
     def embed(self, tokens: Sequence[int]) -> Floats:
         self.before_embed()
         self.embedded += 1
@@ -76,7 +95,7 @@ class ToyRuntime(Runtime):
         return np.array([len(tokens)], dtype=np.float32)
 
     def held(self) -> int:
-        return sum(map(len, self.cache.values()))
+        return len({cell for cells in self.cache.values() for cell in cells})
 
 
 class Gate:
