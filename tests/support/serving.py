@@ -53,7 +53,7 @@ async def serving(text: str, rules: DoorRules | None = None) -> AsyncIterator[Se
     with tempfile.TemporaryDirectory(prefix="wb") as folder:
         gateway = build_gateway(config, gather_facts(config), runtime_folder=Path(folder), cores=2)
         app = build_app(gateway, rules or DoorRules())
-        server = _Server(
+        server = Server(
             uvicorn.Config(
                 app,
                 http=HttpProtocol,
@@ -73,7 +73,7 @@ async def serving(text: str, rules: DoorRules | None = None) -> AsyncIterator[Se
             await running
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn without signal handlers, which says when it is up."""
 
     def __init__(self, config: uvicorn.Config) -> None:
