@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ _NO_TEXT = (
 
 
 class LoadFailed(Exception):
-    """llama.cpp cannot load the weights; it has said why on stderr."""
+    """llama.cpp cannot load the weights, or make a context of this size."""
 
 
 class DecodeFailed(Exception):
@@ -136,14 +137,18 @@ class Runtime:
         self, weights: Path, limits: Limits, gpu_layers: int, *, prefix_cache: bool = True
     ) -> None:
         # The callback must outlive every use of the library.
-        self._log = native.llama_log_callback(_log_errors)
+        complaints: list[str] = []
+        self._log = native.llama_log_callback(partial(_keep_errors, complaints))
         native.llama_log_set(self._log, ctypes.c_void_p(0))
         native.llama_backend_init()
         params = native.llama_model_default_params()
         params.n_gpu_layers = gpu_layers if gpu_layers >= 0 else 999
         self.model = native.llama_model_load_from_file(str(weights).encode(), params)
         if not self.model:
-            raise LoadFailed(f"llama.cpp cannot load {weights.name}")
+            said = "".join(complaints[:1]).rpartition("error loading model: ")[2].strip()
+            raise LoadFailed(f"llama.cpp cannot load {weights.name}: {said or 'it says no more'}")
+        self._log = native.llama_log_callback(_log_errors)
+        native.llama_log_set(self._log, ctypes.c_void_p(0))
         self.limits = limits
         self.vocabulary = Vocabulary(self.model)
         why = _cannot_share(self.model)
@@ -284,6 +289,12 @@ class _Batch:
         self._wanted[:count] = [row.wanted for row in rows]
         self._batch.n_tokens = count
         return self._batch
+
+
+def _keep_errors(kept: list[str], level: int, text: bytes, _user: Any) -> None:
+    """Keep what llama.cpp says while it loads: of its several lines one is told."""
+    if level == _ERROR:
+        kept.append(text.decode("utf-8", "replace"))
 
 
 def _log_errors(level: int, text: bytes, _user: Any) -> None:
