@@ -9,6 +9,7 @@ Must not: contain what it starts.
 
 import argparse
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -34,14 +35,17 @@ _LARGEST_OWN_CONTEXT = 16_384
 # KV cells in all, beyond one whole context: sequences share them, and most are short.
 _SHARED_CELLS = 32_768
 _UNKNOWN_CONTEXT = 4_096
+# After the drain time: for the errors that end what still runs.
+_LAST_WORDS_S = 1
 
 
 class _Server(uvicorn.Server):
     """uvicorn's server, which tells the worker when it stops taking requests."""
 
-    def __init__(self, config: uvicorn.Config, worker: Worker) -> None:
+    def __init__(self, config: uvicorn.Config, worker: Worker, drain_timeout_s: float) -> None:
         super().__init__(config)
         self._worker = worker
+        self._drain_timeout_s = drain_timeout_s
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn ends at once for a second Ctrl-C only, and supervisors send SIGTERM.
@@ -50,7 +54,16 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._worker.draining = True
-        await super().shutdown(sockets)
+        cut = asyncio.create_task(self._cut())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cut.cancel()
+
+    async def _cut(self) -> None:
+        """End what runs beyond the drain time with an error that its client can read."""
+        await asyncio.sleep(self._drain_timeout_s)
+        await asyncio.to_thread(self._worker.batcher.close)
 
 
 def main() -> None:
@@ -91,9 +104,10 @@ async def _serve(
             log_config=None,
             access_log=False,
             timeout_keep_alive=3_600,  # the gateway keeps its connections
-            timeout_graceful_shutdown=max(1, round(asked.drain_timeout_s)),
+            timeout_graceful_shutdown=math.ceil(asked.drain_timeout_s) + _LAST_WORDS_S,
         ),
         worker,
+        asked.drain_timeout_s,
     )
     if asked.exit_with_stdin:
         threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
