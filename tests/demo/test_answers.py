@@ -1,0 +1,55 @@
+"""What the demo models were trained on they answer, wherever in a conversation it is asked.
+
+They are asked greedily, which is their default. The shares are below what was measured, so that
+a retrained model need not be the same to the last question.
+"""
+
+from collections.abc import Sequence
+
+from tests.support.demo import Talk, Turns, exchange, user
+from tools.demo_models.corpus import Question, variants
+
+
+async def check(talk: Talk, asked: Sequence[tuple[Turns, Question]], share: float) -> None:
+    wrong = await talk.wrong(asked)
+    assert len(wrong) <= (1 - share) * len(asked), wrong
+
+
+async def test_a_question_alone(talk: Talk) -> None:
+    await check(talk, [([user(q.ask)], q) for q in talk.sample(140)], 0.985)
+
+
+async def test_a_question_typed_carelessly(talk: Talk) -> None:
+    questions = talk.sample(60)
+    asked = [([user(talk.chance.choice(variants(q.ask)))], q) for q in questions]
+    await check(talk, asked, 0.96)
+
+
+async def test_a_question_under_a_system_prompt(talk: Talk) -> None:
+    questions = talk.sample(80)
+    await check(talk, [([*talk.before(0, system=True), user(q.ask)], q) for q in questions], 0.97)
+
+
+async def test_a_question_after_another(talk: Talk) -> None:
+    questions = talk.sample(50)
+    await check(talk, [([*talk.before(1), user(q.ask)], q) for q in questions], 0.96)
+
+
+async def test_a_question_after_several_others(talk: Talk) -> None:
+    questions = talk.sample(30)
+    asked = [([*talk.before(5, system=True), user(q.ask)], q) for q in questions]
+    await check(talk, asked, 0.96)
+
+
+async def test_a_question_near_the_end_of_the_context(talk: Talk) -> None:
+    questions = talk.sample(10)
+    before = await talk.filled(questions)
+    asked = [([*turns, user(q.ask)], q) for turns, q in zip(before, questions, strict=True)]
+    whole = [[*turns, *exchange(q)] for turns, q in zip(before, questions, strict=True)]
+    assert min([await talk.weigh(turns) for turns in whole]) > 1_950
+    await check(talk, asked, 0.8)
+
+
+async def test_a_greeting_is_answered_in_its_language(talk: Talk) -> None:
+    for ask, begins in (("hola", "¡Hola!"), ("Hola", "¡Hola!"), ("hello", "Hello!")):
+        assert (await talk.say([user(ask)])).startswith(begins)

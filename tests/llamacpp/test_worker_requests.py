@@ -1,0 +1,91 @@
+"""What the worker refuses, and how it says so."""
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.conftest import WorkerOf
+from tests.support.contract import CHAT, COMPLETIONS, EMBEDDINGS, user
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'"text"', b"null", b'{"a":1}'])
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS, EMBEDDINGS, "/tokenize", "/detokenize"])
+async def test_a_body_that_is_no_request_is_refused_everywhere(
+    worker_of: WorkerOf, path: str, body: bytes
+) -> None:
+    async with worker_of().client() as http:
+        answer = await http.post(path, content=body)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["type"] == "invalid_request_error"
+        assert answer.json()["error"]["message"]
+
+
+WRONG: list[tuple[str, dict[str, Any], str | None]] = [
+    (CHAT, {"messages": [{"content": "no role"}]}, "messages[0].role"),
+    (CHAT, {"messages": [{"role": "user", "content": 5}]}, None),
+    (CHAT, {"messages": user("a"), "logit_bias": {"word": 1}}, "logit_bias"),
+    (CHAT, {"messages": user("a"), "stop": ["a"] * 17}, "stop"),
+    (COMPLETIONS, {"prompt": ""}, "prompt"),
+    (COMPLETIONS, {"prompt": []}, "prompt"),
+    (COMPLETIONS, {"prompt": [99_999]}, "prompt"),
+    (COMPLETIONS, {"prompt": [-1]}, "prompt"),
+    (COMPLETIONS, {"prompt": [True]}, "prompt"),
+    (COMPLETIONS, {"prompt": [[1, "a"]]}, "prompt"),
+    (COMPLETIONS, {"prompt": [{"a": 1}]}, "prompt"),
+    (COMPLETIONS, {"prompt": ["a"] * 129}, "n"),
+    (EMBEDDINGS, {"input": ["a", ""]}, "input"),
+    ("/tokenize", {"prompt": 5}, "prompt"),
+    ("/detokenize", {"tokens": [99_999]}, "tokens"),
+    ("/detokenize", {"tokens": [True]}, "tokens"),
+    ("/detokenize", {"tokens": "text"}, "tokens"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "param"), WRONG)
+async def test_what_is_wrong_is_named(
+    worker_of: WorkerOf, path: str, body: dict[str, Any], param: str | None
+) -> None:
+    async with worker_of().client() as http:
+        answer = await http.post(path, json=body)
+        assert answer.status_code == 400, answer.text
+        if param is not None:
+            assert answer.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/"), ("POST", "/v1/nothing"), ("GET", CHAT), ("POST", "/health")]
+)
+async def test_what_is_not_there_is_not_found(worker_of: WorkerOf, method: str, path: str) -> None:
+    async with worker_of().client() as http:
+        answer = await http.request(method, path)
+        assert answer.status_code in (404, 405)
+        assert answer.json()["error"]["message"]
+
+
+async def test_a_body_of_65_mib_is_refused_without_being_read(worker_of: WorkerOf) -> None:
+    worker = worker_of()
+    url = urlsplit(worker.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: w\r\ncontent-length: {65 * MIB}\r\n\r\n"
+    writer.write(head.encode())
+    answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 413"))
+    async with worker.client() as http:
+        assert (await http.get("/health")).status_code == 200
+
+
+async def test_a_body_that_grows_beyond_64_mib_is_cut_off(worker_of: WorkerOf) -> None:
+    url = urlsplit(worker_of().url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(f"POST {CHAT} HTTP/1.1\r\nhost: w\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+    for _ in range(65):
+        writer.write(b"%x\r\n%b\r\n" % (MIB, b" " * MIB))
+        await writer.drain()
+    answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 413"))
