@@ -1,6 +1,6 @@
-"""JSON as it is being written: followed character by character, and strictly.
+"""JSON as it is being written: followed closely and strictly.
 
-Owns: what is JSON so far; each character is said as soon as it is known to belong.
+Owns: what is JSON so far; all that is known to belong is said at once.
 Must not: make values of it.
 """
 
@@ -14,6 +14,7 @@ from engines.llamacpp.speech.tape import SPACES, Steps, Tape
 _DEEPEST = 64
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _NUMBER_CHARS = "+-.0123456789eE"
+_ORDINARY = re.compile(r'[^"\\\x00-\x1f]+')
 _HEX = "0123456789abcdefABCDEF"
 
 
@@ -22,7 +23,7 @@ class NotACall(Exception):
 
 
 class JsonText:
-    """Reads JSON from a tape and says each of its characters.
+    """Reads JSON from a tape and says all of it, as it comes.
 
     Its methods raise NotACall before the first character that cannot stand where it does, and at
     the end of the text.
@@ -51,18 +52,24 @@ class JsonText:
     def string(self) -> Steps[str]:
         """Follow a string; return what it means."""
         raw = [(yield from self._one('"'))]
-        while raw[-1] != '"' or len(raw) == 1:
-            char = yield from self._tape.peek()
-            if char < " ":  # "" is the end of the text
-                raise NotACall
-            raw.append((yield from self._one(char)))
-            if char == "\\":
-                raw[-1] += yield from self._one('"\\/bfnrtu')
-                if raw[-1] == "\\u":
-                    for _ in range(4):
-                        raw[-1] += yield from self._one(_HEX)
-        text: str = json.loads("".join(raw))
-        return text
+        while True:
+            while text := (yield from self._tape.arrived(_ORDINARY)):
+                self._say(text)
+                raw.append(text)
+            raw.append((yield from self._one('"\\')))
+            if raw[-1] == '"':
+                break
+            raw.append((yield from self._one('"\\/bfnrtu')))
+            if raw[-1] == "u":
+                raw.append((yield from self._code()))
+        meant: str = json.loads("".join(raw))
+        return meant
+
+    def _code(self) -> Steps[str]:
+        digits = ""
+        for _ in range(4):
+            digits += yield from self._one(_HEX)
+        return digits
 
     def _value(self, depth: int) -> Steps[None]:
         """Follow any value with the white space around it."""

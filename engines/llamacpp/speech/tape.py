@@ -5,6 +5,7 @@ waits; so a grammar is written as if the text were whole, and reads the same how
 Must not: know what it carries.
 """
 
+import re
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeAlias, TypeVar
 
@@ -57,6 +58,17 @@ class Tape:
     def skip(self, count: int = 1) -> None:
         """Read characters that were looked at."""
         self._at += count
+
+    def arrived(self, pattern: re.Pattern[str]) -> Steps[str]:
+        """Read what has arrived of a run of characters; "" where another one comes next.
+
+        It waits for the first only: more of the run may arrive later.
+        """
+        yield from self.peek()
+        found = pattern.match(self._text, self._at)
+        text = found.group() if found else ""
+        self._at += len(text)
+        return text
 
     def comes(self, texts: Sequence[str]) -> Steps[str]:
         """Return which of `texts` comes next, unread; "" where none does.
