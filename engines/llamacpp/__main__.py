@@ -118,6 +118,7 @@ async def _serve(
         await server.serve(sockets=[listener])
     finally:
         ending.cancel()
+        await asyncio.to_thread(worker.holder.close)
         await asyncio.to_thread(batcher.close)
         runtime.close()
     return 1 if batcher.failed.is_set() else 0

@@ -22,6 +22,9 @@ from starlette.types import Receive, Scope, Send
 from engines.asgi import BodyTooLong, ClientGone, Departure, read_body
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import DecodeFailed, Floats
+from engines.llamacpp.grammar.frame import Frame
+from engines.llamacpp.grammar.holding import Holder
+from engines.llamacpp.grammar.wish import UnsupportedGrammar, wish_of, wish_of_chat
 from engines.llamacpp.model import Draining, Model
 from engines.llamacpp.scrape import exposition
 from engines.llamacpp.sequence import Order, Progress, SequenceState
@@ -57,12 +60,14 @@ class Worker:
         self.batcher = batcher
         self.created_s = created_s
         self.draining = False
+        self.holder = Holder(model.vocabulary)
 
     async def run(self, orders: Sequence[Order]) -> AsyncIterator[tuple[int, Progress]]:
         """Yield what each sequence says; closing the iterator frees their slots.
 
         Raises:
             EngineFailure: the engine could not go on.
+            UnsupportedGrammar: an answer's grammar has grown beyond what can be held.
         """
         heard: asyncio.Queue[tuple[int, Progress]] = asyncio.Queue()
 
@@ -77,7 +82,7 @@ class Worker:
             while open_sequences:
                 index, progress = await heard.get()
                 if progress.error is not None:
-                    raise EngineFailure(f"The engine failed: {progress.error}.")
+                    raise _failure(progress, orders[index])
                 open_sequences -= progress.finish_reason is not None
                 yield index, progress
         finally:
@@ -124,7 +129,9 @@ def build_app(worker: Worker) -> Starlette:
 
 async def _chat(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_CHAT, body)
-    orders = worker.model.chat_orders(request)
+    wish = wish_of_chat(request)
+    free = worker.model.chat_orders(request)
+    orders = await worker.holder.hold(free, wish, worker.model.frame(request, free))
     speeches = worker.model.speeches(request, orders)
     writer = ChatWriter(worker.model.name, orders, worker.model.vocabulary, speeches)
     await _generate(worker, orders, writer, send, _streams(request))
@@ -132,7 +139,8 @@ async def _chat(worker: Worker, body: bytes, send: Send) -> None:
 
 async def _completion(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_COMPLETION, body)
-    orders = worker.model.completion_orders(request)
+    wish = wish_of(request)
+    orders = await worker.holder.hold(worker.model.completion_orders(request), wish, Frame())
     writer = TextWriter(worker.model.name, orders, worker.model.vocabulary, echo=bool(request.echo))
     await _generate(worker, orders, writer, send, _streams(request))
 
@@ -171,12 +179,21 @@ async def _generate(
                     started, event = True, writer.opening() + event
                 if event:
                     await _more(send, event)
-        except EngineFailure as error:
+        except (EngineFailure, UnsupportedGrammar) as error:
             if not started:
                 raise
             await _end(send, write_event(error.body()))
             return
         await _end(send, (writer.usage_event() if wants_usage else b"") + DONE)
+
+
+def _failure(progress: Progress, order: Order) -> ApiError:
+    if progress.refused:
+        return UnsupportedGrammar(
+            f"What the answer must hold to has become too hard: {progress.error}.",
+            param=None if order.grammar is None else order.grammar.param,
+        )
+    return EngineFailure(f"The engine failed: {progress.error}.")
 
 
 async def _tokenize(worker: Worker, body: bytes, send: Send) -> None:

@@ -17,7 +17,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +29,8 @@ from engines.llamacpp.sequence import Progress, SequenceState
 
 _log = logging.getLogger("weighbridge.worker")
 
+# A mask takes far less than a step; the second thread is for grammars that are hard.
+_MASK_THREADS = 2
 # Of all cells, this part may stay with sequences that have ended.
 _KEPT_SHARE = 2
 
@@ -70,6 +72,7 @@ class Batcher:
             runtime.sequences, cells, cells // _KEPT_SHARE, sharing=runtime.shares
         )
         self._crowded = False  # the cache refused a step: nobody comes in until one succeeds
+        self._masks = ThreadPoolExecutor(_MASK_THREADS, thread_name_prefix="mask")
         self._closing = False
         self._ended: str | None = None  # why, once the thread takes nothing more
         self.counts = Counts()
@@ -134,6 +137,7 @@ class Batcher:
             for waiting in (self._running, self._queue, self._arrived, self._embeddings):
                 waiting.clear()
             self._count()
+        self._masks.shutdown(wait=False, cancel_futures=True)
         self._tell([(s.deliver, Progress(error=why)) for s in held if not s.cancelled])
         for future in embeddings:
             if future.set_running_or_notify_cancel():
@@ -229,6 +233,8 @@ class Batcher:
         if self._make_room(sum(shares.values())):
             return  # somebody left: the shares are others now
         rows, drawing = self._rows(shares)
+        for sequence in drawing:
+            sequence.foresee(self._masks)
         try:
             logits = self._runtime.decode(rows)
         except DecodeFailed as error:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from engines.llamacpp.binding import Runtime
+from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order
 from engines.llamacpp.speech.budget import ThoughtBudget
-from engines.llamacpp.speech.dialect import dialect_of
+from engines.llamacpp.speech.dialect import Dialect, dialect_of
+from engines.llamacpp.speech.formats import HERMES
 from engines.llamacpp.speech.speech import Speech
 from engines.llamacpp.template import CHATML, ChatTemplate
 from engines.protocol.errors import ApiError, ContextLengthExceeded, InvalidRequest
@@ -80,7 +82,6 @@ class Model:
             InvalidRequest: the template rejects it, it does not fit, or asks for what this worker
                 does not do.
         """
-        _refuse_chat(request)
         prompt = self.chat_tokens(request)
         alternatives = (request.top_logprobs or 0) if request.logprobs else None
         orders = self._orders(request, [prompt], request.answer_tokens(), alternatives, "messages")
@@ -89,14 +90,22 @@ class Model:
 
     def speeches(self, request: ChatRequest, orders: Sequence[Order]) -> list[Speech]:
         """Return what hears the answer of each order: its thoughts, its calls."""
+        dialect = self._dialect_for(request)
         return [
-            self._dialect.hear(
+            dialect.hear(
                 request.functions(),
                 thinking=self._thinks_after(order.prompt),
                 split=request.reasoning_format != "none",
             )
             for order in orders
         ]
+
+    def frame(self, request: ChatRequest, orders: Sequence[Order]) -> Frame:
+        """Return what may stand around an answer that is held to something."""
+        dialect = self._dialect_for(request)
+        tags = dialect.tags
+        thought = None if tags is None else (tags.opening, tags.closing)
+        return Frame(dialect.form.form, thought, self._thinks_after(orders[0].prompt))
 
     def chat_tokens(self, request: ChatRequest) -> list[int]:
         """Return the tokens of a conversation as the template writes it."""
@@ -171,10 +180,17 @@ class Model:
             ]
         return orders
 
+    def _dialect_for(self, request: ChatRequest) -> Dialect:
+        """Return the model's dialect; where it has no form of calls and must call, a common one."""
+        forced = request.tool_choice not in (None, "auto", "none")
+        if forced and self._dialect.form.form is None:
+            return replace(self._dialect, form=HERMES)
+        return self._dialect
+
     def _shown(self, request: ChatRequest) -> dict[int, bytes]:
         """Return the control tokens that mark calls and thoughts, and their texts."""
         shown: dict[int, bytes] = {}
-        for text in self._dialect.tokens(calls=bool(request.functions())):
+        for text in self._dialect_for(request).tokens(calls=bool(request.functions())):
             tokens = self.vocabulary.tokens(text, add_special=False, parse_special=True)
             if len(tokens) == 1 and not self.vocabulary.piece(tokens[0]):
                 shown[tokens[0]] = text.encode()
@@ -251,22 +267,6 @@ class Model:
                     param=param,
                 )
         return list(ids)
-
-
-def _refuse_chat(request: ChatRequest) -> None:
-    kind = (request.response_format or {}).get("type", "text")
-    if kind != "text":
-        raise InvalidRequest(
-            f"This engine cannot yet hold answers to '{kind}'; ask for JSON in the prompt.",
-            param="response_format",
-            code="unsupported_capability",
-        )
-    if request.tool_choice not in (None, "auto", "none"):
-        raise InvalidRequest(
-            "This engine cannot yet force a tool call; use 'auto' or 'none'.",
-            param="tool_choice",
-            code="unsupported_capability",
-        )
 
 
 def _refuse_completion(request: CompletionRequest) -> None:

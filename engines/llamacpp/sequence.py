@@ -6,11 +6,13 @@ Must not: evaluate or deliver; `engines.llamacpp.batcher` does.
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from engines.llamacpp.binding import Floats, Vocabulary
+from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
 from engines.llamacpp.sampling import NothingToPick, Sampler, SamplingParams, top_logprobs
 from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
 from engines.llamacpp.text import TextStream
@@ -23,6 +25,7 @@ class Order:
     `most_tokens` bounds the answer so that it fits the context. `logprobs` is None where none
     are wanted, else how many alternatives. `choice` tells the sequences of one request apart.
     `shown` are control tokens that are text all the same, because somebody looks for them in it.
+    The answer holds to `grammar`, where there is one.
     """
 
     prompt: tuple[int, ...]
@@ -34,6 +37,7 @@ class Order:
     choice: int = 0
     shown: Mapping[int, bytes] = field(default_factory=dict)
     thoughts: ThoughtBudget | None = None
+    grammar: Compiled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class TokenTold:
 class Progress:
     """What one step added to a sequence. `error` ends it, as does `finish_reason`.
 
-    The first one tells how many tokens of the prompt were `cached`.
+    `refused`: the error is the request's, not the engine's. The first one tells how many tokens of
+    the prompt were `cached`.
     """
 
     text: str = ""
@@ -57,6 +62,7 @@ class Progress:
     told: tuple[TokenTold, ...] = ()
     finish_reason: str | None = None
     error: str | None = None
+    refused: bool = False
     cached: int = 0
 
 
@@ -83,6 +89,7 @@ class SequenceState:
         self._text = TextStream(order.stops)
         self._thought = ThoughtMeter(order.thoughts) if order.thoughts is not None else None
         self._forced: deque[int] = deque()
+        self._constraint = None if order.grammar is None else order.grammar.start()
 
     @property
     def pending(self) -> int:
@@ -93,6 +100,11 @@ class SequenceState:
         """Return the next tokens to evaluate."""
         return self.tokens[self.done : self.done + count]
 
+    def foresee(self, pool: ThreadPoolExecutor) -> None:
+        """Begin to work out which tokens the grammar allows next, while others are evaluated."""
+        if self._constraint is not None:
+            self._constraint.ask(pool)
+
     def advance(self, logits: Floats, vocabulary: Vocabulary) -> Progress:
         """Draw a token from `logits` [vocabulary]; return what that adds."""
         order = self.order
@@ -100,9 +112,11 @@ class SequenceState:
             logits[list(vocabulary.ends)] = -float("inf")
         raw = logits.copy() if order.logprobs is not None else logits
         try:
-            token = self._next(logits)
+            token, complete = self._next(logits)
         except NothingToPick as error:
             return Progress(error=str(error))
+        except GrammarTooHard as error:
+            return Progress(error=str(error), refused=True)
         self.generated += 1
         if token in vocabulary.ends:
             return Progress(self._text.finish(), tokens=1, finish_reason="stop")
@@ -117,12 +131,22 @@ class SequenceState:
         text = self._text.feed(piece)
         if self._text.has_stopped():
             return Progress(text, 1, told, finish_reason="stop")
-        if self.generated >= order.most_tokens:
+        if complete or self.generated >= order.most_tokens:
             text += self._text.finish()
-            return Progress(text, 1, told, "stop" if self._text.has_stopped() else "length")
+            stopped = complete or self._text.has_stopped()
+            return Progress(text, 1, told, "stop" if stopped else "length")
         return Progress(text, 1, told)
 
-    def _next(self, logits: Floats) -> int:
+    def _next(self, logits: Floats) -> tuple[int, bool]:
+        """Return the next token, and whether the grammar is complete with it."""
+        if self._constraint is None:
+            return self._pick(logits), False
+        # Bias and penalties leave the impossible impossible: the mask may come before them.
+        self._constraint.apply(logits)
+        token = self._pick(logits)
+        return token, self._constraint.take(token)
+
+    def _pick(self, logits: Floats) -> int:
         """Draw a token, or take the next of those that close a thought."""
         if self._thought is not None and self._thought.spent():
             self._forced.extend(self._thought.close())

@@ -9,7 +9,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from llguidance import LLMatcher, LLTokenizer
@@ -18,26 +17,14 @@ from engines.llamacpp.binding import Vocabulary
 from engines.llamacpp.grammar.calls import calls_rule, spelled
 from engines.llamacpp.grammar.constraint import Compiled
 from engines.llamacpp.grammar.flaw import Flaw
+from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.reading import limits, sub_grammar
 from engines.llamacpp.grammar.tokens import tokenizer
 from engines.llamacpp.grammar.trial import Trial, Words
 from engines.llamacpp.grammar.wish import Part, UnsupportedGrammar, Wish
-from engines.llamacpp.speech.formats import Form
 
 # Clients send the same schema again and again; a few of them are in use at once.
 _KEPT = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What surrounds an answer: how calls are written, and the marks around a thought, if any.
-
-    `thinking`: the prompt has opened the thought; otherwise the model may open one.
-    """
-
-    form: Form
-    thought: tuple[str, str] | None = None
-    thinking: bool = False
 
 
 class Compiler:
@@ -64,6 +51,8 @@ class Compiler:
 
     def close(self) -> None:
         """End the thread and the child; what waits is dropped."""
+        if self._made is not None:
+            self._made[2].stop()
         self._thread.shutdown(cancel_futures=True)
         if self._made is not None:
             self._made[2].close()
@@ -91,7 +80,7 @@ class Compiler:
             raise UnsupportedGrammar(
                 f"This engine cannot hold answers to it: {why}", param=wish.param
             )
-        return Compiled(matcher, self._vocabulary.size)
+        return Compiled(matcher, self._vocabulary.size, wish.param)
 
     def _make(self) -> tuple[LLTokenizer, dict[str, int], Trial]:
         vocabulary = self._vocabulary
@@ -119,7 +108,7 @@ def _grammars(wish: Wish, frame: Frame, marks: dict[str, int]) -> Iterator[dict[
     choices: list[str] = []
     if wish.answer is not None:
         choices.append("@answer")
-    if wish.calls is not None:
+    if wish.calls is not None and frame.form is not None:
         choices.append("calls")
         rules.append(calls_rule(wish.calls, frame.form, marks))
     start = " | ".join(choices)

@@ -21,9 +21,13 @@ class GrammarTooHard(Exception):
 
 
 class Compiled:
-    """A grammar that was read; any number of sequences start from it."""
+    """A grammar that was read; any number of sequences start from it.
 
-    def __init__(self, matcher: "LLMatcher", vocabulary_size: int) -> None:
+    `param` is the request's field that asked for it.
+    """
+
+    def __init__(self, matcher: "LLMatcher", vocabulary_size: int, param: str) -> None:
+        self.param = param
         self._matcher = matcher
         self._size = vocabulary_size
 

@@ -21,6 +21,7 @@ MOST_BYTES = 256 * 1024
 MOST_LEVELS = 100
 # More calls in one answer than this are a model that has lost its way.
 MOST_CALLS = 16
+_FREE = (None, "auto", "none")
 
 
 class UnsupportedGrammar(InvalidRequest):
@@ -71,7 +72,7 @@ def wish_of_chat(request: ChatRequest) -> Wish | None:
     Raises:
         InvalidRequest: a field is malformed, too large, or excludes another one.
     """
-    if request.tool_choice == "required" or isinstance(request.tool_choice, dict):
+    if request.tool_choice not in _FREE:
         return Wish("tool_choice", calls=_forced(request))
     wish = wish_of(request)
     if wish is None or not request.tools or request.tool_choice == "none":
@@ -221,6 +222,11 @@ def _decoded(text: str, param: str) -> Any:
 
 
 def _forced(request: ChatRequest) -> Calls:
+    if request.tool_choice != "required" and not isinstance(request.tool_choice, dict):
+        raise InvalidRequest(
+            "'tool_choice' must be 'none', 'auto', 'required', or name a function.",
+            param="tool_choice",
+        )
     if not request.tools:
         raise InvalidRequest("'tool_choice' needs 'tools' to choose from.", param="tool_choice")
     if request.ignore_eos:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from engines.llamacpp.binding import Vocabulary
-from engines.llamacpp.grammar.compiler import Compiler, Frame
+from engines.llamacpp.grammar.compiler import Compiler
 from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
+from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.wish import Calls, Kind, Part, UnsupportedGrammar, Wish
 from engines.llamacpp.speech.formats import FORMATS, HERMES, Form, Format
 from engines.llamacpp.speech.parts import CallBegan, CallEnded, CallGrew
@@ -175,6 +176,15 @@ async def test_with_tools_at_hand_either_a_call_or_the_answer_comes(
     assert said(compiled, "[]", vocabulary) == "over"
     assert said(compiled, call, vocabulary) in ("may end", "over")
     assert said(compiled, f"<think>Well.</think>\n\n{call}", vocabulary) in ("may end", "over")
+
+
+async def test_a_model_without_a_form_of_calls_answers(
+    compiler: Compiler, vocabulary: Vocabulary
+) -> None:
+    either = Wish("response_format", Part("json", "place", '{"type": "array"}'), TWO)
+    compiled = await compiler.compile(either, Frame())
+    assert said(compiled, "[]", vocabulary) == "over"
+    assert said(compiled, "<tool_call>", vocabulary) == "refused"
 
 
 async def test_a_refusal_names_field_keyword_and_place(compiler: Compiler) -> None:

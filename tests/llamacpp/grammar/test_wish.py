@@ -132,6 +132,8 @@ def test_text_completions_ask_in_the_same_way() -> None:
         ({"guided_regex": "a", "ignore_eos": True}, "ignore_eos"),
         ({"tools": TOOLS, "tool_choice": "required", "ignore_eos": True}, "ignore_eos"),
         ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": "any"}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": 1}, "tool_choice"),
         ({"tools": [], "tool_choice": "required"}, "tool_choice"),
         ({"tools": [{"type": "function"}], "tool_choice": "required"}, "tools[0]"),
         ({"tools": ["look"], "tool_choice": "required"}, "tools[0]"),

@@ -1,0 +1,21 @@
+"""What a family puts around an answer: its form of calls, the marks of its thoughts.
+
+Owns: the value.
+Must not: know families: `speech` does.
+"""
+
+from dataclasses import dataclass
+
+from engines.llamacpp.speech.formats import Form
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """`form` of calls and `thought`, the marks around one: None where the model has none.
+
+    `thinking`: the prompt has opened the thought; otherwise the model may open one.
+    """
+
+    form: Form | None = None
+    thought: tuple[str, str] | None = None
+    thinking: bool = False
