@@ -6,7 +6,7 @@ Must not: tokenize; bound what a template does (`sandbox`).
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
@@ -179,4 +179,12 @@ def _to_json(
         indent=None if indent is None else min(indent, 16),
         separators=separators,
         sort_keys=sort_keys,
+        default=_listed,
     )
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return what a filter gives one by one (`map`, `select`), which is a list to a template."""
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError(f"a {type(value).__name__} is no JSON")

@@ -42,19 +42,22 @@ class ToolShape:
 
     def shaped(self, turns: Sequence[Turn]) -> list[Turn]:
         """Return the turns as this template wants them; those without calls stay as they are."""
-        turns = [self._one(turn) for turn in turns]
+        turns = [shaped for turn in turns for shaped in self._one(turn)]
         return _apart(turns) if self.single else turns
 
-    def _one(self, turn: Turn) -> Turn:
+    def _one(self, turn: Turn) -> list[Turn]:
+        """Return a turn, or two where content and calls would not both be written from one."""
         given = turn.get("tool_calls")
-        changed = {key: value for key, value in turn.items() if key != "tool_calls"}
-        if isinstance(given, list) and given:
-            changed["tool_calls"] = [self._call(call) for call in given]
-            if self.null_content and not turn.get("content"):
-                changed["content"] = None
+        bare = {key: value for key, value in turn.items() if key != "tool_calls"}
         if isinstance(turn.get("tool_call_id"), str):
-            changed["tool_call_id"] = self._id(turn["tool_call_id"])
-        return changed
+            bare["tool_call_id"] = self._id(turn["tool_call_id"])
+        if not isinstance(given, list) or not given:
+            return [bare]
+        calls = {"tool_calls": [self._call(call) for call in given]}
+        if not self.null_content:
+            return [bare | calls]
+        silent = bare | {"content": None} | calls
+        return [bare, silent] if turn.get("content") else [silent]
 
     def _call(self, call: Any) -> Any:
         if not isinstance(call, dict):

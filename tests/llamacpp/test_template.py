@@ -216,6 +216,7 @@ def test_long_conversations_are_no_hungry_templates() -> None:
         ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f('y') }}", "<y>"),
         ("{{ messages[0]['content'].split(' ')[-1].strip() }}", "there"),
         ("{{ strftime_now('%Y') | length }}", "4"),
+        ("{{ messages | map(attribute='role') | tojson }}", '["user"]'),
         ("{% generation %}{{ 'a' }}{% if true %}b{% endif %}{% endgeneration %}c", "abc"),
     ],
 )

@@ -111,6 +111,12 @@ def test_arguments_stay_text_and_content_is_null_where_a_template_wants_that() -
     )
 
 
+def test_what_was_said_beside_calls_is_a_turn_of_its_own_there() -> None:
+    turn = Message("assistant", "Hm.", tool_calls=[call("1", "f", "{}")])
+    said = rendered("deepseek", Message("user", "a"), turn)
+    assert said == "<user>a<assistant>Hm.function:f\n{}\n"
+
+
 def test_arguments_that_are_no_json_are_left_to_the_template() -> None:
     turn = Message("assistant", None, tool_calls=[call("1", "f", "{a")])
     assert '"arguments": "{a"' in rendered("qwen", Message("user", "a"), turn)
