@@ -46,6 +46,7 @@ class Constraint:
         self._matcher = matcher
         self._size = vocabulary_size
         self._bits = np.zeros((vocabulary_size + 31) // 32, dtype=np.int32)
+        self._banned = np.zeros(vocabulary_size, dtype=np.bool_)
         self._asked: Future[None] | None = None
 
     def ask(self, pool: ThreadPoolExecutor) -> None:
@@ -65,8 +66,7 @@ class Constraint:
             self._asked.result()
         if self._matcher.is_error():
             raise GrammarTooHard(self._matcher.get_error())
-        allowed = np.unpackbits(self._bits.view(np.uint8), count=self._size, bitorder="little")
-        np.copyto(logits, -np.inf, where=allowed == 0)
+        np.copyto(logits, -np.inf, where=self._banned)
 
     def take(self, token: int) -> bool:
         """Go on by a token that came; say whether nothing more may come.
@@ -81,3 +81,5 @@ class Constraint:
 
     def _compute(self) -> None:
         self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
+        banned = np.unpackbits(~self._bits.view(np.uint8), count=self._size, bitorder="little")
+        self._banned = banned.view(np.bool_)
