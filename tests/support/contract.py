@@ -111,3 +111,8 @@ async def contract() -> AsyncIterator[Contract]:
 def user(text: str) -> list[dict[str, str]]:
     """Return a conversation of one turn."""
     return [{"role": "user", "content": text}]
+
+
+def tokens_of(usage: dict[str, Any]) -> dict[str, int]:
+    """Return a usage less its details: what the cache spared is no property of an answer."""
+    return {name: count for name, count in usage.items() if isinstance(count, int)}
