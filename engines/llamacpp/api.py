@@ -131,8 +131,9 @@ async def _chat(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_CHAT, body)
     wish = wish_of_chat(request)
     free = worker.model.chat_orders(request)
-    orders = await worker.holder.hold(free, wish, worker.model.frame(request, free))
-    speeches = worker.model.speeches(request, orders)
+    conversations = worker.model.conversations
+    orders = await worker.holder.hold(free, wish, conversations.frame(request, free))
+    speeches = conversations.speeches(request, orders)
     writer = ChatWriter(worker.model.name, orders, worker.model.vocabulary, speeches)
     await _generate(worker, orders, writer, send, _streams(request))
 
@@ -200,7 +201,7 @@ async def _tokenize(worker: Worker, body: bytes, send: Send) -> None:
     """Tokens of `messages` through the template, or of `prompt` (also called `content`)."""
     asked = _object(body)
     if "messages" in asked:
-        tokens = worker.model.chat_tokens(decode_request(_CHAT, body))
+        tokens = worker.model.conversations.tokens(decode_request(_CHAT, body))
     else:
         text = asked.get("prompt", asked.get("content"))
         if not isinstance(text, str):

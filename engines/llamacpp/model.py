@@ -5,25 +5,18 @@ Must not: evaluate; speak HTTP.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engines.llamacpp.binding import Runtime
-from engines.llamacpp.grammar.frame import Frame
+from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order
-from engines.llamacpp.speech.budget import ThoughtBudget
-from engines.llamacpp.speech.dialect import Dialect, dialect_of
-from engines.llamacpp.speech.formats import HERMES
-from engines.llamacpp.speech.speech import Speech
-from engines.llamacpp.template import CHATML, ChatTemplate
 from engines.protocol.errors import ApiError, ContextLengthExceeded, InvalidRequest
 from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Sampling
 
 _MAX_SEQUENCES = 128
-# Enough for a tag that opens a thought, even where each of its bytes is a token.
-_PROMPT_END = 16
 
 
 class NoEmbeddings(InvalidRequest):
@@ -59,15 +52,7 @@ class Model:
         self.context = runtime.limits.context
         declared = runtime.meta("weighbridge.embeddings") == "true"
         self.capabilities = Capabilities(declared if embeddings is None else embeddings)
-        template = runtime.meta("tokenizer.chat_template") or CHATML
-        self._dialect = dialect_of(template, runtime.meta("general.architecture") or "")
-        self._template = ChatTemplate(
-            template,
-            {
-                "bos_token": self.vocabulary.text([self.vocabulary.bos], special=True),
-                "eos_token": self.vocabulary.text([self.vocabulary.eos], special=True),
-            },
-        )
+        self.conversations = Conversations(runtime)
         self._defaults = {
             "temperature": _number(runtime.meta("general.sampling.temp"), 1.0),
             "top_p": _number(runtime.meta("general.sampling.top_p"), 1.0),
@@ -82,39 +67,10 @@ class Model:
             InvalidRequest: the template rejects it, it does not fit, or asks for what this worker
                 does not do.
         """
-        prompt = self.chat_tokens(request)
+        prompt = self.conversations.tokens(request)
         alternatives = (request.top_logprobs or 0) if request.logprobs else None
         orders = self._orders(request, [prompt], request.answer_tokens(), alternatives, "messages")
-        shown, thoughts = self._shown(request), self._thoughts(request, prompt)
-        return [replace(order, shown=shown, thoughts=thoughts) for order in orders]
-
-    def speeches(self, request: ChatRequest, orders: Sequence[Order]) -> list[Speech]:
-        """Return what hears the answer of each order: its thoughts, its calls."""
-        dialect = self._dialect_for(request)
-        return [
-            dialect.hear(
-                request.functions(),
-                thinking=self._thinks_after(order.prompt),
-                split=request.reasoning_format != "none",
-            )
-            for order in orders
-        ]
-
-    def frame(self, request: ChatRequest, orders: Sequence[Order]) -> Frame:
-        """Return what may stand around an answer that is held to something."""
-        dialect = self._dialect_for(request)
-        tags = dialect.tags
-        thought = None if tags is None else (tags.opening, tags.closing)
-        return Frame(dialect.form.form, thought, self._thinks_after(orders[0].prompt))
-
-    def chat_tokens(self, request: ChatRequest) -> list[int]:
-        """Return the tokens of a conversation as the template writes it."""
-        tools = None if request.tool_choice == "none" else request.tools
-        text = self._template.render(request.messages, tools, request.chat_template_kwargs)
-        tokens = self.vocabulary.tokens(text, add_special=False, parse_special=True)
-        if self.vocabulary.adds_bos and tokens[:1] != [self.vocabulary.bos]:
-            tokens.insert(0, self.vocabulary.bos)
-        return tokens
+        return [self.conversations.told(request, order) for order in orders]
 
     def completion_orders(self, request: CompletionRequest) -> list[Order]:
         """Return one order for each choice of each prompt, a prompt's choices together.
@@ -179,32 +135,6 @@ class Model:
                 for choice in range(choices)
             ]
         return orders
-
-    def _dialect_for(self, request: ChatRequest) -> Dialect:
-        """Return the model's dialect; where it has no form of calls and must call, a common one."""
-        forced = request.tool_choice not in (None, "auto", "none")
-        if forced and self._dialect.form.form is None:
-            return replace(self._dialect, form=HERMES)
-        return self._dialect
-
-    def _shown(self, request: ChatRequest) -> dict[int, bytes]:
-        """Return the control tokens that mark calls and thoughts, and their texts."""
-        shown: dict[int, bytes] = {}
-        for text in self._dialect_for(request).tokens(calls=bool(request.functions())):
-            tokens = self.vocabulary.tokens(text, add_special=False, parse_special=True)
-            if len(tokens) == 1 and not self.vocabulary.piece(tokens[0]):
-                shown[tokens[0]] = text.encode()
-        return shown
-
-    def _thoughts(self, request: ChatRequest, prompt: Sequence[int]) -> ThoughtBudget | None:
-        most, tags = request.thought_tokens(), self._dialect.tags
-        if most is None or tags is None:
-            return None
-        closing = self.vocabulary.tokens(tags.ending, add_special=False, parse_special=True)
-        return ThoughtBudget(tags, self._thinks_after(prompt), most, tuple(closing))
-
-    def _thinks_after(self, prompt: Sequence[int]) -> bool:
-        return self._dialect.thinks_after(self.vocabulary.text(prompt[-_PROMPT_END:], special=True))
 
     def _sampling(self, request: Sampling) -> SamplingParams:
         given = {

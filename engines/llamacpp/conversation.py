@@ -1,0 +1,120 @@
+"""Conversations with one model: the prompt that they become, and how the answer is heard.
+
+Owns: the templates of the weights and the dialects seen in them; what a dialect adds to an order.
+Must not: render or read text itself (`template`, `speech`); evaluate.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from engines.llamacpp.binding import Runtime
+from engines.llamacpp.grammar.frame import Frame
+from engines.llamacpp.sequence import Order
+from engines.llamacpp.speech.budget import ThoughtBudget
+from engines.llamacpp.speech.dialect import Dialect, dialect_of
+from engines.llamacpp.speech.formats import HERMES
+from engines.llamacpp.speech.speech import Speech
+from engines.llamacpp.template import CHATML, ChatTemplate
+from engines.protocol.requests import ChatRequest
+
+# Enough for a tag that opens a thought, even where each of its bytes is a token.
+_PROMPT_END = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """A template, and how a model speaks that was trained on it."""
+
+    template: ChatTemplate
+    dialect: Dialect
+
+
+class Conversations:
+    """What one model's chat requests need. Reads only; safe from the event loop.
+
+    Raises:
+        TemplateProblem: a template of the weights is none.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._vocabulary = runtime.vocabulary
+        source = runtime.meta("tokenizer.chat_template") or CHATML
+        self._plain = self._manner(runtime, source)
+        # Some weights carry a template of its own for requests with tools.
+        with_tools = runtime.meta("tokenizer.chat_template.tool_use")
+        self._with_tools = self._manner(runtime, with_tools) if with_tools else self._plain
+
+    def tokens(self, request: ChatRequest) -> list[int]:
+        """Return the tokens of a conversation as the template writes it.
+
+        Raises:
+            InvalidRequest: the template rejects it.
+        """
+        tools = None if request.tool_choice == "none" else request.tools
+        template = self._for(request).template
+        text = template.render(request.messages, tools, request.chat_template_kwargs)
+        tokens = self._vocabulary.tokens(text, add_special=False, parse_special=True)
+        if self._vocabulary.adds_bos and tokens[:1] != [self._vocabulary.bos]:
+            tokens.insert(0, self._vocabulary.bos)
+        return tokens
+
+    def told(self, request: ChatRequest, order: Order) -> Order:
+        """Return the order with what it must show of marks, and the bound on its thought."""
+        return replace(
+            order, shown=self._shown(request), thoughts=self._thoughts(request, order.prompt)
+        )
+
+    def speeches(self, request: ChatRequest, orders: Sequence[Order]) -> list[Speech]:
+        """Return what hears the answer of each order: its thoughts, its calls."""
+        dialect = self._for(request).dialect
+        return [
+            dialect.hear(
+                request.functions(),
+                thinking=self._thinks_after(dialect, order.prompt),
+                split=request.reasoning_format != "none",
+            )
+            for order in orders
+        ]
+
+    def frame(self, request: ChatRequest, orders: Sequence[Order]) -> Frame:
+        """Return what may stand around an answer that is held to something."""
+        dialect = self._for(request).dialect
+        tags = dialect.tags
+        thought = None if tags is None else (tags.opening, tags.closing)
+        return Frame(dialect.form.form, thought, self._thinks_after(dialect, orders[0].prompt))
+
+    def _manner(self, runtime: Runtime, source: str) -> _Manner:
+        special = {
+            "bos_token": self._vocabulary.text([self._vocabulary.bos], special=True),
+            "eos_token": self._vocabulary.text([self._vocabulary.eos], special=True),
+        }
+        dialect = dialect_of(source, runtime.meta("general.architecture") or "")
+        return _Manner(ChatTemplate(source, special), dialect)
+
+    def _for(self, request: ChatRequest) -> _Manner:
+        """Return how the model speaks here; where it must call and has no form, in a common one."""
+        manner = self._with_tools if request.functions() else self._plain
+        forced = request.tool_choice not in (None, "auto", "none")
+        if forced and manner.dialect.form.form is None:
+            return replace(manner, dialect=replace(manner.dialect, form=HERMES))
+        return manner
+
+    def _shown(self, request: ChatRequest) -> dict[int, bytes]:
+        """Return the control tokens that mark calls and thoughts, and their texts."""
+        shown: dict[int, bytes] = {}
+        for text in self._for(request).dialect.tokens(calls=bool(request.functions())):
+            tokens = self._vocabulary.tokens(text, add_special=False, parse_special=True)
+            if len(tokens) == 1 and not self._vocabulary.piece(tokens[0]):
+                shown[tokens[0]] = text.encode()
+        return shown
+
+    def _thoughts(self, request: ChatRequest, prompt: Sequence[int]) -> ThoughtBudget | None:
+        dialect = self._for(request).dialect
+        most, tags = request.thought_tokens(), dialect.tags
+        if most is None or tags is None:
+            return None
+        closing = self._vocabulary.tokens(tags.ending, add_special=False, parse_special=True)
+        return ThoughtBudget(tags, self._thinks_after(dialect, prompt), most, tuple(closing))
+
+    def _thinks_after(self, dialect: Dialect, prompt: Sequence[int]) -> bool:
+        return dialect.thinks_after(self._vocabulary.text(prompt[-_PROMPT_END:], special=True))
