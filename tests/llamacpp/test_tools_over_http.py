@@ -95,6 +95,14 @@ async def test_other_families_calls_reach_the_client_too(
             assert answer["finish_reason"] == "tool_calls"
 
 
+async def test_a_template_for_tools_is_taken_where_there_are_tools() -> None:
+    template = "(no tools)" + HERMES.replace("tool_call>", "x>")
+    async with parrot(template, TWO, for_tools=HERMES) as served:
+        assert len(plain(await whole(served, tools=TOOLS))["calls"]) == 2
+        assert plain(await whole(served))["calls"] == []
+        assert [prompt.startswith("(no tools)") for prompt in served.prompts] == [False, True]
+
+
 async def test_a_conversation_goes_on_with_the_results() -> None:
     async with parrot(HERMES, TWO, "It is 3.") as served:
         first = (await whole(served, tools=TOOLS)).choices[0].message

@@ -67,11 +67,13 @@ class ParrotRuntime(ToyRuntime):
     Where its thought was closed for it, it goes on with what it would have said behind it.
     """
 
-    def __init__(self, template: str, turns: Sequence[str], architecture: str) -> None:
+    def __init__(self, templates: Sequence[str], turns: Sequence[str], architecture: str) -> None:
         super().__init__(cells=4_096, batch_tokens=512)
         self.vocabulary: ParrotVocabulary = ParrotVocabulary()
         self.prompts: list[str] = []
-        self._meta = {"tokenizer.chat_template": template, "general.architecture": architecture}
+        keys = ("tokenizer.chat_template", "tokenizer.chat_template.tool_use")
+        self._meta = dict(zip(keys, templates, strict=False))
+        self._meta["general.architecture"] = architecture
         self._turns = [self.vocabulary.tokens(turn + "<|end|>") for turn in turns]
         self._read: dict[int, list[int]] = {}
 
@@ -115,9 +117,12 @@ class Parrot:
 
 
 @asynccontextmanager
-async def parrot(template: str, *turns: str, architecture: str = "qwen2") -> AsyncIterator[Parrot]:
-    """Serve, as `parrot`, a model with this template that says these turns."""
-    runtime = ParrotRuntime(template, turns, architecture)
+async def parrot(
+    template: str, *turns: str, architecture: str = "qwen2", for_tools: str | None = None
+) -> AsyncIterator[Parrot]:
+    """Serve, as `parrot`, a model with these templates that says these turns."""
+    templates = [template] if for_tools is None else [template, for_tools]
+    runtime = ParrotRuntime(templates, turns, architecture)
     batcher = Batcher(runtime, asyncio.get_running_loop())
     model = Model("parrot", Path("parrot.gguf"), runtime, embeddings=False)
     listener = socket.create_server(("127.0.0.1", 0))
