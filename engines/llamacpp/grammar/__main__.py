@@ -1,6 +1,6 @@
 """The child that reads grammars before the worker does: `python -m engines.llamacpp.grammar`.
 
-A line of JSON asks, a line of JSON answers. A part that takes too long, or too much memory, ends
+A line of JSON asks, a line of JSON answers. A grammar that takes too long, or too much memory, ends
 this process; so `trial` knows.
 
 Owns: the bounds of one reading.
@@ -45,7 +45,7 @@ def main() -> None:
         # Its default ends the process, whatever code runs then; it counts processor time, so that
         # a crowded machine condemns nobody.
         signal.setitimer(signal.ITIMER_PROF, words.most_cpu_s)
-        found = flaw(asked.kind, asked.text, reader)
+        found = flaw(asked.drafts, reader)
         signal.setitimer(signal.ITIMER_PROF, 0)
         sys.stdout.buffer.write(msgspec.json.encode(Told(found)) + b"\n")
         sys.stdout.buffer.flush()

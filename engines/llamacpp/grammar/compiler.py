@@ -9,22 +9,23 @@ import asyncio
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from llguidance import LLMatcher, LLTokenizer
 
 from engines.llamacpp.binding import Vocabulary
 from engines.llamacpp.grammar.calls import calls_rule, spelled
 from engines.llamacpp.grammar.constraint import Compiled
-from engines.llamacpp.grammar.flaw import Flaw
+from engines.llamacpp.grammar.draft import Draft, Flaw
 from engines.llamacpp.grammar.frame import Frame
-from engines.llamacpp.grammar.reading import limits, sub_grammar
+from engines.llamacpp.grammar.reading import grammar_of, limits
 from engines.llamacpp.grammar.tokens import tokenizer
 from engines.llamacpp.grammar.trial import Trial, Words
 from engines.llamacpp.grammar.wish import Part, UnsupportedGrammar, Wish
 
-# Clients send the same schema again and again; a few of them are in use at once.
+# Clients send the same schema again and again; a few of them are in use at once. What is compiled
+# can take some hundred times the memory of its text.
 _KEPT = 32
+_KEPT_CHARACTERS = 512 * 1024
 
 
 class Compiler:
@@ -46,7 +47,8 @@ class Compiler:
         if found is None:
             found = await asyncio.wrap_future(self._thread.submit(self._compile, wish, frame))
         if isinstance(found, UnsupportedGrammar):
-            raise found
+            # A new one: what is raised holds on to those it went through.
+            raise UnsupportedGrammar(found.message, param=found.param)
         return found
 
     def close(self) -> None:
@@ -58,28 +60,27 @@ class Compiler:
             self._made[2].close()
 
     def _compile(self, wish: Wish, frame: Frame) -> Compiled | UnsupportedGrammar:
-        if (wish, frame) not in self._kept:
-            while len(self._kept) >= _KEPT:
+        found = self._kept.get((wish, frame))
+        if found is None:
+            found = self._tried(wish, frame)
+            self._kept[wish, frame] = found
+            while len(self._kept) > 1 and self._keeps_too_much():
                 del self._kept[next(iter(self._kept))]
-            try:
-                self._kept[wish, frame] = self._tried(wish, frame)
-            except UnsupportedGrammar as refusal:
-                self._kept[wish, frame] = refusal
-        return self._kept[wish, frame]
+        return found
 
-    def _tried(self, wish: Wish, frame: Frame) -> Compiled:
+    def _keeps_too_much(self) -> bool:
+        size = sum(len(part.text) for wish, _ in self._kept for part in _parts(wish).values())
+        return len(self._kept) > _KEPT or size > _KEPT_CHARACTERS
+
+    def _tried(self, wish: Wish, frame: Frame) -> Compiled | UnsupportedGrammar:
         words, marks, trial = self._made = self._made or self._make()
-        for part in _parts(wish):
-            flaw = trial.flaw(part.kind, part.text)
-            if flaw is not None:
-                raise _refusal(wish, part, flaw)
-        grammar = {"grammars": list(_grammars(wish, frame, marks))}
-        matcher = LLMatcher(words, json.dumps(grammar), log_level=0, limits=limits())
+        drafts = list(_drafts(wish, frame, marks))
+        flaw = trial.flaw(drafts)
+        if flaw is not None:
+            return _refusal(wish, flaw)
+        matcher = LLMatcher(words, grammar_of(drafts), log_level=0, limits=limits())
         if matcher.is_error():
-            why = matcher.get_error()
-            raise UnsupportedGrammar(
-                f"This engine cannot hold answers to it: {why}", param=wish.param
-            )
+            return _refusal(wish, Flaw(matcher.get_error()))
         return Compiled(matcher, self._vocabulary.size, wish.param)
 
     def _make(self) -> tuple[LLTokenizer, dict[str, int], Trial]:
@@ -95,15 +96,8 @@ class Compiler:
         return self._vocabulary.tokens(said, add_special=False, parse_special=False)
 
 
-def _parts(wish: Wish) -> Iterator[Part]:
-    if wish.answer is not None:
-        yield wish.answer
-    if wish.calls is not None:
-        yield from wish.calls.parameters
-
-
-def _grammars(wish: Wish, frame: Frame, marks: dict[str, int]) -> Iterator[dict[str, Any]]:
-    """Yield llguidance's list of grammars; the first is the whole."""
+def _drafts(wish: Wish, frame: Frame, marks: dict[str, int]) -> Iterator[Draft]:
+    """Yield what surrounds the parts of a wish, if anything, then the parts."""
     rules: list[str] = []
     choices: list[str] = []
     if wish.answer is not None:
@@ -116,12 +110,18 @@ def _grammars(wish: Wish, frame: Frame, marks: dict[str, int]) -> Iterator[dict[
         start = f"thought ({start})" if frame.thinking else f"thought? ({start})"
         rules.append(_thought(*frame.thought, marks, is_open=frame.thinking))
     if start != "@answer":
-        yield {"name": "whole", "lark_grammar": "\n".join([f"start: {start}", *rules])}
-    if wish.answer is not None:
-        yield _sub(wish.answer, "answer", wish)
+        yield Draft("whole", "lark", "\n".join([f"start: {start}", *rules]))
+    for name, part in _parts(wish).items():
+        if part is wish.answer or frame.form is not None:
+            yield Draft(name, part.kind, part.text, wish.compact)
+
+
+def _parts(wish: Wish) -> dict[str, Part]:
+    """Return the parts of a wish by the names of their drafts."""
+    parts = {} if wish.answer is None else {"answer": wish.answer}
     if wish.calls is not None:
-        for index, part in enumerate(wish.calls.parameters):
-            yield _sub(part, f"arguments_{index}", wish)
+        parts |= {f"arguments_{at}": part for at, part in enumerate(wish.calls.parameters)}
+    return parts
 
 
 def _thought(opening: str, closing: str, marks: dict[str, int], *, is_open: bool) -> str:
@@ -136,16 +136,12 @@ def _thought(opening: str, closing: str, marks: dict[str, int], *, is_open: bool
     return f"thought: {first} {thinking} /\\n{{0,2}}/\n{text}"
 
 
-def _sub(part: Part, name: str, wish: Wish) -> dict[str, Any]:
-    return sub_grammar(part.kind, part.text, name, compact=wish.compact)
-
-
-def _refusal(wish: Wish, part: Part, flaw: Flaw) -> UnsupportedGrammar:
-    if flaw.keyword is None:
-        what = f"'{part.where}'"
-    else:
+def _refusal(wish: Wish, flaw: Flaw) -> UnsupportedGrammar:
+    part = _parts(wish).get(flaw.draft or "")
+    param = wish.param if part is None or part is wish.answer else "tools"
+    what = f"'{param}'" if part is None else f"'{part.where}'"
+    if part is not None and flaw.keyword is not None:
         what = f"'{flaw.keyword}' (at {flaw.pointer} in {part.where})"
-    param = wish.param if part is wish.answer else "tools"
     return UnsupportedGrammar(
         f"This engine cannot hold answers to {what}: {flaw.why}.", param=param
     )

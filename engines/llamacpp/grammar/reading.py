@@ -1,4 +1,4 @@
-"""From a part of a wish to llguidance's words, and what is wrong with one that cannot be held.
+"""From drafts to llguidance's words, and what is wrong with those that cannot be held.
 
 Owns: the options under which schemas are read, and where in a schema its flaw stands.
 Must not: run where it may take long: bad schemas take minutes. `trial` reads them first.
@@ -7,14 +7,14 @@ Must not: run where it may take long: bad schemas take minutes. `trial` reads th
 import json
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
 
-from engines.llamacpp.grammar.flaw import Flaw
+from engines.llamacpp.grammar.draft import Draft, Flaw
 from engines.llamacpp.grammar.schema import alone, pointer_to, subschemas
-from engines.llamacpp.grammar.wish import Kind
 
 # One space, or a new line and its indentation, where JSON may have white space: enough for every
 # common style, and a model that writes nothing else comes to an end.
@@ -42,34 +42,44 @@ def limits() -> LLParserLimits:
     return LLParserLimits(max_lexer_states=50_000, verbose_errors=False)
 
 
-def sub_grammar(kind: Kind, text: str, name: str, *, compact: bool) -> dict[str, Any]:
-    """Return one grammar of llguidance's list of grammars.
+def grammar_of(drafts: Sequence[Draft]) -> str:
+    """Return llguidance's grammar for drafts.
 
     Raises:
         ValueError: a GBNF that is none.
+        RecursionError: it is nested too deep.
     """
-    if kind == "json":
-        return {"name": name, "json_schema": _with_options(json.loads(text), compact=compact)}
-    return {"name": name, "lark_grammar": _lark(kind, text)}
+    return json.dumps({"grammars": [_grammar(draft) for draft in drafts]})
 
 
-def flaw(kind: Kind, text: str, tokenizer: LLTokenizer) -> Flaw | None:
-    """Return what is wrong with a part; None when it can be held."""
-    try:
-        whole = sub_grammar(kind, text, "part", compact=False)
-    except (ValueError, RecursionError) as error:
-        return Flaw(_short(str(error)))
-    if kind == "json":
-        own = _beyond_our_means(json.loads(text))
+def flaw(drafts: Sequence[Draft], tokenizer: LLTokenizer) -> Flaw | None:
+    """Return what is wrong with drafts; None when they can be held together."""
+    for draft in drafts:
+        own = _beyond_our_means(draft)
         if own is not None:
             return own
-    why = _problem(whole, tokenizer)
+    why = _problem(drafts, tokenizer)
     if why is None:
         return None
-    return _located(json.loads(text), why) if kind == "json" else Flaw(_short(why))
+    until = time.monotonic() + _SEARCH_S
+    for draft in drafts:
+        if draft.kind != "lark" and time.monotonic() < until:
+            its_own = _problem([draft], tokenizer)
+            if its_own is not None:
+                return _located(draft, its_own, until)
+    return Flaw(_short(why))
 
 
-def _lark(kind: Kind, text: str) -> str:
+def _grammar(draft: Draft) -> dict[str, Any]:
+    if draft.kind == "json":
+        schema = _with_options(json.loads(draft.text), compact=draft.compact)
+        return {"name": draft.name, "json_schema": schema}
+    return {"name": draft.name, "lark_grammar": _lark(draft.kind, draft.text)}
+
+
+def _lark(kind: str, text: str) -> str:
+    if kind == "lark":
+        return text
     if kind == "regex":
         return f"start: /{_within_slashes(text)}/"
     if kind == "choice":
@@ -99,42 +109,46 @@ def _with_options(schema: dict[str, Any], *, compact: bool) -> dict[str, Any]:
     return {**schema, "x-guidance": options}
 
 
-def _problem(grammar: dict[str, Any], tokenizer: LLTokenizer) -> str | None:
-    matcher = LLMatcher(
-        tokenizer, json.dumps({"grammars": [grammar]}), log_level=0, limits=limits()
-    )
+def _problem(drafts: Sequence[Draft], tokenizer: LLTokenizer) -> str | None:
+    try:
+        grammar = grammar_of(drafts)
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    matcher = LLMatcher(tokenizer, grammar, log_level=0, limits=limits())
     mask = b"" if matcher.is_error() else matcher.compute_bitmask()
     if matcher.is_error():
         return matcher.get_error()
     return None if any(mask) else _NOTHING
 
 
-def _beyond_our_means(schema: dict[str, Any]) -> Flaw | None:
+def _beyond_our_means(draft: Draft) -> Flaw | None:
     """Find what llguidance takes and does not hold."""
-    for pointer, inner in subschemas(schema):
+    if draft.kind != "json":
+        return None
+    for pointer, inner in subschemas(json.loads(draft.text)):
         least, required = inner.get("minProperties"), inner.get("required")
         known = len(required) if isinstance(required, list) else 0
         if isinstance(least, int) and least > known + 1:
             why = "a repeated key counts twice, so no more than one beyond 'required' can be forced"
-            return Flaw(why, "minProperties", pointer_to(pointer, "minProperties"))
+            return Flaw(why, draft.name, "minProperties", pointer_to(pointer, "minProperties"))
     return None
 
 
-def _located(schema: dict[str, Any], why: str) -> Flaw:
+def _located(draft: Draft, why: str, until: float) -> Flaw:
     """Ask about smaller and smaller parts: the innermost that fails by itself has the flaw."""
-    until = time.monotonic() + _SEARCH_S
+    schema = json.loads(draft.text) if draft.kind == "json" else {}
     for pointer, inner in subschemas(schema):
         if time.monotonic() > until:
             break
         by_itself = alone(inner)
         own = _says(by_itself)
         if not own and "$ref" in inner:
-            own = _says({**inner, "$defs": schema.get("$defs"), **_definitions(schema)})
             by_itself = inner
+            own = _says({**inner, **_definitions(schema)})
         if own:
             keyword = _keyword(by_itself, own)
-            return Flaw(_short(own), keyword, pointer_to(pointer, keyword))
-    return Flaw(_short(why))
+            return Flaw(_short(own), draft.name, keyword, pointer_to(pointer, keyword))
+    return Flaw(_short(why), draft.name)
 
 
 def _keyword(schema: dict[str, Any], why: str) -> str:

@@ -1,4 +1,4 @@
-"""A part is read by a child first: llguidance has schemas on which it works for minutes.
+"""A grammar is read by a child first: llguidance has schemas on which it works for minutes.
 
 `{"multipleOf": 1234567}` is one. A thread that reads it cannot be ended, a process can.
 
@@ -9,11 +9,11 @@ Must not: know grammars.
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 
 import msgspec
 
-from engines.llamacpp.grammar.flaw import Flaw
-from engines.llamacpp.grammar.wish import Kind
+from engines.llamacpp.grammar.draft import Draft, Flaw
 
 # Seconds of the child's processor: several times what the largest schemas of honest clients take.
 _MOST_CPU_S = 2.0
@@ -31,14 +31,13 @@ class Words(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A question: a part of a wish."""
+    """A question: can these be held together?"""
 
-    kind: Kind
-    text: str
+    drafts: list[Draft]
 
 
 class Told(msgspec.Struct, frozen=True):
-    """The child's answer; no flaw: the part can be held."""
+    """The child's answer; no flaw: they can be held."""
 
     flaw: Flaw | None
 
@@ -53,13 +52,13 @@ class Trial:
         self._words = words
         self._child: subprocess.Popen[bytes] | None = None
 
-    def flaw(self, kind: Kind, text: str) -> Flaw | None:
-        """Return what is wrong with a part, or that reading it takes too much."""
+    def flaw(self, drafts: Sequence[Draft]) -> Flaw | None:
+        """Return what is wrong with drafts, or that reading them takes too much."""
         child = self._living() or self._start()
         overdue = threading.Timer(_MOST_S, child.kill)
         overdue.start()
         try:
-            line = _answer(child, msgspec.json.encode(Asked(kind, text)))
+            line = _answer(child, msgspec.json.encode(Asked(list(drafts))))
         finally:
             overdue.cancel()
         if not line:

@@ -267,6 +267,11 @@ def _functions(tools: Sequence[Any]) -> list[tuple[str, str, Any]]:
 
 def _calls(functions: Sequence[tuple[str, str, Any]], most: int) -> Calls:
     names = tuple(name for name, _, _ in functions)
-    return Calls(
-        names, tuple(_json(where, schema, "tools") for _, where, schema in functions), most
-    )
+    parameters = tuple(_json(where, schema, "tools") for _, where, schema in functions)
+    size = sum(len(part.text) for part in parameters)
+    if size > MOST_BYTES:
+        raise UnsupportedGrammar(
+            f"The parameters of all tools have {size} characters; at most {MOST_BYTES} are read.",
+            param="tools",
+        )
+    return Calls(names, parameters, most)

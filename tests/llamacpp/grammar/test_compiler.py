@@ -225,6 +225,23 @@ async def test_the_same_wish_is_compiled_once(compiler: Compiler) -> None:
     assert await compiler.compile(asked, Frame(form(), THOUGHT)) is not first
 
 
+async def test_a_refusal_is_kept_too(compiler: Compiler) -> None:
+    told = set()
+    for _ in range(2):
+        with pytest.raises(UnsupportedGrammar) as caught:
+            await compiler.compile(schema(uniqueItems=True, title="twice"), Frame(form()))
+        told.add(str(caught.value))
+    assert len(told) == 1
+
+
+async def test_many_tools_that_are_hard_together_are_refused_as_one(compiler: Compiler) -> None:
+    names = tuple(f"f{n}" for n in range(200))
+    hard = [{"properties": {"a": {"type": "integer", "multipleOf": 9_001 + n}}} for n in range(200)]
+    parts = tuple(Part("json", "tools", json.dumps(one)) for one in hard)
+    with pytest.raises(UnsupportedGrammar, match=r"'tool_choice': reading it takes too much"):
+        await compiler.compile(Wish("tool_choice", calls=Calls(names, parts, 1)), Frame(form()))
+
+
 async def test_sequences_of_one_grammar_go_their_own_ways(
     compiler: Compiler, vocabulary: Vocabulary
 ) -> None:

@@ -7,8 +7,8 @@ import pytest
 from llguidance import LLTokenizer
 
 from engines.llamacpp.grammar.__main__ import tokenizer_of
-from engines.llamacpp.grammar.flaw import Flaw
-from engines.llamacpp.grammar.reading import flaw
+from engines.llamacpp.grammar.draft import Draft, Flaw
+from engines.llamacpp.grammar.reading import flaw as flaw_of
 from engines.llamacpp.grammar.schema import subschemas
 from engines.llamacpp.grammar.trial import Words
 from engines.llamacpp.grammar.wish import Kind
@@ -17,6 +17,10 @@ from engines.llamacpp.grammar.wish import Kind
 @pytest.fixture(scope="module")
 def tokenizer() -> LLTokenizer:
     return tokenizer_of(Words(512, {"<|end|>": 0, "<think>": 7}, [0]))
+
+
+def flaw(kind: Kind, text: str, tokenizer: LLTokenizer) -> Flaw | None:
+    return flaw_of([Draft("part", kind, text)], tokenizer)
 
 
 def inside(schema: Any) -> dict[str, Any]:
@@ -82,7 +86,9 @@ def test_what_nothing_satisfies_is_refused(tokenizer: LLTokenizer) -> None:
     found = flaw("json", json.dumps(schema), tokenizer)
     assert found is not None
     assert found.keyword in ("minimum", "maximum")
-    assert flaw("json", '{"allOf": [{"$ref": "#"}]}', tokenizer) == Flaw("no answer can satisfy it")
+    assert flaw("json", '{"allOf": [{"$ref": "#"}]}', tokenizer) == Flaw(
+        "no answer can satisfy it", "part"
+    )
 
 
 def test_a_clients_own_options_cannot_loosen_what_is_held(tokenizer: LLTokenizer) -> None:
@@ -127,6 +133,21 @@ def test_what_is_no_grammar_is_refused_with_a_reason_of_one_line(
     assert found.why
     assert "\n" not in found.why
     assert len(found.why) < 400
+
+
+def test_the_draft_at_fault_is_named_among_several(tokenizer: LLTokenizer) -> None:
+    whole = Draft("whole", "lark", "start: @a | @b | @c")
+    drafts = [
+        whole,
+        Draft("a", "regex", "a+"),
+        Draft("b", "json", '{"not": {}}'),
+        Draft("c", "json", "{}"),
+    ]
+    found = flaw_of(drafts, tokenizer)
+    assert found is not None
+    assert (found.draft, found.pointer) == ("b", "/not")
+    assert flaw_of([drafts[0], drafts[1], drafts[3], Draft("b", "json", "{}")], tokenizer) is None
+    assert flaw_of([whole], tokenizer) is not None
 
 
 def test_inner_schemas_come_before_those_that_hold_them() -> None:

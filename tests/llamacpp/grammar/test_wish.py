@@ -158,6 +158,9 @@ def test_a_schema_is_bounded_in_depth_and_size() -> None:
     large = {"enum": ["x" * 100] * (MOST_BYTES // 100)}
     assert isinstance(refusal(response_format=json_schema(large)), UnsupportedGrammar)
     assert isinstance(refusal(guided_regex="a" * (MOST_BYTES + 1)), UnsupportedGrammar)
+    half = {"enum": ["x" * (MOST_BYTES * 2 // 3)]}
+    tools = [{"function": {"name": name, "parameters": half}} for name in "ab"]
+    assert refusal(tools=tools, tool_choice="required").param == "tools"
 
 
 def test_required_means_any_function_once_or_more() -> None:
