@@ -136,19 +136,8 @@ class Runtime:
     def __init__(
         self, weights: Path, limits: Limits, gpu_layers: int, *, prefix_cache: bool = True
     ) -> None:
-        # The callback must outlive every use of the library.
-        complaints: list[str] = []
-        self._log = native.llama_log_callback(partial(_keep_errors, complaints))
-        native.llama_log_set(self._log, ctypes.c_void_p(0))
         native.llama_backend_init()
-        params = native.llama_model_default_params()
-        params.n_gpu_layers = gpu_layers if gpu_layers >= 0 else 999
-        self.model = native.llama_model_load_from_file(str(weights).encode(), params)
-        if not self.model:
-            said = "".join(complaints[:1]).rpartition("error loading model: ")[2].strip()
-            raise LoadFailed(f"llama.cpp cannot load {weights.name}: {said or 'it says no more'}")
-        self._log = native.llama_log_callback(_log_errors)
-        native.llama_log_set(self._log, ctypes.c_void_p(0))
+        self.model = _load(weights, gpu_layers)
         self.limits = limits
         self.vocabulary = Vocabulary(self.model)
         why = _cannot_share(self.model)
@@ -291,6 +280,20 @@ class _Batch:
         return self._batch
 
 
+def _load(weights: Path, gpu_layers: int) -> Any:
+    complaints: list[str] = []
+    keep = native.llama_log_callback(partial(_keep_errors, complaints))
+    params = native.llama_model_default_params()
+    params.n_gpu_layers = gpu_layers if gpu_layers >= 0 else 999
+    native.llama_log_set(keep, ctypes.c_void_p(0))
+    model = native.llama_model_load_from_file(str(weights).encode(), params)
+    native.llama_log_set(_ON_LOG, ctypes.c_void_p(0))
+    if not model:
+        said = "".join(complaints[:1]).rpartition("error loading model: ")[2].strip()
+        raise LoadFailed(f"llama.cpp cannot load {weights.name}: {said or 'it says no more'}")
+    return model
+
+
 def _keep_errors(kept: list[str], level: int, text: bytes, _user: Any) -> None:
     """Keep what llama.cpp says while it loads: of its several lines one is told."""
     if level == _ERROR:
@@ -301,3 +304,7 @@ def _log_errors(level: int, text: bytes, _user: Any) -> None:
     """Pass on what llama.cpp says when something is wrong; all else is noise."""
     if level == _ERROR:
         sys.stderr.write(text.decode("utf-8", "replace"))
+
+
+# Not a runtime's own: the library has one callback for all, and calls it to its last use.
+_ON_LOG = native.llama_log_callback(_log_errors)
