@@ -39,6 +39,14 @@ class LlamacppEngine(Section):
     batch_tokens: int = Field(
         512, ge=8, description="Tokens per step: decode rows first, prompt chunks fill the rest."
     )
+    prefix_cache: bool = Field(
+        True, description="Evaluate what prompts have in common once, and keep it for later ones."
+    )
+    kv_type: Literal["f16", "q8_0", "q4_0"] = Field(
+        "f16",
+        description="How KV cells are stored: `q8_0` takes about half the memory of `f16`, `q4_0` "
+        "a quarter, for time and some precision.",
+    )
     gpu_layers: int = Field(0, ge=-1, description="Layers put on the GPU; -1 is all.")
     start_timeout_s: Seconds = Field(300, description="Seconds a replica may take to load.")
     drain_timeout_s: Seconds = Field(
@@ -99,12 +107,15 @@ class LlamacppEngine(Section):
             "threads": threads,
             "batch-threads": threads,
             "batch-tokens": self.batch_tokens,
+            "kv-type": self.kv_type,
             "gpu-layers": self.gpu_layers,
             "drain-timeout-s": self.drain_timeout_s,
         }
         for name, value in options.items():
             if value is not None:
                 argv.append(f"--{name}={value}")
+        if not self.prefix_cache:
+            argv.append("--no-prefix-cache")
         if order.embeddings is not None:
             argv.append("--embeddings" if order.embeddings else "--no-embeddings")
         return tuple(argv)

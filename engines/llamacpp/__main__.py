@@ -24,7 +24,7 @@ import uvicorn
 
 from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import Limits, LoadFailed, Runtime
+from engines.llamacpp.binding import KV_TYPES, Limits, LoadFailed, Runtime
 from engines.llamacpp.model import Model
 from engines.llamacpp.template import TemplateProblem
 from engines.platform import usable_cores
@@ -72,7 +72,13 @@ def main() -> None:
     try:
         weights = resolve(asked.weights, Path.cwd())
         header = read_header(weights)
-        runtime = Runtime(weights, _limits(asked, header), asked.gpu_layers)
+        runtime = Runtime(
+            weights,
+            _limits(asked, header),
+            asked.gpu_layers,
+            prefix_cache=asked.prefix_cache,
+            kv_type=asked.kv_type,
+        )
         name = asked.name or header.name or weights.stem
         model = Model(name, weights, runtime, embeddings=asked.embeddings)
     except (WeightsProblem, LoadFailed, TemplateProblem) as error:
@@ -196,6 +202,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=_positive, help="threads; default: all usable cores")
     parser.add_argument("--batch-threads", type=_positive, help="threads for prompts")
     parser.add_argument("--batch-tokens", type=_positive, default=512, help="tokens a step")
+    parser.add_argument(
+        "--prefix-cache",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="evaluate what prompts have in common once",
+    )
+    parser.add_argument(
+        "--kv-type", choices=KV_TYPES, default="f16", help="how KV cells are stored (%(default)s)"
+    )
     parser.add_argument("--gpu-layers", type=int, default=0, help="layers on the GPU; -1 is all")
     parser.add_argument("--drain-timeout-s", type=float, default=10, help="seconds to end in")
     parser.add_argument(

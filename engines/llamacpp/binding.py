@@ -24,6 +24,12 @@ _log = logging.getLogger("weighbridge.worker")
 
 _WARNING, _ERROR, _CONTINUED = 3, 4, 5
 _NO_ROOM = 1
+# How a cell is stored; the others save memory and cost time and a little precision.
+KV_TYPES = {
+    "f16": native.GGML_TYPE_F16,
+    "q8_0": native.GGML_TYPE_Q8_0,
+    "q4_0": native.GGML_TYPE_Q4_0,
+}
 _MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
 _NO_TEXT = (
     native.LLAMA_TOKEN_ATTR_CONTROL
@@ -134,11 +140,18 @@ class Runtime:
     """
 
     def __init__(
-        self, weights: Path, limits: Limits, gpu_layers: int, *, prefix_cache: bool = True
+        self,
+        weights: Path,
+        limits: Limits,
+        gpu_layers: int,
+        *,
+        prefix_cache: bool = True,
+        kv_type: str = "f16",
     ) -> None:
         native.llama_backend_init()
         self.model = _load(weights, gpu_layers)
         self.limits = limits
+        self._kv_type = kv_type
         self.vocabulary = Vocabulary(self.model)
         why = _cannot_share(self.model)
         if prefix_cache and why is not None:
@@ -231,11 +244,19 @@ class Runtime:
         params.n_threads_batch = self.limits.batch_threads
         params.kv_unified = True
         params.embeddings = pooled
+        params.type_k = params.type_v = KV_TYPES[self._kv_type]
+        if self._kv_type != "f16":
+            # llama.cpp reads quantised values in its flash attention alone.
+            params.flash_attn_type = native.LLAMA_FLASH_ATTN_TYPE_ENABLED
         if pooled:
             params.pooling_type = native.LLAMA_POOLING_TYPE_MEAN
         context = native.llama_init_from_model(self.model, params)
         if not context:
-            raise LoadFailed("llama.cpp cannot make a context; is there memory for --context?")
+            quantised = f", and does --kv-type {self._kv_type} suit this model"
+            raise LoadFailed(
+                "llama.cpp cannot make a context; is there memory for --context"
+                f"{quantised if self._kv_type != 'f16' else ''}?"
+            )
         return context
 
 

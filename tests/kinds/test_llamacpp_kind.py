@@ -65,6 +65,7 @@ def test_the_engines_section_says_what_the_order_leaves_open(weights: Path) -> N
         "--threads": "2",
         "--batch-threads": "2",
         "--batch-tokens": "64",
+        "--kv-type": "f16",
         "--gpu-layers": "-1",
         "--drain-timeout-s": "10",
     }
@@ -95,6 +96,16 @@ def test_embeddings_are_asked_for_refused_or_left_to_the_weights(
     assert plan.launch is not None
     said = [part for part in plan.launch.argv if part.endswith("-embeddings")]
     assert said == ([flag] if flag else [])
+
+
+def test_how_the_cache_is_kept_is_told_to_the_worker(weights: Path) -> None:
+    (plain,) = engine().plan(order(weights), ROOM)
+    (small,) = engine(kv_type="q8_0", prefix_cache=False).plan(order(weights), ROOM)
+    assert plain.launch is not None
+    assert small.launch is not None
+    assert "--no-prefix-cache" not in plain.launch.argv
+    assert "--no-prefix-cache" in small.launch.argv
+    assert options(small)["--kv-type"] == "q8_0"
 
 
 def test_a_demo_model_takes_one_thread_unless_told_otherwise() -> None:
