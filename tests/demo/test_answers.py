@@ -51,5 +51,7 @@ async def test_a_question_near_the_end_of_the_context(talk: Talk) -> None:
 
 
 async def test_a_greeting_is_answered_in_its_language(talk: Talk) -> None:
-    for ask, begins in (("hola", "¡Hola!"), ("Hola", "¡Hola!"), ("Hello", "Hello!")):
+    greetings = [("hola", "¡Hola!"), ("Hola", "¡Hola!")]
+    greetings += [(ask, "Hello!") for ask in ("Hello", "hello", "Hi", "hi")]
+    for ask, begins in (*greetings, ("How are you?", "I am fine")):
         assert (await talk.say([user(ask)])).startswith(begins)
