@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
@@ -19,6 +20,8 @@ from engines.llamacpp.grammar.schema import alone, pointer_to, subschemas
 # One space, or a new line and its indentation, where JSON may have white space: enough for every
 # common style, and a model that writes nothing else comes to an end.
 _WHITE_SPACE = r" |\n {0,40}|\n\t{0,10}"
+# Before 1.8, which vLLM wants in a shared environment, such a pattern may come again and again.
+_SEPARATORS = {"item_separator": ",\\x20?", "key_separator": ":\\x20?"}
 # Without \u: llguidance 1.9 lets keys beside the named properties be spelled with it, and so a
 # named one a second time, whatever its schema says.
 _ESCAPES = 'nrbtf\\"'
@@ -40,6 +43,12 @@ def limits() -> LLParserLimits:
     errors that would quote the grammar.
     """
     return LLParserLimits(max_lexer_states=50_000, verbose_errors=False)
+
+
+def is_old(installed: str) -> bool:
+    """Say whether this version of llguidance cannot bound white space by a pattern."""
+    major, minor = installed.split(".")[:2]
+    return (int(major), int(minor)) < (1, 8)
 
 
 def grammar_of(drafts: Sequence[Draft]) -> str:
@@ -103,6 +112,8 @@ def _with_options(schema: dict[str, Any], *, compact: bool) -> dict[str, Any]:
     options: dict[str, Any] = {"json_allowed_escapes": _ESCAPES}
     if compact:
         options["whitespace_flexible"] = False
+    elif is_old(version("llguidance")):
+        options |= {"whitespace_flexible": False, **_SEPARATORS}
     else:
         options["whitespace_pattern"] = _WHITE_SPACE
     # A client's own options could ask for leniency: then answers would no longer hold.

@@ -4,11 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from llguidance import LLTokenizer
+from llguidance import LLMatcher, LLTokenizer
 
+from engines.llamacpp.grammar import reading
 from engines.llamacpp.grammar.__main__ import tokenizer_of
 from engines.llamacpp.grammar.draft import Draft, Flaw
 from engines.llamacpp.grammar.reading import flaw as flaw_of
+from engines.llamacpp.grammar.reading import grammar_of
 from engines.llamacpp.grammar.schema import subschemas
 from engines.llamacpp.grammar.trial import Words
 from engines.llamacpp.grammar.wish import Kind
@@ -148,6 +150,16 @@ def test_the_draft_at_fault_is_named_among_several(tokenizer: LLTokenizer) -> No
     assert (found.draft, found.pointer) == ("b", "/not")
     assert flaw_of([drafts[0], drafts[1], drafts[3], Draft("b", "json", "{}")], tokenizer) is None
     assert flaw_of([whole], tokenizer) is not None
+
+
+def test_with_an_old_llguidance_json_is_held_to_one_line(
+    tokenizer: LLTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "version", lambda _: "1.7.6")
+    matcher = LLMatcher(tokenizer, grammar_of([Draft("part", "json", '{"type": "object"}')]))
+    for text, read in (('{"a": 1, "b": 2}', 16), ('{"a":1,"b":2}', 13), ('{"a":  1}', 6)):
+        assert matcher.try_consume_tokens(tokenizer.tokenize_str(text)) == read
+        matcher.reset()
 
 
 def test_inner_schemas_come_before_those_that_hold_them() -> None:
