@@ -146,27 +146,16 @@ class Prefixes:
 
         It is kept, unless another kept one begins with all of it.
         """
-        if not self._sharing or not len(tokens):
-            self.drop(slot)
-            return (slot,)
-        holder = self._running.pop(slot)
-        holder.tokens = tokens
-        self._hold(holder.last, held=0, busy=-1)
-        covered, covers = self._compare(tokens)
-        self._kept[slot] = holder
-        if covered is not None:
-            self._kept[covered] = self._kept.pop(covered)
-            covers = [slot]
-        for other in covers:
-            self.drop(other)
-        dropped = [*covers]
+        dropped = self._keep(slot, tokens) if self._sharing and len(tokens) else [slot]
+        for leaving in dropped:
+            self.drop(leaving)
         while self.used - self.busy > self._budget and self._kept:
             dropped.append(next(iter(self._kept)))
             self.drop(dropped[-1])
         return tuple(dropped)
 
     def drop(self, slot: int) -> None:
-        """Forget a slot; what others share with it stays."""
+        """Forget a slot; what others share with it stays. The next `retire` sees to the budget."""
         kept = slot in self._kept
         holder = self._kept.pop(slot) if kept else self._running.pop(slot)
         self._hold(holder.last, held=-1, busy=0 if kept else -1)
@@ -181,6 +170,18 @@ class Prefixes:
             return []
         order = self._own((*running, *reversed(self._kept)))
         return who_gives_way(order, wanted, self._cells)
+
+    def _keep(self, slot: int, tokens: Tokens) -> list[int]:
+        """Let a running sequence become a kept one; return whom this makes superfluous."""
+        holder = self._running.pop(slot)
+        holder.tokens = tokens
+        self._hold(holder.last, held=0, busy=-1)
+        covered, covers = self._compare(tokens)
+        self._kept[slot] = holder
+        if covered is None:
+            return covers
+        self._kept[covered] = self._kept.pop(covered)
+        return [slot]
 
     def _own(self, slots: Iterable[int]) -> list[tuple[int, int]]:
         """Return (slot, its cells that none of the slots before it holds)."""

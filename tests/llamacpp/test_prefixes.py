@@ -112,6 +112,18 @@ def test_the_least_recently_used_leaves_when_the_budget_is_spent() -> None:
     assert cache.kept == (used_again,)
 
 
+def test_cells_that_a_running_one_shared_come_under_the_budget_when_it_has_gone() -> None:
+    cache = prefixes(budget=40)
+    kept = evaluated(cache, [0] * 41)
+    running = evaluated(cache, [0] * 20 + [1])
+    assert cache.retire(kept, tokens(*[0] * 41)) == ()
+    cache.drop(running)
+    prompt = tokens(2)
+    unread = cache.admit(prompt, cache.look(prompt)).slot
+    assert cache.retire(unread, tokens()) == (unread, kept)
+    assert cache.used == 0
+
+
 def test_slots_of_kept_ones_are_taken_when_no_other_is_free() -> None:
     cache = prefixes(budget=CELLS)
     for token in range(SLOTS):
