@@ -18,11 +18,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from time import perf_counter
 
 import numpy as np
 
-from engines.llamacpp.binding import DecodeFailed, Floats, LoadFailed, Row, Runtime
+from engines.llamacpp.binding import DecodeFailed, Floats, LoadFailed, Piece, Runtime
+from engines.llamacpp.counts import Counts
 from engines.llamacpp.prefixes import Outlook, Prefixes
 from engines.llamacpp.scheduler import Waiting, share_step
 from engines.llamacpp.sequence import Progress, SequenceState
@@ -33,21 +35,6 @@ _log = logging.getLogger("weighbridge.worker")
 _MASK_THREADS = 2
 # Of all cells, this part may stay with sequences that have ended.
 _KEPT_SHARE = 2
-
-
-@dataclass(slots=True)
-class Counts:
-    """What the batcher has done so far; written by its thread, read by anybody."""
-
-    steps: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    preemptions: int = 0
-    running: int = 0
-    waiting: int = 0
-    kv_used_ratio: float = 0.0
-    kv_kept_ratio: float = 0.0
 
 
 class Batcher:
@@ -82,6 +69,7 @@ class Batcher:
 
     def submit(self, sequence: SequenceState) -> None:
         """Queue a sequence; its `deliver` is called on the event loop for each step."""
+        sequence.heard_s = perf_counter()
         with self._wake:
             if self._ended is not None:
                 self._tell([(sequence.deliver, Progress(error=self._ended))])
@@ -151,10 +139,12 @@ class Batcher:
                 self._count()
                 self._wake.wait()
                 self._drop_cancelled()
+            began = perf_counter()
             self._queue.extend(s for s in self._arrived if not s.cancelled)
             self._arrived.clear()
             self._admit()
             self._count()
+            self.counts.seconds.build += perf_counter() - began
             return not self._closing
 
     def _busy(self) -> bool:
@@ -227,16 +217,18 @@ class Batcher:
     def _step(self) -> None:
         if not self._running:
             return
+        began = perf_counter()
         shares = share_step(
             [Waiting(s.slot, s.pending) for s in self._running], self._runtime.limits.batch_tokens
         )
         if self._make_room(sum(shares.values())):
             return  # somebody left: the shares are others now
-        rows, drawing = self._rows(shares)
+        pieces, drawing = self._pieces(shares)
         for sequence in drawing:
             sequence.foresee(self._masks)
+        built = perf_counter()
         try:
-            logits = self._runtime.decode(rows)
+            logits = self._runtime.decode(pieces)
         except DecodeFailed as error:
             self._fail(str(error))
             return
@@ -244,14 +236,18 @@ class Batcher:
             self._refused()
             return
         self._crowded = False
-        self.counts.steps += 1
+        counts, decoded = self.counts, perf_counter()
+        counts.steps += 1
+        counts.step_tokens.add(sum(shares.values()))
+        counts.seconds.build += built - began
+        counts.seconds.decode += decoded - built
         for sequence in self._running:
             taken = shares.get(sequence.slot, 0)
             unread = len(sequence.order.prompt) - sequence.done
-            self.counts.prompt_tokens += max(0, min(taken, unread))
+            counts.prompt_tokens += max(0, min(taken, unread))
             sequence.done += taken
             self._prefixes.grow(sequence.slot, taken)
-        self._draw(drawing, logits)
+        self._draw(drawing, logits, decoded)
 
     def _make_room(self, wanted: int) -> bool:
         """Let who must leave the cache; say whether one of those that run had to."""
@@ -286,21 +282,22 @@ class Batcher:
         sequence.known = np.array(sequence.tokens, dtype=np.int32)
         self._queue.appendleft(sequence)
 
-    def _rows(self, shares: dict[int, int]) -> tuple[list[Row], list[SequenceState]]:
-        rows: list[Row] = []
+    def _pieces(self, shares: dict[int, int]) -> tuple[list[Piece], list[SequenceState]]:
+        """Return what the step evaluates, and whose next tokens can be drawn from it, in order."""
+        pieces: list[Piece] = []
         drawing: list[SequenceState] = []
         for sequence in self._running:
             share = shares.get(sequence.slot, 0)
+            if not share:
+                continue
             complete = share == sequence.pending
-            first = sequence.done
-            for at, token in enumerate(sequence.next_tokens(share)):
-                wanted = complete and at == share - 1
-                rows.append(Row(token, sequence.slot, first + at, wanted))
-            if complete and share:
+            tokens = sequence.next_tokens(share)
+            pieces.append(Piece(sequence.slot, sequence.done, tokens, complete))
+            if complete:
                 drawing.append(sequence)
-        return rows, drawing
+        return pieces, drawing
 
-    def _draw(self, drawing: list[SequenceState], logits: Floats) -> None:
+    def _draw(self, drawing: list[SequenceState], logits: Floats, decoded_s: float) -> None:
         told: list[tuple[Callable[[Progress], None], Progress]] = []
         for line, sequence in enumerate(drawing):
             first = sequence.generated == 0
@@ -312,6 +309,18 @@ class Batcher:
             if progress.finish_reason is not None or progress.error is not None:
                 self._leave(sequence, keep=progress.error is None)
         self._tell(told)
+        self._time(drawing, decoded_s)
+
+    def _time(self, drawn: list[SequenceState], decoded_s: float) -> None:
+        """Note how long clients waited for these tokens, and what drawing them took."""
+        now, counts = perf_counter(), self.counts
+        for sequence in drawn:
+            waits = counts.itl_s if sequence.generated > 1 else counts.ttft_s
+            waits.add(now - sequence.heard_s)
+            sequence.heard_s = now
+        masked = sum(sequence.masked_s for sequence in drawn)
+        counts.seconds.mask += masked
+        counts.seconds.sample += now - decoded_s - masked
 
     def _fail(self, why: str) -> None:
         """End every running sequence with an error: nobody knows which one was at fault.

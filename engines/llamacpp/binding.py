@@ -59,12 +59,12 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One token of a step: its sequence, its position, and whether its logits are wanted."""
+class Piece:
+    """A sequence's part of a step: tokens from a position on; `wanted`: the last one's logits."""
 
-    token: int
     slot: int
     position: int
+    tokens: Sequence[int]
     wanted: bool
 
 
@@ -175,26 +175,24 @@ class Runtime:
                 return buffer.value.decode("utf-8", "replace")
         return None
 
-    def decode(self, rows: Sequence[Row]) -> Floats | None:
-        """Evaluate a step; return the logits of the wanted rows, in order [wanted, vocabulary].
+    def decode(self, pieces: Sequence[Piece]) -> Floats | None:
+        """Evaluate a step; return the wanted logits in the order of pieces [wanted, vocabulary].
 
-        The array is a copy. None: there was no room in the KV cache, and nothing has changed.
+        They lie in llama.cpp's memory: theirs to change who asked, and gone with the next call.
+        None: there was no room in the KV cache, and nothing has changed.
 
         Raises:
             DecodeFailed: llama.cpp refused the batch.
         """
-        result: int = native.llama_decode(self._context, self._batch.fill(rows))
+        result: int = native.llama_decode(self._context, self._batch.fill(pieces))
         if result == _NO_ROOM:
             return None
         if result != 0:
             raise DecodeFailed(f"llama_decode returned {result}")
-        wanted = [index for index, row in enumerate(rows) if row.wanted]
-        size = self.vocabulary.size
-        found = np.empty((len(wanted), size), dtype=np.float32)
-        for line, index in enumerate(wanted):
-            pointer = native.llama_get_logits_ith(self._context, index)
-            found[line] = np.ctypeslib.as_array(pointer, shape=(size,))
-        return found
+        shape = (sum(piece.wanted for piece in pieces), self.vocabulary.size)
+        if not shape[0]:
+            return np.empty(shape, dtype=np.float32)
+        return np.ctypeslib.as_array(native.llama_get_logits(self._context), shape=shape)
 
     def forget(self, slot: int) -> None:
         """Drop everything that the cache holds of a sequence; what others share with it stays."""
@@ -217,10 +215,9 @@ class Runtime:
             self._pooled = self._new_context(size, size, pooled=True)
             self._pooled_batch = _Batch(size)
         native.llama_memory_clear(native.llama_get_memory(self._pooled), True)
-        last = len(tokens) - 1
-        rows = [Row(token, 0, at, wanted=at <= last) for at, token in enumerate(tokens)]
         assert self._pooled_batch is not None  # noqa: S101 - made together with the context
-        result: int = native.llama_decode(self._pooled, self._pooled_batch.fill(rows))
+        batch = self._pooled_batch.fill([Piece(0, 0, tokens, wanted=True)], all_wanted=True)
+        result: int = native.llama_decode(self._pooled, batch)
         if result != 0:
             raise DecodeFailed(f"llama_decode returned {result}")
         width: int = native.llama_model_n_embd(self.model)
@@ -290,13 +287,25 @@ class _Batch:
             logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
 
-    def fill(self, rows: Sequence[Row]) -> Any:
-        """Return the C batch that holds these rows; it is overwritten by the next call."""
-        count = len(rows)
-        self._token[:count] = [row.token for row in rows]
-        self._position[:count] = [row.position for row in rows]
-        self._slot[:count] = [row.slot for row in rows]
-        self._wanted[:count] = [row.wanted for row in rows]
+    def fill(self, pieces: Sequence[Piece], *, all_wanted: bool = False) -> Any:
+        """Return the C batch that holds these pieces; it is overwritten by the next call."""
+        tokens: list[int] = []
+        positions: list[int] = []
+        slots: list[int] = []
+        wanted: list[int] = []
+        for piece in pieces:
+            count = len(piece.tokens)
+            tokens += piece.tokens
+            positions += range(piece.position, piece.position + count)
+            slots += [piece.slot] * count
+            if piece.wanted:
+                wanted.append(len(tokens) - 1)
+        count = len(tokens)
+        self._token[:count] = tokens
+        self._position[:count] = positions
+        self._slot[:count] = slots
+        self._wanted[:count] = all_wanted
+        self._wanted[wanted] = 1
         self._batch.n_tokens = count
         return self._batch
 

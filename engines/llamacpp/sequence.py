@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
 
@@ -72,7 +73,8 @@ class SequenceState:
     `done` tokens of `tokens` are in the KV cache. A sequence that was preempted has `done` 0 and
     is evaluated again; what it has said stays said. `known` are the tokens with which it was
     queued, as an array: what others may share is found in them. `cached` of them were in the
-    cache when it first ran; None before.
+    cache when it first ran; None before. `heard_s` is when its client was last told something,
+    at first when it was asked; the last token waited `masked_s` for its grammar.
     """
 
     def __init__(self, order: Order, deliver: Callable[[Progress], None]) -> None:
@@ -81,6 +83,8 @@ class SequenceState:
         self.tokens = list(order.prompt)
         self.known = np.array(order.prompt, dtype=np.int32)
         self.cached: int | None = None
+        self.heard_s = 0.0
+        self.masked_s = 0.0
         self.done = 0
         self.slot = -1
         self.generated = 0
@@ -142,7 +146,9 @@ class SequenceState:
         if self._constraint is None:
             return self._pick(logits), False
         # Bias and penalties leave the impossible impossible: the mask may come before them.
+        began = perf_counter()
         self._constraint.apply(logits)
+        self.masked_s = perf_counter() - began
         token = self._pick(logits)
         return token, self._constraint.take(token)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from engines.llamacpp.batcher import Counts
+from engines.llamacpp.counts import Counts
 from engines.llamacpp.scrape import exposition
 from gateway.domain import Outcome
 from gateway.observe.metrics import Metrics, ReplicaFigures
@@ -60,4 +60,4 @@ def test_base_units_stand_in_the_names() -> None:
     for name, family in exported():
         assert (family.type == "counter") is name.endswith("_total")
         if family.type == "histogram":
-            assert name.endswith("_seconds")
+            assert name.endswith(("_seconds", "_tokens"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import Floats, Limits, Row, Runtime
+from engines.llamacpp.binding import Floats, Limits, Piece, Runtime
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order, Progress, SequenceState, TokenTold
 from engines.weights import resolve
@@ -23,8 +23,8 @@ class Watched(Runtime):
 
     refused = 0
 
-    def decode(self, rows: Sequence[Row]) -> Floats | None:
-        logits = super().decode(rows)
+    def decode(self, pieces: Sequence[Piece]) -> Floats | None:
+        logits = super().decode(pieces)
         self.refused += logits is None
         return logits
 

@@ -14,10 +14,10 @@ from openai import AsyncOpenAI
 
 from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import Floats, Row
+from engines.llamacpp.binding import Floats, Piece
 from engines.llamacpp.model import Model
 from tests.support.serving import Server, serving
-from tests.support.toy_runtime import ToyRuntime, ToyVocabulary
+from tests.support.toy_runtime import ToyRuntime, ToyVocabulary, rows_of
 
 MARKS = (
     *("<|assistant|>", "<|end|>", "<tool_call>", "</tool_call>", "<think>", "</think>"),
@@ -80,11 +80,11 @@ class ParrotRuntime(ToyRuntime):
     def meta(self, key: str) -> str | None:
         return self._meta.get(key)
 
-    def decode(self, rows: Sequence[Row]) -> Floats | None:
-        if super().decode(rows) is None:
+    def decode(self, pieces: Sequence[Piece]) -> Floats | None:
+        if super().decode(pieces) is None:
             return None
         logits: list[Floats] = []
-        for row in rows:
+        for row in rows_of(pieces):
             tokens = self._read.setdefault(row.slot, [])
             tokens.append(row.token)
             if row.wanted:

@@ -10,10 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.llamacpp.binding import DecodeFailed, Floats, Limits, Row, Runtime, Vocabulary
+from engines.llamacpp.binding import DecodeFailed, Floats, Limits, Piece, Runtime, Vocabulary
 
 SIZE = 64
 END = SIZE - 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One token of a step, and whether its logits are wanted."""
+
+    token: int
+    slot: int
+    position: int
+    wanted: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +67,14 @@ class ToyRuntime(Runtime):
         self.before_embed: Callable[[], None] = lambda: None
         self.full: Callable[[], bool] = lambda: False
 
-    def decode(self, rows: Sequence[Row]) -> Floats | None:
+    def decode(self, pieces: Sequence[Piece]) -> Floats | None:
         self.before()
+        rows = rows_of(pieces)
         assert 0 < len(rows) <= self.limits.batch_tokens
         if self.full() or self.held() + len(rows) > self.limits.cells:
             self.refused += 1
             return None
-        self.steps.append(list(rows))
+        self.steps.append(rows)
         logits: list[Floats] = []
         for row in rows:
             cells = self.cache.setdefault(row.slot, [])
@@ -114,6 +125,15 @@ class Gate:
     def open_for_good(self) -> None:
         self.always = True
         self.opened.release()
+
+
+def rows_of(pieces: Sequence[Piece]) -> list[Row]:
+    """Return the single tokens of a step, in order."""
+    return [
+        Row(token, piece.slot, piece.position + at, piece.wanted and at == len(piece.tokens) - 1)
+        for piece in pieces
+        for at, token in enumerate(piece.tokens)
+    ]
 
 
 def following(tokens: Sequence[int]) -> int:
