@@ -33,8 +33,8 @@ _log = logging.getLogger("weighbridge.worker")
 
 # A mask takes far less than a step; the second thread is for grammars that are hard.
 _MASK_THREADS = 2
-# Of all cells, this part may stay with sequences that have ended.
-_KEPT_SHARE = 2
+# Of all cells, this part may stay with sequences that have ended, but one whole context always.
+_KEPT_SHARE = 4
 
 
 class Batcher:
@@ -55,9 +55,8 @@ class Batcher:
         # No more than a step has tokens: decoding sequences would leave prompts none.
         self._most_running = min(runtime.limits.parallel, runtime.limits.batch_tokens)
         cells = runtime.limits.cells
-        self._prefixes = Prefixes(
-            runtime.sequences, cells, cells // _KEPT_SHARE, sharing=runtime.shares
-        )
+        budget = max(runtime.limits.context, cells // _KEPT_SHARE)
+        self._prefixes = Prefixes(runtime.sequences, cells, budget, sharing=runtime.shares)
         self._crowded = False  # the cache refused a step: nobody comes in until one succeeds
         self._masks = ThreadPoolExecutor(_MASK_THREADS, thread_name_prefix="mask")
         self._closing = False

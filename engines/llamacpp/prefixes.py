@@ -12,6 +12,7 @@ Must not: touch the cache, know requests or clocks. The caller does to the cache
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ Tokens = npt.NDArray[np.int32]
 
 # A shorter prefix is evaluated twice sooner than a sequence waits a step for it.
 _WORTH_A_STEP = 8
+# Attention passes over kept cells too: after some 12,000 tokens of others that has cost about as
+# much as evaluating them again (docs/decisions/0013). Most that come back come sooner.
+_KEPT_FOR = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,13 @@ class _Run:
 class _Holder:
     """A slot in use: the tokens that others may compare with, and its last run.
 
-    A running one has its tokens before their cells: `last.end` of them are evaluated.
+    A running one has its tokens before their cells: `last.end` of them are evaluated. A kept one
+    was last of use when `used_at` tokens had been evaluated.
     """
 
     tokens: Tokens
     last: _Run
+    used_at: int = 0
 
 
 class Prefixes:
@@ -94,6 +100,7 @@ class Prefixes:
         self._cells = cells
         self._budget = budget
         self._sharing = sharing
+        self._evaluated = 0
         self._free = list(range(slots))
         self._running: dict[int, _Holder] = {}
         self._kept: dict[int, _Holder] = {}  # least recently used first
@@ -121,7 +128,7 @@ class Prefixes:
         dropped: tuple[int, ...] = ()
         donor, reused = outlook.donor, outlook.reused
         if donor in self._kept:
-            self._kept[donor] = self._kept.pop(donor)
+            self._use(donor)
         if not self._free:
             oldest = next(iter(self._kept))
             self.drop(oldest)
@@ -138,6 +145,7 @@ class Prefixes:
     def grow(self, slot: int, count: int) -> None:
         """Note that `count` more tokens of a running sequence are in the cache."""
         self._running[slot].last.end += count
+        self._evaluated += count
         self.used += count
         self.busy += count
 
@@ -164,12 +172,16 @@ class Prefixes:
     def who_leaves(self, running: Sequence[int], wanted: int) -> list[int]:
         """Return the slots to be dropped, in this order, so that `wanted` more tokens fit.
 
-        `running` goes from the oldest to the youngest. Kept ones leave first, then the youngest.
+        `running` goes from the oldest to the youngest. Kept ones leave first, then the youngest;
+        those that nobody has used for long leave in any case.
         """
+        since = self._evaluated - _KEPT_FOR
+        stale = [*takewhile(lambda slot: self._kept[slot].used_at < since, self._kept)]
         if self.used + wanted <= self._cells:
-            return []
+            return stale
         order = self._own((*running, *reversed(self._kept)))
-        return who_gives_way(order, wanted, self._cells)
+        leaving = who_gives_way(order, wanted, self._cells)
+        return max(leaving, stale, key=len)  # both begin with the least recently used
 
     def _keep(self, slot: int, tokens: Tokens) -> list[int]:
         """Let a running sequence become a kept one; return whom this makes superfluous."""
@@ -178,10 +190,15 @@ class Prefixes:
         self._hold(holder.last, held=0, busy=-1)
         covered, covers = self._compare(tokens)
         self._kept[slot] = holder
+        self._use(slot)
         if covered is None:
             return covers
-        self._kept[covered] = self._kept.pop(covered)
+        self._use(covered)
         return [slot]
+
+    def _use(self, kept: int) -> None:
+        self._kept[kept] = self._kept.pop(kept)
+        self._kept[kept].used_at = self._evaluated
 
     def _own(self, slots: Iterable[int]) -> list[tuple[int, int]]:
         """Return (slot, its cells that none of the slots before it holds)."""

@@ -152,6 +152,18 @@ def test_kept_ones_leave_before_the_youngest_and_the_oldest_stays() -> None:
     assert cache.who_leaves([old, young], 500) == [ended, young]
 
 
+def test_what_nobody_uses_for_long_leaves_though_there_is_room() -> None:
+    cache = Prefixes(SLOTS, 100_000, 50_000, sharing=True)
+    unused, used = (evaluated(cache, [token] * 40) for token in (1, 2))
+    cache.retire(unused, tokens(*[1] * 40))
+    cache.retire(used, tokens(*[2] * 40))
+    running = evaluated(cache, [0] * 5_000)
+    assert cache.who_leaves([running], 1) == []
+    again = evaluated(cache, [2] * 40 + [3])
+    cache.grow(running, 5_000)
+    assert cache.who_leaves([running, again], 1) == [unused]
+
+
 class Story(RuleBasedStateMachine):
     """Any story of sequences, beside a cache that is a set of cells for each slot."""
 
