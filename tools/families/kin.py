@@ -1,0 +1,103 @@
+"""The table of families: which toy stands for each, and what is official of it.
+
+Owns: the table. Families and architectures are the catalogue's (`engines.families`).
+Must not: run anything.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+# Why llama.cpp does not run an architecture of the catalogue; in its own words.
+NOT_LOADED = {"mllama": "unknown model architecture: 'mllama'"}
+
+
+@dataclass(frozen=True, slots=True)
+class Official:
+    """A template that comes with llama.cpp, and how a model speaks that was trained on it.
+
+    `form` and `opening` are the dialect's: how it writes calls, what opens a thought. `tools`: the
+    template tells the model of tools and writes calls, writes calls only, or knows of neither.
+    """
+
+    file: str
+    form: str = "plain"
+    opening: str | None = None
+    tools: Literal["whole", "calls", "none"] = "whole"
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """A family in one architecture. `vocabularies` and `templates` are those of llama.cpp's."""
+
+    family: str
+    toy: str
+    vocabularies: tuple[str, ...] = ()
+    templates: tuple[Official, ...] = ()
+
+
+_THINK = "<think>"
+
+
+def _llama(version: str) -> Official:
+    return Official(f"meta-llama-Llama-{version}-Instruct", "llama")
+
+
+KIN = (
+    Kin("qwen2.5", "qwen2", ("qwen2",), (Official("Qwen-Qwen2.5-7B-Instruct", "hermes"),)),
+    Kin("qwen2.5", "qwen2vl", ("qwen2",)),
+    Kin("qwen2-moe", "qwen2moe", ("qwen2",)),
+    Kin("qwq", "qwen2", ("qwen2",), (Official("Qwen-QwQ-32B", "hermes", _THINK),)),
+    Kin("qwen3", "qwen3", ("qwen2",), (Official("Qwen-Qwen3-0.6B", "hermes", _THINK),)),
+    Kin("qwen3", "qwen3moe", ("qwen2",), (Official("Qwen3-Coder"),)),
+    Kin("llama-2", "llama-2", ("llama-spm",)),
+    Kin("llama-3", "llama-3", ("llama-bpe",)),
+    Kin("llama-3.1", "llama-3", ("llama-bpe",), (_llama("3.1-8B"),)),
+    Kin("llama-3.2", "llama-3", ("llama-bpe",), (_llama("3.2-3B"),)),
+    Kin("llama-3.2", "mllama", ("llama-bpe",)),
+    Kin("llama-3.3", "llama-3", ("llama-bpe",), (_llama("3.3-70B"),)),
+    Kin("llama-4", "llama-4"),
+    Kin("deepseek", "deepseek-v2-lite", ("deepseek-llm", "deepseek-coder")),
+    Kin(
+        "deepseek",
+        "deepseek-v3",
+        (),
+        (
+            Official("llama-cpp-deepseek-r1", "deepseek", _THINK),
+            Official("deepseek-ai-DeepSeek-V3.1", "deepseek-bare", _THINK, "calls"),
+        ),
+    ),
+    Kin(
+        "deepseek-r1-distill",
+        "qwen2",
+        ("qwen2",),
+        (Official("deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", "deepseek", _THINK, "calls"),),
+    ),
+    Kin(
+        "deepseek-r1-distill",
+        "llama-3",
+        ("llama-bpe",),
+        (Official("deepseek-ai-DeepSeek-R1-Distill-Llama-8B", "deepseek", _THINK, "calls"),),
+    ),
+    Kin("mistral", "mistral-7b"),
+    Kin(
+        "mistral",
+        "mistral-nemo",
+        (),
+        (
+            Official("mistralai-Mistral-Nemo-Instruct-2407", "mistral"),
+            Official("Mistral-Small-3.2-24B-Instruct-2506", "mistral-args"),
+            Official("unsloth-mistral-Devstral-Small-2507", "mistral-args"),
+            Official("mistralai-Ministral-3-14B-Reasoning-2512", "mistral-args", "[THINK]"),
+        ),
+    ),
+    Kin("mixtral", "mixtral"),
+    Kin("yi", "yi"),
+    Kin("internlm", "internlm2"),
+    Kin("baichuan", "baichuan-7b", ("baichuan",)),
+    Kin("baichuan", "baichuan-13b", ("baichuan",)),
+    Kin("falcon", "falcon-7b", ("falcon",)),
+    Kin("falcon", "falcon-40b", ("falcon",)),
+    Kin("falcon", "falcon3"),
+    Kin("gemma", "gemma2", (), (Official("google-gemma-2-2b-it", tools="none"),)),
+    Kin("gemma", "gemma3"),
+)  # fmt: skip
