@@ -11,7 +11,7 @@ from typing import Any
 
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.conversation import Conversations
-from engines.llamacpp.sampling import SamplingParams
+from engines.llamacpp.defaults import Defaults
 from engines.llamacpp.sequence import Order
 from engines.protocol.errors import ApiError, ContextLengthExceeded, InvalidRequest
 from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Sampling
@@ -53,12 +53,7 @@ class Model:
         declared = runtime.meta("weighbridge.embeddings") == "true"
         self.capabilities = Capabilities(declared if embeddings is None else embeddings)
         self.conversations = Conversations(runtime)
-        self._defaults = {
-            "temperature": _number(runtime.meta("general.sampling.temp"), 1.0),
-            "top_p": _number(runtime.meta("general.sampling.top_p"), 1.0),
-            "top_k": int(_number(runtime.meta("general.sampling.top_k"), 0)),
-            "min_p": _number(runtime.meta("general.sampling.min_p"), 0.0),
-        }
+        self._defaults = Defaults(runtime)
 
     def chat_orders(self, request: ChatRequest) -> list[Order]:
         """Return one order for each of the `n` choices.
@@ -117,7 +112,7 @@ class Model:
             raise InvalidRequest(
                 f"{choices * len(prompts)} answers are more than {_MAX_SEQUENCES}.", param="n"
             )
-        sampling = self._sampling(request)
+        sampling = self._defaults.params(request)
         orders: list[Order] = []
         for prompt in prompts:
             self._check_length(len(prompt), param, room_for=1)
@@ -135,25 +130,6 @@ class Model:
                 for choice in range(choices)
             ]
         return orders
-
-    def _sampling(self, request: Sampling) -> SamplingParams:
-        given = {
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "top_k": request.top_k,
-            "min_p": request.min_p,
-        }
-        wanted: dict[str, Any] = {
-            name: self._defaults[name] if value is None else value for name, value in given.items()
-        }
-        return SamplingParams(
-            **wanted,
-            seed=request.seed,
-            presence_penalty=request.presence_penalty or 0.0,
-            frequency_penalty=request.frequency_penalty or 0.0,
-            repetition_penalty=request.repetition_penalty or 1.0,
-            logit_bias=_bias(request.logit_bias),
-        )
 
     def _check_length(self, tokens: int, param: str, room_for: int) -> None:
         if tokens == 0:
@@ -212,17 +188,3 @@ def _refuse_completion(request: CompletionRequest) -> None:
             param="best_of",
             code="unsupported_capability",
         )
-
-
-def _bias(given: dict[str, float] | None) -> dict[int, float]:
-    try:
-        return {int(token): bias for token, bias in (given or {}).items()}
-    except ValueError:
-        raise InvalidRequest("Keys must be token ids.", param="logit_bias") from None
-
-
-def _number(text: str | None, default: float) -> float:
-    try:
-        return default if text is None else float(text)
-    except ValueError:
-        return default

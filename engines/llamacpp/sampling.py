@@ -1,7 +1,14 @@
-"""From logits to a token: bias, penalties, temperature, top-k, min-p, top-p, in this order.
+"""From logits to a token: bias, penalties, DRY, temperature, the sets of `narrowing`, a draw.
 
 Owns: the order of these and the source of chance of one sequence.
 Must not: know models or text.
+
+A draw is a race: every token of the vocabulary waits for a random time, an exponential one divided
+by its chance, and the first wins. That draws by the chances as any other way does; but each token
+keeps its own random number, whatever the others' chances are. llama.cpp rounds differently in
+another batch and behind cached cells: of 100 answers 4 become others there, where it was 77 (48
+tokens, temperature 1 to 2: docs/decisions/0014). None is sure to be the same but in the same batch
+and the same state of the cache.
 """
 
 from collections import Counter
@@ -11,10 +18,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from engines.llamacpp.mirostat import Mirostat, Surprise
+from engines.llamacpp.narrowing import Narrowing
+from engines.llamacpp.repetition import Dry, Repetition
+
 Floats = npt.NDArray[np.float32]
 
-# As many candidates are sorted before the whole vocabulary is.
-_NARROW_TO = 1_024
 # Below this temperature nothing but the likeliest token is ever drawn, and divisions overflow.
 _GREEDY_BELOW = 1e-5
 # Stands for an infinite logit: beyond any real one, and far from overflowing.
@@ -27,21 +36,21 @@ class NothingToPick(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """One request's wishes. `temperature` 0 takes the likeliest token; `top_k` 0 or less is off.
+    """One request's wishes. `temperature` 0 takes the likeliest token.
 
-    `presence_penalty` and `frequency_penalty` look at what was generated, `repetition_penalty` at
-    the prompt as well.
+    `presence_penalty` and `frequency_penalty` look at what was generated, `repetition_penalty` and
+    `dry` at the prompt as well. `mirostat` takes the place of `narrowing`, as in llama.cpp.
     """
 
     temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
+    narrowing: Narrowing = field(default_factory=Narrowing)
     seed: int | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
+    dry: Dry | None = None
+    mirostat: Mirostat | None = None
 
     @property
     def penalizes(self) -> bool:
@@ -60,6 +69,8 @@ class Sampler:
         self._chance = np.random.default_rng(seed)
         self._generated: Counter[int] = Counter()
         self._seen = set(prompt) if params.repetition_penalty != 1.0 else set()
+        self._repetition = None if params.dry is None else Repetition(params.dry, prompt)
+        self._surprise = None if params.mirostat is None else Surprise(params.mirostat)
 
     def pick(self, logits: Floats) -> int:
         """Return the next token; `logits` [vocabulary] may be changed.
@@ -78,6 +89,8 @@ class Sampler:
         if params.penalizes:
             self._generated[token] += 1
             self._seen.add(token)
+        if self._repetition is not None:
+            self._repetition.add(token)
         return token
 
     def _adjust(self, logits: Floats) -> None:
@@ -93,48 +106,28 @@ class Sampler:
             tokens = np.fromiter(self._generated.keys(), dtype=np.int64)
             counts = np.fromiter(self._generated.values(), dtype=np.float32)
             logits[tokens] -= counts * params.frequency_penalty + params.presence_penalty
+        if self._repetition is not None:
+            for token, cost in self._repetition.costs().items():
+                logits[token] -= cost
 
     def _draw(self, logits: Floats) -> int:
         params = self._params
         with np.errstate(over="ignore"):  # what overflows here is as good as impossible
             weights = np.exp((logits - logits.max()) / np.float32(params.temperature))
-        tokens = _allowed(logits, weights, params)
-        sums = np.cumsum(weights if tokens is None else weights[tokens], dtype=np.float64)
-        at = int(np.searchsorted(sums, self._chance.random() * sums[-1], side="right"))
-        at = min(at, len(sums) - 1)
-        return at if tokens is None else int(tokens[at])
-
-
-def _allowed(
-    logits: Floats, weights: Floats, params: SamplingParams
-) -> npt.NDArray[np.int64] | None:
-    """Return the tokens that may be drawn, None for all; `weights` are chances, the largest 1."""
-    tokens: npt.NDArray[np.int64] | None = None
-    if 0 < params.top_k < len(logits):
-        # By the logits: two that differ may have chances that do not.
-        tokens = np.argpartition(logits, -params.top_k)[-params.top_k :]
-    if params.min_p > 0:
-        likely = np.flatnonzero(weights >= params.min_p)
-        tokens = likely if tokens is None else np.intersect1d(tokens, likely)
-    if params.top_p < 1:
-        if tokens is None:
-            return _nucleus(weights, params.top_p)
-        return tokens[_nucleus(weights[tokens], params.top_p)]
-    return tokens
-
-
-def _nucleus(weights: Floats, top_p: float) -> npt.NDArray[np.int64]:
-    """Return the smallest set whose part of all chances reaches `top_p`; the likeliest is in it."""
-    wanted = top_p * float(weights.sum(dtype=np.float64))
-    tokens = np.arange(0)
-    if len(weights) > _NARROW_TO:
-        # Sorting a whole vocabulary takes twenty times as long, and is hardly ever needed.
-        tokens = np.argpartition(weights, -_NARROW_TO)[-_NARROW_TO:]
-    if weights[tokens].sum(dtype=np.float64) < wanted or not len(tokens):
-        tokens = np.arange(len(weights))
-    tokens = tokens[np.argsort(-weights[tokens], kind="stable")]
-    count = int(np.searchsorted(np.cumsum(weights[tokens], dtype=np.float64), wanted)) + 1
-    return tokens[:count]
+        # For every token, whichever may be drawn: the next draw's numbers must not depend on it.
+        waits = self._chance.standard_exponential(len(weights))
+        luck = self._chance.random()
+        if self._surprise is not None:
+            tokens = self._surprise.allowed(weights)
+        else:
+            narrowed = params.narrowing.allowed(logits, weights, luck)
+            if narrowed is None:
+                return int((weights / waits).argmax())
+            tokens = narrowed
+        token = int(tokens[(weights[tokens] / waits[tokens]).argmax()])
+        if self._surprise is not None:
+            self._surprise.learn(weights, tokens, token)
+        return token
 
 
 def top_logprobs(logits: Floats, token: int, count: int) -> tuple[float, list[tuple[int, float]]]:

@@ -15,6 +15,7 @@ Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Budget = Annotated[int, msgspec.Meta(ge=-1)]
+Bits = Annotated[float, msgspec.Meta(ge=0, le=100)]
 StopStrings = str | Annotated[list[str], msgspec.Meta(max_length=16)]
 
 
@@ -75,6 +76,18 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     ignore_eos: bool | None = None
     logit_bias: dict[str, Annotated[float, msgspec.Meta(ge=-100, le=100)]] | None = None
+    # llama.cpp's samplers, under llama-server's names.
+    typical_p: Probability | None = None
+    xtc_probability: Probability | None = None
+    xtc_threshold: Probability | None = None
+    mirostat: Annotated[int, msgspec.Meta(ge=0, le=2)] | None = None
+    mirostat_tau: Bits | None = None
+    mirostat_eta: Bits | None = None
+    dry_multiplier: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
+    dry_base: Annotated[float, msgspec.Meta(ge=1, le=100)] | None = None
+    dry_allowed_length: PositiveInt | None = None
+    dry_penalty_last_n: Budget | None = None
+    dry_sequence_breakers: Annotated[list[str], msgspec.Meta(max_length=64)] | None = None
     response_format: dict[str, Any] | None = None
     # vLLM's, its older ones, and llama-server's: what they may hold is each engine's to say.
     structured_outputs: Any = None

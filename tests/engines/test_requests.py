@@ -65,3 +65,25 @@ def test_a_budget_for_thoughts_has_the_names_that_engines_gave_it(field: str) ->
     assert chat().thought_tokens() is None
     with pytest.raises(InvalidRequest):
         chat(**{field: -2})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("typical_p", 1.1),
+        ("xtc_probability", -0.1),
+        ("xtc_threshold", 2),
+        ("mirostat", 3),
+        ("mirostat_tau", -1),
+        ("mirostat_eta", -0.1),
+        ("dry_multiplier", -1),
+        ("dry_base", 0.9),
+        ("dry_allowed_length", 0),
+        ("dry_penalty_last_n", -2),
+        ("dry_sequence_breakers", "\n"),
+    ],
+)
+def test_the_samplers_of_llama_cpp_have_their_ranges(field: str, value: object) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        chat(**{field: value})
+    assert caught.value.param == field

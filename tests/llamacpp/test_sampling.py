@@ -1,12 +1,17 @@
 """Drawing tokens: the sets are what their definitions say, and the same seed draws the same."""
 
+import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from engines.llamacpp.mirostat import Mirostat
+from engines.llamacpp.narrowing import Narrowing
+from engines.llamacpp.repetition import Dry
 from engines.llamacpp.sampling import (
     Floats,
     NothingToPick,
@@ -25,8 +30,16 @@ def row(values: list[float]) -> Floats:
 
 
 def draws(values: list[float], count: int = DRAWS, **params: object) -> list[int]:
-    sampler = Sampler(SamplingParams(seed=1, **params))  # type: ignore[arg-type]  # any of them
+    sampler = Sampler(wishes(seed=1, **params))
     return [sampler.pick(row(values)) for _ in range(count)]
+
+
+def wishes(**params: Any) -> SamplingParams:
+    """Return these parameters, those of the narrowing among them."""
+    names = {field.name for field in dataclasses.fields(Narrowing)}
+    sets = {name: value for name, value in params.items() if name in names}
+    others = {name: value for name, value in params.items() if name not in names}
+    return SamplingParams(narrowing=Narrowing(**sets), **others)
 
 
 def chances(values: list[float], temperature: float = 1) -> list[float]:
@@ -101,7 +114,7 @@ def test_a_large_flat_vocabulary_is_drawn_from_as_a_whole() -> None:
 def test_top_p_in_a_large_vocabulary_counts_the_whole_of_it() -> None:
     logits = np.zeros(20_000, dtype=np.float32)
     logits[7] = 8  # a chance of 13%: over 1,024 candidates alone it would be 74%
-    sampler = Sampler(SamplingParams(seed=3, top_p=0.5))
+    sampler = Sampler(wishes(seed=3, top_p=0.5))
     sevens = sum(sampler.pick(logits.copy()) == 7 for _ in range(300))
     assert 45 < sevens < 120  # 26% of what top_p leaves
 
@@ -112,6 +125,48 @@ def test_the_same_seed_draws_the_same(values: list[float], seed: int) -> None:
     assert [one.pick(row(values)) for _ in range(20)] == [
         other.pick(row(values)) for _ in range(20)
     ]
+
+
+@pytest.mark.parametrize(
+    "sets", [{}, {"top_p": 0.95}, {"top_k": 200}, {"typical_p": 0.9}, {"min_p": 0.02}]
+)
+def test_logits_that_were_rounded_differently_hardly_ever_change_a_draw(
+    sets: dict[str, float],
+) -> None:
+    noise = np.random.default_rng(7)
+    one, other = (Sampler(wishes(seed=2, temperature=1.5, **sets)) for _ in range(2))
+    changed = 0
+    for _ in range(500):
+        logits = noise.normal(0, 3, 2_000).astype(np.float32)
+        near = logits + noise.normal(0, 1e-3, 2_000).astype(np.float32)
+        changed += one.pick(logits) != other.pick(near)
+    assert changed <= 5  # by the cumulated chances it was a third of all draws
+
+
+def test_dry_steers_away_from_what_was_said() -> None:
+    params = SamplingParams(temperature=0, dry=Dry(5.0, allowed_length=2))
+    sampler = Sampler(params, prompt=[0, 1, 2, 3, 0])
+    # 0 1 would be followed by 2 as before: that costs 5, and a repetition of one nothing.
+    assert [sampler.pick(row([0.0, 1.0, 0.0, 0.0])), sampler.pick(row([0.0, 0.0, 2.0, 1.0]))] == [
+        1,
+        3,
+    ]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_mirostat_keeps_the_surprise_that_it_is_told(version: int) -> None:
+    values = (-1.2 * np.log(np.arange(1, 2_001))).astype(np.float32)  # Zipf
+    chance = np.exp(values) / np.exp(values).sum()
+    means = []
+    for tau in (2.0, 4.0):
+        sampler = Sampler(SamplingParams(seed=4, mirostat=Mirostat(version, tau=tau)))
+        told = [-math.log2(chance[sampler.pick(values.copy())]) for _ in range(2_000)]
+        means.append(sum(told) / len(told))
+        surprise = sampler._surprise
+        assert surprise is not None
+        # What it measured, among the tokens that were left, was tau on the average.
+        assert surprise._bound == pytest.approx(2 * tau, abs=0.1 * len(told) * 0.02)
+    assert means[1] - means[0] > 1
 
 
 def test_choices_of_one_request_differ_and_unseeded_ones_too() -> None:
@@ -156,8 +211,11 @@ def test_repetition_weakens_what_the_prompt_or_the_answer_has() -> None:
 def test_what_is_no_number_is_never_drawn_and_never_fatal(values: list[float]) -> None:
     for params in (
         SamplingParams(temperature=0),
-        SamplingParams(seed=1, temperature=0.7, top_p=0.9, min_p=0.1, top_k=3),
+        wishes(seed=1, temperature=0.7, top_p=0.9, min_p=0.1, top_k=3, typical_p=0.9),
         SamplingParams(seed=1, repetition_penalty=1.3, presence_penalty=1.0),
+        SamplingParams(seed=1, dry=Dry(9.0, allowed_length=1)),
+        SamplingParams(seed=1, mirostat=Mirostat(1)),
+        SamplingParams(seed=1, mirostat=Mirostat(2)),
     ):
         sampler = Sampler(params)
         try:

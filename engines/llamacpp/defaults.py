@@ -1,0 +1,106 @@
+"""From a request's fields to how its tokens are drawn.
+
+Owns: the defaults: the weights' own, then llama.cpp's.
+Must not: draw.
+"""
+
+from collections.abc import Sequence
+
+from engines.llamacpp.binding import Runtime, Vocabulary
+from engines.llamacpp.mirostat import Mirostat
+from engines.llamacpp.narrowing import Narrowing
+from engines.llamacpp.repetition import Dry
+from engines.llamacpp.sampling import SamplingParams
+from engines.protocol.errors import InvalidRequest
+from engines.protocol.requests import Sampling
+
+_BREAKERS = ("\n", ":", '"', "*")
+
+
+class Defaults:
+    """What weights say about drawing. Reads only; safe from the event loop."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._vocabulary = runtime.vocabulary
+        self._temperature = _number(runtime.meta("general.sampling.temp"), 1.0)
+        self._top_p = _number(runtime.meta("general.sampling.top_p"), 1.0)
+        self._top_k = int(_number(runtime.meta("general.sampling.top_k"), 0))
+        self._min_p = _number(runtime.meta("general.sampling.min_p"), 0.0)
+
+    def params(self, request: Sampling) -> SamplingParams:
+        """Return how this request's tokens are drawn.
+
+        Raises:
+            InvalidRequest: a key of `logit_bias` is no token id.
+        """
+        return SamplingParams(
+            temperature=_given(request.temperature, self._temperature),
+            narrowing=self._narrowing(request),
+            seed=request.seed,
+            presence_penalty=request.presence_penalty or 0.0,
+            frequency_penalty=request.frequency_penalty or 0.0,
+            repetition_penalty=request.repetition_penalty or 1.0,
+            logit_bias=_bias(request.logit_bias),
+            dry=self._dry(request),
+            mirostat=_mirostat(request),
+        )
+
+    def _narrowing(self, request: Sampling) -> Narrowing:
+        return Narrowing(
+            top_k=request.top_k if request.top_k is not None else self._top_k,
+            typical_p=_given(request.typical_p, 1.0),
+            min_p=_given(request.min_p, self._min_p),
+            top_p=_given(request.top_p, self._top_p),
+            xtc_probability=_given(request.xtc_probability, 0.0),
+            xtc_threshold=_given(request.xtc_threshold, 0.1),
+        )
+
+    def _dry(self, request: Sampling) -> Dry | None:
+        if not request.dry_multiplier:
+            return None
+        last_n, texts = request.dry_penalty_last_n, request.dry_sequence_breakers
+        return Dry(
+            multiplier=request.dry_multiplier,
+            base=_given(request.dry_base, 1.75),
+            allowed_length=request.dry_allowed_length or 2,
+            last_n=-1 if last_n is None else last_n,
+            breakers=_Breakers(self._vocabulary, _BREAKERS if texts is None else texts),
+        )
+
+
+class _Breakers:
+    """The tokens whose text has one of these in it; looked at only as they come."""
+
+    def __init__(self, vocabulary: Vocabulary, texts: Sequence[str]) -> None:
+        self._vocabulary = vocabulary
+        self._texts = tuple(text.encode("utf-8", "replace") for text in texts if text)
+
+    def __contains__(self, token: object) -> bool:
+        piece = self._vocabulary.piece(token) if isinstance(token, int) else b""
+        return any(text in piece for text in self._texts)
+
+
+def _mirostat(request: Sampling) -> Mirostat | None:
+    if not request.mirostat:
+        return None
+    return Mirostat(
+        request.mirostat, _given(request.mirostat_tau, 5.0), _given(request.mirostat_eta, 0.1)
+    )
+
+
+def _given(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _bias(given: dict[str, float] | None) -> dict[int, float]:
+    try:
+        return {int(token): bias for token, bias in (given or {}).items()}
+    except ValueError:
+        raise InvalidRequest("Keys must be token ids.", param="logit_bias") from None
+
+
+def _number(text: str | None, default: float) -> float:
+    try:
+        return default if text is None else float(text)
+    except ValueError:
+        return default

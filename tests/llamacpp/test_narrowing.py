@@ -1,0 +1,84 @@
+"""The sets that may be drawn from are those of llama.cpp's definitions, reckoned slowly."""
+
+import itertools
+import math
+
+import numpy as np
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from engines.llamacpp.narrowing import Floats, Narrowing
+
+# Apart from each other, so that float32 and float64 agree on their order.
+LOGITS = st.lists(st.integers(-80, 80), min_size=2, max_size=24, unique=True)
+
+
+def chances(values: list[int]) -> list[float]:
+    scores = [math.exp((value - max(values)) / 8) for value in values]
+    return [score / sum(scores) for score in scores]
+
+
+def allowed(values: list[int], luck: float = 0.5, **bounds: float) -> set[int]:
+    logits: Floats = np.array(values, dtype=np.float32) / np.float32(8)
+    weights: Floats = np.exp(logits - logits.max())
+    tokens = Narrowing(**bounds).allowed(logits, weights, luck)  # type: ignore[arg-type]  # top_k
+    return set(range(len(values))) if tokens is None else {int(token) for token in tokens}
+
+
+def typical(chance: list[float], bound: float) -> set[int]:
+    """Return the locally typical set: nearest to the entropy first."""
+    entropy = -sum(p * math.log(p) for p in chance)
+    order = sorted(range(len(chance)), key=lambda at: abs(-math.log(chance[at]) - entropy))
+    found: set[int] = set()
+    total = 0.0
+    for token in order:
+        found.add(token)
+        total += chance[token]
+        if total > bound:
+            break
+    return found
+
+
+@given(LOGITS, st.floats(0, 0.999))
+def test_typical_p_keeps_what_surprises_as_much_as_usual(values: list[int], bound: float) -> None:
+    chance = chances(values)
+    sums = np.cumsum(sorted(chance))
+    assume(all(abs(total - bound) > 1e-5 for total in sums))
+    near = {frozenset(typical(chance, bound + off)) for off in (-1e-5, 1e-5)}
+    entropy = -sum(p * math.log(p) for p in chance)
+    strange = sorted(abs(-math.log(p) - entropy) for p in chance)
+    assume(all(b - a > 1e-4 for a, b in itertools.pairwise(strange)))
+    assume(len(near) == 1)
+    assert allowed(values, typical_p=bound) in near
+
+
+@given(LOGITS, st.floats(0.01, 0.5), st.floats(0, 0.999))
+def test_xtc_leaves_the_least_likely_of_the_top(
+    values: list[int], threshold: float, luck: float
+) -> None:
+    chance = chances(values)
+    assume(all(abs(p - threshold) > 1e-6 for p in chance))
+    top = sorted((p, token) for token, p in enumerate(chance) if p >= threshold)
+    everything = set(range(len(values)))
+    lucky = allowed(values, luck, xtc_probability=0.5, xtc_threshold=threshold)
+    if luck < 0.5 and len(top) >= 2:
+        assert lucky == everything - {token for _, token in top[1:]}
+    else:
+        assert lucky == everything
+
+
+@given(LOGITS, st.integers(1, 30), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_all_sets_together_always_leave_something(
+    values: list[int], top_k: int, typical_p: float, min_p: float, top_p: float
+) -> None:
+    sets = {"top_k": top_k, "typical_p": typical_p, "min_p": min_p, "top_p": top_p}
+    left = allowed(values, 0, **sets, xtc_probability=1, xtc_threshold=0.01)
+    assert 1 <= len(left) <= top_k
+
+
+def test_min_p_behind_another_set_measures_by_what_that_has_left() -> None:
+    # The likeliest is not typical; of those that are left the best is the measure.
+    values = [60, 20, 19, 18, 17, 16, 15]
+    left = allowed(values, typical_p=0.05)
+    assert len(allowed(values, typical_p=0.05, min_p=0.9)) >= 1
+    assert allowed(values, typical_p=0.05, min_p=0.9) <= left
