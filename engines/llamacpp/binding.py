@@ -81,6 +81,9 @@ class Vocabulary:
             token for token in range(self.size) if native.llama_vocab_is_eog(self._vocab, token)
         )
         self._visible = [self._piece(token, special=False) for token in range(self.size)]
+        # SentencePiece reads most texts as if a space stood before them.
+        first = self.tokens("a", add_special=False, parse_special=False)
+        self._adds_space = bool(first) and self._visible[first[0]].startswith(b" ")
 
     def marks(self) -> dict[str, int]:
         """Return the tokens that stand for themselves and for no text, by name (`<|im_end|>`).
@@ -101,8 +104,14 @@ class Vocabulary:
         return self._visible[token]
 
     def text(self, tokens: Sequence[int], *, special: bool = False) -> str:
-        """Return the text of tokens; with `special`, control tokens are written out."""
-        pieces = (self._piece(t, special=True) if special else self._visible[t] for t in tokens)
+        """Return the text that tokens were made of; with `special`, control tokens are written out.
+
+        The space that some vocabularies put before a text is taken off again.
+        """
+        pieces = [self._piece(t, special=True) if special else self._visible[t] for t in tokens]
+        begins = next((at for at, token in enumerate(tokens) if self._visible[token]), None)
+        if self._adds_space and begins is not None:
+            pieces[begins] = pieces[begins].removeprefix(b" ")
         return b"".join(pieces).decode("utf-8", "replace")
 
     def tokens(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
