@@ -41,6 +41,14 @@ def test_every_command_line_of_the_readme_can_be_parsed(words: list[str]) -> Non
     command.make_context(words[1], words[2:])
 
 
+def test_init_of_the_readme_writes_no_file_that_a_checkout_has() -> None:
+    wanted = [words for words in WORDS if words[:2] == ["weighbridge", "init"]]
+    assert wanted
+    for words in wanted:
+        assert words[2].endswith(".yaml")
+        assert not (ROOT / words[2]).exists()
+
+
 @pytest.mark.parametrize("words", [w for w in WORDS if w[:1] == ["make"]], ids=" ".join)
 def test_every_make_target_of_the_readme_is_there(words: list[str]) -> None:
     assert re.search(rf"^{words[1]}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
