@@ -142,7 +142,8 @@ async def _completion(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_COMPLETION, body)
     wish = wish_of(request)
     orders = await worker.holder.hold(worker.model.completion_orders(request), wish, Frame())
-    writer = TextWriter(worker.model.name, orders, worker.model.vocabulary, echo=bool(request.echo))
+    telling = worker.model.telling(request)
+    writer = TextWriter(worker.model.name, orders, worker.model.vocabulary, telling)
     await _generate(worker, orders, writer, send, _streams(request))
 
 

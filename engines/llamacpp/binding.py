@@ -99,6 +99,18 @@ class Vocabulary:
                     found[name] = token
         return found
 
+    def gap_marks(self) -> tuple[int, int, int] | None:
+        """Return the tokens before a text, before what follows its gap, and before the filling.
+
+        None: the model knows nothing of gaps.
+        """
+        found = (
+            native.llama_vocab_fim_pre(self._vocab),
+            native.llama_vocab_fim_suf(self._vocab),
+            native.llama_vocab_fim_mid(self._vocab),
+        )
+        return found if min(found) >= 0 else None
+
     def piece(self, token: int) -> bytes:
         """Return the bytes that a token stands for; none for a control token."""
         return self._visible[token]

@@ -13,6 +13,7 @@ from engines.llamacpp.binding import Runtime
 from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.defaults import Defaults
 from engines.llamacpp.sequence import Order
+from engines.llamacpp.writing import Telling
 from engines.protocol.errors import ApiError, ContextLengthExceeded, InvalidRequest
 from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Sampling
 
@@ -73,11 +74,27 @@ class Model:
         Raises:
             InvalidRequest: as for `chat_orders`.
         """
-        _refuse_completion(request)
+        _check_completion(request)
         prompts = self._prompts(request.prompt, "prompt")
+        if request.suffix:
+            prompts = [self._filling(prompt, request.suffix) for prompt in prompts]
         # OpenAI's default for this endpoint is 16, and clients rely on its being short.
         most = request.answer_tokens() or 16
-        return self._orders(request, prompts, most, request.logprobs, "prompt")
+        ranked = 0 if request.choices() > (request.n or 1) else None
+        alternatives = ranked if request.logprobs is None else request.logprobs
+        return self._orders(request, prompts, most, alternatives, "prompt")
+
+    def telling(self, request: CompletionRequest) -> Telling:
+        """Return what the answer tells beside the new text."""
+        given: list[Any] = [request.prompt]
+        if isinstance(request.prompt, list) and not isinstance(request.prompt[0], int):
+            given = request.prompt
+        echoes = [p if isinstance(p, str) else self.vocabulary.text(p) for p in given]
+        return Telling(
+            echoes if request.echo else (),
+            logprobs=request.logprobs is not None,
+            kept=None if request.best_of is None else request.n or 1,
+        )
 
     def embedding_inputs(self, request: EmbeddingRequest) -> list[list[int]]:
         """Return the tokens of each input.
@@ -107,7 +124,7 @@ class Model:
         alternatives: int | None,
         param: str,
     ) -> list[Order]:
-        choices = request.n or 1
+        choices = request.choices()
         if choices * len(prompts) > _MAX_SEQUENCES:
             raise InvalidRequest(
                 f"{choices * len(prompts)} answers are more than {_MAX_SEQUENCES}.", param="n"
@@ -161,6 +178,22 @@ class Model:
             raise InvalidRequest(f"'{param}' is an empty list.", param=param)
         return prompts
 
+    def _filling(self, prompt: Sequence[int], suffix: str) -> list[int]:
+        """Return the prompt for what stands between `prompt` and `suffix`."""
+        marks = self.vocabulary.gap_marks()
+        if marks is None:
+            raise InvalidRequest(
+                "This model was not made to fill in before a suffix: its vocabulary has no tokens "
+                "for that. Leave 'suffix' out, or ask a coder model.",
+                param="suffix",
+                code="unsupported_capability",
+            )
+        before, behind, gap = marks
+        opening = [self.vocabulary.bos] if self.vocabulary.adds_bos else []
+        start = len(opening) if list(prompt[:1]) == opening else 0
+        end = self.vocabulary.tokens(suffix, add_special=False, parse_special=False)
+        return [*opening, before, *prompt[start:], behind, *end, gap]
+
     def _tokens(self, text: str) -> list[int]:
         return self.vocabulary.tokens(text, add_special=True, parse_special=True)
 
@@ -175,16 +208,22 @@ class Model:
         return list(ids)
 
 
-def _refuse_completion(request: CompletionRequest) -> None:
-    if request.suffix:
+def _check_completion(request: CompletionRequest) -> None:
+    drawn, told = request.choices(), request.n or 1
+    if drawn < told:
         raise InvalidRequest(
-            "This engine does not fill in before a suffix.",
-            param="suffix",
-            code="unsupported_capability",
-        )
-    if (request.best_of or 1) > (request.n or 1):
-        raise InvalidRequest(
-            "This engine draws no more answers than it gives; leave 'best_of' out.",
+            f"Of {drawn} answers {told} cannot be the best; 'best_of' must be 'n' or more.",
             param="best_of",
+        )
+    if request.stream and drawn > told:
+        raise InvalidRequest(
+            "Which answers are the best is known at their end: 'best_of' cannot be streamed.",
+            param="best_of",
+        )
+    if request.echo and request.logprobs is not None:
+        raise InvalidRequest(
+            "This engine has log probabilities of what it generates, not of prompts; leave out "
+            "either 'echo' or 'logprobs'.",
+            param="logprobs",
             code="unsupported_capability",
         )

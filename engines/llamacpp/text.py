@@ -54,6 +54,20 @@ class TextStream:
         return shown
 
 
+class Offsets:
+    """Where in a text the tokens begin, in characters; one that began inside of one, behind it."""
+
+    def __init__(self, start: int) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._at = start
+
+    def feed(self, piece: bytes) -> int:
+        """Take the next token's bytes; return where it begins."""
+        began = self._at
+        self._at += len(self._decoder.decode(piece))
+        return began
+
+
 def _overlap(text: str, stop: str) -> int:
     """Return how many last characters of `text` are the beginning of `stop`."""
     longest = min(len(text), len(stop) - 1)

@@ -98,6 +98,10 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     grammar: Any = None
     user: str | None = None
 
+    def choices(self) -> int:
+        """Return how many answers are drawn to each prompt."""
+        return self.n or 1
+
     def stops(self) -> tuple[str, ...]:
         """Return the stop strings, empty ones left out."""
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
@@ -157,6 +161,10 @@ class CompletionRequest(Sampling, frozen=True, kw_only=True):
     suffix: str | None = None
     logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
     best_of: Annotated[int, msgspec.Meta(ge=1, le=20)] | None = None
+
+    def choices(self) -> int:
+        """Return how many answers are drawn to each prompt; the best `n` are told."""
+        return self.best_of or self.n or 1
 
     def answer_tokens(self) -> int | None:
         """Return the bound on completion tokens."""

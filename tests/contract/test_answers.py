@@ -116,8 +116,8 @@ async def test_nobody_gets_logprobs_without_asking(subject: Subject) -> None:
 
 
 async def test_a_completion_goes_on_with_a_text_and_its_logprobs_spell_it(live: Subject) -> None:
-    ask: dict[str, Any] = {"prompt": "The quick brown", "max_tokens": 8, "logprobs": 2}
-    told = (await live.post(COMPLETIONS, **ask)).json()
+    ask: dict[str, Any] = {"prompt": "The quick brown", "max_tokens": 8}
+    told = (await live.post(COMPLETIONS, **ask, logprobs=2)).json()
     (choice,) = told["choices"]
     assert told["object"] == "text_completion"
     assert told["model"] == live.model

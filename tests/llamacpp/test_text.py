@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engines.llamacpp.text import TextStream
+from engines.llamacpp.text import Offsets, TextStream
 
 CUTS = st.lists(st.integers(1, 7), min_size=1, max_size=40)
 ABC = st.text("abc", max_size=40)
@@ -96,3 +96,9 @@ def test_a_character_that_never_ends_is_shown_as_replaced() -> None:
     stream = TextStream()
     assert stream.feed("é".encode()[:1]) == ""
     assert stream.finish() == "\ufffd"
+
+
+def test_tokens_begin_behind_the_characters_that_are_whole() -> None:
+    offsets = Offsets(3)
+    pieces = [b"ab", "é".encode()[:1], "é".encode()[1:], b"", b"c", b"\xff", b"d"]
+    assert [offsets.feed(piece) for piece in pieces] == [3, 5, 5, 6, 6, 7, 8]
