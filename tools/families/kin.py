@@ -15,8 +15,8 @@ NOT_LOADED = {"mllama": "unknown model architecture: 'mllama'"}
 class Official:
     """A template that comes with llama.cpp, and how a model speaks that was trained on it.
 
-    `form` and `opening` are the dialect's: how it writes calls, what opens a thought. `tools`: the
-    template tells the model of tools and writes calls, writes calls only, or knows of neither.
+    `form` and `opening` are the dialect's: how it writes calls, what opens a thought. `tools` says
+    whether the template tells the model of tools and writes calls, writes calls only, or neither.
     """
 
     file: str

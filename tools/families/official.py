@@ -1,0 +1,157 @@
+"""What llama.cpp's makers publish of families: vocabularies with vectors, and chat templates.
+
+Owns: reading them; the conversations that every template must render; reading a call back.
+Must not: fetch (`fetch_sdist`), or hold what comes out to anything.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import llama_cpp as native
+
+from engines.llamacpp.binding import Vocabulary
+from engines.llamacpp.speech.dialect import dialect_of
+from engines.llamacpp.speech.parts import CallBegan, CallEnded, CallGrew, Part, joined
+from engines.llamacpp.template import ChatTemplate
+from engines.protocol.errors import InvalidRequest
+from engines.protocol.requests import Message
+
+_BETWEEN = "\n__ggml_vocab_test__\n"
+SPECIAL = {"bos_token": "<s>", "eos_token": "</s>"}
+# What ends a turn in the templates; what stands behind it is the next one's.
+_BAR = "\uff5c"
+_ENDS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "</s>"),
+    *(f"<{_BAR}end▁of▁sentence{_BAR}>", f"<{_BAR}tool▁outputs▁begin{_BAR}>"),
+)
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "The weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "description": "Its name."}},
+            "required": ["city"],
+        },
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation; its prompt has `words` in this order, and `anywhere` what else it must."""
+
+    messages: tuple[Message, ...]
+    words: tuple[str, ...]
+    anywhere: tuple[str, ...] = ()
+    tools: tuple[Any, ...] = ()
+
+
+def _calls(*cities: str) -> list[dict[str, Any]]:
+    functions = [{"name": "weather", "arguments": json.dumps({"city": city})} for city in cities]
+    return [
+        {"id": f"call_{at}", "type": "function", "function": function}
+        for at, function in enumerate(functions, start=1)
+    ]
+
+
+_SYSTEM, _ASKED, _MORE = Message("system", "S-1"), Message("user", "U-1"), Message("user", "U-2")
+_SAID = Message("assistant", "A-1")
+_FOUND = [Message("tool", f"T-{at}", tool_call_id=f"call_{at}") for at in (1, 2)]
+_CALLED = Message("assistant", None, tool_calls=_calls("Oslo"))
+_CALLED_TWICE = Message("assistant", "", tool_calls=_calls("Oslo", "Rome"))
+
+TALKS = {
+    "one turn": Talk((_ASKED,), ("U-1",)),
+    "system": Talk((_SYSTEM, _ASKED), ("U-1",), ("S-1",)),
+    "turns": Talk((_SYSTEM, _ASKED, _SAID, _MORE), ("U-1", "A-1", "U-2"), ("S-1",)),
+    "tools": Talk((_SYSTEM, _ASKED), ("U-1",), ("S-1", "weather"), (WEATHER,)),
+    "result": Talk((_ASKED, _CALLED, _FOUND[0]), ("U-1", "Oslo", "T-1"), (), (WEATHER,)),
+    "results": Talk(
+        (_SYSTEM, _ASKED, _CALLED_TWICE, *_FOUND, _SAID, _MORE),
+        ("U-1", "Oslo", "T-1", "A-1", "U-2"),
+        ("S-1", "Rome", "T-2"),
+        (WEATHER,),
+    ),
+}
+WITHOUT_TOOLS = ("one turn", "system", "turns")
+
+
+@contextmanager
+def vocabulary(models: Path, name: str) -> Iterator[Vocabulary]:
+    """Load one of the vocabularies, without weights."""
+    params = native.llama_model_default_params()
+    params.vocab_only = True
+    path = models / f"ggml-vocab-{name}.gguf"
+    native.llama_backend_init()
+    model = native.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        raise FileNotFoundError(path)
+    try:
+        yield Vocabulary(model)
+    finally:
+        native.llama_model_free(model)
+
+
+def vectors(models: Path, name: str) -> list[tuple[str, list[int]]]:
+    """Return texts with their tokens; none where the makers publish none."""
+    texts, lines = (models / f"ggml-vocab-{name}.gguf{end}" for end in (".inp", ".out"))
+    if not texts.exists():
+        return []
+    # The last text is empty, and so is its line.
+    told = [[int(token) for token in line.split()] for line in lines.read_text().split("\n")]
+    return list(zip(texts.read_text(encoding="utf-8").split(_BETWEEN), told, strict=True))
+
+
+def template_source(models: Path, file: str) -> str:
+    """Return the text of a template."""
+    return (models / "templates" / f"{file}.jinja").read_text(encoding="utf-8")
+
+
+def failures(source: str) -> dict[str, str]:
+    """Return what is wrong with the prompts that our sandbox makes of the conversations."""
+    template = ChatTemplate(source, SPECIAL)
+    wrong: dict[str, str] = {}
+    for name, talk in TALKS.items():
+        try:
+            prompt = template.render(talk.messages, talk.tools)
+        except InvalidRequest as refusal:
+            wrong[name] = refusal.message
+            continue
+        missing = [word for word in (*talk.words, *talk.anywhere) if word not in prompt]
+        places = [prompt.find(word) for word in talk.words]
+        if missing or places != sorted(places):
+            wrong[name] = f"it lacks {', '.join(missing)}" if missing else "another order"
+    return wrong
+
+
+def heard_again(source: str, architecture: str) -> list[Part]:
+    """Return what our reader hears in what a template writes for a call.
+
+    As models learn to say it, so it is read, whoever wrote the template.
+    """
+    template = ChatTemplate(source, SPECIAL)
+    before = template.render((_ASKED,), (WEATHER,))
+    whole = template.render((_ASKED, _CALLED, _FOUND[0]), (WEATHER,))
+    # The turn begins where both still agree, and never inside a mark.
+    pairs = zip(before, whole, strict=False)
+    agreed = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    begin = max(whole.rfind(mark, 0, agreed) for mark in ">]\n") + 1
+    said = whole[begin : whole.index("T-1")]
+    said = said[: min((said.index(end) for end in _ENDS if end in said), default=len(said))]
+    speech = dialect_of(source, architecture).hear({"weather"}, new_id=lambda: "")
+    return joined([*speech.feed(said), *speech.finish()])
+
+
+THE_CALL: list[Part] = [
+    CallBegan(0, "", "weather"),
+    CallGrew(0, json.dumps({"city": "Oslo"})),
+    CallEnded(0),
+]
