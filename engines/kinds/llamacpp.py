@@ -5,7 +5,6 @@ Must not: start anything; import llama_cpp.
 """
 
 import hashlib
-import importlib.util
 import sys
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -15,13 +14,22 @@ from pydantic import Field
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import Seconds, Section
+from engines.llamacpp.beforehand import missing_extra, own_context
 from engines.weights import WeightsProblem, resolve
+
+# docs/decisions/0015: with a busy neighbour, threads that spin cost a factor of four to a hundred.
+_WAITS = {
+    "brief": (("GOMP_SPINCOUNT", "300"),),
+    "active": (("OMP_WAIT_POLICY", "active"),),
+    "passive": (("OMP_WAIT_POLICY", "passive"),),
+}
 
 
 class LlamacppEngine(Section):
     """An entry of `engines:` with `kind: llamacpp`: workers of ours, one process per replica."""
 
     managed: ClassVar[bool] = True
+    reads_images: ClassVar[bool] = False
 
     kind: Literal["llamacpp"] = Field(description="A worker of ours on llama.cpp.")
     context: int | None = Field(
@@ -47,6 +55,11 @@ class LlamacppEngine(Section):
         description="How KV cells are stored: `q8_0` takes about half the memory of `f16`, `q4_0` "
         "a quarter, for time and some precision.",
     )
+    omp_wait: Literal["brief", "active", "passive"] = Field(
+        "brief",
+        description="How threads wait for each other in a step: `active` spins, for machines that "
+        "do nothing else; `passive` sleeps; `brief` spins for some microseconds and then sleeps.",
+    )
     gpu_layers: int = Field(0, ge=-1, description="Layers put on the GPU; -1 is all.")
     start_timeout_s: Seconds = Field(300, description="Seconds a replica may take to load.")
     drain_timeout_s: Seconds = Field(
@@ -55,10 +68,13 @@ class LlamacppEngine(Section):
 
     def missing_extra(self) -> str | None:
         """Return the line that says what to install, or None when the worker can run."""
-        missing = [n for n in ("llama_cpp", "jinja2", "numpy") if not importlib.util.find_spec(n)]
-        if not missing:
-            return None
-        return "kind: llamacpp needs an extra; run: pip install 'weighbridge[llamacpp]'"
+        return missing_extra()
+
+    def context_for(self, trained_tokens: int | None) -> int | None:
+        """Return the context of a model that names none itself, None where nobody knows it."""
+        if self.context is not None or trained_tokens is None:
+            return self.context
+        return own_context(trained_tokens)
 
     def plan(self, order: ModelOrder, room: Room) -> tuple[ReplicaPlan, ...]:
         """Return `order.replicas` replicas, named "0", "1" and so on."""
@@ -88,6 +104,7 @@ class LlamacppEngine(Section):
                 socket_path,
                 self.start_timeout_s,
                 self.drain_timeout_s,
+                _WAITS[self.omp_wait],
             ),
             problem=problem,
         )

@@ -108,6 +108,22 @@ def test_how_the_cache_is_kept_is_told_to_the_worker(weights: Path) -> None:
     assert options(small)["--kv-type"] == "q8_0"
 
 
+@pytest.mark.parametrize(
+    ("section", "variable"),
+    [
+        ({}, ("GOMP_SPINCOUNT", "300")),
+        ({"omp_wait": "active"}, ("OMP_WAIT_POLICY", "active")),
+        ({"omp_wait": "passive"}, ("OMP_WAIT_POLICY", "passive")),
+    ],
+)
+def test_how_threads_wait_is_in_the_workers_environment(
+    section: dict[str, Any], variable: tuple[str, str], weights: Path
+) -> None:
+    (plan,) = engine(**section).plan(order(weights), ROOM)
+    assert plan.launch is not None
+    assert plan.launch.environment == (variable,)
+
+
 def test_a_demo_model_takes_one_thread_unless_told_otherwise() -> None:
     assert options(engine().plan(order("demo:qwen"), ROOM)[0])["--threads"] == "1"
     assert options(engine(threads=2).plan(order("demo:qwen"), ROOM)[0])["--threads"] == "2"
