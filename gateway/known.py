@@ -4,11 +4,12 @@ Owns: the order of the sources: the file, the weights' own header, the catalogue
 Must not: know a fact itself.
 """
 
+from engines.llamacpp.beforehand import own_context
 from engines.weights import WeightsProblem, read_header, resolve
 from gateway.catalogue import CatalogueFacts
 from gateway.config.loading import LoadedConfig
 from gateway.domain import ModelFacts
-from gateway.selection.facts import facts_of, merged
+from gateway.selection.facts import facts_of
 
 
 def gather_facts(config: LoadedConfig) -> dict[str, ModelFacts]:
@@ -16,8 +17,8 @@ def gather_facts(config: LoadedConfig) -> dict[str, ModelFacts]:
 
     Weights that cannot be read tell nothing here; their replica says why it cannot start.
     """
-    stated = facts_of(config.file, CatalogueFacts())
-    return {name: merged(facts, _from_weights(config, name)) for name, facts in stated.items()}
+    told = {name: _from_weights(config, name) for name in config.file.models}
+    return facts_of(config.file, told, CatalogueFacts())
 
 
 def _from_weights(config: LoadedConfig, name: str) -> ModelFacts:
@@ -30,6 +31,7 @@ def _from_weights(config: LoadedConfig, name: str) -> ModelFacts:
         return ModelFacts()
     return ModelFacts(
         parameters=header.parameters,
-        context_tokens=header.context_length,
+        # What a worker takes where the weights do not say it, which no catalogue knows better.
+        context_tokens=own_context(header.context_length),
         embeddings=header.embeddings,
     )

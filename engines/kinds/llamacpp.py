@@ -17,7 +17,7 @@ from engines.kinds.section import Seconds, Section
 from engines.llamacpp.beforehand import missing_extra, own_context
 from engines.weights import WeightsProblem, resolve
 
-# docs/decisions/0015: with a busy neighbour, threads that spin cost a factor of four to a hundred.
+# docs/decisions/0015: with a busy neighbour, threads that spin cost a factor of four to twenty.
 _WAITS = {
     "brief": (("GOMP_SPINCOUNT", "300"),),
     "active": (("OMP_WAIT_POLICY", "active"),),

@@ -18,6 +18,7 @@ class RemoteEngine(Section):
     """An entry of `engines:` with `kind: remote`: any OpenAI-compatible server."""
 
     managed: ClassVar[bool] = False
+    reads_images: ClassVar[bool] = True  # where the model does
 
     kind: Literal["remote"] = Field(description="A server that somebody else runs.")
     url: OneOrMore = Field(
@@ -53,6 +54,10 @@ class RemoteEngine(Section):
     def missing_extra(self) -> str | None:
         """Return None: nothing has to be installed to reach a server."""
         return None
+
+    def context_for(self, trained_tokens: int | None) -> int | None:
+        """Return what the model was trained for: a server that gives less is told in the file."""
+        return trained_tokens
 
     def plan(self, order: ModelOrder, room: Room) -> tuple[ReplicaPlan, ...]:  # noqa: ARG002 - one signature for all kinds
         """Return one replica for each URL, named by host and port."""

@@ -24,17 +24,15 @@ import uvicorn
 
 from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
+from engines.llamacpp.beforehand import LARGEST_OWN_CONTEXT, own_context
 from engines.llamacpp.binding import KV_TYPES, Limits, LoadFailed, Runtime
 from engines.llamacpp.model import Model
 from engines.llamacpp.template import TemplateProblem
 from engines.platform import usable_cores
 from engines.weights import GgufHeader, WeightsProblem, read_header, resolve
 
-# Larger contexts are asked for by name: their KV cache can take more memory than the weights.
-_LARGEST_OWN_CONTEXT = 16_384
 # KV cells in all, beyond one whole context: sequences share them, and most are short.
 _SHARED_CELLS = 32_768
-_UNKNOWN_CONTEXT = 4_096
 # After the drain time: for the errors that end what still runs.
 _LAST_WORDS_S = 1
 
@@ -136,8 +134,7 @@ async def _end_when_failed(server: uvicorn.Server, batcher: Batcher) -> None:
 
 
 def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:
-    own = header.context_length or _UNKNOWN_CONTEXT
-    context = asked.context or min(own, _LARGEST_OWN_CONTEXT)
+    context = asked.context or own_context(header.context_length)
     cells = max(context, asked.cells or min(context * asked.parallel, _SHARED_CELLS))
     threads = asked.threads or usable_cores()
     return Limits(
@@ -191,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--context",
         type=_positive,
-        help=f"tokens a request may have; default: the file's own, at most {_LARGEST_OWN_CONTEXT}",
+        help=f"tokens a request may have; default: the file's own, at most {LARGEST_OWN_CONTEXT}",
     )
     parser.add_argument(
         "--cells",

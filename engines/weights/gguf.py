@@ -40,14 +40,14 @@ _SCALARS = {
 class GgufHeader:
     """What a file says of its model; None where it says nothing.
 
-    `parameters` is the number of values in all tensors. `embeddings` is our own key
-    `weighbridge.embeddings`.
+    `parameters` is the number of values in all tensors; the first part of several does not say it.
+    `embeddings` is our own key `weighbridge.embeddings`.
     """
 
     architecture: str
     name: str | None
     context_length: int | None
-    parameters: int
+    parameters: int | None
     embeddings: bool | None
     has_chat_template: bool
 
@@ -93,11 +93,12 @@ class _Reader:
         embeddings = fields.get("weighbridge.embeddings")
         context = fields.get(f"{architecture}.context_length")
         name = fields.get("general.name")
+        parts = fields.get("split.count", 1)
         return GgufHeader(
             architecture=architecture,
             name=name if isinstance(name, str) else None,
             context_length=context if type(context) is int and context > 0 else None,
-            parameters=parameters,
+            parameters=parameters if parts in (0, 1) else None,
             embeddings=embeddings if isinstance(embeddings, bool) else None,
             has_chat_template="tokenizer.chat_template" in fields,
         )

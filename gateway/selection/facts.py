@@ -1,13 +1,13 @@
-"""What selection knows of each configured model, from the file and from a catalogue of families.
+"""What selection knows of each configured model: what its sources say, and what its engines allow.
 
-Owns: which source of a fact wins: the file, then the catalogue.
-Must not: read files or weights; the caller adds what the weights themselves say.
+Owns: which source of a fact wins: the file, then the weights, then the catalogue.
+Must not: read files or weights; the caller hands over what the weights say.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from engines.kinds import LlamacppEngine
 from gateway.config.schema import ModelSection, RoutingFile
 from gateway.domain import ModelFacts
 
@@ -21,17 +21,18 @@ class FactSource(Protocol):
         """Return what is known of a model by a name it goes by, None when nothing is."""
 
 
-class NoFacts:
-    """A source that knows nothing."""
+def facts_of(
+    file: RoutingFile, weights: Mapping[str, ModelFacts], catalogue: FactSource
+) -> dict[str, ModelFacts]:
+    """Return the facts of every model in the file, by its name there.
 
-    def facts_for(self, name: str) -> ModelFacts | None:  # noqa: ARG002 - the protocol names it
-        """Return None."""
-        return None
-
-
-def facts_of(file: RoutingFile, catalogue: FactSource) -> dict[str, ModelFacts]:
-    """Return the facts of every model in the file, by its name there."""
-    return {name: _facts(name, model, file, catalogue) for name, model in file.models.items()}
+    `weights` has what a model's weights say of themselves; models without readable ones may lack.
+    """
+    facts = {}
+    for name, model in file.models.items():
+        known = merged(weights.get(name, _UNKNOWN), _from_catalogue(name, model, catalogue))
+        facts[name] = _facts(model, file, known)
+    return facts
 
 
 def merged(first: ModelFacts, second: ModelFacts) -> ModelFacts:
@@ -44,16 +45,22 @@ def merged(first: ModelFacts, second: ModelFacts) -> ModelFacts:
     return replace(first, **gaps)
 
 
-def _facts(name: str, model: ModelSection, file: RoutingFile, catalogue: FactSource) -> ModelFacts:
+def _facts(model: ModelSection, file: RoutingFile, known: ModelFacts) -> ModelFacts:
+    """Return what is `known` of the model with what the file and the model's engines make of it."""
     engines = (model.engine,) if isinstance(model.engine, str) else model.engine
     sections = [file.engines[engine] for engine in engines if engine in file.engines]
-    contexts = [s.context for s in sections if isinstance(s, LlamacppEngine) and s.context]
-    stated = ModelFacts(
-        # Several engines serve it, and any of them may be taken: the smallest context counts.
+    # Several engines serve it, and any of them may be taken: what all of them can counts.
+    contexts = filter(None, (section.context_for(known.context_tokens) for section in sections))
+    blind = any(not section.reads_images for section in sections)
+    # Weights tell of all parameters and the catalogue of active ones, for its own model.
+    active = [n for n in (known.active_parameters, known.parameters) if n is not None]
+    return replace(
+        known,
+        active_parameters=min(active) if known.active_parameters is not None else None,
         context_tokens=model.context or min(contexts, default=None),
-        embeddings=model.embeddings,
+        embeddings=known.embeddings if model.embeddings is None else model.embeddings,
+        vision=False if blind else known.vision,
     )
-    return merged(stated, _from_catalogue(name, model, catalogue))
 
 
 def _from_catalogue(name: str, model: ModelSection, catalogue: FactSource) -> ModelFacts:

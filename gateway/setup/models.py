@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engines.families import Catalogue, Entry
+from engines.llamacpp.beforehand import own_context
 from engines.weights import GgufHeader
 from gateway.setup.sources import Listed
-
-# What a worker of ours takes at most when the file names no context (see `LlamacppEngine`).
-LOCAL_CONTEXT = 16_384
 
 # Ollama and LM Studio, by their `owned_by`.
 _SPARING = ("library", "organization_owner")
@@ -62,7 +60,7 @@ class Found:
         if not self.local:
             return self.served_context_tokens or (None if self.is_sparing else known)
         own = self.trained_tokens or known
-        return None if own is None else min(own, LOCAL_CONTEXT)
+        return None if own is None else own_context(own)
 
     @property
     def strengths(self) -> tuple[str, ...]:

@@ -1,10 +1,17 @@
-"""Which source of a fact wins."""
+"""Which source of a fact wins, and what an engine makes of it."""
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from engines.weights import resolve
+from gateway.config.loading import LoadedConfig, parse_config
 from gateway.config.schema import RoutingFile
 from gateway.domain import ModelFacts
-from gateway.selection.facts import NoFacts, facts_of, merged
+from gateway.known import gather_facts
+from gateway.selection.facts import facts_of, merged
+from tests.support.gguf_files import GgufFile, number, string
 
 
 class Book:
@@ -12,14 +19,27 @@ class Book:
 
     def facts_for(self, name: str) -> ModelFacts | None:
         known = {
-            "Qwen/Qwen2.5-7B-Instruct": ModelFacts(family="qwen2.5", context_tokens=32_768),
+            "Qwen/Qwen2.5-7B-Instruct": ModelFacts(
+                family="qwen2.5", parameters=7_000_000_000, context_tokens=32_768, vision=True
+            ),
             "llama-3.1-8b": ModelFacts(family="llama-3.1", embeddings=False),
         }
         return known.get(name)
 
 
+class Nothing:
+    """A catalogue without entries."""
+
+    def facts_for(self, name: str) -> ModelFacts | None:  # noqa: ARG002 - the protocol names it
+        return None
+
+
 def file_of(models: dict[str, dict[str, Any]], context: int | None = None) -> RoutingFile:
-    engines = {"e": {"kind": "llamacpp", "context": context}, "f": {"kind": "llamacpp"}}
+    engines = {
+        "e": {"kind": "llamacpp", "context": context},
+        "f": {"kind": "llamacpp"},
+        "lab": {"kind": "remote", "url": "http://lab/v1"},
+    }
     return RoutingFile.model_validate({"engines": engines, "models": models})
 
 
@@ -33,6 +53,7 @@ def test_the_name_the_upstream_name_and_the_catalogue_key_are_asked() -> None:
                 "other": {"engine": "e"},
             }
         ),
+        {},
         Book(),
     )
     families = {name: known.family for name, known in facts.items()}
@@ -48,14 +69,83 @@ def test_the_file_wins_over_the_catalogue() -> None:
     models: dict[str, dict[str, Any]] = {
         "llama-3.1-8b": {"engine": "e", "context": 2_048, "embeddings": True}
     }
-    facts = facts_of(file_of(models), Book())["llama-3.1-8b"]
+    facts = facts_of(file_of(models), {}, Book())["llama-3.1-8b"]
     assert (facts.family, facts.context_tokens, facts.embeddings) == ("llama-3.1", 2_048, True)
 
 
 def test_the_engines_context_holds_where_the_model_names_none() -> None:
     models: dict[str, dict[str, Any]] = {"a": {"engine": ["f", "e"]}, "b": {"engine": "f"}}
-    facts = facts_of(file_of(models, context=4_096), NoFacts())
+    facts = facts_of(file_of(models, context=4_096), {}, Nothing())
     assert (facts["a"].context_tokens, facts["b"].context_tokens) == (4_096, None)
+
+
+def test_the_file_wins_over_the_weights_and_the_weights_over_the_catalogue() -> None:
+    told = ModelFacts(parameters=1_000_000, context_tokens=2_048, embeddings=True)
+    known = {"weights": "Qwen/Qwen2.5-7B-Instruct", "engine": "f"}
+    models: dict[str, dict[str, Any]] = {
+        "plain": known,
+        "stated": known | {"context": 1_024, "embeddings": False},
+    }
+    facts = facts_of(file_of(models), dict.fromkeys(models, told), Book())
+    plain, stated = facts["plain"], facts["stated"]
+    assert (plain.family, plain.parameters) == ("qwen2.5", 1_000_000)
+    assert (plain.context_tokens, plain.embeddings) == (2_048, True)
+    assert (stated.context_tokens, stated.embeddings) == (1_024, False)
+
+
+@pytest.mark.parametrize(
+    ("engine", "context", "expected", "vision"),
+    [
+        ("lab", None, 32_768, True),
+        ("f", None, 16_384, False),
+        ("e", 24_000, 24_000, False),
+        (["lab", "f"], None, 16_384, False),
+        (["lab", "e"], 24_000, 24_000, False),
+    ],
+)
+def test_a_worker_of_ours_takes_less_by_itself_and_reads_no_images(
+    engine: str | list[str], context: int | None, expected: int, vision: bool
+) -> None:
+    models: dict[str, dict[str, Any]] = {
+        "m": {"engine": engine, "catalogue": "Qwen/Qwen2.5-7B-Instruct"}
+    }
+    facts = facts_of(file_of(models, context=context), {}, Book())["m"]
+    assert (facts.context_tokens, facts.vision) == (expected, vision)
+
+
+def known_of(weights: str, base: Path, name: str = "qwen2.5-7b") -> ModelFacts:
+    text = f"engines: {{cpu: {{kind: llamacpp}}}}\nmodels: {{{name}: {{engine: cpu, "
+    file = parse_config(f"{text}weights: '{weights}'}}}}\n", "test.yaml", {})
+    return gather_facts(LoadedConfig(file, "test.yaml", base))[name]
+
+
+def test_a_toy_under_a_large_name_is_told_by_its_header(tmp_path: Path) -> None:
+    path = resolve("demo:qwen", tmp_path)
+    (tmp_path / "qwen2.5-7b-instruct.gguf").write_bytes(path.read_bytes())
+    facts = known_of("./qwen2.5-7b-instruct.gguf", tmp_path)
+    assert facts.family == "qwen2.5"
+    assert facts.parameters is not None
+    assert facts.parameters < 2_000_000
+    assert facts.active_parameters == facts.parameters
+    assert (facts.context_tokens, facts.embeddings) == (2_048, True)
+
+
+@pytest.mark.parametrize(("trained", "expected"), [(131_072, 16_384), (None, 4_096)])
+def test_a_context_is_the_one_that_the_worker_will_take(
+    trained: int | None, expected: int, tmp_path: Path
+) -> None:
+    fields = [string("general.architecture", "qwen2")]
+    fields += [] if trained is None else [number("qwen2.context_length", trained)]
+    (tmp_path / "x.gguf").write_bytes(GgufFile(fields=fields).bytes())
+    assert known_of("./x.gguf", tmp_path).context_tokens == expected
+
+
+def test_the_first_part_of_several_leaves_the_parameters_to_the_catalogue(tmp_path: Path) -> None:
+    fields = [string("general.architecture", "qwen2"), number("split.count", 2)]
+    (tmp_path / "x.gguf").write_bytes(GgufFile(fields=fields).bytes())
+    parameters = known_of("./x.gguf", tmp_path).parameters
+    assert parameters is not None
+    assert parameters > 7_000_000_000
 
 
 def test_a_known_no_is_not_a_gap() -> None:

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from engines.families import load_catalogue
 from engines.kinds import LlamacppEngine
+from engines.llamacpp.beforehand import LARGEST_OWN_CONTEXT
 from engines.weights import GgufHeader
 from gateway.config.checks import warnings_in
 from gateway.config.loading import parse_config
 from gateway.setup.draft import draft
 from gateway.setup.listing import read_list
-from gateway.setup.models import LOCAL_CONTEXT, Role
+from gateway.setup.models import Role
 from gateway.setup.rules import rules_for
 from gateway.setup.sources import Listed, Server, Silent, Sources, WeightsFile
 from gateway.setup.writing import written
@@ -65,7 +66,7 @@ def test_whatever_servers_list_the_file_loads_and_serves_each_model_once(
     if not servers:
         return
     found = draft(Sources(tuple(servers)), CATALOGUE)
-    file = parse_config(written(found, rules_for(found.models)), "routing.yaml", {})
+    file = parse_config(written(found, rules_for(found.models)), "routing.yaml", {}).file
     assert warnings_in(file) == ()
     assert list(file.models) == [model.name for model in found.models]
     for one in servers:
@@ -165,6 +166,9 @@ def test_a_file_is_matched_by_its_name_or_by_its_header_if_the_architecture_agre
 
 def test_workers_take_so_much_context_as_is_counted_on() -> None:
     said = LlamacppEngine.model_fields["context"].description or ""
-    assert f"at most {LOCAL_CONTEXT:,}" in said
+    assert f"at most {LARGEST_OWN_CONTEXT:,}" in said
     files = (WeightsFile("./x.gguf", header()),)
-    assert draft(Sources((), (), files), CATALOGUE).models[0].found.context_tokens == LOCAL_CONTEXT
+    assert (
+        draft(Sources((), (), files), CATALOGUE).models[0].found.context_tokens
+        == LARGEST_OWN_CONTEXT
+    )

@@ -182,4 +182,5 @@ def _problem_or_header(folder: Path, data: bytes) -> None:
     except WeightsProblem:
         return
     assert isinstance(header.architecture, str)
+    assert header.parameters is not None
     assert header.parameters >= 0

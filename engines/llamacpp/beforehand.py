@@ -1,0 +1,34 @@
+"""What is known of a worker before one runs: the packages it needs, the context it takes by itself.
+
+Owns: these two, for the worker itself and for whoever plans one.
+Must not: import llama_cpp or anything else that the extra brings.
+"""
+
+import importlib.util
+
+# Larger contexts are asked for by name: their KV cache can take more memory than the weights.
+LARGEST_OWN_CONTEXT = 16_384
+_UNKNOWN_CONTEXT = 4_096
+_NEEDED = ("llama_cpp", "jinja2", "numpy")
+
+
+def own_context(trained_tokens: int | None) -> int:
+    """Return the context in tokens that a worker takes where nobody asks for another.
+
+    `trained_tokens` is what the weights say, None where they say nothing.
+    """
+    return min(trained_tokens or _UNKNOWN_CONTEXT, LARGEST_OWN_CONTEXT)
+
+
+def missing_extra() -> str | None:
+    """Return the line that says what to install, or None when a worker can run."""
+    if all(_is_there(name) for name in _NEEDED):
+        return None
+    return "kind: llamacpp needs an extra; run: pip install 'weighbridge[llamacpp]'"
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # it was imported, and has no specification: hidden, as tests do
+        return False
