@@ -6,6 +6,7 @@ Must not: run anything.
 
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class _Said:
     cached: int = 0
 
 
-class Writer:
+class Writer(ABC):
     """Gathers one request's progress; subclasses know one endpoint's shapes."""
 
     prefix = ""
@@ -85,17 +86,17 @@ class Writer:
         """Return the events that come before the first token."""
         return b""
 
+    @abstractmethod
     def event(self, index: int, progress: Progress) -> bytes:
         """Return the event for one step of a choice; b"" when it says nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def usage_event(self) -> bytes:
         """Return the event that carries the usage and nothing else."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self) -> bytes:
         """Return the whole answer."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True)
