@@ -258,6 +258,9 @@ class Runtime:
         params.n_ctx = cells
         params.n_batch = params.n_ubatch = batch_tokens
         params.n_seq_max = 1 if pooled else self.sequences
+        if not pooled:
+            # By default as many as a batch has tokens: llama.cpp aborts where sequences are more.
+            params.n_outputs_max = self.sequences
         params.n_threads = self.limits.threads
         params.n_threads_batch = self.limits.batch_threads
         params.kv_unified = True

@@ -85,6 +85,18 @@ async def say(runtime: Runtime, rounds: int = 1) -> tuple[list[Listener], Batche
     return clients, batcher
 
 
+async def test_there_may_be_more_sequences_than_tokens_of_a_step() -> None:
+    limits = Limits(64, 640, parallel=16, batch_tokens=8, threads=1, batch_threads=1)
+    runtime = Runtime(resolve("demo:qwen", Path()), limits, 0)
+    async with batching(runtime) as batcher:
+        clients = [Listener((5, 6, 7 + n), 5) for n in range(20)]
+        for one in clients:
+            batcher.submit(one.sequence)
+        for one in clients:
+            assert (await one.end()).reason == "length"
+    runtime.close()
+
+
 def check_same(one: Listener, other: Listener) -> int:
     """Compare token by token, as far as no two were as good as equal; return how far."""
     assert len(one.heard) == len(other.heard) == one.count
