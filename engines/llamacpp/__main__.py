@@ -1,7 +1,7 @@
 """The worker's command line: `python -m engines.llamacpp --weights x.gguf`.
 
-Exit codes: 0 after a drain, 1 when the address cannot be had or the engine failed, 2 for weights
-or arguments that no restart mends.
+Exit codes: 0 after a drain, 1 when the address cannot be had or the engine failed, 2 for weights,
+arguments or a missing extra that no restart mends.
 
 Owns: arguments, the order of start and end.
 Must not: contain what it starts.
@@ -22,9 +22,15 @@ from typing import NoReturn
 
 import uvicorn
 
+from engines.llamacpp.beforehand import LARGEST_OWN_CONTEXT, missing_extra, own_context
+
+# Before the imports that need the extra: they would end in a traceback that names one module.
+if __name__ == "__main__" and (_missing := missing_extra()) is not None:
+    print(_missing, file=sys.stderr)
+    sys.exit(2)
+
 from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.beforehand import LARGEST_OWN_CONTEXT, own_context
 from engines.llamacpp.binding import KV_TYPES, Limits, LoadFailed, Runtime
 from engines.llamacpp.model import Model
 from engines.llamacpp.template import TemplateProblem
@@ -195,21 +201,43 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         help=f"tokens that all sequences share; default: what they need, at most {_SHARED_CELLS}",
     )
-    parser.add_argument("--parallel", type=_slots, default=8, help="sequences that run at once")
+    parser.add_argument(
+        "--parallel",
+        type=_slots,
+        default=8,
+        help="sequences that run at once (default: %(default)s)",
+    )
     parser.add_argument("--threads", type=_positive, help="threads; default: all usable cores")
-    parser.add_argument("--batch-threads", type=_positive, help="threads for prompts")
-    parser.add_argument("--batch-tokens", type=_positive, default=512, help="tokens a step")
+    parser.add_argument(
+        "--batch-threads", type=_positive, help="threads for prompts; default: as --threads"
+    )
+    parser.add_argument(
+        "--batch-tokens", type=_positive, default=512, help="tokens a step (default: %(default)s)"
+    )
     parser.add_argument(
         "--prefix-cache",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="evaluate what prompts have in common once",
+        help="evaluate what prompts have in common once (default: yes)",
     )
     parser.add_argument(
-        "--kv-type", choices=KV_TYPES, default="f16", help="how KV cells are stored (%(default)s)"
+        "--kv-type",
+        choices=KV_TYPES,
+        default="f16",
+        help="how KV cells are stored (default: %(default)s)",
     )
-    parser.add_argument("--gpu-layers", type=int, default=0, help="layers on the GPU; -1 is all")
-    parser.add_argument("--drain-timeout-s", type=float, default=10, help="seconds to end in")
+    parser.add_argument(
+        "--gpu-layers",
+        type=int,
+        default=0,
+        help="layers on the GPU; -1 is all (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--drain-timeout-s",
+        type=float,
+        default=10,
+        help="seconds that requests have to end in (default: %(default)s)",
+    )
     parser.add_argument(
         "--embeddings", action=argparse.BooleanOptionalAction, help="default: what the file says"
     )

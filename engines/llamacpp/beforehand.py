@@ -22,13 +22,6 @@ def own_context(trained_tokens: int | None) -> int:
 
 def missing_extra() -> str | None:
     """Return the line that says what to install, or None when a worker can run."""
-    if all(_is_there(name) for name in _NEEDED):
+    if all(importlib.util.find_spec(name) for name in _NEEDED):
         return None
     return "kind: llamacpp needs an extra; run: pip install 'weighbridge[llamacpp]'"
-
-
-def _is_there(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ValueError:  # it was imported, and has no specification: hidden, as tests do
-        return False

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -27,6 +28,28 @@ def refused(*options: str) -> tuple[int, str]:
         command(*options), capture_output=True, text=True, timeout=60, check=False
     )
     return ended.returncode, ended.stderr
+
+
+HIDING = """
+import runpy, sys
+sys.modules[sys.argv.pop(1)] = None
+runpy.run_module("engines.llamacpp", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["llama_cpp", "jinja2", "numpy"])
+def test_without_the_extra_one_line_says_what_to_install(module: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", HIDING, module, "--weights", str(QWEN)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "kind: llamacpp needs an extra; run: pip install 'weighbridge[llamacpp]'"
+    ]
 
 
 async def refuses(worker: WorkerProcess) -> bool:
