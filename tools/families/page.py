@@ -1,0 +1,167 @@
+"""Write docs/families.md from what runs: every toy, vocabulary and template is tried.
+
+    python -m tools.families.fetch_sdist     once: llama.cpp's vocabularies and templates
+    python -m tools.families.page            writes the page
+
+Owns: the page's words and tables.
+Must not: prove; `proof` and `official` do.
+"""
+
+import asyncio
+import os
+import platform
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from engines.llamacpp.binding import LoadFailed
+from engines.llamacpp.speech.dialect import dialect_of
+from tools.families.fetch_sdist import place
+from tools.families.kin import KIN, Kin, Official
+from tools.families.official import (
+    TALKS,
+    THE_CALL,
+    failures,
+    heard_again,
+    template_source,
+    vectors,
+    vocabulary,
+)
+from tools.families.proof import prove
+from tools.families.toys import TOYS, write_toy
+
+TARGET = Path(__file__).resolve().parents[2] / "docs" / "families.md"
+# For vocabularies that are published without vectors.
+_OTHER_TEXTS = "llama-spm"
+
+_HEAD = """\
+# Families
+
+What our llama.cpp worker does with each family of the catalogue, written by
+`python -m tools.families.page` from what ran; a test holds the page to it.
+
+## Architectures
+
+For each architecture a tiny model of random weights is made in its real tensor layout. It must
+load, give four streams at once the answers that each gets alone, use again what it has read of
+prompts that begin alike, and be gone from memory at its end.
+
+"""
+_WINDOWS = """
+
+Where prompts are not used again, the attention window slides: what it has left behind is
+overwritten, so every prompt is read whole. Vocabularies are llama.cpp's own, with the tokens that
+its makers publish for each text; every text must come back from its tokens as it was.
+
+## Chat templates
+
+"""
+_TALKS = f"""\
+The official templates that come with llama.cpp, each rendered in our sandbox for {len(TALKS)}
+conversations: {", ".join(TALKS)}.
+A call that a template writes must be read by us as that call. Families without a row have no
+template there.
+
+"""
+_TAIL = """
+
+Where the tools are not told, the template itself leaves them out, and the model knows of them only
+what a system prompt says. A template that rejects a conversation is a 400 with its own words.
+"""
+
+
+async def page(models: Path) -> str:
+    """Return the page; every claim in it is tried first."""
+    with tempfile.TemporaryDirectory() as folder:
+        ran = {toy.name: await _ran(toy.name, Path(folder)) for toy in TOYS}
+    read = {name: _read(models, name) for name in sorted({v for k in KIN for v in k.vocabularies})}
+    architectures = {toy.name: toy.architecture for toy in TOYS}
+    engines = [_row(kin, architectures[kin.toy], ran[kin.toy], read) for kin in KIN]
+    templates = [
+        _template_row(models, kin, architectures[kin.toy], official)
+        for kin in KIN
+        for official in kin.templates
+    ]
+    head = (
+        "family",
+        "architecture",
+        "tried as",
+        "loads",
+        "batches",
+        "reuses prompts",
+        "vocabulary",
+    )
+    parts = [_HEAD, _table(head, engines), _WINDOWS, _TALKS]
+    parts.append(
+        _table(("family", "template", "prompts", "tools told", "calls", "thoughts"), templates)
+    )
+    return "".join([*parts, _TAIL])
+
+
+async def _ran(name: str, folder: Path) -> tuple[str, str, str]:
+    """Return whether a toy loads, batches, and reuses what it has read."""
+    toy = next(toy for toy in TOYS if toy.name == name)
+    try:
+        proof = await prove(write_toy(toy, folder / f"{name}.gguf"))
+    except LoadFailed as refusal:
+        return f"no: {str(refusal).partition('.gguf: ')[2]}", "", ""
+    return "yes", "yes", "yes" if proof.cuts else "no"
+
+
+def _read(models: Path, name: str) -> str:
+    """Return how many texts a vocabulary read and wrote right."""
+    own = vectors(models, name)
+    known = own or vectors(models, _OTHER_TEXTS)
+    with vocabulary(models, name) as words:
+        read = [words.tokens(text, add_special=False, parse_special=False) for text, _ in known]
+        there = sum(tokens == expected for tokens, (_, expected) in zip(read, known, strict=True))
+        back = sum(
+            words.text(tokens) == text for tokens, (text, _) in zip(read, known, strict=True)
+        )
+    if not own:
+        return f"{name}: {back} of {len(known)} come back; its makers publish no tokens"
+    return f"{name}: {min(there, back)} of {len(known)}"
+
+
+def _row(
+    kin: Kin, architecture: str, ran: tuple[str, str, str], read: Mapping[str, str]
+) -> tuple[str, ...]:
+    vocabularies = "; ".join(read[name] for name in kin.vocabularies)
+    return kin.family, f"`{architecture}`", kin.toy, *ran, vocabularies
+
+
+def _template_row(models: Path, kin: Kin, architecture: str, official: Official) -> tuple[str, ...]:
+    source = template_source(models, official.file)
+    wrong = failures(source)
+    lost = [name for name in wrong if name != "tools"]
+    rejected = f"; rejects: {', '.join(lost)}" if lost else ""
+    prompts = f"{len(TALKS) - len(lost)} of {len(TALKS)}{rejected}"
+    dialect = dialect_of(source, architecture)
+    told = "no" if "tools" in wrong else "yes"
+    thoughts = f"`{dialect.tags.opening}`" if dialect.tags else ""
+    return kin.family, official.file, prompts, told, _calls(source, architecture, lost), thoughts
+
+
+def _calls(source: str, architecture: str, lost: Sequence[str]) -> str:
+    if "result" in lost:
+        return "none"
+    form = dialect_of(source, architecture).form.name
+    return form if heard_again(source, architecture) == THE_CALL else "not read: they are content"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = (head, ["---"] * len(head), *rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    """Write the page."""
+    models = place(os.environ, platform.system())
+    if not models.is_dir():
+        raise SystemExit("run first: python -m tools.families.fetch_sdist")
+    TARGET.write_text(asyncio.run(page(models)), encoding="utf-8")
+    print(TARGET)
+
+
+if __name__ == "__main__":
+    main()
