@@ -5,12 +5,13 @@ Must not: know models; whether a model can do what is asked is the engine's to s
 """
 
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
 from engines.protocol.errors import InvalidRequest
 
+Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool", "function"]
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
@@ -29,14 +30,23 @@ class ContentPart(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One turn of a conversation. `content` is text, parts, or null (an assistant's tool call)."""
+    """One turn of a conversation. `content` is text or parts; only an assistant may have none.
 
-    role: str
+    Raises:
+        ValueError: anybody else has none.
+    """
+
+    role: Role
     content: str | list[ContentPart] | None = None
     name: str | None = None
     tool_calls: list[Any] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a turn without a word in it, which a model would answer with babble."""
+        if self.content is None and self.role != "assistant":
+            raise ValueError("missing required field `content`")  # msgspec adds the place
 
     def text(self) -> str:
         """Return the text of this turn, its text parts joined by a line feed; "" when none."""
@@ -184,6 +194,7 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
 RequestT = TypeVar("RequestT", ChatRequest, CompletionRequest, EmbeddingRequest)
 
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_ROLE = re.compile(r"messages\[[^\]]*\]\.role")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
 
 
@@ -220,6 +231,8 @@ def _field_error(text: str) -> InvalidRequest:
     if not param:
         return InvalidRequest(f"The body must be a JSON object: {what}.", code="invalid_type")
     what = what.replace("`", "").replace("|", "or")
+    if _ROLE.fullmatch(param):
+        what += f" (there are {', '.join(get_args(Role))})"
     return InvalidRequest(
         f"The value of '{param}' is not allowed: {what[0].lower()}{what[1:]}.",
         param=param,

@@ -238,9 +238,26 @@ BAD = [
     (b"[]", 400, "invalid_type", None),
     (b'{"model":"big"}', 400, "missing_required_parameter", "messages"),
     (b'{"model":"big","messages":[]}', 400, "invalid_value", "messages"),
-    (b'{"model":"big","messages":[{"role":"user"}],"temperature":3}', 400, None, "temperature"),
-    (b'{"model":"big","messages":[{"role":"user"}],"n":0}', 400, None, "n"),
-    (b'{"model":"bigg","messages":[{"role":"user"}]}', 404, "model_not_found", "model"),
+    (
+        b'{"model":"big","messages":[{"role":"user","content":"x"}],"temperature":3}',
+        400,
+        None,
+        "temperature",
+    ),
+    (b'{"model":"big","messages":[{"role":"user","content":"x"}],"n":0}', 400, None, "n"),
+    (
+        b'{"model":"big","messages":[{"role":"nobody","content":"x"}]}',
+        400,
+        "invalid_value",
+        "messages[0].role",
+    ),
+    (b'{"model":"big","messages":[{"role":"user"}]}', 400, None, "messages[0].content"),
+    (
+        b'{"model":"bigg","messages":[{"role":"user","content":"x"}]}',
+        404,
+        "model_not_found",
+        "model",
+    ),
 ]
 
 

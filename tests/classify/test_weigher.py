@@ -96,7 +96,7 @@ def test_a_system_prompt_may_name_the_answers_language(weigher: Weigher) -> None
 def test_nothing_to_read_is_undecided_and_never_english(weigher: Weigher) -> None:
     weighed = weigher.weigh_chat(chat("12*7"))
     assert (weighed.language, weighed.prompt_language) == (UNDECIDED, UNDECIDED)
-    assert weigher.weigh_chat(ChatRequest(messages=[Message("system")])).task == UNDECIDED
+    assert weigher.weigh_chat(ChatRequest(messages=[Message("system", "")])).task == UNDECIDED
 
 
 def image_turn(text: str) -> Message:

@@ -21,6 +21,10 @@ CHAT = msgspec.json.Decoder(ChatRequest)
         (b"{x", None, "invalid_json"),
         (b"\xff", None, "invalid_json"),
         (b'{"messages":[{"content":"x"}]}', "messages[0].role", "missing_required_parameter"),
+        (b'{"messages":[{"role":"nobody","content":"x"}]}', "messages[0].role", "invalid_value"),
+        (b'{"messages":[{"role":"user"}]}', "messages[0].content", "missing_required_parameter"),
+        (b'{"messages":[{"role":"user","content":null}]}', "messages[0].content", None),
+        (b'{"messages":[{"role":"assistant"},{"role":"tool"}]}', "messages[1].content", None),
     ],
 )
 def test_a_wrong_body_names_its_field(body: bytes, param: str | None, code: str | None) -> None:
@@ -29,6 +33,17 @@ def test_a_wrong_body_names_its_field(body: bytes, param: str | None, code: str 
     assert caught.value.param == param
     if code:
         assert caught.value.code == code
+
+
+def test_a_role_that_nobody_has_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(InvalidRequest, match="there are system, developer, user, assistant, tool"):
+        decode_request(CHAT, b'{"messages":[{"role":"nobody","content":"x"}]}')
+
+
+def test_an_assistant_may_say_nothing_and_a_turn_may_have_fields_of_its_own() -> None:
+    body = b'{"messages":[{"role":"assistant"},{"role":"user","content":"","weight":0,"x":{}}]}'
+    first, second = decode_request(CHAT, body).messages
+    assert (first.content, second.content) == (None, "")
 
 
 def test_fields_that_sdks_add_never_fail() -> None:

@@ -27,6 +27,8 @@ async def test_a_body_that_is_no_request_is_refused_everywhere(
 WRONG: list[tuple[str, dict[str, Any], str | None]] = [
     (CHAT, {"messages": [{"content": "no role"}]}, "messages[0].role"),
     (CHAT, {"messages": [{"role": "user", "content": 5}]}, None),
+    (CHAT, {"messages": [{"role": "nobody", "content": "a"}]}, "messages[0].role"),
+    (CHAT, {"messages": [{"role": "user"}]}, "messages[0].content"),
     (CHAT, {"messages": user("a"), "logit_bias": {"word": 1}}, "logit_bias"),
     (CHAT, {"messages": user("a"), "stop": ["a"] * 17}, "stop"),
     (COMPLETIONS, {"prompt": ""}, "prompt"),
