@@ -13,7 +13,7 @@ import click
 import httpx
 import msgspec
 
-from engines.families import Entry, load_catalogue
+from engines.families import Entry, Licence, load_catalogue
 from gateway.environment import EnvironmentProblem, read_environment
 
 _DEFAULT_URL = "http://127.0.0.1:8000"
@@ -29,7 +29,16 @@ _SERVED_HEAD = (
     "licence",
     "aliases",
 )
-_CATALOGUE_HEAD = ("name", "parameters", "context", "licence", "class", "languages", "strengths")
+_CATALOGUE_HEAD = (
+    "name",
+    "parameters",
+    "context",
+    "licence",
+    "class",
+    "conditions",
+    "languages",
+    "strengths",
+)
 
 
 class _Unanswered(Exception):
@@ -80,6 +89,30 @@ def short_count(count: object) -> str:
     return f"{count:,}"
 
 
+def conditions_of(licence: Licence) -> str:
+    """Return in a few words what a licence holds back; its note and the rest are in the JSON."""
+    told = []
+    if licence.commercial == "no":
+        told.append("no commercial use")
+    elif licence.commercial == "on-request":
+        told.append("ask before commercial use")
+    elif licence.commercial is None:
+        told.append("commercial use unknown")
+    if licence.monthly_users is not None:
+        told.append(f"<= {short_count(licence.monthly_users)} users a month")
+    elif not licence.unlimited_users:
+        told.append("user limit unknown")
+    if licence.excluded_regions is None:
+        told.append("regions unknown")
+    elif licence.excluded_regions:
+        told.append(f"not {', '.join(licence.excluded_regions)}")
+    if licence.attribution:
+        told.append(f'show "{licence.attribution}"')
+    if not told and licence.licence_class != "open":
+        told.append("see the licence")
+    return "; ".join(told) or "-"
+
+
 def _meets(entry: Entry, words: Iterable[str]) -> bool:
     licence = entry.licence
     text = " ".join(
@@ -115,6 +148,7 @@ def _entry_cells(entry: Entry) -> tuple[str, ...]:
         context,
         entry.licence.id,
         entry.licence.licence_class,
+        conditions_of(entry.licence),
         languages,
         ", ".join(entry.strengths),
     )

@@ -78,6 +78,18 @@ def test_the_catalogue_is_an_aligned_table_without_colour() -> None:
     assert {line[at:].split()[0] for line in lines[1:]} == {"open", "conditional", "research"}
 
 
+def test_the_catalogue_tells_what_a_licence_holds_back() -> None:
+    lines = {line.split()[0]: line for line in run("--catalogue").stdout.splitlines()}
+    assert '<= 700M users a month; show "Built with Llama"' in lines["llama-3.1-8b"]
+    assert "<= 700M users a month; not EU;" in lines["llama-3.2-11b-vision"]
+    assert "<= 700M users a month; not EU;" in lines["llama-4-scout"]
+    assert "<= 100M users a month" in lines["qwen2.5-72b"]
+    assert "no commercial use" in lines["qwen2.5-3b"]
+    assert "ask before commercial use; user limit unknown" in lines["baichuan2-7b"]
+    assert "see the licence" in lines["deepseek-v2"]
+    assert "users a month" not in lines["qwen2.5-7b"]
+
+
 def test_words_filter_the_catalogue() -> None:
     lines = run("--catalogue", "qwen2.5", "research").stdout.splitlines()[1:]
     assert lines
