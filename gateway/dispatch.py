@@ -5,12 +5,13 @@ Must not: decide what a request is or which model is best; parse bodies; speak A
 
 | what happened before the client got a byte | then |
 |---|---|
-| no connection | the next candidate; a remote replica counts as down until looked at |
+| no connection to a server | the next candidate; the server counts as down until looked at |
+| no connection to a child | the next candidate, or wait for it: nothing was sent, it may be back |
 | the engine died under the request | one more candidate: what kills two engines may kill all |
 | 429, 5xx, or our key, URL or model name refused | the next candidate |
 | any other 4xx | the client gets it |
 | silence beyond the first-byte deadline | 504: it has cost enough time already |
-| nobody is up, but somebody may soon be | wait, at most `queue_timeout_s` |
+| nobody is up, but somebody may soon be | wait, at most `queue_timeout_s` in all |
 
 A stream that the gateway's own end cuts off ends with an error event, as one whose engine died.
 """
@@ -32,7 +33,7 @@ from gateway.errors import (
 )
 from gateway.fleet import Fleet, Lease, Replica
 from gateway.fleet.care import Carer
-from gateway.relay.account import Account
+from gateway.observe.account import Account
 from gateway.relay.answers import foreign_error
 from gateway.relay.bodies import edit_request
 from gateway.relay.client import (
@@ -49,6 +50,7 @@ from gateway.selection import Selector
 
 _MAX_ERROR_BYTES = 1024 * 1024
 _MAX_DEATHS = 2
+_UNREACHED = "The engine cannot be reached, and no other that may serve this request is up."
 
 PATHS = {
     Endpoint.CHAT: "/chat/completions",
@@ -85,10 +87,55 @@ class Decided:
 class _TryNext(Exception):
     """This candidate failed before the client got a byte; `error` is what it would be told."""
 
-    def __init__(self, error: ApiError, *, died: bool = False) -> None:
+    def __init__(self, error: ApiError, *, died: bool = False, unreached: bool = False) -> None:
         super().__init__(error.message)
         self.error = error
         self.died = died
+        self.unreached = unreached
+
+
+class _Tries:
+    """What one request has tried, and how long it may still wait.
+
+    A child of ours that could not be reached got nothing of the request: it is avoided only until
+    its end has been noticed, and may be waited for. Any other failure rules its replica out.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self.patience_s = patience_s
+        self.failure: ApiError | None = None
+        self.deaths = 0
+        self._ruled_out: set[Replica] = set()
+        # Not reached -> how often it had been started again by then.
+        self._unreached: dict[Replica, int] = {}
+
+    def failed(self, lease: Lease, tried: _TryNext) -> None:
+        """Note that the replica failed."""
+        replica = lease.replica
+        self.failure = tried.error
+        self.deaths += tried.died
+        self.patience_s -= lease.queued_s
+        if tried.unreached and replica.plan.launch is not None:
+            self._unreached[replica] = replica.restarts
+        else:
+            self._unreached.pop(replica, None)
+            self._ruled_out.add(replica)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether nothing has failed, or a child that may be back."""
+        return self.failure is None or bool(self._unreached)
+
+    def unnoticed(self) -> bool:
+        """Say whether a child that could not be reached still counts as ready."""
+        return any(self._stale(replica) for replica in self._unreached)
+
+    def avoided(self) -> set[Replica]:
+        """Return whom this request does not go to now."""
+        return self._ruled_out | {r for r in self._unreached if self._stale(r)}
+
+    def _stale(self, replica: Replica) -> bool:
+        return replica.ready and replica.restarts == self._unreached[replica]
 
 
 class Dispatcher:
@@ -120,24 +167,20 @@ class Dispatcher:
             ApiError: nothing was sent; the caller renders it. Later failures end the stream.
         """
         decided = self._decide(incoming)
-        avoid: set[Replica] = set()
-        deaths = 0
-        failure: ApiError | None = None
+        tries = _Tries(patience_s=self._queue_timeout_s)
         while True:
-            lease = await self._lease(decided.models, incoming, avoid, wait=failure is None)
+            lease = await self._lease(decided.models, incoming, tries)
             if lease is None:
-                if failure is not None:
-                    raise failure
+                if tries.failure is not None:
+                    raise tries.failure
                 self._fleet.turned_away(decided.models)
                 raise NoModelAvailable(self._nobody(decided.models))
             try:
                 await self._attempt(lease, incoming, decided, reply)
             except _TryNext as tried:
-                failure = tried.error
-                avoid.add(lease.replica)
-                deaths += tried.died
-                if deaths >= _MAX_DEATHS:
-                    raise failure from None
+                tries.failed(lease, tried)
+                if tries.deaths >= _MAX_DEATHS:
+                    raise tried.error from None
             else:
                 return
 
@@ -161,19 +204,21 @@ class Dispatcher:
         return self._weigher.weigh_embedding(request)
 
     async def _lease(
-        self, models: Sequence[str], incoming: Incoming, avoid: set[Replica], *, wait: bool
+        self, models: Sequence[str], incoming: Incoming, tries: _Tries
     ) -> Lease | None:
-        """Return a lease on the first model that has a ready replica; wait only where told to."""
+        """Return a lease on the first model that has a ready replica; wait where that may help."""
         asked_s = self._clock()
-        deadline_s = asked_s + self._queue_timeout_s
+        deadline_s = asked_s + tries.patience_s
+        retried = tries.failure is not None
         while True:
-            now_s = self._clock()
+            now_s, avoid = self._clock(), tries.avoided()
             for model in models:
-                account = Account(self._clock, incoming.arrived_s, retried=not wait)
+                account = Account(self._clock, incoming.arrived_s, retried=retried)
                 lease = self._fleet.lease(model, account, queued_s=now_s - asked_s, avoid=avoid)
                 if lease is not None:
                     return lease
-            if not wait or now_s >= deadline_s or not self._fleet.hopeful(models):
+            hopeful = tries.unnoticed() or self._fleet.hopeful(models)
+            if not tries.may_wait or now_s >= deadline_s or not hopeful:
                 return None
             try:
                 async with asyncio.timeout(deadline_s - now_s):
@@ -195,7 +240,7 @@ class Dispatcher:
         except Unreachable as error:
             outcome = Outcome.UNAVAILABLE
             self._carer.suspect(lease.replica, f"cannot connect: {error}", unreachable=True)
-            raise _TryNext(EngineFailed("The engine cannot be reached. Try again.")) from None
+            raise _TryNext(EngineFailed(_UNREACHED), unreached=True) from None
         except DeadlinePassed as error:
             outcome = Outcome.TIMEOUT
             if error.what == "connection":

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from engines.kinds import ReplicaPlan
 from gateway.domain import ModelStatus
 from gateway.fleet.replica import Condition, Lease, Replica, ReplicaView
+from gateway.observe.account import Account
 from gateway.observe.metrics import Metrics, ReplicaFigures
-from gateway.relay.account import Account
 
 
 class Fleet:

@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from engines.kinds import ReplicaPlan
 from gateway.domain import Outcome
+from gateway.observe.account import Account
 from gateway.observe.engine_figures import EngineFigures
 from gateway.observe.metrics import ReplicaFigures, ReplicaMetrics
-from gateway.relay.account import Account
 from gateway.relay.client import Deadlines
 
 

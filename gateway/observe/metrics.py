@@ -13,8 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from gateway.domain import Outcome
+from gateway.observe.account import Account
 from gateway.observe.throughput import Throughput
-from gateway.relay.account import Account
 
 LABELS = ("model", "engine", "replica")
 

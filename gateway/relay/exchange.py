@@ -10,7 +10,7 @@ from typing import Protocol
 from engines.protocol.events import EventTooLong
 from gateway.domain import Outcome
 from gateway.errors import ApiError, EngineFailed, EngineTimeout
-from gateway.relay.account import Account
+from gateway.observe.account import Account
 from gateway.relay.answers import MAX_ANSWER_BYTES, read_usage, rename_model
 from gateway.relay.client import DeadlinePassed, UpstreamAnswer
 from gateway.relay.connection import ConnectionLost
@@ -99,5 +99,7 @@ def as_api_error(error: Exception) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, DeadlinePassed):
-        return EngineTimeout(f"The engine gave {error}. Try again, or ask for less.")
-    return EngineFailed("The engine went away in the middle of the answer. Try again.")
+        return EngineTimeout(
+            f"The engine gave {error}. Ask for less, or raise the engine's timeouts."
+        )
+    return EngineFailed("The engine went away before the end of its answer.")

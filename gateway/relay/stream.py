@@ -11,7 +11,7 @@ import msgspec
 from engines.protocol.answers import Usage
 from engines.protocol.events import DONE, EventSplitter, event_data, is_error_event, write_event
 from gateway.errors import ApiError, EngineFailed
-from gateway.relay.account import Account
+from gateway.observe.account import Account
 from gateway.relay.answers import error_words, rename_model
 
 # A field that carries generated text, with a value that is not empty.

@@ -14,6 +14,13 @@ def test_every_place_that_is_named_is_there() -> None:
         assert any(ROOT.glob(place)), place
 
 
+def test_every_room_of_the_gateway_has_its_place() -> None:
+    for room in (*(ROOT / "gateway").iterdir(), *(ROOT / "engines").iterdir()):
+        is_room = room.suffix == ".py" or (room / "__init__.py").is_file()
+        if is_room and room.name != "__init__.py":
+            assert f"`{room.relative_to(ROOT)}`" in TEXT, room
+
+
 def test_every_make_target_that_is_named_is_there() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE):

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from engines.protocol.answers import Usage
 from gateway.domain import Outcome
+from gateway.observe.account import Account
 from gateway.observe.engine_figures import EngineFigures, read_engine_figures
 from gateway.observe.metrics import Metrics, ReplicaFigures
 from gateway.observe.throughput import WINDOW_S, Throughput
-from gateway.relay.account import Account
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.floats(0, 9.99)), max_size=40))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.protocol.answers import Usage
-from gateway.relay.account import Account
+from gateway.observe.account import Account
 from gateway.relay.stream import StreamEditor
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from engines.kinds import ReplicaAddress, ReplicaPlan
 from gateway.fleet import Condition, Fleet, Replica
+from gateway.observe.account import Account
 from gateway.observe.metrics import Metrics
-from gateway.relay.account import Account
 
 
 def plan(
