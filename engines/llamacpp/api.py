@@ -130,6 +130,12 @@ def build_app(worker: Worker) -> Starlette:
 async def _chat(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_CHAT, body)
     wish = wish_of_chat(request)
+    if wish is not None and request.continue_final_message:
+        raise InvalidRequest(
+            f"An answer that is continued cannot be held to '{wish.param}', which speaks of the "
+            "whole of it.",
+            param="continue_final_message",
+        )
     free = worker.model.chat_orders(request)
     conversations = worker.model.conversations
     orders = await worker.holder.hold(free, wish, conversations.frame(request, free))

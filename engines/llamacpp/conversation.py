@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from engines.llamacpp.binding import Runtime
+from engines.llamacpp.continuing import begun, check_continuing, goes_on_thinking
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.sequence import Order
 from engines.llamacpp.speech.budget import ThoughtBudget
@@ -15,7 +16,7 @@ from engines.llamacpp.speech.dialect import Dialect, dialect_of
 from engines.llamacpp.speech.formats import HERMES
 from engines.llamacpp.speech.speech import Speech
 from engines.llamacpp.template import CHATML, ChatTemplate
-from engines.protocol.requests import ChatRequest
+from engines.protocol.requests import ChatRequest, Message
 
 # Enough for a tag that opens a thought, even where each of its bytes is a token.
 _PROMPT_END = 16
@@ -47,16 +48,21 @@ class Conversations:
     def tokens(self, request: ChatRequest) -> list[int]:
         """Return the tokens of a conversation as the template writes it.
 
+        An answer that is continued is never shown to the template, which might trim it or add to
+        it: its tokens stand behind the opening of an answer, as if the model had just said them.
+
         Raises:
-            InvalidRequest: the template rejects it.
+            InvalidRequest: the template rejects it, or there is nothing to continue.
         """
-        tools = None if request.tool_choice == "none" else request.tools
-        template = self._for(request).template
-        text = template.render(request.messages, tools, request.chat_template_kwargs)
-        tokens = self._vocabulary.tokens(text, add_special=False, parse_special=True)
-        if self._vocabulary.adds_bos and tokens[:1] != [self._vocabulary.bos]:
-            tokens.insert(0, self._vocabulary.bos)
-        return tokens
+        if not request.continue_final_message:
+            opens_answer = request.add_generation_prompt is not False
+            return self._written(request, request.messages, opens_answer=opens_answer)
+        tags = self._for(request).dialect.tags
+        check_continuing(request, tags)
+        tokens = self._written(request, request.messages[:-1], opens_answer=True)
+        opened = self._opens_thought(request, tokens)
+        answer = begun(request.messages[-1], tags, opened=opened)
+        return tokens + self._vocabulary.tokens(answer, add_special=False, parse_special=True)
 
     def told(self, request: ChatRequest, order: Order) -> Order:
         """Return the order with what it must show of marks, and the bound on its thought."""
@@ -70,7 +76,8 @@ class Conversations:
         return [
             dialect.hear(
                 request.functions(),
-                thinking=self._thinks_after(dialect, order.prompt),
+                thinking=self._thinks_after(request, order.prompt),
+                amid=bool(request.continue_final_message),
                 split=request.reasoning_format != "none",
             )
             for order in orders
@@ -81,7 +88,20 @@ class Conversations:
         dialect = self._for(request).dialect
         tags = dialect.tags
         thought = None if tags is None else (tags.opening, tags.closing)
-        return Frame(dialect.form.form, thought, self._thinks_after(dialect, orders[0].prompt))
+        return Frame(dialect.form.form, thought, self._thinks_after(request, orders[0].prompt))
+
+    def _written(
+        self, request: ChatRequest, messages: Sequence[Message], *, opens_answer: bool
+    ) -> list[int]:
+        tools = None if request.tool_choice == "none" else request.tools
+        options = request.chat_template_kwargs
+        text = self._for(request).template.render(
+            messages, tools, options, opens_answer=opens_answer
+        )
+        tokens = self._vocabulary.tokens(text, add_special=False, parse_special=True)
+        if self._vocabulary.adds_bos and tokens[:1] != [self._vocabulary.bos]:
+            tokens.insert(0, self._vocabulary.bos)
+        return tokens
 
     def _manner(self, runtime: Runtime, source: str) -> _Manner:
         special = {
@@ -114,7 +134,16 @@ class Conversations:
         if most is None or tags is None:
             return None
         closing = self._vocabulary.tokens(tags.ending, add_special=False, parse_special=True)
-        return ThoughtBudget(tags, self._thinks_after(dialect, prompt), most, tuple(closing))
+        return ThoughtBudget(tags, self._thinks_after(request, prompt), most, tuple(closing))
 
-    def _thinks_after(self, dialect: Dialect, prompt: Sequence[int]) -> bool:
-        return dialect.thinks_after(self._vocabulary.text(prompt[-_PROMPT_END:], special=True))
+    def _thinks_after(self, request: ChatRequest, prompt: Sequence[int]) -> bool:
+        """Say whether the answer goes on in a thought that the prompt has opened."""
+        if request.continue_final_message:
+            thinks = goes_on_thinking(request.messages[-1], self._for(request).dialect.tags)
+            if thinks is not None:
+                return thinks
+        return self._opens_thought(request, prompt)
+
+    def _opens_thought(self, request: ChatRequest, prompt: Sequence[int]) -> bool:
+        end = self._vocabulary.text(prompt[-_PROMPT_END:], special=True)
+        return self._for(request).dialect.thinks_after(end)

@@ -74,8 +74,10 @@ class ChatTemplate:
         messages: Sequence[Message],
         tools: Sequence[Any] | None = None,
         options: Mapping[str, Any] | None = None,
+        *,
+        opens_answer: bool = True,
     ) -> str:
-        """Return the prompt, ready for the assistant's answer.
+        """Return the prompt, ready for the assistant's answer where it `opens_answer`.
 
         `developer` counts as `system`; text parts are joined; where the template knows no system
         role, that text goes before the first user turn's; tool calls and their results come in
@@ -90,7 +92,8 @@ class ChatTemplate:
         if not self._has_system_role:
             turns = _merge_system(turns)
         try:
-            return self._render(self._tool_shape.shaped(turns), tools, options)
+            shaped = self._tool_shape.shaped(turns)
+            return self._render(shaped, tools, options, opens_answer=opens_answer)
         except _Rejected as error:
             why = str(error)
         except TemplateError as error:
@@ -106,8 +109,10 @@ class ChatTemplate:
         turns: Sequence[Turn],
         tools: Sequence[Any] | None,
         options: Mapping[str, Any] | None = None,
+        *,
+        opens_answer: bool = True,
     ) -> str:
-        values = {"messages": turns, "tools": tools or None, "add_generation_prompt": True}
+        values = {"messages": turns, "tools": tools or None, "add_generation_prompt": opens_answer}
         return self._sandbox.written(self._template, {**(options or {}), **values, **self._special})
 
     def _attempt(self, turns: Sequence[Turn], tools: Sequence[Any] | None = None) -> str | None:
@@ -122,8 +127,12 @@ class ChatTemplate:
         return _PROBE in (self._attempt(turns) or "")
 
 
-def _plain(message: Message, index: int) -> dict[str, Any]:
-    """Return a message as templates expect it, its content one text."""
+def check_parts(message: Message, index: int) -> None:
+    """Refuse a message that has a part which is no text.
+
+    Raises:
+        InvalidRequest: it has one.
+    """
     if isinstance(message.content, list):
         for at, part in enumerate(message.content):
             if part.type != "text":
@@ -132,6 +141,11 @@ def _plain(message: Message, index: int) -> dict[str, Any]:
                     param=f"messages[{index}].content[{at}]",
                     code="unsupported_capability",
                 )
+
+
+def _plain(message: Message, index: int) -> dict[str, Any]:
+    """Return a message as templates expect it, its content one text."""
+    check_parts(message, index)
     turn: dict[str, Any] = {
         "role": "system" if message.role == "developer" else message.role,
         "content": message.text(),

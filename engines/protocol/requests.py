@@ -139,6 +139,9 @@ class ChatRequest(Sampling, frozen=True, kw_only=True):
     thinking_budget_tokens: Budget | None = None
     thinking_token_budget: Budget | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    # vLLM's: the last message is an answer that goes on.
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
 
     def answer_tokens(self) -> int | None:
         """Return the bound on completion tokens; the newer field wins."""

@@ -93,16 +93,24 @@ class Dialect:
         names: AbstractSet[str] = frozenset(),
         *,
         thinking: bool = False,
+        amid: bool = False,
         split: bool = True,
         new_id: Callable[[], str] | None = None,
     ) -> Speech:
         """Return a reader for one answer.
 
-        Calls are those of functions in `names`. `thinking`: the prompt has opened the thought.
-        Without `split` thoughts stay where they are, in the content.
+        Calls are those of functions in `names`. `thinking`: the prompt has opened the thought;
+        `amid`: and has said some of it. Without `split` thoughts stay where they are, in the
+        content.
         """
         return Speech(
-            self.form, self.tags, names, new_id or self.new_id, thinking=thinking, split=split
+            self.form,
+            self.tags,
+            names,
+            new_id or self.new_id,
+            thinking=thinking,
+            amid=amid,
+            split=split,
         )
 
 

@@ -35,6 +35,8 @@ class Speech:
     end of the last whole call to the first character that no call has there: JSON or Python that
     is none, an unknown name, an end in the middle. Where the name was told before that showed, the
     part is a `CallBroke`, which has that text and says how much of it is still untold.
+
+    `thinking`: the prompt has opened the thought; `amid`: and has said some of it.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class Speech:
         new_id: Callable[[], str],
         *,
         thinking: bool = False,
+        amid: bool = False,
         split: bool = True,
     ) -> None:
         self.thinking = thinking
+        self._amid = amid
         self._form = form
         self._tags = tags
         self._split = split
@@ -96,7 +100,8 @@ class Speech:
                 return
             self.thinking = True
         if self._split:
-            yield from tape.run(SPACES)
+            if not self._amid:
+                yield from tape.run(SPACES)
             yield from tape.until((tags.closing,), self._think, trimmed=True)
         else:
             self._content(tape.since)
