@@ -10,6 +10,7 @@ from engines.llamacpp.binding import LoadFailed
 from tools.families.kin import KIN, NOT_LOADED
 from tools.families.proof import NotProved, prove
 from tools.families.toys import TOYS, Toy, tensors_of, write_toy
+from tools.families.trying import try_toy
 
 # What llama.cpp cannot share between sequences: their windows slide.
 WHOLE = {"llama-4", "gemma2", "gemma3"}
@@ -33,7 +34,7 @@ def test_a_toy_has_only_tensors_of_its_architecture(toy: Toy) -> None:
 async def test_it_loads_batches_reuses_what_it_has_read_and_is_freed(
     toy: Toy, tmp_path: Path
 ) -> None:
-    proof = await prove(write_toy(toy, tmp_path / "toy.gguf"))
+    proof = await try_toy(toy, tmp_path)
     assert proof.cuts is (toy.name not in WHOLE)
 
 
@@ -41,7 +42,7 @@ async def test_it_loads_batches_reuses_what_it_has_read_and_is_freed(
 async def test_what_llama_cpp_does_not_know_is_named(architecture: str, tmp_path: Path) -> None:
     toy = next(toy for toy in TOYS if toy.architecture == architecture)
     with pytest.raises(LoadFailed, match=NOT_LOADED[architecture]):
-        await prove(write_toy(toy, tmp_path / "toy.gguf"))
+        await try_toy(toy, tmp_path)
 
 
 async def test_a_model_that_does_not_look_back_is_not_proved(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ from tools.families.official import (
     vectors,
     vocabulary,
 )
-from tools.families.proof import prove
-from tools.families.toys import TOYS, write_toy
+from tools.families.toys import TOYS
+from tools.families.trying import try_toy
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "families.md"
 # For vocabularies that are published without vectors.
@@ -102,7 +102,7 @@ async def _ran(name: str, folder: Path) -> tuple[str, str, str]:
     """Return whether a toy loads, batches, and reuses what it has read."""
     toy = next(toy for toy in TOYS if toy.name == name)
     try:
-        proof = await prove(write_toy(toy, folder / f"{name}.gguf"))
+        proof = await try_toy(toy, folder)
     except LoadFailed as refusal:
         return f"no: {str(refusal).partition('.gguf: ')[2]}", "", ""
     return "yes", "yes", "yes" if proof.cuts else "no"

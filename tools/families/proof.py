@@ -5,13 +5,14 @@ Must not: know architectures, or make files (`toys`).
 """
 
 import asyncio
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import Limits, Runtime
+from engines.llamacpp.binding import Floats, Limits, Piece, Runtime
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order, Progress, SequenceState, TokenTold
 
@@ -24,7 +25,7 @@ _ENDS = (
     "a bridge, the weight of which nobody knew, and two",
     "nothing but two",
 )
-_TOKENS = 24
+_TOKENS = 16
 _WAIT_S = 60
 # Sums in another order differ by about this much: between two tokens as close as that, either
 # may be the likeliest.
@@ -48,6 +49,7 @@ class _Stream:
     """One greedy sequence, and what it has been told."""
 
     prompt: tuple[int, ...]
+    most_tokens: int = _TOKENS
     told: list[TokenTold] = field(default_factory=list)
     error: str | None = None
     cached: int = 0
@@ -55,7 +57,7 @@ class _Stream:
 
     def sequence(self) -> SequenceState:
         greedy = SamplingParams(temperature=0)
-        order = Order(self.prompt, _TOKENS, greedy, ignore_eos=True, logprobs=2)
+        order = Order(self.prompt, self.most_tokens, greedy, ignore_eos=True, logprobs=2)
         return SequenceState(order, self._hear)
 
     def _hear(self, progress: Progress) -> None:
@@ -94,45 +96,66 @@ async def prove(weights: Path) -> Proof:
     return Proof(cuts)
 
 
+class _Held(Runtime):
+    """Holds a step until all have asked: every run has the same steps, and the same sums."""
+
+    def __init__(self, weights: Path, *, reuse: bool) -> None:
+        super().__init__(weights, _LIMITS, 0, prefix_cache=reuse)
+        self.arrived, self.opened = threading.Event(), threading.Event()
+
+    def decode(self, pieces: Sequence[Piece]) -> Floats | None:
+        """Wait, then evaluate."""
+        self.arrived.set()
+        self.opened.wait(_WAIT_S)
+        return super().decode(pieces)
+
+
 @contextmanager
-def _loaded(weights: Path, *, reuse: bool) -> Iterator[Runtime]:
-    runtime = Runtime(weights, _LIMITS, 0, prefix_cache=reuse)
+def _loaded(weights: Path, *, reuse: bool) -> Iterator[_Held]:
+    runtime = _Held(weights, reuse=reuse)
     try:
         yield runtime
     finally:
         runtime.close()
 
 
-async def _ask_one_by_one(runtime: Runtime) -> list[_Stream]:
+async def _ask_one_by_one(runtime: _Held) -> list[_Stream]:
     return [(await _run(runtime, [stream]))[0] for stream in _streams(runtime)]
 
 
-async def _ask(runtime: Runtime) -> list[_Stream]:
+async def _ask(runtime: _Held) -> list[_Stream]:
     return await _run(runtime, _streams(runtime))
 
 
-async def _ask_twice(runtime: Runtime) -> tuple[list[_Stream], list[_Stream]]:
+async def _ask_twice(runtime: _Held) -> tuple[list[_Stream], list[_Stream]]:
     first, again = _streams(runtime), _streams(runtime)
     await _run(runtime, first, again)
     return first, again
 
 
-async def _run(runtime: Runtime, *rounds: list[_Stream]) -> list[_Stream]:
+async def _run(runtime: _Held, *rounds: list[_Stream]) -> list[_Stream]:
     """Let each round run together, one round after the other; return the last."""
     batcher = Batcher(runtime, asyncio.get_running_loop())
     try:
         for streams in rounds:
+            runtime.arrived.clear()
+            runtime.opened.clear()
+            opener = _Stream(streams[0].prompt[:1], most_tokens=1)
+            batcher.submit(opener.sequence())
+            await asyncio.to_thread(runtime.arrived.wait, _WAIT_S)
             for stream in streams:
                 batcher.submit(stream.sequence())
+            runtime.opened.set()
             async with asyncio.timeout(_WAIT_S):
                 for stream in streams:
                     await stream.ended.wait()
     finally:
+        runtime.opened.set()
         await asyncio.to_thread(batcher.close)
     return rounds[-1]
 
 
-def _streams(runtime: Runtime) -> list[_Stream]:
+def _streams(runtime: _Held) -> list[_Stream]:
     texts = [_START + end for end in _ENDS]
     read = runtime.vocabulary.tokens
     return [_Stream(tuple(read(text, add_special=True, parse_special=False))) for text in texts]

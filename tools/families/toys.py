@@ -152,8 +152,8 @@ TOYS = (
 )
 
 
-def write_toy(toy: Toy, path: Path) -> Path:
-    """Write a toy as GGUF; the same toy is always the same file. Return the path."""
+def write_toy(toy: Toy, path: Path, seed: int = 0) -> Path:
+    """Write a toy as GGUF; the same toy and seed are always the same file. Return the path."""
     writer = gguf.GGUFWriter(str(path), toy.architecture)
     writer.add_name(f"toy-{toy.name}")
     _write_keys(writer, toy)
@@ -161,7 +161,7 @@ def write_toy(toy: Toy, path: Path) -> Path:
         write_sentencepiece(writer, space_first="no-space" not in toy.parts)
     else:
         write_byte_level(writer, toy.pre)
-    chance = np.random.default_rng(zlib.crc32(toy.name.encode()))
+    chance = np.random.default_rng(zlib.crc32(toy.name.encode()) + seed)
     for name, shape in tensors_of(toy).items():
         writer.add_tensor(name, _values(toy, name, shape, chance))
     writer.write_header_to_file()

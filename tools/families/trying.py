@@ -1,0 +1,26 @@
+"""Tries a toy: makes it, and proves that the engine runs it.
+
+Owns: the second try.
+Must not: know what is proved.
+"""
+
+from pathlib import Path
+
+from tools.families.proof import NotProved, Proof, prove
+from tools.families.toys import Toy, write_toy
+
+
+async def try_toy(toy: Toy, folder: Path) -> Proof:
+    """Return what the engine could do with a toy.
+
+    Two experts may be as good as equal in noise, and then the order of sums decides between them.
+    So a toy that fails is tried with other noise; an engine that fails, fails again.
+
+    Raises:
+        LoadFailed: llama.cpp cannot load it.
+        NotProved: it does not run as it should.
+    """
+    try:
+        return await prove(write_toy(toy, folder / f"{toy.name}.gguf"))
+    except NotProved:
+        return await prove(write_toy(toy, folder / f"{toy.name}-again.gguf", seed=1))
