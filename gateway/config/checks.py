@@ -7,8 +7,17 @@ Must not: read files, weights or the environment; place findings in the file (`l
 from collections.abc import Callable, Iterator
 
 from engines.families import Catalogue
+from gateway.config.document import Path
 from gateway.config.finding import Finding, missing, placed
-from gateway.config.names import Trail, all_aliases, follow, is_reserved, variants_of
+from gateway.config.names import (
+    VARIANT_PLACES,
+    Trail,
+    all_aliases,
+    follow,
+    is_reserved,
+    places_of_name,
+    variants_of,
+)
 from gateway.config.reach import unreachable_rules
 from gateway.config.rules import rule_errors
 from gateway.config.schema import ModelSection, RoutingFile
@@ -46,7 +55,8 @@ def _model_errors(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> Iter
         seen: set[str] = set()
         for where, engine in placed((*path, "engine"), model.engine):
             if engine not in file.engines:
-                yield Finding(where, missing("engine", engine, file.engines))
+                what = missing("engine", engine, file.engines)
+                yield Finding(where, what, (("engines", engine),))
             elif engine in seen:
                 what = f"the engine '{engine}' is named twice; `replicas` runs more of one"
                 yield Finding(where, what)
@@ -65,21 +75,24 @@ def _key_errors(name: str, model: ModelSection, file: RoutingFile) -> Iterator[F
     names = (model.engine,) if isinstance(model.engine, str) else model.engine
     if not all(engine in file.engines for engine in names):
         return
+    kinds: tuple[Path, ...] = tuple(("engines", engine, "kind") for engine in names)
     managed = [engine for engine in names if file.engines[engine].managed]
     if managed and model.weights is None:
         what = f"the engine '{managed[0]}' runs it, so it needs `weights`: the path of a GGUF file"
-        yield Finding(path, what)
+        yield Finding(path, what, ((*path, "weights"), *kinds))
     given = [key for key in _MANAGED_KEYS if key in model.model_fields_set]
     for key in () if managed else given:
         yield Finding(
             (*path, key),
             f"'{key}' has no effect: the engine '{names[0]}' is run by somebody else; remove it",
+            kinds,
         )
     if len(managed) == len(names) and model.upstream_model is not None:
         yield Finding(
             (*path, "upstream_model"),
             f"'upstream_model' is for remote engines, and '{names[0]}' is none; remove it "
             "(`catalogue` says which model it is)",
+            kinds,
         )
 
 
@@ -119,11 +132,12 @@ def _alias_targets(file: RoutingFile) -> Iterator[Finding]:
         head, _, variant = target.partition(":")
         if head != AUTO:
             known = (*file.models, *aliases, AUTO)
-            yield Finding(("aliases", alias), missing("model or alias", target, known))
+            what = missing("model or alias", target, known)
+            yield Finding(("aliases", alias), what, places_of_name(target))
         elif variant not in variants:
             what = missing("variant of auto", variant, variants)
             how = f"a rule makes one with `when: {{variant: {variant or 'NAME'}}}`"
-            yield Finding(("aliases", alias), f"{what}; {how}")
+            yield Finding(("aliases", alias), f"{what}; {how}", VARIANT_PLACES)
 
 
 def _first(trail: Trail, file: RoutingFile) -> str:

@@ -47,8 +47,11 @@ class Places:
 class Document:
     """Reads one text; `value` is the plain tree and `places` tell where a part of it stands.
 
+    `problems` are its duplicate keys and the variables that are not set; what stands at the
+    `unsure` parts is then not what was meant.
+
     Raises:
-        ConfigError: no YAML, a duplicate key, a variable that is not set, too many nodes.
+        ConfigError: no YAML, or too many nodes.
     """
 
     def __init__(self, text: str, file: str, environ: Mapping[str, str]) -> None:
@@ -56,7 +59,8 @@ class Document:
         self._environ = environ
         self._places: dict[Path, tuple[int, int]] = {}
         self.places = Places(self._places)
-        self._problems: list[Problem] = []
+        self.problems: list[Problem] = []
+        self.unsure: set[Path] = set()
         self._nodes = 0
         self.value: Any = None
         try:
@@ -71,8 +75,6 @@ class Document:
             raise ConfigError((Problem(file, line, column, what),)) from None
         except (yaml.YAMLError, ValueError, RecursionError):
             raise ConfigError((Problem(file, 1, 1, "this is not readable YAML"),)) from None
-        if self._problems:
-            raise ConfigError(tuple(sorted(self._problems)))
 
     def _read(self, loader: _Loader, node: yaml.Node, path: Path) -> Any:
         self._nodes += 1
@@ -93,7 +95,8 @@ class Document:
             place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if key in found:
                 message = f"the key '{key}' stands here a second time; keep one"
-                self._problems.append(Problem(self._file, *place, message))
+                self.problems.append(Problem(self._file, *place, message))
+                self.unsure.add((*path, key))
             self._places[(*path, key)] = place
             found[key] = self._read(loader, value_node, (*path, key))
         return found
@@ -107,7 +110,8 @@ class Document:
                     f"the environment variable {name} is not set; "
                     f"set it, or write ${{{name}:-default}}"
                 )
-                self._problems.append(Problem(self._file, *self.places.of(path), message))
+                self.problems.append(Problem(self._file, *self.places.of(path), message))
+                self.unsure.add(path)
                 return ""
             return value
 

@@ -15,10 +15,14 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A sentence about the part of the file at `path`."""
+    """A sentence about the part of the file at `path`.
+
+    `leans_on` are the other parts that made it so; "*" stands for any name or number.
+    """
 
     path: Path
     message: str
+    leans_on: tuple[Path, ...] = ()
 
 
 def missing(what: str, name: str, known: Iterable[str]) -> str:

@@ -7,8 +7,17 @@ Must not: complain; `gateway.config.checks` does.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.config.document import Path
 from gateway.config.schema import AnyOf, NotClause, RouteSection, RoutingFile, words_of
 from gateway.config.vocabulary import AUTO, SIZE_VARIANTS
+
+# Where names are made: who says that there is no such name leans on all of these.
+VARIANT_PLACES: tuple[Path, ...] = (("routes", "*", "when", "variant"),)
+
+
+def places_of_name(name: str) -> tuple[Path, ...]:
+    """Return the places of a file at which a name may be made."""
+    return (("models", name), ("aliases", name), ("models", "*", "aliases"))
 
 
 @dataclass(frozen=True, slots=True)

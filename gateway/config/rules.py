@@ -9,7 +9,13 @@ from collections.abc import Callable, Iterator
 from engines.families import Catalogue
 from gateway.config.document import Path
 from gateway.config.finding import Finding, missing, placed
-from gateway.config.names import all_aliases, is_reserved, resolved_aliases, used_by
+from gateway.config.names import (
+    all_aliases,
+    is_reserved,
+    places_of_name,
+    resolved_aliases,
+    used_by,
+)
 from gateway.config.schema import (
     AnyOf,
     NotClause,
@@ -65,7 +71,8 @@ def _use_errors(path: Path, use: str | tuple[str, ...], file: RoutingFile) -> It
             what = f"a rule cannot send to '{meant}'{means}: that is what rules decide; name models"
             yield Finding(where, what)
         elif name not in aliases:  # a broken alias is told where it stands
-            yield Finding(where, missing("model or alias", name, (*file.models, *aliases)))
+            what = missing("model or alias", name, (*file.models, *aliases))
+            yield Finding(where, what, places_of_name(name))
 
 
 def _when_errors(path: Path, when: WhenSection) -> Iterator[Finding]:

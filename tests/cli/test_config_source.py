@@ -29,7 +29,7 @@ def test_the_real_set_up_in_its_comments_loads_once_uncommented() -> None:
     """What people are told to put in place of the demo must work."""
     _, _, example = PACKAGED.read_text().partition("one space less on each line).\n#\n")
     text = "\n".join(line.removeprefix("#").removeprefix(" ") for line in example.splitlines())
-    file = parse_config(text, "example.yaml", {})
+    file = parse_config(text, "example.yaml", {}).file
     assert "qwen2.5-72b" in file.models
     assert len(file.routes) == 7
 

@@ -122,7 +122,7 @@ async def run(*arguments: str, **environ: str | None) -> Result:
 
 def config(text: str, environ: dict[str, str] | None = None) -> RoutingFile:
     """Load what was written, which must not even deserve a warning."""
-    file = parse_config(text, "routing.yaml", environ or {})
+    file = parse_config(text, "routing.yaml", environ or {}).file
     assert warnings_in(file) == ()
     return file
 
@@ -386,7 +386,7 @@ async def test_a_silent_server_is_left_as_a_comment_when_another_answers(folder:
     text = (folder / "routing.yaml").read_text()
     assert list(config(text).engines) == ["ollama"]
     assert f'  # local: {{kind: remote, url: "{dead}/v1"}}' in text
-    by_hand = parse_config(text.replace("  # local: {", "  local: {"), "routing.yaml", {})
+    by_hand = parse_config(text.replace("  # local: {", "  local: {"), "routing.yaml", {}).file
     assert list(by_hand.engines) == ["ollama", "local"]
 
 

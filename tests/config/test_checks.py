@@ -230,7 +230,7 @@ def test_what_has_an_effect_is_accepted() -> None:
         ),
         "r.yaml",
         {},
-    )
+    ).file
     assert parsed.aliases["one"] == "two"
 
 

@@ -47,7 +47,7 @@ def test_a_misspelt_key_is_placed_and_mended() -> None:
     text = GOOD.replace("${LAB_KEY}", "k").replace("engine: lab", "enigne: lab")
     said = problems(text)
     assert "routing.yaml:4:9: unknown key 'enigne'; did you mean 'engine'?" in said
-    assert "the key 'engine' is missing" in said
+    assert "is missing" not in said
 
 
 def test_a_variable_that_is_not_set_is_placed() -> None:
@@ -129,7 +129,7 @@ FILES = st.fixed_dictionaries(
 @given(FILES)
 def test_what_loads_gives_every_name_a_meaning(tree: dict[str, Any]) -> None:
     try:
-        file = parse_config(yaml.safe_dump(tree), "r.yaml", {})
+        file = parse_config(yaml.safe_dump(tree), "r.yaml", {}).file
     except ConfigError:
         return
     selector = Selector(file, {})

@@ -89,5 +89,5 @@ def test_the_lines_to_add_fit_into_the_demo_file() -> None:
     for part in parts:
         head, found, tail = demo.partition("\nmodels:")
         first, rest = tail.split("\n", 1)
-        file = parse_config(f"{head}{found}{first}\n{part}{rest}", "README.md", {})
+        file = parse_config(f"{head}{found}{first}\n{part}{rest}", "README.md", {}).file
         assert "my-model" in file.models

@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from gateway.app import build_app
-from gateway.config.loading import LoadedConfig, parse_config
+from gateway.config.loading import parse_config
 from gateway.known import gather_facts
 from gateway.middleware import DoorRules
 from gateway.parts import Gateway, build_gateway
@@ -44,8 +44,7 @@ class Served:
 @asynccontextmanager
 async def serving(text: str, rules: DoorRules | None = None) -> AsyncIterator[Served]:
     """Serve the configuration `text` until the block ends."""
-    file = parse_config(text, "test.yaml", {})
-    config = LoadedConfig(file, "test.yaml", Path.cwd())
+    config = parse_config(text, "test.yaml", {}, Path.cwd())
     listener = socket.create_server(("127.0.0.1", 0))
     # asyncio does it only for sockets that name their protocol; without it each answer takes 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
