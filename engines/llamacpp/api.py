@@ -129,6 +129,7 @@ def build_app(worker: Worker) -> Starlette:
 
 async def _chat(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_CHAT, body)
+    worker.model.check_name(request.model)
     wish = wish_of_chat(request)
     if wish is not None and request.continue_final_message:
         raise InvalidRequest(
@@ -146,6 +147,7 @@ async def _chat(worker: Worker, body: bytes, send: Send) -> None:
 
 async def _completion(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_COMPLETION, body)
+    worker.model.check_name(request.model)
     wish = wish_of(request)
     orders = await worker.holder.hold(worker.model.completion_orders(request), wish, Frame())
     telling = worker.model.telling(request)
@@ -155,6 +157,7 @@ async def _completion(worker: Worker, body: bytes, send: Send) -> None:
 
 async def _embed(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_EMBEDDING, body)
+    worker.model.check_name(request.model)
     inputs = worker.model.embedding_inputs(request)
     try:
         vectors = [await worker.batcher.embed(tokens) for tokens in inputs]

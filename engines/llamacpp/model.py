@@ -14,7 +14,7 @@ from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.defaults import Defaults
 from engines.llamacpp.sequence import Order
 from engines.llamacpp.writing import Telling
-from engines.protocol.errors import ApiError, ContextLengthExceeded, InvalidRequest
+from engines.protocol.errors import ApiError, ContextLengthExceeded, InvalidRequest, NotFound
 from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Sampling
 
 _MAX_SEQUENCES = 128
@@ -24,6 +24,12 @@ class NoEmbeddings(InvalidRequest):
     """This model makes no embeddings: 400."""
 
     default_code = "unsupported_capability"
+
+
+class UnknownModel(NotFound):
+    """This worker serves a model of another name: 404."""
+
+    default_code = "model_not_found"
 
 
 class Draining(ApiError):
@@ -55,6 +61,18 @@ class Model:
         self.capabilities = Capabilities(declared if embeddings is None else embeddings)
         self.conversations = Conversations(runtime)
         self._defaults = Defaults(runtime)
+
+    def check_name(self, name: str | None) -> None:
+        """Refuse a request for another model, as vLLM does; no name means this one.
+
+        Raises:
+            UnknownModel: it is another one.
+        """
+        if name and name != self.name:
+            raise UnknownModel(
+                f"The model '{name}' is not served here; this engine serves '{self.name}'.",
+                param="model",
+            )
 
     def chat_orders(self, request: ChatRequest) -> list[Order]:
         """Return one order for each of the `n` choices.

@@ -58,6 +58,23 @@ async def test_what_is_wrong_is_named(
             assert answer.json()["error"]["param"] == param
 
 
+async def test_another_model_is_not_found_and_no_name_means_this_one(worker_of: WorkerOf) -> None:
+    asks: dict[str, dict[str, Any]] = {
+        CHAT: {"messages": user("a"), "max_tokens": 1},
+        COMPLETIONS: {"prompt": "a", "max_tokens": 1},
+        EMBEDDINGS: {"input": "a"},
+    }
+    async with worker_of().client() as http:
+        for path, ask in asks.items():
+            for name in ("demo-qwen", "", None):
+                assert (await http.post(path, json=ask | {"model": name})).status_code == 200
+            answer = await http.post(path, json=ask | {"model": "gpt-4o", "stream": True})
+            assert answer.status_code == 404
+            error = answer.json()["error"]
+            assert (error["code"], error["param"]) == ("model_not_found", "model")
+            assert "'demo-qwen'" in error["message"]
+
+
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/"), ("POST", "/v1/nothing"), ("GET", CHAT), ("POST", "/health")]
 )
