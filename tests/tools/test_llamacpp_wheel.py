@@ -24,6 +24,17 @@ if {code} == 0:
 sys.exit({code})
 """
 
+RECORDING = """#!{python}
+import os, pathlib, sys
+what = sys.argv[3]
+said = f"{{what}} {{os.environ['CMAKE_ARGS']}}" if what == "wheel" else what
+with open("{calls}", "a") as calls:
+    calls.write(said + "\\n")
+if what == "wheel":
+    folder = pathlib.Path(sys.argv[sys.argv.index("-w") + 1])
+    (folder / "llama_cpp_python-1-py3-none-any.whl").write_bytes(b"whole")
+"""
+
 
 def fake_pip(folder: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """Let `python -m pip` be a script that says what a build says."""
@@ -125,6 +136,68 @@ def test_without_a_compiler_one_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SystemExit, match="build-essential"):
         wheel.build("0.3.36", FLAGS, tmp_path)
+
+
+CUDA = "-DGGML_CUDA=ON"
+
+
+def built(flags: str) -> wheel.Build:
+    return wheel.Build(flags, wheel.key_of("0.3.36", flags, *LINUX[2:]))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "last", "asked_for", "expected"),
+    [
+        (FLAGS, FLAGS, False, True),
+        (CUDA, FLAGS, True, False),
+        (CUDA, CUDA, True, True),
+        (FLAGS, None, False, True),
+        (CUDA, None, True, False),
+    ],
+)
+def test_what_is_installed_stays_only_if_it_was_built_with_the_wanted_flags(
+    wanted: str, last: str | None, asked_for: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wheel, "installed_version", lambda: "0.3.36")
+    before = None if last is None else built(last)
+    environ = {"CMAKE_ARGS": wanted} if asked_for else {}
+    assert wheel.is_current("0.3.36", built(wanted), before, environ) is expected
+    assert not wheel.is_current("0.3.37", built(wanted), before, environ)
+
+
+def test_changed_flags_build_and_install_again_and_are_kept_without_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = tmp_path / "calls"
+    script = tmp_path / "python"
+    script.write_text(RECORDING.format(python=sys.executable, calls=calls), encoding="utf-8")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["llamacpp_wheel.py", "--install"])
+    monkeypatch.setattr(wheel, "installed_version", wheel.version_wanted)
+    monkeypatch.setenv("WEIGHBRIDGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CC", "cc")
+    for flags in (FLAGS, CUDA, None, CUDA, FLAGS):
+        if flags is None:
+            monkeypatch.delenv("CMAKE_ARGS", raising=False)
+        else:
+            monkeypatch.setenv("CMAKE_ARGS", flags)
+        wheel.main()
+    told = calls.read_text(encoding="utf-8").splitlines()
+    # Built once for each; installed whenever they change, and from the cache when they change back.
+    assert told == [f"wheel {FLAGS}", "install", f"wheel {CUDA}", "install", "install"]
+    last = wheel.recorded(tmp_path / wheel.RECORD)
+    assert last is not None
+    assert last.flags == FLAGS
+
+
+def test_a_record_that_nobody_can_read_is_none(tmp_path: Path) -> None:
+    record = tmp_path / wheel.RECORD
+    assert wheel.recorded(record) is None
+    for text in ("", "[]", "{}", '{"flags": ""}'):
+        record.write_text(text, encoding="utf-8")
+        assert wheel.recorded(record) is None
 
 
 WAITER = """

@@ -4,7 +4,8 @@
 
 Only the standard library. The wheel lies in `$WEIGHBRIDGE_CACHE`, else in the user's cache folder,
 under a key of version, CMake flags, system and CPU: with `-march=native` a wheel of another CPU
-would crash.
+would crash. What was installed is recorded beside the Python that has it: another `CMAKE_ARGS`, or
+another CPU, makes it be built and installed again; without `CMAKE_ARGS` the recorded flags stay.
 
 Owns: the cache, the build and what it says.
 Must not: choose the version; `pyproject.toml` does.
@@ -12,9 +13,11 @@ Must not: choose the version; `pyproject.toml` does.
 
 import argparse
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -32,6 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NAME = "llama-cpp-python"
 # No multimodal part: nothing here uses it yet, and it is a fifth of the build.
 DEFAULT_FLAGS = "-DLLAVA_BUILD=OFF"
+RECORD = "weighbridge-llamacpp.json"
 _LAST_LINES = 30
 _STEP = re.compile(r"^\s*\[(\d+)/(\d+)\]")
 
@@ -74,6 +78,29 @@ def cpu_features(system: str) -> str:
         return platform.processor()
     flags = next((ln.partition(":")[2] for ln in lines if ln.startswith(("flags", "Features"))), "")
     return " ".join(sorted(flags.split()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """What was installed: its CMake flags, and the key that they had a part in."""
+
+    flags: str
+    key: str
+
+
+def recorded(record: Path) -> Build | None:
+    """Return the build that was installed here last, None when another hand installed it."""
+    try:
+        return Build(**json.loads(record.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def is_current(version: str, wanted: Build, last: Build | None, environ: dict[str, str]) -> bool:
+    """Say whether what is installed is what is wanted; from another hand any flags will do."""
+    if installed_version() != version:
+        return False
+    return not environ.get("CMAKE_ARGS") if last is None else last.key == wanted.key
 
 
 def installed_version() -> str | None:
@@ -153,24 +180,41 @@ def show_progress(child: "subprocess.Popen[str]") -> list[str]:
     return list(last)
 
 
+def install(wheel: Path, built: Build, record: Path) -> None:
+    """Install the wheel and record what it is.
+
+    Raises:
+        SystemExit: pip refused; it has said why.
+    """
+    # Before anything changes: a half-done installation is nobody's.
+    record.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--force-reinstall"]
+    command += ["--disable-pip-version-check", "--no-deps", str(wheel)]
+    code = subprocess.run(command, check=False).returncode
+    if code != 0:
+        raise SystemExit(code)
+    record.write_text(json.dumps(dataclasses.asdict(built)), encoding="utf-8")
+
+
 def main() -> None:
     """Make sure that the wheel is there, and installed where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--install", action="store_true", help="install it into this Python")
     asked = parser.parse_args()
-    version, system = version_wanted(), platform.system()
-    if asked.install and installed_version() == version:
-        return
-    flags = os.environ.get("CMAKE_ARGS") or DEFAULT_FLAGS
+    version, system, environ = version_wanted(), platform.system(), dict(os.environ)
+    record = Path(sys.prefix) / RECORD
+    last = recorded(record) if asked.install else None
+    flags = environ.get("CMAKE_ARGS") or (last.flags if last else DEFAULT_FLAGS)
     key = key_of(version, flags, system, platform.machine(), cpu_features(system))
-    folder = cache_folder(dict(os.environ), system) / key
+    if asked.install and is_current(version, Build(flags, key), last, environ):
+        return
+    folder = cache_folder(environ, system) / key
     with one_at_a_time(folder):
         wheel = wheel_in(folder) or build(version, flags, folder)
     if asked.install:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--force-reinstall"]
-        command += ["--disable-pip-version-check", "--no-deps", str(wheel)]
-        sys.exit(subprocess.run(command, check=False).returncode)
-    print(wheel)
+        install(wheel, Build(flags, key), record)
+    else:
+        print(wheel)
 
 
 if __name__ == "__main__":
