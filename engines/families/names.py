@@ -94,12 +94,17 @@ def key_of(stem: str, owners: frozenset[str] = frozenset()) -> Key | None:
 
 def without_quantisation(stem: str) -> str:
     """Return the stem in lower case without extension, shard number, format and quantisation."""
-    text = _EXTENSION.sub("", stem.lower())
+    text = without_extension(stem)
     while True:
         shorter = _NOISE_AT_END.sub("", _SHARD.sub("", text))
         if shorter == text:
             return text
         text = shorter
+
+
+def without_extension(stem: str) -> str:
+    """Return the stem in lower case without the extension of a file with weights."""
+    return _EXTENSION.sub("", stem.lower())
 
 
 def is_quantisation(tag: str) -> bool:

@@ -182,6 +182,7 @@ def _name(found: Found, taken: dict[str, ModelDraft], catalogue: Catalogue) -> s
         matched,
         taken,
         misread=lambda name: catalogue.find(name) not in (None, found.entry),
+        local=found.local,
     )
 
 

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from itertools import count
 from urllib.parse import urlsplit
 
-from engines.families.names import take_apart, without_quantisation
+from engines.families.names import take_apart, without_extension, without_quantisation
 from gateway.config.names import is_reserved
 
 _LONGEST = 60
@@ -28,14 +28,20 @@ _OWNERS = {
 
 
 def model_name(
-    served: str, matched: str | None, taken: Container[str], misread: Callable[[str], bool]
+    served: str,
+    matched: str | None,
+    taken: Container[str],
+    misread: Callable[[str], bool],
+    *,
+    local: bool = False,
 ) -> str:
     """Return a name for a served id: the catalogue's where it matched, else a tidy form of the id.
 
-    Passed over are names that are `taken`, and those of which `misread` says that the catalogue
-    would read another model in them.
+    A `local` file says that it is one where its name is another model's. Passed over are names that
+    are `taken`, and those of which `misread` says that the catalogue would read another model in
+    them.
     """
-    for name in _names_for(served, matched):
+    for name in _names_for(served, matched, local=local):
         if name and name not in taken and not is_reserved(name) and not misread(name):
             return name
     raise AssertionError("the numbers have come to an end")
@@ -52,17 +58,20 @@ def engine_name(urls: Sequence[str], owner: str, taken: Container[str]) -> str:
     return next(one for one in _numbered(name) if one not in taken)
 
 
-def _names_for(served: str, matched: str | None) -> Iterator[str]:
+def _names_for(served: str, matched: str | None, *, local: bool) -> Iterator[str]:
     written = take_apart(served)
     tag = "" if written.tag == "latest" else written.tag
-    whole = _tidy(f"{written.stem}-{tag}")
+    stem = without_extension(written.stem)
+    whole = _tidy(f"{stem}-{tag}")
     if matched is not None:
         yield matched
     else:
         yield _tidy(f"{without_quantisation(written.stem)}-{without_quantisation(tag)}")
     yield whole
     if written.owner:
-        yield _tidy(f"{written.owner}-{written.stem}-{tag}")
+        yield _tidy(f"{written.owner}-{stem}-{tag}")
+    if local and whole:
+        yield f"{whole}-local"
     yield from _numbered(matched or whole or "model")
 
 

@@ -13,6 +13,7 @@ from gateway.config.checks import warnings_in
 from gateway.config.loading import parse_config
 from gateway.config.schema import RoutingFile
 from tests.support.answers import chat_answer
+from tests.support.gguf_files import GgufFile
 from tests.support.scripted import Heard, Play, ScriptedEngine, json_play, running
 from tests.support.serving import serving
 
@@ -403,6 +404,16 @@ async def test_a_file_beside_servers_is_served_by_a_worker(folder: Path) -> None
     assert (model.engine, model.weights) == ("cpu", "./models/mine.gguf")
     assert model.catalogue == "demo-qwen"  # its header says so; its path does not
     assert model.embeddings is None  # it makes them and answers too; its header says so
+
+
+async def test_a_file_whose_name_a_server_has_taken_gets_a_tidy_name(folder: Path) -> None:
+    for name in ("house", "house-q8_0"):
+        (folder / f"{name}.gguf").write_bytes(GgufFile().bytes())
+    async with running(server := lists(listing("house", "house-q8-0"))):
+        weights = ("--gguf", "house.gguf", "--gguf", "house-q8_0.gguf")
+        assert (await run("--from", server.address, *weights)).exit_code == 0
+    file = config((folder / "routing.yaml").read_text())
+    assert list(file.models) == ["house", "house-q8-0", "house-local", "house-q8-0-local"]
 
 
 async def test_paths_are_written_so_that_the_file_finds_them(folder: Path) -> None:
