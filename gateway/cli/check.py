@@ -13,7 +13,7 @@ import click
 
 from engines.kinds import ReplicaPlan
 from engines.weights import WeightsProblem, read_header, resolve
-from gateway.cli.config_source import find_config
+from gateway.cli.config_source import ConfigSource, find_config
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.names import all_aliases, resolved_aliases, used_by
 from gateway.config.problems import ConfigError, Problem
@@ -42,10 +42,16 @@ def check(config_option: str | None) -> None:
     except (ConfigError, EnvironmentProblem) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    click.echo(f"Nothing is wrong with {source.described}. It serves {_served(config)}.")
     warnings = {*config.warnings, *_not_startable(config), *_without_candidates(config)}
     for one in sorted(warnings):
         click.echo(f"{one.file}:{one.line}:{one.column}: warning: {one.message}")
+    click.echo(f"{_verdict(source, len(warnings))} It serves {_served(config)}.")
+
+
+def _verdict(source: ConfigSource, warnings: int) -> str:
+    if not warnings:
+        return f"Nothing is wrong with {source.described}."
+    return f"It can be served, with {_counted(warnings, 'warning')}: {source.described}."
 
 
 def _served(config: LoadedConfig) -> str:

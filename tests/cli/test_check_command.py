@@ -81,7 +81,7 @@ def test_what_is_not_meant_is_a_warning_and_no_failure() -> None:
         + "  - {name: late, when: {task: code}, use: big}\n"
     )
     assert result.exit_code == 0
-    assert result.output.splitlines()[1:] == [
+    assert result.output.splitlines()[:-1] == [
         "routing.yaml:3:3: warning: no model uses the engine 'spare'",
         "routing.yaml:8:5: warning: the rule 'late' is never reached: the rule 'rest' before it, "
         "which has no conditions, takes every request that it matches; move it up, or remove it",
@@ -97,7 +97,10 @@ def test_weights_that_are_not_there_are_warned_of_at_their_key() -> None:
         "  toy: {engine: cpu, weights: 'demo:qwan'}\n"
     )
     assert result.exit_code == 0
-    lines = result.output.splitlines()[1:]
+    *lines, verdict = result.output.splitlines()
+    assert verdict.startswith(
+        "It can be served, with 3 warnings: ./routing.yaml. It serves 3 models"
+    )
     assert len(lines) == 3
     assert lines[0].startswith("routing.yaml:4:23: warning: 'gone' cannot start here: ")
     assert lines[1].startswith("routing.yaml:5:23: warning: 'fake' cannot start here: ")
@@ -110,14 +113,15 @@ def test_an_extra_that_is_not_installed_is_warned_of_once(
     monkeypatch.setitem(sys.modules, "llama_cpp", None)  # as if it could not be found
     lines = ran().output.splitlines()
     assert len(lines) == 2
-    assert "warning: kind: llamacpp needs an extra; run: pip install" in lines[1]
+    assert "warning: kind: llamacpp needs an extra; run: pip install" in lines[0]
+    assert lines[1].startswith("It can be served, with 1 warning: the packaged demo")
 
 
 def test_a_rule_whose_models_never_meet_its_requirements_is_warned_of() -> None:
     long = "routes:\n  - {name: long, require: {context: 9000}, use: gpt}"
     result = ran(REMOTE.replace("routes:", long))
     assert result.exit_code == 0
-    assert result.output.splitlines()[1:] == [
+    assert result.output.splitlines()[:-1] == [
         "routing.yaml:6:18: warning: the rule 'long' never decides: big is left out: "
         "its context is unknown, less than 9000"
     ]
@@ -128,6 +132,16 @@ def test_a_variable_that_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch)
     result = ran(REMOTE)
     assert result.exit_code == 2
     assert "WEIGHBRIDGE_LOG_LEVEL must be one of" in result.stderr
+
+
+def test_route_says_which_models_there_are_without_naming_a_gateway() -> None:
+    Path("routing.yaml").write_text(REMOTE, encoding="utf-8")
+    result = CliRunner().invoke(route, ["hola", "--model", "bigg"])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "The model 'bigg' is not served here. Did you mean 'big'? "
+        "routing.yaml serves big, gpt, auto.\n"
+    )
 
 
 def test_route_finds_its_file_as_check_does(monkeypatch: pytest.MonkeyPatch) -> None:
