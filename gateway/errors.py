@@ -82,13 +82,11 @@ class ModelNotFound(NotFound):
     default_code = "model_not_found"
 
     def __init__(self, name: str, suggestions: tuple[str, ...] = ()) -> None:
-        """Say which name was asked for and which ones would do."""
+        """Say which name was asked for and which ones would do; `what` is that alone."""
         shown = name if len(name) <= 80 else name[:77] + "..."
         hint = f" Did you mean {' or '.join(map(repr, suggestions))}?" if suggestions else ""
-        super().__init__(
-            f"The model {shown!r} is not served here.{hint} GET /v1/models lists what is.",
-            param="model",
-        )
+        self.what = f"The model {shown!r} is not served here.{hint}"
+        super().__init__(f"{self.what} GET /v1/models lists what is.", param="model")
 
 
 class MethodNotAllowed(ApiError):

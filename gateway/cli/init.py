@@ -47,7 +47,7 @@ class _Question:
 
 @click.command()
 @click.argument("file", required=False)
-@click.option("--output", help="The same as FILE; - prints.")
+@click.option("--output", metavar="FILE", help="The same as FILE.")
 @click.option("--from", "servers", multiple=True, metavar="URL", help="A running server to ask.")
 @click.option("--gguf", "weights", multiple=True, metavar="PATH", help="A GGUF file to serve.")
 @click.option(
@@ -68,10 +68,11 @@ def init(
     *,
     force: bool,
 ) -> None:
-    """Write a routing file: FILE, routing.yaml when absent; - prints it.
+    """Write a routing file: the demo's, or one for what is there.
 
-    Without --from and --gguf it is the demo that comes with the package. With them each server is
-    asked for its models, and rules for `auto` are written that fit what was found.
+    It goes to FILE, which is routing.yaml when absent; - prints it instead. Without --from and
+    --gguf it is the demo that comes with the package. With them each server is asked for its
+    models, and rules for `auto` are written that fit what was found.
     """
     try:
         target = _target(file, output, force=force)

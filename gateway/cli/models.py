@@ -45,7 +45,7 @@ class _Unanswered(Exception):
     """The gateway gave no list of models; the message says why and what to do."""
 
 
-@click.command()
+@click.command(short_help="Show what a running gateway serves, or the catalogue.")
 @click.argument("words", nargs=-1)
 @click.option("--catalogue", is_flag=True, help="Show every model the catalogue knows.")
 @click.option("--url", default=_DEFAULT_URL, show_default=True, help="A running gateway.")

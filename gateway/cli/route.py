@@ -19,10 +19,12 @@ from engines.protocol.requests import ChatRequest, Message
 from gateway.classify import Weigher
 from gateway.cli.config_source import find_config
 from gateway.config.loading import load_config
+from gateway.config.names import all_aliases
 from gateway.config.problems import ConfigError
 from gateway.config.schema import RoutingFile
 from gateway.domain import Asked, Choice, Endpoint, ModelFacts, Weighed
 from gateway.environment import EnvironmentProblem, read_environment
+from gateway.errors import ModelNotFound
 from gateway.known import gather_facts
 from gateway.selection import Selector, Verdict
 
@@ -98,7 +100,7 @@ def explain(
     return Explanation(model or "auto", weighed, selector.explain(asked, weighed), choice)
 
 
-@click.command()
+@click.command(short_help="Explain where a request with TEXT would go, and why.")
 @click.argument("text")
 @click.option(
     "--config",
@@ -120,6 +122,10 @@ def route(
     except (ConfigError, EnvironmentProblem) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
+    except ModelNotFound as error:
+        # A client would ask the gateway what there is; here the file tells.
+        click.echo(f"{error.what} {source.path.name} serves {_names(config.file)}.", err=True)
+        sys.exit(1)
     except ApiError as error:
         click.echo(error.message, err=True)
         sys.exit(1)
@@ -127,6 +133,10 @@ def route(
         click.echo(msgspec.json.encode(explanation.as_dict()))
     else:
         click.echo(explanation.as_table())
+
+
+def _names(file: RoutingFile) -> str:
+    return ", ".join([*file.models, *all_aliases(file), *(["auto"] if file.routes else [])])
 
 
 def _row(name: str, value: str, reason: str) -> str:

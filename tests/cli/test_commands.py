@@ -12,6 +12,11 @@ def test_every_command_loads_and_is_in_the_help() -> None:
         assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
 
 
+def test_every_line_of_the_help_is_whole() -> None:
+    text = CliRunner().invoke(main, ["--help"], terminal_width=80).output
+    assert "..." not in text.partition("Commands:")[2]
+
+
 def test_an_unknown_command_is_refused() -> None:
     result = CliRunner().invoke(main, ["rout"])
     assert result.exit_code == 2
