@@ -1,10 +1,12 @@
 """Looking after replicas: children are run, remote servers are looked at, figures are fetched.
 
-Owns: the tasks, one for each managed replica and one for each remote server.
+Owns: the tasks, one for each managed replica and one for each remote server; what the log says of
+remote ones (`engines.process` tells of children).
 Must not: touch requests in flight.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -28,6 +30,7 @@ from gateway.relay.connection import ConnectionLost
 _LOOK = Deadlines(connect_s=3, first_byte_s=5, idle_s=5)
 _LOOK_AT_CHILD = Deadlines(connect_s=1, first_byte_s=1, idle_s=1)  # next door, and looked at often
 _SCRAPE = Deadlines(connect_s=0.5, first_byte_s=1, idle_s=1)
+_log = logging.getLogger("weighbridge.engine")
 _MAX_BYTES = 8 * 1024 * 1024
 _SILENCES_UNTIL_DOWN = 2  # a server under load may be late once
 
@@ -62,6 +65,7 @@ class Carer:
         self._client = client
         self._pokes: dict[_Site, asyncio.Event] = {}
         self._children: list[ManagedReplica] = []
+        self._warned: dict[Replica, str] = {}
 
     async def run(self) -> None:
         """Look after all replicas; cancellation ends the children, each after its drain time."""
@@ -89,7 +93,7 @@ class Carer:
         if poke is None:
             return  # a child's own watcher knows better
         if unreachable:
-            self._fleet.update(replica, Condition.DOWN, reason)
+            self._note(replica, Condition.DOWN, reason)
         poke.set()
 
     async def fetch_figures(self) -> None:
@@ -149,14 +153,27 @@ class Carer:
             for replica in replicas:
                 replica.suspect = replica.suspect and poked
                 if seen.ok:
-                    self._fleet.update(replica, Condition.READY, _unlisted(replica.plan, seen))
+                    self._note(replica, Condition.READY, _unlisted(replica.plan, seen))
                 elif silences >= _SILENCES_UNTIL_DOWN or not (seen.late and replica.ready):
-                    self._fleet.update(replica, Condition.DOWN, seen.reason)
+                    self._note(replica, Condition.DOWN, seen.reason)
             try:
                 async with asyncio.timeout(plan.health_interval_s):
                     await poke.wait()
             except TimeoutError:
                 continue
+
+    def _note(self, replica: Replica, condition: Condition, reason: str) -> None:
+        """Note how a remote replica is doing, and log what is news of it."""
+        changed = self._fleet.update(replica, condition, reason)
+        if condition is Condition.DOWN:
+            if changed:
+                _log.warning("%s is down: %s", replica.name, reason)
+            return
+        if changed:
+            _log.info("%s is up", replica.name)
+        if reason and self._warned.get(replica) != reason:
+            self._warned[replica] = reason
+            _log.warning("%s: %s", replica.name, reason)
 
     async def look(self, plan: ReplicaPlan) -> Look:
         """Ask a replica once whether it is well."""
@@ -204,5 +221,6 @@ def _unlisted(plan: ReplicaPlan, seen: Look) -> str:
     wanted = plan.upstream_model
     if not seen.models or any(name in (wanted, f"{wanted}:latest") for name in seen.models):
         return ""
-    shown = ", ".join(seen.models[:5])
+    # Sorted: the same list in another order is no news. Escaped: the names are the server's.
+    shown = ", ".join(sorted(seen.models)[:5]).encode("unicode_escape").decode()
     return f"it does not list '{wanted}' but {shown}; check upstream_model"

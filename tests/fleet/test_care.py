@@ -1,6 +1,7 @@
 """Looking after remote servers: what their answers mean, and how soon a change is seen."""
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 
 import pytest
@@ -77,6 +78,37 @@ async def test_a_warning_is_shown_where_the_server_does_not_list_the_model() -> 
         assert "'toy'" in only(served).reason
         assert "another, third" in only(served).reason
         assert (await served.http.post("/v1/chat/completions", json=ASK)).status_code == 200
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Return level and words of what was logged of engines."""
+    return [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "weighbridge.engine"]
+
+
+async def test_each_change_of_a_server_is_one_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    engine = ScriptedEngine(models=("third", "an\nother"), answer=as_vllm)
+    async with running(engine):
+        port = engine.port
+    text = config(f"http://127.0.0.1:{port}/v1", interval_s=0.01, more=", api_key: k-secret")
+    async with serving(text) as served:
+        for _ in range(2):
+            await served.until(lambda: only(served).condition.value == "down")
+            async with running(engine, port):
+                await served.ready()
+        await served.until(lambda: only(served).condition.value == "down")
+    name = f"big/lab/127.0.0.1:{port}"
+    lines = said(caplog)
+    down = [line for line in lines if line[1].startswith(f"{name} is down: ")]
+    assert len(down) == 3
+    assert {level for level, _ in down} == {"WARNING"}
+    assert lines.count(("INFO", f"{name} is up")) == 2
+    listed = "it does not list 'toy' but an\\nother, third; check upstream_model"
+    assert lines.count(("WARNING", f"{name}: {listed}")) == 1
+    assert len(lines) == 6
+    assert "k-secret" not in caplog.text
 
 
 async def test_suspicion_brings_a_look_at_once_and_the_look_ends_it() -> None:
