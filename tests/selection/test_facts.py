@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engines.weights import resolve
-from gateway.config.loading import LoadedConfig, parse_config
+from gateway.config.loading import parse_config
 from gateway.config.schema import RoutingFile
 from gateway.domain import ModelFacts
 from gateway.known import gather_facts
@@ -115,8 +115,9 @@ def test_a_worker_of_ours_takes_less_by_itself_and_reads_no_images(
 
 def known_of(weights: str, base: Path, name: str = "qwen2.5-7b") -> ModelFacts:
     text = f"engines: {{cpu: {{kind: llamacpp}}}}\nmodels: {{{name}: {{engine: cpu, "
-    file = parse_config(f"{text}weights: '{weights}'}}}}\n", "test.yaml", {})
-    return gather_facts(LoadedConfig(file, "test.yaml", base))[name]
+    return gather_facts(parse_config(f"{text}weights: '{weights}'}}}}\n", "test.yaml", {}, base))[
+        name
+    ]
 
 
 def test_a_toy_under_a_large_name_is_told_by_its_header(tmp_path: Path) -> None:
