@@ -16,6 +16,15 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engines.door import (
+    HAS_BODY,
+    LOOPBACK_NAMES,
+    headers_in,
+    host_name,
+    is_address,
+    is_json,
+    is_own_origin,
+)
 from gateway.errors import (
     ApiError,
     Forbidden,
@@ -27,11 +36,9 @@ from gateway.errors import (
 from gateway.rendering import FAILED, send_error
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _OPEN_PATHS = frozenset({"/health", "/ready"})  # probes carry no key
-_HAS_BODY = frozenset({"POST", "PUT", "PATCH"})
-# Name or bracketed address, a final dot, a port. Anything else is no Host that a browser sends.
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s,@/\\?#:\[\]]+?)\.?(?::[0-9]*)?", re.IGNORECASE)
+# What they tell is true of the product everywhere, and a browser cannot send a key with a link.
+_PUBLIC_PATHS = frozenset({"/docs", "/openapi.json"})
 _LONGEST_LOGGED = 200
 _log = logging.getLogger("weighbridge")
 _access = logging.getLogger("weighbridge.access")
@@ -41,11 +48,13 @@ _access = logging.getLogger("weighbridge.access")
 class DoorRules:
     """Who may come in.
 
-    `any_host` turns the check of Host off: with a key a rebound name gains nothing.
+    `any_host` turns the check of Host off: with a key a rebound name gains nothing. `any_address`
+    lets every IP address be a Host: nobody can rebind one, a page there comes from that machine.
     """
 
     key: SecretStr | None = None
     any_host: bool = False
+    any_address: bool = False
     hosts: frozenset[str] = field(default_factory=frozenset)
     origins: frozenset[str] = field(default_factory=frozenset)
 
@@ -116,28 +125,28 @@ class Door:
 
     def _check(self, scope: Scope) -> bool:
         """Return whether the client may see details; raise the refusal otherwise."""
-        headers: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            # A header that comes twice is one with a comma: what is two Hosts is none of ours.
-            headers[name] = headers[name] + b", " + value if name in headers else value
+        headers = headers_in(scope["headers"])
         if self._expected is None or scope["path"] not in _OPEN_PATHS:
             host = headers.get(b"host", b"").decode("latin-1").lower()
             self._check_host(host)
             self._check_origin(headers.get(b"origin"), host)
         trusted = self._has_key(headers.get(b"authorization"))
-        if not trusted and scope["path"] not in _OPEN_PATHS:
+        if not trusted and scope["path"] not in _OPEN_PATHS | _PUBLIC_PATHS:
             raise NotAuthenticated(
                 "The key is missing or wrong. Send it as 'Authorization: Bearer KEY'."
             )
-        if scope["method"] in _HAS_BODY:
-            _check_content_type(headers.get(b"content-type", b""))
+        if scope["method"] in HAS_BODY and not is_json(headers.get(b"content-type", b"")):
+            raise UnsupportedMediaType(
+                "The body must be JSON: send 'Content-Type: application/json'."
+            )
         return trusted
 
     def _check_host(self, host: str) -> None:
         if self._rules.any_host and not self._rules.hosts:
             return
-        name = _host_name(host)
-        if name not in _LOOPBACK and name not in self._rules.hosts:
+        name = host_name(host)
+        known = name in LOOPBACK_NAMES or name in self._rules.hosts
+        if not known and not (self._rules.any_address and is_address(name)):
             raise Forbidden(
                 "This gateway does not serve that Host name. "
                 "Add it to gateway.allowed_hosts in routing.yaml if it is yours."
@@ -147,7 +156,7 @@ class Door:
         if origin is None:
             return
         told = origin.decode("latin-1").lower()
-        if told in self._rules.origins or (host and told in (f"http://{host}", f"https://{host}")):
+        if told in self._rules.origins or is_own_origin(told, host):
             return
         raise Forbidden(
             "Web pages of this Origin may not call this gateway. "
@@ -166,17 +175,6 @@ def _given_id(scope: Scope) -> bytes | None:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return bytes(value)
     return None
-
-
-def _check_content_type(given: bytes) -> None:
-    if given.partition(b";")[0].strip().lower() != b"application/json":
-        raise UnsupportedMediaType("The body must be JSON: send 'Content-Type: application/json'.")
-
-
-def _host_name(host: str) -> str:
-    """Return the name in a Host header, in lower case, without port and brackets."""
-    found = _HOST.fullmatch(host)
-    return found[1].strip("[]").lower() if found else ""
 
 
 def _log_access(scope: Scope, start: Message, took_s: float) -> None:

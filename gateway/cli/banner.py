@@ -3,12 +3,15 @@
 Owns: the words. Must not: start anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gateway.cli.config_source import ConfigSource
 from gateway.config.names import is_reserved, resolved_aliases
 from gateway.parts import Gateway, engines_of
 
+_EXPOSED = """\
+WITHOUT A KEY: anybody who reaches this address may use it. Set WEIGHBRIDGE_API_KEY to ask for one.
+It is served under IP addresses, localhost and the names in gateway.allowed_hosts."""
 _DEMO = """\
 The demo models are toys, trained on a few hundred lines so that a newcomer sees an answer at
 once; on anything else they babble. No Meta or Alibaba weights are in them. To add a real model:
@@ -16,24 +19,26 @@ once; on anything else they babble. No Meta or Alibaba weights are in them. To a
       my-model: {{weights: ./path/to/model.gguf, engine: {engine}}}"""
 
 
-def banner(gateway: Gateway, source: ConfigSource, url: str, *, keyed: bool) -> str:
-    """Return the whole banner, lines without a final end of line."""
+def banner(
+    gateway: Gateway, source: ConfigSource, url: str, *, keyed: bool, exposed: bool = False
+) -> str:
+    """Return the whole banner, lines without a final end of line.
+
+    `exposed` says that other machines are served without a key.
+    """
     file = gateway.config.file
-    aliases = resolved_aliases(file)
-    parts = [f"Weighbridge serves {source.described}", ""]
-    for name, model in file.models.items():
-        means = model.weights or model.upstream_model or name
-        also = _also([alias for alias, target in aliases.items() if target == name])
-        parts.append(f"  {name:<24} {means} on {', '.join(engines_of(model))}{also}")
-    if file.routes:
-        rules = "1 rule" if len(file.routes) == 1 else f"{len(file.routes)} rules"
-        also = _also([alias for alias, target in aliases.items() if is_reserved(target)])
-        parts.append(f"  {'auto':<24} chosen by {rules}{also}")
+    parts = [f"Weighbridge serves {source.described}", "", *_models(gateway)]
+    hopeless = _hopeless(gateway) >= set(file.models)
+    if hopeless:
+        parts += ["", "NO MODEL CAN START. The log says why, and so does GET /ready:"]
+        parts += [f"  {line}" for line in cannot_start(gateway)]
+    if exposed:
+        parts += ["", _EXPOSED]
     key = ' -H "Authorization: Bearer $WEIGHBRIDGE_API_KEY"' if keyed else ""
     parts += [
         "",
         f"Listening on {url} (OpenAI base URL: {url}/v1, pages: {url}/docs)",
-        "Try it:",
+        "Try it, once a model can start:" if hopeless else "Try it:",
         f"  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} \\",
         '    -d \'{"model": "auto", "messages": [{"role": "user", "content": "Hola"}]}\'',
     ]
@@ -46,6 +51,36 @@ def banner(gateway: Gateway, source: ConfigSource, url: str, *, keyed: bool) -> 
         )
         parts += ["", _DEMO.format(how=how, engine=engines_of(demos[0])[0])]
     return "\n".join([*parts, ""])
+
+
+def cannot_start(gateway: Gateway) -> list[str]:
+    """Return a line for each reason for which replicas can never start, with their models."""
+    models: dict[str, dict[str, None]] = {}
+    for replica in gateway.fleet:
+        if replica.plan.problem is not None:
+            models.setdefault(replica.plan.problem, {})[replica.plan.model] = None
+    return [f"{', '.join(names)} cannot start: {why}" for why, names in models.items()]
+
+
+def _models(gateway: Gateway) -> Iterator[str]:
+    """Yield a line for each model and one for `auto`."""
+    file, hopeless = gateway.config.file, _hopeless(gateway)
+    aliases = resolved_aliases(file)
+    for name, model in file.models.items():
+        means = model.weights or model.upstream_model or name
+        also = _also([alias for alias, target in aliases.items() if target == name])
+        lame = "  CANNOT START" if name in hopeless else ""
+        yield f"  {name:<24} {means} on {', '.join(engines_of(model))}{also}{lame}"
+    if file.routes:
+        rules = "1 rule" if len(file.routes) == 1 else f"{len(file.routes)} rules"
+        also = _also([alias for alias, target in aliases.items() if is_reserved(target)])
+        yield f"  {'auto':<24} chosen by {rules}{also}"
+
+
+def _hopeless(gateway: Gateway) -> set[str]:
+    """Return the models of which no replica can ever start."""
+    able = {replica.plan.model for replica in gateway.fleet if replica.plan.problem is None}
+    return set(gateway.config.file.models) - able
 
 
 def _also(aliases: Sequence[str]) -> str:

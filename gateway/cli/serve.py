@@ -4,6 +4,7 @@ Owns: the socket, the banner, signals, exit codes.
 Must not: build what `gateway.parts` builds.
 """
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -20,7 +21,7 @@ import uvicorn
 
 from engines.platform import runtime_folder, usable_cores
 from gateway.app import build_app
-from gateway.cli.banner import banner
+from gateway.cli.banner import banner, cannot_start
 from gateway.cli.config_source import find_config
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
@@ -31,6 +32,8 @@ from gateway.parts import Gateway, build_gateway
 from gateway.wire import HttpProtocol
 
 _LEVELS = ("debug", "info", "warning", "error")
+# After a second signal: for the errors that end what still runs.
+_LAST_WORDS_S = 1.0
 _log = logging.getLogger("weighbridge")
 
 
@@ -65,6 +68,18 @@ class _Server(uvicorn.Server):
                 err=True,
             )
         await super().shutdown(sockets)
+        if self.force_exit:
+            await self._cut_off()
+
+    async def _cut_off(self) -> None:
+        """End what uvicorn leaves to the loop's end, whose tracebacks would be our last words."""
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            # A client that does not read may hold its task up.
+            await asyncio.wait(tasks, timeout=_LAST_WORDS_S)
+        await self.lifespan.shutdown()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -89,7 +104,11 @@ class _Server(uvicorn.Server):
 @click.option(
     "--log-level", type=click.Choice(_LEVELS), default=None, help="How much to log; default: info."
 )
-@click.option("--access-log/--no-access-log", default=True, help="One line for each request.")
+@click.option(
+    "--access-log/--no-access-log",
+    default=True,
+    help="One line in the log for each request; default: yes.",
+)
 def serve(
     config_option: str | None,
     host: str | None,
@@ -118,7 +137,15 @@ def serve(
         gateway = build_gateway(
             config, gather_facts(config), runtime_folder=folder, cores=usable_cores()
         )
-        said = banner(gateway, source, _url(host, bound_port), keyed=rules.key is not None)
+        for line in cannot_start(gateway):
+            _log.error("%s", line)
+        said = banner(
+            gateway,
+            source,
+            _url(host, bound_port),
+            keyed=rules.key is not None,
+            exposed=rules.any_address,
+        )
         _run(gateway, rules, listener, said)
 
 
@@ -161,7 +188,11 @@ def _leave(_signal: int, _frame: object) -> NoReturn:
 
 
 def _door(config: LoadedConfig, environment: Environment, host: str, *, no_auth: bool) -> DoorRules:
-    """Decide who may come in; without a key nobody but this machine, unless told otherwise."""
+    """Decide who may come in; without a key nobody but this machine, unless told otherwise.
+
+    Without a key Host is checked wherever we listen: a page in the browser of somebody who reaches
+    us could have its own name rebound to our address.
+    """
     section = config.file.gateway
     local = _is_loopback(host)
     if environment.api_key is None and not local and not no_auth:
@@ -173,11 +204,12 @@ def _door(config: LoadedConfig, environment: Environment, host: str, *, no_auth:
         )
     key = None if no_auth else environment.api_key
     hosts = {name.lower() for name in section.allowed_hosts}
-    if hosts or (local and key is None):
+    if hosts or key is None:
         hosts.add(host.lower())
     return DoorRules(
         key=key,
-        any_host=key is not None or not local,
+        any_host=key is not None,
+        any_address=key is None and not local,
         hosts=frozenset(hosts),
         origins=frozenset(origin.lower().rstrip("/") for origin in section.allowed_origins),
     )

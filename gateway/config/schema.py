@@ -20,7 +20,9 @@ class GatewaySection(Section):
     host: str = Field("127.0.0.1", description="Address to bind; without a key loopback only.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to bind; 0 takes a free one.")
     allowed_hosts: tuple[str, ...] = Field(
-        (), description="Host names that clients may use besides loopback names and `host`."
+        (),
+        description="Host names that clients may use besides loopback names and `host`; "
+        "without a key beyond loopback, besides IP addresses too.",
     )
     allowed_origins: tuple[str, ...] = Field(
         (), description="Web origins (`https://chat.example`) whose pages may call the gateway."

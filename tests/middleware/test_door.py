@@ -105,6 +105,27 @@ async def test_a_configured_host_may_come_in() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("192.0.2.1:8000", 200),
+        ("[2001:db8::1]:8000", 200),
+        ("localhost:8000", 200),
+        ("gpu-box", 200),
+        ("evil.example:8000", 403),
+        ("192.0.2.1.evil.example", 403),
+        ("3221225985", 403),
+        ("[evil.example]", 403),
+        ("", 403),
+    ],
+)
+async def test_without_a_key_other_machines_may_ask_for_addresses_and_configured_names(
+    host: str, status: int
+) -> None:
+    rules = DoorRules(any_address=True, hosts=frozenset({"gpu-box"}))
+    assert (await knock(rules, ("Host", host))).status == status
+
+
+@pytest.mark.parametrize(
     "origin",
     [
         "https://evil.example",
@@ -196,7 +217,7 @@ async def test_a_json_body_may_come_in(kind: str) -> None:
         [("Api-Key", "k-secret")],
     ],
 )
-@pytest.mark.parametrize("path", ["/v1/models", "/metrics", "/docs", "/openapi.json", "/nothing"])
+@pytest.mark.parametrize("path", ["/v1/models", "/metrics", "/docs/", "/openapi", "/nothing"])
 async def test_without_the_key_nothing_is_told(headers: Headers, path: str) -> None:
     sent = await knock(KEYED, HOME, *headers, path=path)
     assert sent.status == 401
@@ -220,6 +241,15 @@ async def test_probes_need_no_key_and_see_no_details(path: str) -> None:
         assert (await knock(rules, probe, KEY, path=path)).body == b'{"trusted":true}'
     assert (await knock(strict, probe, KEY)).status == 403
     assert (await knock(LOCAL, HOME, path=path)).body == b'{"trusted":true}'
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+async def test_the_description_needs_no_key_but_passes_the_other_checks(path: str) -> None:
+    assert (await knock(KEYED, HOME, path=path)).body == b'{"trusted":false}'
+    assert (await knock(KEYED, HOME, ("Origin", "http://evil.example"), path=path)).status == 403
+    strict = DoorRules(key=KEYED.key, any_host=True, hosts=frozenset({"llm.example"}))
+    for rules in (LOCAL, strict):
+        assert (await knock(rules, ("Host", "evil.example"), path=path)).status == 403
 
 
 @pytest.mark.parametrize("path", ["/health/", "//health", "/healthz", "/ready/../v1/models"])

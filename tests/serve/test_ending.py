@@ -169,6 +169,7 @@ async def test_a_second_signal_ends_at_once_even_with_a_worker_that_hangs(
             async with asyncio.timeout(SOON_S):
                 assert await asyncio.to_thread(gateway.wait) == 0
             assert not living(workers)
+            assert "Traceback" not in gateway.errors()
 
 
 async def test_a_signal_while_the_workers_drain_ends_at_once(tmp_path: Path) -> None:
@@ -192,6 +193,7 @@ async def test_a_signal_while_the_workers_drain_ends_at_once(tmp_path: Path) -> 
         async with asyncio.timeout(SOON_S):
             assert await asyncio.to_thread(gateway.wait) == 0
         assert not living(workers)
+        assert "Traceback" not in gateway.errors()
 
 
 async def test_a_stream_of_a_real_worker_ends_whole_when_the_gateway_is_told_to_end(

@@ -193,6 +193,51 @@ async def test_the_url_of_the_banner_answers_wherever_it_is_bound(
         assert not children(gateway.pid)
 
 
+async def test_beyond_loopback_without_a_key_the_banner_warns_and_rebound_names_are_refused(
+    tmp_path: Path,
+) -> None:
+    config = REMOTE + "\ngateway: {allowed_hosts: [gpu-box]}\n"
+    with gateway_process(tmp_path, "--host", "0.0.0.0", "--no-auth", config=config) as gateway:
+        assert "anybody who reaches this address may use it" in gateway.banner()
+        async with gateway.client() as http:
+            for host, status in (("evil.example", 403), ("gpu-box", 200), ("192.0.2.1", 200)):
+                answer = await http.get("/v1/models", headers={"host": host})
+                assert answer.status_code == status
+                assert status == 200 or "gateway.allowed_hosts" in answer.json()["error"]["message"]
+
+
+async def test_a_model_that_can_never_start_is_told_in_log_and_banner(tmp_path: Path) -> None:
+    config = (
+        "engines: {cpu: {kind: llamacpp}, lab: {kind: remote, url: 'http://127.0.0.1:9/v1'}}\n"
+        "models:\n  a: {engine: cpu, weights: ./gone.gguf, replicas: 2}\n"
+        "  b: {engine: cpu, weights: ./gone.gguf}\n  c: {engine: lab}\n"
+    )
+    with gateway_process(tmp_path, config=config) as gateway:
+        lines = [line for line in gateway.errors().splitlines() if " ERROR " in line]
+        assert len(lines) == 1
+        assert "a, b cannot start: there is no file './gone.gguf'" in lines[0]
+        marked = [line.split()[0] for line in gateway.banner().splitlines() if "CANNOT" in line]
+        assert marked == ["a", "b"]
+        assert "NO MODEL" not in gateway.banner()
+
+
+async def test_without_the_extra_serve_says_what_to_install_and_serves(tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    hiding = "import sys\nsys.modules['llama_cpp'] = None\n"
+    (hidden / "sitecustomize.py").write_text(hiding, encoding="utf-8")
+    with gateway_process(tmp_path, environ={"PYTHONPATH": str(hidden)}) as gateway:
+        told = "demo-qwen, demo-coder, demo-llama cannot start: kind: llamacpp needs an extra; "
+        remedy = "run: pip install 'weighbridge[llamacpp]'"
+        assert f"ERROR weighbridge: {told}{remedy}" in gateway.errors()
+        assert "NO MODEL CAN START" in gateway.banner()
+        assert told + remedy in gateway.banner()
+        async with gateway.client() as http:
+            state = (await http.get("/ready")).json()
+        assert state["status"] == "not_ready"
+        assert remedy in state["models"]["demo-qwen"]["reason"]
+
+
 async def test_a_reader_of_the_banner_may_leave(tmp_path: Path) -> None:
     """As in `weighbridge serve | head`."""
     (tmp_path / "routing.yaml").write_text(REMOTE, encoding="utf-8")
