@@ -9,6 +9,7 @@ Must not: contain what it starts.
 
 import argparse
 import asyncio
+import ipaddress
 import math
 import os
 import signal
@@ -21,6 +22,7 @@ from types import FrameType
 from typing import NoReturn
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from engines.llamacpp.beforehand import LARGEST_OWN_CONTEXT, missing_extra, own_context
 
@@ -29,6 +31,7 @@ if __name__ == "__main__" and (_missing := missing_extra()) is not None:
     print(_missing, file=sys.stderr)
     sys.exit(2)
 
+from engines.door import LOOPBACK_NAMES, PageDoor, is_address
 from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import KV_TYPES, Limits, LoadFailed, Runtime
@@ -73,6 +76,12 @@ class _Server(uvicorn.Server):
 def main() -> None:
     """Load, listen, serve until told to end."""
     asked = _parser().parse_args()
+    if asked.socket is None and not asked.no_auth and not _is_loopback(asked.host):
+        _fail(
+            f"listening on {asked.host} would let anybody in: a worker asks for no key. "
+            "Pass --no-auth if that is what you want",
+            2,
+        )
     try:
         weights = resolve(asked.weights, Path.cwd())
         header = read_header(weights)
@@ -107,7 +116,7 @@ async def _serve(
     worker = Worker(model, batcher, int(time.time()))
     server = _Server(
         uvicorn.Config(
-            build_app(worker),
+            _behind_the_door(asked, build_app(worker)),
             http="httptools",
             ws="none",
             lifespan="off",
@@ -132,6 +141,20 @@ async def _serve(
         await asyncio.to_thread(batcher.close)
         runtime.close()
     return 1 if batcher.failed.is_set() else 0
+
+
+def _behind_the_door(asked: argparse.Namespace, app: ASGIApp) -> ASGIApp:
+    """Return what TCP is served: web pages reach every port of their machine, and no socket."""
+    if asked.socket is not None:
+        return app
+    hosts = frozenset(name.lower() for name in (asked.host, *asked.allowed_host))
+    return PageDoor(app, hosts=hosts, any_address=not _is_loopback(asked.host))
+
+
+def _is_loopback(host: str) -> bool:
+    if host in LOOPBACK_NAMES:
+        return True
+    return is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
 async def _end_when_failed(server: uvicorn.Server, batcher: Batcher) -> None:
@@ -190,6 +213,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="the model's name; default: what the file says")
     parser.add_argument("--socket", type=Path, help="listen on this unix socket")
     parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+    parser.add_argument(
+        "--no-auth", action="store_true", help="serve other machines, which are asked for no key"
+    )
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a Host name to serve beside loopback names and --host; once for each",
+    )
     parser.add_argument("--port", type=int, default=8080, help="port (default: %(default)s)")
     parser.add_argument(
         "--context",

@@ -23,7 +23,8 @@ class WorkerProcess:
     errors: IO[str]
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, timeout=60)
+        headers = {"content-type": "application/json"}
+        return httpx.AsyncClient(base_url=self.url, timeout=60, headers=headers)
 
     def stderr(self) -> str:
         self.errors.seek(0)
