@@ -142,6 +142,14 @@ class Vocabulary:
             raise DecodeFailed("the text cannot be tokenized")
         return list(found[:count])
 
+    def continued(self, text: str) -> list[int]:
+        """Return the tokens of a text that goes on from another: no space is put before it."""
+        if not self._adds_space:
+            return self.tokens(text, add_special=False, parse_special=False)
+        mark = "\x02"  # no token has it and more
+        before = self.tokens(mark, add_special=False, parse_special=False)
+        return self.tokens(mark + text, add_special=False, parse_special=False)[len(before) :]
+
     def _piece(self, token: int, *, special: bool) -> bytes:
         buffer = ctypes.create_string_buffer(256)
         size: int = native.llama_token_to_piece(self._vocab, token, buffer, 256, 0, special)

@@ -32,10 +32,11 @@ def test_a_toy_has_only_tensors_of_its_architecture(toy: Toy) -> None:
 
 @pytest.mark.parametrize("toy", RUN, ids=lambda toy: toy.name)
 async def test_it_loads_batches_reuses_what_it_has_read_and_is_freed(
-    toy: Toy, tmp_path: Path
+    toy: Toy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     proof = await try_toy(toy, tmp_path)
     assert proof.cuts is (toy.name not in WHOLE)
+    assert ("its attention window slides" in caplog.text) is not proof.cuts
 
 
 @pytest.mark.parametrize("architecture", NOT_LOADED)

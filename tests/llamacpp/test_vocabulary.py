@@ -38,6 +38,18 @@ def test_text_comes_back_as_it_was(
     assert vocabulary.text(tokens) == text
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@given(text=TEXTS)
+@example("{")
+@example(" the bridge")
+def test_a_text_that_goes_on_has_nothing_before_it(
+    vocabularies: dict[str, Vocabulary], family: str, text: str
+) -> None:
+    vocabulary = vocabularies[family]
+    pieces = [vocabulary.piece(token) for token in vocabulary.continued(text)]
+    assert b"".join(pieces) == text.encode()
+
+
 @pytest.mark.parametrize(
     ("family", "begin"), [("qwen2", ""), ("llama-2", "<s>"), ("gemma2", "<s>")]
 )

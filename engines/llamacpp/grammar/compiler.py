@@ -92,8 +92,7 @@ class Compiler:
         return made, marks, Trial(Words(vocabulary.size, marks, ends))
 
     def _tokens_of(self, text: bytes) -> list[int]:
-        said = text.decode("utf-8", "replace")
-        return self._vocabulary.tokens(said, add_special=False, parse_special=False)
+        return self._vocabulary.continued(text.decode("utf-8", "replace"))
 
 
 def _drafts(wish: Wish, frame: Frame, marks: dict[str, int]) -> Iterator[Draft]:
