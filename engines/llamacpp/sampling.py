@@ -67,6 +67,7 @@ class Sampler:
         self._params = params
         seed = None if params.seed is None else [params.seed & (2**64 - 1), choice]
         self._chance = np.random.default_rng(seed)
+        self._waits = np.empty(0)  # kept: new memory for each draw is dear
         self._generated: Counter[int] = Counter()
         self._seen = set(prompt) if params.repetition_penalty != 1.0 else set()
         self._repetition = None if params.dry is None else Repetition(params.dry, prompt)
@@ -115,14 +116,16 @@ class Sampler:
         with np.errstate(over="ignore"):  # what overflows here is as good as impossible
             weights = np.exp((logits - logits.max()) / np.float32(params.temperature))
         # For every token, whichever may be drawn: the next draw's numbers must not depend on it.
-        waits = self._chance.standard_exponential(len(weights))
+        if len(self._waits) != len(weights):
+            self._waits = np.empty(len(weights))
+        waits = self._chance.standard_exponential(out=self._waits)
         luck = self._chance.random()
         if self._surprise is not None:
             tokens = self._surprise.allowed(weights)
         else:
             narrowed = params.narrowing.allowed(logits, weights, luck)
             if narrowed is None:
-                return int((weights / waits).argmax())
+                return int(np.divide(weights, waits, out=waits).argmax())
             tokens = narrowed
         token = int(tokens[(weights[tokens] / waits[tokens]).argmax()])
         if self._surprise is not None:
