@@ -6,8 +6,7 @@ Owns: composition. Must not: contain what is composed.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
-from importlib.metadata import version
+from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -15,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from gateway.api.generation import GENERATION, Generation
-from gateway.api.openapi import openapi_document
+from gateway.api.openapi import TITLE
 from gateway.api.pages import router
 from gateway.middleware import Door, DoorRules, RequestIds
 from gateway.parts import Gateway
@@ -35,10 +34,12 @@ def build_app(gateway: Gateway, rules: DoorRules) -> ASGIApp:
     the endpoints.
     """
     app = FastAPI(
-        title="Weighbridge",
-        version=version("weighbridge"),
-        summary="One endpoint in front of many open-weight models.",
+        title=TITLE,
         lifespan=_lifespan,
+        # FastAPI's pages load scripts from elsewhere; ours is in `gateway.api.reference`.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
         # A redirect would name the scheme and the host that we see, not those of a proxy before us.
         redirect_slashes=False,
         exception_handlers=HANDLERS,
@@ -49,7 +50,6 @@ def build_app(gateway: Gateway, rules: DoorRules) -> ASGIApp:
     for row in GENERATION:
         endpoint = Generation(row, gateway.dispatcher, limit_bytes)
         app.router.routes.append(Route(row.path, endpoint, methods=["POST"]))
-    app.openapi = _once(app)  # type: ignore[method-assign]  # FastAPI's documented way
     guarded: ASGIApp = Door(app, rules)
     if rules.origins:
         guarded = CORSMiddleware(
@@ -79,12 +79,3 @@ def _report(care: "asyncio.Task[None]") -> None:
     """Log what nobody expected: the fleet's tasks never end by themselves."""
     if not care.cancelled() and care.exception() is not None:
         _log.critical("looking after the engines has failed", exc_info=care.exception())
-
-
-def _once(app: FastAPI) -> Callable[[], dict[str, object]]:
-    def openapi() -> dict[str, object]:
-        if app.openapi_schema is None:
-            app.openapi_schema = openapi_document(app)
-        return app.openapi_schema
-
-    return openapi

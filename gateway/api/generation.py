@@ -15,6 +15,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from engines.asgi import BodyTooLong, ClientGone, Departure, read_body
+from engines.protocol.answers import ChatAnswer, ChatChunk, EmbeddingAnswer, TextAnswer
 from engines.protocol.requests import (
     ChatRequest,
     CompletionRequest,
@@ -29,18 +30,44 @@ from gateway.relay.exchange import Headers
 
 @dataclass(frozen=True, slots=True)
 class GenerationRow:
-    """One endpoint: where it is, what its body is, what it does in one line."""
+    """One endpoint: where it is, what its body and its answer are, what it does in one line.
+
+    `event` is what the data of a stream's events are, None where nothing is streamed.
+    """
 
     path: str
     endpoint: Endpoint
     body: type[Any]
+    answer: type[Any]
+    event: type[Any] | None
     summary: str
 
 
 GENERATION = (
-    GenerationRow("/v1/chat/completions", Endpoint.CHAT, ChatRequest, "Answer a conversation."),
-    GenerationRow("/v1/completions", Endpoint.COMPLETIONS, CompletionRequest, "Go on with a text."),
-    GenerationRow("/v1/embeddings", Endpoint.EMBEDDINGS, EmbeddingRequest, "Embed texts."),
+    GenerationRow(
+        "/v1/chat/completions",
+        Endpoint.CHAT,
+        ChatRequest,
+        ChatAnswer,
+        ChatChunk,
+        "Answer a conversation.",
+    ),
+    GenerationRow(
+        "/v1/completions",
+        Endpoint.COMPLETIONS,
+        CompletionRequest,
+        TextAnswer,
+        TextAnswer,
+        "Go on with a text.",
+    ),
+    GenerationRow(
+        "/v1/embeddings",
+        Endpoint.EMBEDDINGS,
+        EmbeddingRequest,
+        EmbeddingAnswer,
+        None,
+        "Embed texts.",
+    ),
 )
 
 

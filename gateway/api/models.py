@@ -1,9 +1,11 @@
-"""`/v1/models`: what clients may ask for, and how each is doing.
+"""`/v1/models` and `/ready`: what clients may ask for, and how each is doing.
 
-Owns: the rows. Must not: know a fact; the catalogue and the fleet do.
+Owns: the rows and their shapes. Must not: know a fact; the catalogue and the fleet do.
 """
 
-from typing import Any
+from typing import Literal
+
+import msgspec
 
 from gateway.domain import LicenceTerms, ModelFacts
 from gateway.errors import ModelNotFound
@@ -15,12 +17,85 @@ _UNKNOWN = ModelFacts()
 _ORDER = tuple(condition.value for condition in Condition)
 
 
-def list_models(gateway: Gateway) -> dict[str, Any]:
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model's licence allows; null is unknown."""
+
+    licence_class: str = msgspec.field(name="class")
+    spdx: str | None
+    commercial: bool | None
+    monthly_users: int | None
+    excluded_regions: tuple[str, ...] | None
+
+
+class ReplicaRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One running instance of a model; `reason` says why it is not ready."""
+
+    engine: str
+    replica: str
+    state: str
+    reason: str
+    restarts: int
+    in_flight: int
+
+
+class ModelState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is doing: the state of its best replica, and each of them."""
+
+    state: str
+    reason: str
+    replicas: tuple[ReplicaRow, ...]
+
+
+class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that clients may ask for; null is unknown. What is chosen by rules has no facts."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: Literal["weighbridge"] = "weighbridge"
+    kind: Literal["model", "alias", "auto"]
+    alias_of: str | None
+    engines: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    family: str | msgspec.UnsetType | None = msgspec.UNSET
+    parameters: int | msgspec.UnsetType | None = msgspec.UNSET
+    active_parameters: int | msgspec.UnsetType | None = msgspec.UNSET
+    context: int | msgspec.UnsetType | None = msgspec.UNSET
+    # The name under which vLLM's clients look for the same number.
+    max_model_len: int | msgspec.UnsetType | None = msgspec.UNSET
+    licence: Terms | msgspec.UnsetType | None = msgspec.UNSET
+    languages: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    capabilities: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    state: str | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    replicas: tuple[ReplicaRow, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class ModelList(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that clients may ask for."""
+
+    object: Literal["list"] = "list"
+    data: tuple[ModelRow, ...]
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether any model serves; each model's state only for those who have the key."""
+
+    status: Literal["ready", "not_ready"]
+    models: dict[str, ModelState] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+def list_models(gateway: Gateway) -> ModelList:
     """Return OpenAI's list: models, aliases, `auto` and its variants, each with fields of ours."""
-    return {"object": "list", "data": [_row(gateway, name) for name in gateway.selector.names]}
+    return ModelList(data=tuple(_row(gateway, name) for name in gateway.selector.names))
 
 
-def one_model(gateway: Gateway, name: str) -> dict[str, Any]:
+def one_model(gateway: Gateway, name: str) -> ModelRow:
     """Return one row of the list.
 
     Raises:
@@ -32,81 +107,82 @@ def one_model(gateway: Gateway, name: str) -> dict[str, Any]:
     return _row(gateway, name)
 
 
-def readiness(gateway: Gateway) -> dict[str, Any]:
+def readiness(gateway: Gateway) -> Readiness:
     """Return every model's state and replicas; `status` is `ready` when any model serves."""
     models = {name: _state(gateway, name) for name in gateway.config.file.models}
-    ready = any(state["state"] == Condition.READY for state in models.values())
-    return {"status": "ready" if ready else "not_ready", "models": models}
+    ready = any(state.state == Condition.READY for state in models.values())
+    return Readiness(status="ready" if ready else "not_ready", models=models)
 
 
-def _row(gateway: Gateway, name: str) -> dict[str, Any]:
+def _row(gateway: Gateway, name: str) -> ModelRow:
     meaning = gateway.selector.meaning(name)
-    head: dict[str, Any] = {
-        "id": name,
-        "object": "model",
-        "created": gateway.created_s,
-        "owned_by": "weighbridge",
-    }
     if meaning.model is None:
-        auto = name if name.partition(":")[0] == "auto" else None
-        target = None if auto else f"auto:{meaning.variant}".rstrip(":")
-        return head | {"kind": "auto" if auto else "alias", "alias_of": target}
-    kind = "model" if meaning.model == name else "alias"
+        is_auto = name.partition(":")[0] == "auto"
+        return ModelRow(
+            id=name,
+            created=gateway.created_s,
+            kind="auto" if is_auto else "alias",
+            alias_of=None if is_auto else f"auto:{meaning.variant}".rstrip(":"),
+        )
     facts = gateway.facts.get(meaning.model, _UNKNOWN)
-    return (
-        head
-        | {"kind": kind, "alias_of": meaning.model if kind == "alias" else None}
-        | {"engines": engines_of(gateway.config.file.models[meaning.model])}
-        | _told(facts)
-        | _state(gateway, meaning.model)
+    state = _state(gateway, meaning.model)
+    is_alias = meaning.model != name
+    return ModelRow(
+        id=name,
+        created=gateway.created_s,
+        kind="alias" if is_alias else "model",
+        alias_of=meaning.model if is_alias else None,
+        engines=engines_of(gateway.config.file.models[meaning.model]),
+        family=facts.family,
+        parameters=facts.parameters,
+        active_parameters=facts.active_parameters,
+        context=facts.context_tokens,
+        max_model_len=facts.context_tokens,
+        licence=_terms(facts.licence),
+        languages=facts.languages,
+        capabilities=_capabilities(facts),
+        state=state.state,
+        reason=state.reason,
+        replicas=state.replicas,
     )
 
 
-def _told(facts: ModelFacts) -> dict[str, Any]:
+def _capabilities(facts: ModelFacts) -> tuple[str, ...]:
     abilities = {"embeddings": facts.embeddings, "vision": facts.vision}
-    return {
-        "family": facts.family,
-        "parameters": facts.parameters,
-        "active_parameters": facts.active_parameters,
-        "context": facts.context_tokens,
-        # The name under which vLLM's clients look for the same number.
-        "max_model_len": facts.context_tokens,
-        "licence": _licence(facts.licence),
-        "languages": facts.languages,
-        "capabilities": [name for name, has in abilities.items() if has],
-    }
+    return tuple(name for name, has in abilities.items() if has)
 
 
-def _licence(terms: LicenceTerms | None) -> dict[str, Any] | None:
+def _terms(terms: LicenceTerms | None) -> Terms | None:
     if terms is None:
         return None
-    return {
-        "class": terms.licence_class,
-        "spdx": terms.spdx,
-        "commercial": terms.commercial,
-        "monthly_users": terms.monthly_users,
-        "excluded_regions": terms.excluded_regions,
-    }
+    return Terms(
+        licence_class=terms.licence_class,
+        spdx=terms.spdx,
+        commercial=terms.commercial,
+        monthly_users=terms.monthly_users,
+        excluded_regions=terms.excluded_regions,
+    )
 
 
-def _state(gateway: Gateway, model: str) -> dict[str, Any]:
+def _state(gateway: Gateway, model: str) -> ModelState:
     views = gateway.fleet.views(model)
     best = min(views, key=_rank, default=None)
-    return {
-        "state": best.state if best else Condition.DOWN.value,
-        "reason": best.reason if best else "",
-        "replicas": [
-            {
-                "engine": view.engine,
-                "replica": view.replica,
-                "state": view.state,
-                "reason": view.reason,
-                "restarts": view.restarts,
-                "in_flight": view.in_flight,
-            }
-            for view in views
-        ],
-    }
+    return ModelState(
+        state=best.state if best else Condition.DOWN.value,
+        reason=best.reason if best else "",
+        replicas=tuple(_replica(view) for view in views),
+    )
+
+
+def _replica(view: ReplicaView) -> ReplicaRow:
+    return ReplicaRow(
+        engine=view.engine,
+        replica=view.replica,
+        state=view.state,
+        reason=view.reason,
+        restarts=view.restarts,
+        in_flight=view.in_flight,
+    )
 
 
 def _rank(view: ReplicaView) -> int:

@@ -1,47 +1,244 @@
-"""The OpenAPI document: FastAPI's own, plus the endpoints that are plain ASGI.
+"""The OpenAPI document: what every path takes and answers, from the types that do it.
 
-Owns: how a row of `GENERATION` is described.
-Must not: describe what a row does not say.
+Owns: the description of the product's API, the same wherever it runs.
+Must not: know a configuration: anybody who reaches the gateway may read this.
 """
 
+import functools
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from engines.protocol.errors import ErrorBody
+from gateway.api.examples import EXAMPLES
 from gateway.api.generation import GENERATION, GenerationRow
+from gateway.api.models import Health, ModelList, ModelRow, Readiness
+from gateway.errors import (
+    ApiError,
+    BodyTooLarge,
+    CapabilityMissing,
+    ContextLengthExceeded,
+    EngineFailed,
+    EngineTimeout,
+    Forbidden,
+    GatewayStopping,
+    HeadTooLarge,
+    InternalError,
+    InvalidRequest,
+    ModelNotFound,
+    NoModelAvailable,
+    NotAuthenticated,
+    RateLimited,
+    UnsupportedMediaType,
+)
 
+TITLE = "Weighbridge"
+SUMMARY = "One endpoint in front of many open-weight models."
+_DESCRIPTION = (
+    "OpenAI's API for every model behind this gateway. `model` is a model's name, an alias, `auto` "
+    "or a variant of it (`auto:small`, `auto:large`, `auto:fast`); without it, `auto`. Fields that "
+    "are not described here are passed on. Where the gateway has a key, send it as "
+    "`Authorization: Bearer KEY`."
+)
 _REF = "#/components/schemas/{name}"
+_REFUSED_AT_THE_DOOR = (NotAuthenticated, Forbidden)
+_ANY = (*_REFUSED_AT_THE_DOOR, HeadTooLarge, InternalError)
+_GENERATION = (
+    InvalidRequest,
+    ContextLengthExceeded,
+    CapabilityMissing,
+    *_ANY,
+    ModelNotFound,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    RateLimited,
+    EngineFailed,
+    NoModelAvailable,
+    GatewayStopping,
+    EngineTimeout,
+)
+_OPEN = (Forbidden, HeadTooLarge, InternalError)
+_OURS = {
+    "x-weighbridge-model": "The model that answered.",
+    "x-weighbridge-replica": "Its engine and replica.",
+    "x-weighbridge-rule": "The rule that decided, or `name` or `alias`.",
+    "x-weighbridge-language": "The language of the answer, where rules decided.",
+    "x-weighbridge-task": "The task, where rules decided.",
+}
 
 
-def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """Return the whole document; FastAPI asks once and keeps it."""
-    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-    types = [row.body for row in GENERATION]
-    _, schemas = msgspec.json.schema_components([*types, ErrorBody], ref_template=_REF)
-    document.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
-    for row in GENERATION:
-        document["paths"][row.path] = {"post": _operation(row)}
-    return document
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A GET that tells about the gateway: an answer of a type, or text of a media type."""
+
+    path: str
+    operation: str
+    summary: str
+    answer: type[msgspec.Struct] | str
+    errors: tuple[type[ApiError], ...]
+    keyed: bool = True
+    other_statuses: tuple[tuple[int, str], ...] = ()
 
 
-def _operation(row: GenerationRow) -> dict[str, Any]:
+_PAGES = (
+    _Page("/v1/models", "models", "List models, aliases and auto.", ModelList, _ANY),
+    _Page("/v1/models/{name}", "model", "One model.", ModelRow, (*_ANY, ModelNotFound)),
+    _Page("/health", "health", "Whether the process lives.", Health, _OPEN, keyed=False),
+    _Page(
+        "/ready",
+        "ready",
+        "Whether any model can serve; with the key also each model's state.",
+        Readiness,
+        _OPEN,
+        keyed=False,
+        other_statuses=((503, "No model can serve."),),
+    ),
+    _Page("/metrics", "metrics", "Prometheus metrics.", "text/plain", _ANY),
+    _Page("/docs", "docs", "This description as a page.", "text/html", _OPEN, keyed=False),
+    _Page("/openapi.json", "openapi", "This description.", "application/json", _OPEN, keyed=False),
+)
+
+
+@functools.cache
+def openapi_document() -> dict[str, Any]:
+    """Return the whole document."""
+    answers = [row.answer for row in GENERATION]
+    events = [row.event for row in GENERATION if row.event is not None]
+    told = [page.answer for page in _PAGES if not isinstance(page.answer, str)]
+    types = [*(row.body for row in GENERATION), *answers, *events, *told, ErrorBody]
+    _, schemas = msgspec.json.schema_components(dict.fromkeys(types), ref_template=_REF)
+    paths = {row.path: {"post": _generation(row)} for row in GENERATION}
     return {
-        "tags": ["models"],
-        "summary": row.summary,
-        "operationId": row.endpoint.value,
-        "requestBody": {"required": True, "content": _json(row.body.__name__)},
-        "responses": {
-            "200": {
-                "description": "The answer; an event stream when `stream` is true.",
-                "content": {"application/json": {}, "text/event-stream": {}},
+        "openapi": "3.1.0",
+        "info": {
+            "title": TITLE,
+            "summary": SUMMARY,
+            "description": _DESCRIPTION,
+            "version": version("weighbridge"),
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        },
+        "tags": [
+            {"name": "generation", "description": "Ask a model for something."},
+            {"name": "gateway", "description": "Ask the gateway about itself."},
+        ],
+        "security": [{"key": []}, {}],
+        "paths": paths | {page.path: {"get": _page(page)} for page in _PAGES},
+        "components": {
+            "schemas": schemas,
+            "headers": _headers(),
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The gateway's key, where it has one.",
+                }
             },
-            "default": {"description": "An error.", "content": _json("ErrorBody")},
         },
     }
 
 
-def _json(schema: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": _REF.format(name=schema)}}}
+@functools.cache
+def openapi_json() -> bytes:
+    """Return the document as JSON bytes."""
+    return json.dumps(openapi_document(), ensure_ascii=False).encode()
+
+
+def _generation(row: GenerationRow) -> dict[str, Any]:
+    content = _json(row.answer)
+    description = "The answer."
+    if row.event is not None:
+        content["text/event-stream"] = {"schema": _ref(row.event)}
+        description = (
+            "The answer. With `stream: true` an event stream: each event's data is one such "
+            "object, the last is `[DONE]`; what fails in between is an event with an `error`."
+        )
+    body = _json(row.body)
+    body["application/json"]["examples"] = {
+        name: {"summary": name, "value": value} for name, value in EXAMPLES[row.path].items()
+    }
+    return {
+        "tags": ["generation"],
+        "summary": row.summary,
+        "operationId": row.endpoint.value,
+        "requestBody": {"required": True, "content": body},
+        "responses": {
+            "200": {
+                "description": description,
+                "headers": {name: _header(name) for name in ("x-request-id", *_OURS)},
+                "content": content,
+            },
+            **_errors(_GENERATION),
+        },
+    }
+
+
+def _page(page: _Page) -> dict[str, Any]:
+    if isinstance(page.answer, str):
+        schema = {"type": "object"} if page.answer == "application/json" else {"type": "string"}
+        content: dict[str, Any] = {page.answer: {"schema": schema}}
+    else:
+        content = _json(page.answer)
+    operation: dict[str, Any] = {
+        "tags": ["gateway"],
+        "summary": page.summary,
+        "operationId": page.operation,
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "headers": {"x-request-id": _header("x-request-id")},
+                "content": content,
+            },
+            **{
+                str(status): {"description": text, "content": content}
+                for status, text in page.other_statuses
+            },
+            **_errors(page.errors),
+        },
+    }
+    if not page.keyed:
+        operation["security"] = []
+    if "{name}" in page.path:
+        operation["parameters"] = [
+            {
+                "name": "name",
+                "in": "path",
+                "required": True,
+                "description": "A model, an alias, `auto` or a variant of it; slashes may stand.",
+                "schema": {"type": "string"},
+            }
+        ]
+    return operation
+
+
+def _errors(errors: tuple[type[ApiError], ...]) -> dict[str, Any]:
+    """Return a response for each status, in order, with the words of each class that has it."""
+    told: dict[int, list[str]] = {}
+    for error in errors:
+        first = (error.__doc__ or "").partition("\n")[0]
+        told.setdefault(error.status, []).append(first.rpartition(":")[0] + ".")
+    return {
+        str(status): {"description": " ".join(texts), "content": _json(ErrorBody)}
+        for status, texts in sorted(told.items())
+    }
+
+
+def _headers() -> dict[str, Any]:
+    texts = {"x-request-id": "Finds the request's line in the log."} | _OURS
+    return {
+        name: {"description": text, "schema": {"type": "string"}} for name, text in texts.items()
+    }
+
+
+def _header(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+def _json(kind: type[Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": _ref(kind)}}
+
+
+def _ref(kind: type[Any]) -> dict[str, str]:
+    return {"$ref": _REF.format(name=kind.__name__)}

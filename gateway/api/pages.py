@@ -1,17 +1,25 @@
 """The endpoints that tell about the gateway itself.
 
-Owns: `/v1/models`, `/health`, `/ready`, `/metrics`.
-Must not: be on the path of a generation.
+Owns: `/v1/models`, `/health`, `/ready`, `/metrics`, `/docs`, `/openapi.json`.
+Must not: be on the path of a generation; describe itself (`gateway.api.openapi` does).
 """
 
-from typing import Any
-
+import msgspec
 from fastapi import APIRouter, Request, Response
 
-from gateway.api.models import list_models, one_model, readiness
+from gateway.api.models import Health, Readiness, list_models, one_model, readiness
+from gateway.api.openapi import openapi_json
+from gateway.api.reference import reference_page
 from gateway.parts import Gateway
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
+
+# The page is one file: it loads nothing, and runs nothing.
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+}
 
 
 def _gateway(request: Request) -> Gateway:
@@ -19,36 +27,40 @@ def _gateway(request: Request) -> Gateway:
     return gateway
 
 
-@router.get("/v1/models", tags=["models"], summary="List models, aliases and auto.")
-async def models(request: Request) -> dict[str, Any]:
+def _json(told: msgspec.Struct, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(told), status, media_type="application/json")
+
+
+@router.get("/v1/models")
+async def models(request: Request) -> Response:
     """Return what a client may ask for, with family, context, licence, languages and state."""
-    return list_models(_gateway(request))
+    return _json(list_models(_gateway(request)))
 
 
-@router.get("/v1/models/{name:path}", tags=["models"], summary="One model.")
-async def model(request: Request, name: str) -> dict[str, Any]:
+@router.get("/v1/models/{name:path}")
+async def model(request: Request, name: str) -> Response:
     """Return one row of the list."""
-    return one_model(_gateway(request), name)
+    return _json(one_model(_gateway(request), name))
 
 
-@router.head("/health", include_in_schema=False)
-@router.get("/health", tags=["operation"], summary="Whether the process lives.")
-async def health() -> dict[str, str]:
+@router.head("/health")
+@router.get("/health")
+async def health() -> Response:
     """Answer 200 as long as the process answers at all."""
-    return {"status": "ok"}
+    return _json(Health())
 
 
-@router.head("/ready", include_in_schema=False)
-@router.get("/ready", tags=["operation"], summary="Whether any model can serve, and each state.")
-async def ready(request: Request, response: Response) -> dict[str, Any]:
+@router.head("/ready")
+@router.get("/ready")
+async def ready(request: Request) -> Response:
     """Answer 200 when at least one model serves, else 503; details only for those with the key."""
     told = readiness(_gateway(request))
-    if told["status"] != "ready":
-        response.status_code = 503
-    return told if request.scope["weighbridge.trusted"] else {"status": told["status"]}
+    status = 200 if told.status == "ready" else 503
+    trusted = request.scope["weighbridge.trusted"]
+    return _json(told if trusted else Readiness(status=told.status), status)
 
 
-@router.get("/metrics", tags=["operation"], summary="Prometheus metrics.")
+@router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Return everything in Prometheus's text format, the engines' own figures included."""
     gateway = _gateway(request)
@@ -56,3 +68,15 @@ async def metrics(request: Request) -> Response:
     return Response(
         gateway.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8"
     )
+
+
+@router.get("/openapi.json")
+async def openapi() -> Response:
+    """Return the description of this API; it is the same wherever the product runs."""
+    return Response(openapi_json(), media_type="application/json")
+
+
+@router.get("/docs")
+async def docs() -> Response:
+    """Return the same description as a page for people."""
+    return Response(reference_page(), media_type="text/html; charset=utf-8", headers=_PAGE_HEADERS)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gateway.api.models import list_models, one_model
-from gateway.config.loading import LoadedConfig, parse_config
+from gateway.config.loading import parse_config
 from gateway.parts import build_gateway
 
 CONFIG = """\
@@ -14,9 +14,9 @@ aliases: {gpt: gpt-4o, gpt-4o: big, any: auto, quick: "auto:fast"}
 
 
 def test_each_alias_has_a_row_that_says_what_it_means(tmp_path: Path) -> None:
-    config = LoadedConfig(parse_config(CONFIG, "r.yaml", {}), "r.yaml", tmp_path)
+    config = parse_config(CONFIG, "r.yaml", {}, tmp_path)
     gateway = build_gateway(config, {}, runtime_folder=tmp_path, cores=1)
-    rows = {row["id"]: (row["kind"], row["alias_of"]) for row in list_models(gateway)["data"]}
+    rows = {row.id: (row.kind, row.alias_of) for row in list_models(gateway).data}
     assert rows == {
         "big": ("model", None),
         "own": ("alias", "big"),
@@ -29,4 +29,4 @@ def test_each_alias_has_a_row_that_says_what_it_means(tmp_path: Path) -> None:
         "auto:large": ("auto", None),
         "auto:fast": ("auto", None),
     }
-    assert one_model(gateway, "quick")["alias_of"] == "auto:fast"
+    assert one_model(gateway, "quick").alias_of == "auto:fast"
