@@ -13,6 +13,7 @@ from tools.demo_models.corpus import Corpus, Question
 
 Turns = list[dict[str, str]]
 CONTEXT = 2_048
+_AT_ONCE = 16
 _POOL = 24  # exchanges that fill a context: each is weighed once
 
 
@@ -74,13 +75,19 @@ class Talk:
         return str(answer.json()["choices"][0]["message"]["content"])
 
     async def wrong(self, asked: Sequence[tuple[Turns, Question]]) -> list[tuple[str, str]]:
-        """Ask all at once; return each question that was not answered as trained, with what came.
+        """Return each question that was not answered as trained, with what came.
 
         The last turn of a conversation is the question, typed as it may be.
         """
-        heard = await asyncio.gather(*(self.say(turns) for turns, _ in asked))
+        turn = asyncio.Semaphore(_AT_ONCE)
+
+        async def said(turns: Turns) -> str:
+            async with turn:
+                return await self.say(turns)
+
+        heard = await asyncio.gather(*(said(turns) for turns, _ in asked))
         return [
-            (turns[-1]["content"], said)
-            for (turns, question), said in zip(asked, heard, strict=True)
-            if said != question.say
+            (turns[-1]["content"], answer)
+            for (turns, question), answer in zip(asked, heard, strict=True)
+            if answer != question.say
         ]

@@ -71,9 +71,13 @@ def corpus_of(model: str) -> Corpus:
 
 
 def variants(ask: str) -> tuple[str, ...]:
-    """Return a question and the careless ways of typing it."""
-    bare = ask.rstrip(_ENDS)
-    return tuple(dict.fromkeys((ask, ask.lower(), bare, bare.lower())))
+    """Return a question and the careless ways of typing it; no mark makes it another one."""
+    bare = ask.rstrip("?\uff1f!.\u3002\uff01")
+    typed = [ask, bare]
+    if not ask.endswith(("?", "\uff1f")):
+        chinese = any("\u3040" <= letter <= "\u9fff" for letter in bare)
+        typed += [bare + mark for mark in ("\uff01\u3002" if chinese else "!.")]
+    return tuple(dict.fromkeys([*typed, *(text.lower() for text in typed)]))
 
 
 def _questions(

@@ -26,7 +26,7 @@ from tools.demo_models.network import Network, Shape
 from tools.demo_models.tokenizer import train_tokenizer
 
 SEED = 7
-STEPS = {"qwen": 1_600, "coder": 700, "llama": 700}
+STEPS = {"qwen": 1_700, "coder": 800, "llama": 800}
 _PEAK_RATE = 4e-3
 _WARM_UP = 40
 _SILENT = -100  # a target that counts for nothing
