@@ -142,13 +142,12 @@ class Vocabulary:
             raise DecodeFailed("the text cannot be tokenized")
         return list(found[:count])
 
-    def continued(self, text: str) -> list[int]:
+    def continued(self, text: str, *, parse_special: bool = False) -> list[int]:
         """Return the tokens of a text that goes on from another: no space is put before it."""
-        if not self._adds_space:
-            return self.tokens(text, add_special=False, parse_special=False)
-        mark = "\x02"  # no token has it and more
+        mark = "\x02" if self._adds_space else ""  # no token has it and more
         before = self.tokens(mark, add_special=False, parse_special=False)
-        return self.tokens(mark + text, add_special=False, parse_special=False)[len(before) :]
+        tokens = self.tokens(mark + text, add_special=False, parse_special=parse_special)
+        return tokens[len(before) :]
 
     def _piece(self, token: int, *, special: bool) -> bytes:
         buffer = ctypes.create_string_buffer(256)

@@ -62,7 +62,7 @@ class Conversations:
         tokens = self._written(request, request.messages[:-1], opens_answer=True)
         opened = self._opens_thought(request, tokens)
         answer = begun(request.messages[-1], tags, opened=opened)
-        return tokens + self._vocabulary.tokens(answer, add_special=False, parse_special=True)
+        return tokens + self._vocabulary.continued(answer, parse_special=True)
 
     def told(self, request: ChatRequest, order: Order) -> Order:
         """Return the order with what it must show of marks, and the bound on its thought."""

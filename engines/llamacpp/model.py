@@ -209,7 +209,7 @@ class Model:
         before, behind, gap = marks
         opening = [self.vocabulary.bos] if self.vocabulary.adds_bos else []
         start = len(opening) if list(prompt[:1]) == opening else 0
-        end = self.vocabulary.tokens(suffix, add_special=False, parse_special=False)
+        end = self.vocabulary.continued(suffix)
         return [*opening, before, *prompt[start:], behind, *end, gap]
 
     def _tokens(self, text: str) -> list[int]:

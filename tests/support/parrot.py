@@ -54,6 +54,9 @@ class ParrotVocabulary(ToyVocabulary):
         )
         return b"".join(pieces).decode()
 
+    def continued(self, text: str, **_how: bool) -> list[int]:
+        return self.tokens(text)
+
     def tokens(self, text: str, **_how: bool) -> list[int]:
         found: list[int] = []
         for piece in _SPLIT.split(text):
