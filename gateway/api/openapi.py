@@ -199,7 +199,7 @@ def _page(page: _Page) -> dict[str, Any]:
         },
     }
     if not page.keyed:
-        operation["security"] = []
+        operation["security"] = [{}, {"key": []}]  # `/ready` tells more to those who have it
     if "{name}" in page.path:
         operation["parameters"] = [
             {
