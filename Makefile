@@ -9,14 +9,14 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 ARGS ?=
 
-.PHONY: help setup serve test check lock demo-models clean
+.PHONY: help wheel setup serve test check lock demo-models clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /  /' | sort
 
-setup: $(RUN) $(DEV) ## everything that serving and testing need, in .venv
+setup: wheel $(RUN) $(DEV) ## everything that serving and testing need, in .venv
 
-serve: $(RUN) ## set up and serve on 127.0.0.1:8000; ARGS="--port 9000" passes options on
+serve: wheel $(RUN) ## set up and serve on 127.0.0.1:8000; ARGS="--port 9000" passes options on
 	@$(BIN)/weighbridge serve $(ARGS)
 
 test: setup ## set up and run every test; ARGS="-k stream" passes options on
@@ -52,9 +52,12 @@ $(BASE):
 	$(PIP) install --upgrade "pip>=25.1"
 	@touch $@
 
-# The wheel of llama-cpp-python first: pip would build it without a word.
-$(RUN): $(BASE) pyproject.toml requirements/ci.txt
+# The wheel of llama-cpp-python first: pip would build it without a word. Asked each time, for
+# CMAKE_ARGS may have changed; it answers at once when there is nothing to do.
+wheel: $(BASE)
 	@$(BIN)/python tools/setup/llamacpp_wheel.py --install
+
+$(RUN): $(BASE) pyproject.toml requirements/ci.txt | wheel
 	$(PIP) install --constraint requirements/ci.txt --editable ".[llamacpp]"
 	@touch $@
 
