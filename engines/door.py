@@ -14,30 +14,12 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engines.protocol.errors import ApiError
+from engines.protocol.errors import ApiError, Forbidden, UnsupportedMediaType
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 HAS_BODY = frozenset({"POST", "PUT", "PATCH"})
 # Name or bracketed address, a final dot, a port. Anything else is no Host that a browser sends.
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s,@/\\?#:\[\]]+?)\.?(?::[0-9]*)?", re.IGNORECASE)
-
-
-class ForeignPage(ApiError):
-    """A Host that is not ours, or a page of another Origin: 403."""
-
-    status = 403
-    type = "invalid_request_error"
-    default_code = "forbidden"
-    fault = "client"
-
-
-class NotJson(ApiError):
-    """A body that a page could send without asking: 415."""
-
-    status = 415
-    type = "invalid_request_error"
-    default_code = "unsupported_media_type"
-    fault = "client"
 
 
 def host_name(host: str) -> str:
@@ -100,12 +82,14 @@ class PageDoor:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         name = host_name(host)
         if name not in self._hosts and not (self._any_address and is_address(name)):
-            return ForeignPage("This worker does not serve that Host name.")
+            return Forbidden("This worker does not serve that Host name.")
         origin = headers.get(b"origin")
         if origin is not None and not is_own_origin(origin.decode("latin-1").lower(), host):
-            return ForeignPage("Web pages of this Origin may not call this worker.")
+            return Forbidden("Web pages of this Origin may not call this worker.")
         if scope["method"] in HAS_BODY and not is_json(headers.get(b"content-type", b"")):
-            return NotJson("The body must be JSON: send 'Content-Type: application/json'.")
+            return UnsupportedMediaType(
+                "The body must be JSON: send 'Content-Type: application/json'."
+            )
         return None
 
 

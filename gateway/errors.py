@@ -26,8 +26,10 @@ Must not: render or log; `gateway.rendering` has the one renderer.
 from engines.protocol.errors import (
     ApiError,
     ContextLengthExceeded,
+    Forbidden,
     InvalidRequest,
     NotFound,
+    UnsupportedMediaType,
 )
 
 __all__ = [
@@ -67,15 +69,6 @@ class NotAuthenticated(ApiError):
     fault = "client"
 
 
-class Forbidden(ApiError):
-    """A Host or an Origin that this gateway does not serve: 403."""
-
-    status = 403
-    type = "invalid_request_error"
-    default_code = "forbidden"
-    fault = "client"
-
-
 class ModelNotFound(NotFound):
     """Nobody configured a model of this name: 404 `model_not_found`."""
 
@@ -104,15 +97,6 @@ class BodyTooLarge(ApiError):
     status = 413
     type = "invalid_request_error"
     default_code = "body_too_large"
-    fault = "client"
-
-
-class UnsupportedMediaType(ApiError):
-    """The body is not declared as JSON: 415."""
-
-    status = 415
-    type = "invalid_request_error"
-    default_code = "unsupported_media_type"
     fault = "client"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.kinds import ModelOrder, ReplicaPlan, Room
+from engines.kinds.section import several
 from gateway.classify import Weigher
 from gateway.config.loading import LoadedConfig
 from gateway.config.schema import ModelSection, RoutingFile
@@ -84,7 +85,7 @@ def plans_of(config: LoadedConfig, runtime_folder: Path, cores: int) -> Iterator
 
 def engines_of(model: ModelSection) -> tuple[str, ...]:
     """Return the names of the engines that serve a model."""
-    return (model.engine,) if isinstance(model.engine, str) else model.engine
+    return several(model.engine)
 
 
 def managed_replicas(file: RoutingFile) -> int:

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.plan import ModelOrder, ReplicaPlan, Room
-from engines.kinds.section import OneOrMore, Seconds, Section
+from engines.kinds.section import OneOrMore, Seconds, Section, several
 
 
 class RemoteEngine(Section):
@@ -37,7 +37,7 @@ class RemoteEngine(Section):
     @field_validator("url")
     @classmethod
     def _url_can_be_used(cls, given: OneOrMore) -> OneOrMore:
-        addresses = [_address(url, None) for url in _urls(given)]
+        addresses = [_address(url, None) for url in several(given)]
         if len(set(addresses)) < len(addresses):
             raise ValueError("the same server stands here twice; replicas have URLs of their own")
         return given
@@ -62,7 +62,7 @@ class RemoteEngine(Section):
     def plan(self, order: ModelOrder, room: Room) -> tuple[ReplicaPlan, ...]:  # noqa: ARG002 - one signature for all kinds
         """Return one replica for each URL, named by host and port."""
         key = None if self.api_key is None else self.api_key.get_secret_value()
-        return tuple(self._replica(order, _address(url, key)) for url in _urls(self.url))
+        return tuple(self._replica(order, _address(url, key)) for url in several(self.url))
 
     def _replica(self, order: ModelOrder, address: ReplicaAddress) -> ReplicaPlan:
         root = address.base_path.removesuffix("/v1")
@@ -79,10 +79,6 @@ class RemoteEngine(Section):
             first_byte_timeout_s=self.first_byte_timeout_s,
             idle_timeout_s=self.idle_timeout_s,
         )
-
-
-def _urls(given: OneOrMore) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else given
 
 
 def _address(url: str, key: str | None) -> ReplicaAddress:

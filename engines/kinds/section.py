@@ -16,3 +16,8 @@ class Section(BaseModel):
     """A mapping in the file: frozen, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def several(given: OneOrMore) -> tuple[str, ...]:
+    """Return what a key that takes one or more values was given, as a tuple."""
+    return (given,) if isinstance(given, str) else given

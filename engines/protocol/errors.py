@@ -71,6 +71,24 @@ class NotFound(ApiError):
     fault = "client"
 
 
+class Forbidden(ApiError):
+    """A Host or an Origin that is not served here: 403."""
+
+    status = 403
+    type = "invalid_request_error"
+    default_code = "forbidden"
+    fault = "client"
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is not declared as JSON: 415."""
+
+    status = 415
+    type = "invalid_request_error"
+    default_code = "unsupported_media_type"
+    fault = "client"
+
+
 def error_body(
     message: str, *, kind: str, param: str | None = None, code: str | None = None
 ) -> bytes:

@@ -7,6 +7,7 @@ Must not: read files, weights or the environment; place findings in the file (`l
 from collections.abc import Callable, Iterator
 
 from engines.families import Catalogue
+from engines.kinds.section import several
 from gateway.config.document import Path
 from gateway.config.finding import Finding, missing, placed
 from gateway.config.names import (
@@ -72,7 +73,7 @@ def _model_errors(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> Iter
 def _key_errors(name: str, model: ModelSection, file: RoutingFile) -> Iterator[Finding]:
     """Find keys that the model's engines need and lack, or have no use for."""
     path = ("models", name)
-    names = (model.engine,) if isinstance(model.engine, str) else model.engine
+    names = several(model.engine)
     if not all(engine in file.engines for engine in names):
         return
     kinds: tuple[Path, ...] = tuple(("engines", engine, "kind") for engine in names)
@@ -160,11 +161,7 @@ def _size_errors(file: RoutingFile) -> Iterator[Finding]:
 
 
 def _unused_engines(file: RoutingFile) -> Iterator[Finding]:
-    used = {
-        engine
-        for model in file.models.values()
-        for engine in ((model.engine,) if isinstance(model.engine, str) else model.engine)
-    }
+    used = {engine for model in file.models.values() for engine in several(model.engine)}
     for name in file.engines:
         if name not in used:
             yield Finding(("engines", name), f"no model uses the engine '{name}'")

@@ -7,6 +7,7 @@ Must not: complain; `gateway.config.checks` does.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engines.kinds.section import several
 from gateway.config.document import Path
 from gateway.config.schema import AnyOf, NotClause, RouteSection, RoutingFile, words_of
 from gateway.config.vocabulary import AUTO, SIZE_VARIANTS
@@ -55,9 +56,7 @@ def variants_of(file: RoutingFile) -> tuple[str, ...]:
 def used_by(route: RouteSection) -> tuple[str, ...]:
     """Return the names in a rule's `use:`, as written."""
     use = route.use
-    if isinstance(use, AnyOf):
-        return use.any
-    return (use,) if isinstance(use, str) else use
+    return use.any if isinstance(use, AnyOf) else several(use)
 
 
 def all_aliases(file: RoutingFile) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from engines.kinds import EngineSection
-from engines.kinds.section import OneOrMore, Seconds, Section
+from engines.kinds.section import OneOrMore, Seconds, Section, several
 
 
 class GatewaySection(Section):
@@ -83,8 +83,7 @@ Words: TypeAlias = OneOrMore | NotClause
 
 def words_of(clause: Words) -> tuple[str, ...]:
     """Return the words of a condition, those of `not:` too."""
-    words = clause.not_ if isinstance(clause, NotClause) else clause
-    return (words,) if isinstance(words, str) else words
+    return several(clause.not_ if isinstance(clause, NotClause) else clause)
 
 
 class WhenSection(Section):

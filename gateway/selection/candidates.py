@@ -8,6 +8,7 @@ Must not: know rules, names or aliases.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from engines.kinds.section import several
 from gateway.config.schema import RangeClause, RequireSection
 from gateway.domain import Endpoint, ModelFacts, ModelStatus, Weighed
 from gateway.selection.licences import licence_refusal
@@ -129,7 +130,7 @@ def _keep(names: Sequence[str], refuse: Callable[[str], str | None]) -> Kept:
 
 
 def _refusal(facts: ModelFacts, require: RequireSection) -> str | None:
-    families = (require.family,) if isinstance(require.family, str) else require.family
+    families = several(require.family) if require.family is not None else ()
     if families and (facts.family or "").lower() not in {family.lower() for family in families}:
         return f"its family is {facts.family or 'unknown'}, not {' or '.join(families)}"
     if require.parameters is not None:

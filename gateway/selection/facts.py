@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from engines.kinds.section import several
 from gateway.config.schema import ModelSection, RoutingFile
 from gateway.domain import ModelFacts
 
@@ -47,7 +48,7 @@ def merged(first: ModelFacts, second: ModelFacts) -> ModelFacts:
 
 def _facts(model: ModelSection, file: RoutingFile, known: ModelFacts) -> ModelFacts:
     """Return what is `known` of the model with what the file and the model's engines make of it."""
-    engines = (model.engine,) if isinstance(model.engine, str) else model.engine
+    engines = several(model.engine)
     sections = [file.engines[engine] for engine in engines if engine in file.engines]
     # Several engines serve it, and any of them may be taken: what all of them can counts.
     contexts = filter(None, (section.context_for(known.context_tokens) for section in sections))
