@@ -6,11 +6,12 @@ Must not: draw.
 
 from collections.abc import Sequence
 
-from engines.llamacpp.binding import Runtime, Vocabulary
+from engines.llamacpp.binding import Runtime
 from engines.llamacpp.mirostat import Mirostat
 from engines.llamacpp.narrowing import Narrowing
 from engines.llamacpp.repetition import Dry
 from engines.llamacpp.sampling import SamplingParams
+from engines.llamacpp.vocabulary import Vocabulary
 from engines.protocol.errors import InvalidRequest
 from engines.protocol.requests import Sampling
 

@@ -12,11 +12,12 @@ from time import perf_counter
 
 import numpy as np
 
-from engines.llamacpp.binding import Floats, Vocabulary
+from engines.llamacpp.binding import Floats
 from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
 from engines.llamacpp.sampling import NothingToPick, Sampler, SamplingParams, top_logprobs
 from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
 from engines.llamacpp.text import TextStream
+from engines.llamacpp.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

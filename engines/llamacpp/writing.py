@@ -17,12 +17,12 @@ from typing import Any
 
 import msgspec
 
-from engines.llamacpp.binding import Vocabulary
 from engines.llamacpp.message import delta_of, message_of
 from engines.llamacpp.sequence import Order, Progress, TokenTold
 from engines.llamacpp.speech.parts import Part
 from engines.llamacpp.speech.speech import Speech
 from engines.llamacpp.text import Offsets
+from engines.llamacpp.vocabulary import Vocabulary
 from engines.protocol.answers import (
     ChatAnswer,
     ChatChoice,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engines.llamacpp.binding import Limits, Runtime, Vocabulary
+from engines.llamacpp.binding import Limits, Runtime
+from engines.llamacpp.vocabulary import Vocabulary
 from tools.families.toys import TOYS, write_toy
 
 LIMITS = Limits(64, 64, 1, 16, threads=1, batch_threads=1)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.llamacpp.binding import DecodeFailed, Floats, Limits, Piece, Runtime, Vocabulary
+from engines.llamacpp.binding import DecodeFailed, Floats, Limits, Piece, Runtime
+from engines.llamacpp.vocabulary import Vocabulary
 
 SIZE = 64
 END = SIZE - 1

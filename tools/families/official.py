@@ -14,10 +14,10 @@ from typing import Any
 
 import llama_cpp as native
 
-from engines.llamacpp.binding import Vocabulary
 from engines.llamacpp.speech.dialect import dialect_of
 from engines.llamacpp.speech.parts import CallBegan, CallEnded, CallGrew, Part, joined
 from engines.llamacpp.template import ChatTemplate
+from engines.llamacpp.vocabulary import Vocabulary
 from engines.protocol.errors import InvalidRequest
 from engines.protocol.requests import Message
 

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from llguidance import LLMatcher, LLTokenizer
 
-from engines.llamacpp.binding import Vocabulary
 from engines.llamacpp.grammar.calls import calls_rule, spelled
 from engines.llamacpp.grammar.constraint import Compiled
 from engines.llamacpp.grammar.draft import Draft, Flaw
@@ -21,6 +20,7 @@ from engines.llamacpp.grammar.reading import grammar_of, limits
 from engines.llamacpp.grammar.tokens import tokenizer
 from engines.llamacpp.grammar.trial import Trial, Words
 from engines.llamacpp.grammar.wish import Part, UnsupportedGrammar, Wish
+from engines.llamacpp.vocabulary import Vocabulary
 
 # Clients send the same schema again and again; a few of them are in use at once. What is compiled
 # can take some hundred times the memory of its text.

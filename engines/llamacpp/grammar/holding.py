@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engines.llamacpp.binding import Vocabulary
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.wish import UnsupportedGrammar, Wish
 from engines.llamacpp.sequence import Order
+from engines.llamacpp.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from engines.llamacpp.grammar.compiler import Compiler

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from engines.llamacpp.binding import Limits, Runtime, Vocabulary
+from engines.llamacpp.binding import Limits, Runtime
 from engines.llamacpp.grammar.compiler import Compiler
+from engines.llamacpp.vocabulary import Vocabulary
 from engines.weights import resolve
 
 

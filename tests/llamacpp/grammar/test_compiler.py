@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.llamacpp.binding import Vocabulary
 from engines.llamacpp.grammar.compiler import Compiler
 from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
 from engines.llamacpp.grammar.frame import Frame
@@ -16,6 +15,7 @@ from engines.llamacpp.grammar.wish import Calls, Kind, Part, UnsupportedGrammar,
 from engines.llamacpp.speech.formats import FORMATS, HERMES, Form, Format
 from engines.llamacpp.speech.parts import CallBegan, CallEnded, CallGrew
 from engines.llamacpp.speech.speech import Speech
+from engines.llamacpp.vocabulary import Vocabulary
 
 THOUGHT = ("<think>", "</think>")
 OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from engines.llamacpp.binding import Vocabulary
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.holding import Holder
 from engines.llamacpp.grammar.wish import Part, UnsupportedGrammar, Wish
 from engines.llamacpp.sequence import Order
+from engines.llamacpp.vocabulary import Vocabulary
 
 WISH = Wish("response_format", Part("json", "place", '{"type": "object"}'))
 ORDERS = [Order((1,), 5), Order((2,), 5, choice=1)]

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from engines.llamacpp.binding import Vocabulary
 from engines.llamacpp.grammar.compiler import Compiler
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.wish import Part, Wish
@@ -14,6 +13,7 @@ from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order, Progress, SequenceState
 from engines.llamacpp.speech.budget import ThoughtBudget
 from engines.llamacpp.speech.speech import Tags
+from engines.llamacpp.vocabulary import Vocabulary
 
 TAGS = Tags("<think>", "</think>", "\n</think>\n\n")
 

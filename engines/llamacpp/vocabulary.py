@@ -1,0 +1,106 @@
+"""The tokens of a model: their bytes, their texts, what they mean.
+
+Owns: reading llama.cpp's vocabulary. Must not: evaluate; it only reads, from any thread.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import llama_cpp as native
+
+_NO_TEXT = (
+    native.LLAMA_TOKEN_ATTR_CONTROL
+    | native.LLAMA_TOKEN_ATTR_UNKNOWN
+    | native.LLAMA_TOKEN_ATTR_UNUSED
+)
+
+
+class Vocabulary:
+    """The tokens of a model; the bytes of each are read once."""
+
+    def __init__(self, model: Any) -> None:
+        self._vocab = native.llama_model_get_vocab(model)
+        self.size: int = native.llama_vocab_n_tokens(self._vocab)
+        self.bos: int = native.llama_vocab_bos(self._vocab)
+        self.adds_bos: bool = native.llama_vocab_get_add_bos(self._vocab)
+        self.eos: int = native.llama_vocab_eos(self._vocab)
+        self.ends = frozenset(
+            token for token in range(self.size) if native.llama_vocab_is_eog(self._vocab, token)
+        )
+        self._visible = [self._piece(token, special=False) for token in range(self.size)]
+        # SentencePiece reads most texts as if a space stood before them.
+        first = self.tokens("a", add_special=False, parse_special=False)
+        self._adds_space = bool(first) and self._visible[first[0]].startswith(b" ")
+
+    def marks(self) -> dict[str, int]:
+        """Return the tokens that stand for themselves and for no text, by name (`<|im_end|>`).
+
+        Those that a model's makers added for a purpose, such as `<tool_call>`, are among them.
+        """
+        found: dict[str, int] = {}
+        for token in range(self.size):
+            kind: int = native.llama_vocab_get_attr(self._vocab, token)
+            if kind & (_NO_TEXT | native.LLAMA_TOKEN_ATTR_USER_DEFINED):
+                name = self._piece(token, special=True).decode("utf-8", "replace")
+                if kind & _NO_TEXT or (name[:1], name[-1:]) == ("<", ">"):
+                    found[name] = token
+        return found
+
+    def gap_marks(self) -> tuple[int, int, int] | None:
+        """Return the tokens before a text, before what follows its gap, and before the filling.
+
+        None: the model knows nothing of gaps.
+        """
+        found = (
+            native.llama_vocab_fim_pre(self._vocab),
+            native.llama_vocab_fim_suf(self._vocab),
+            native.llama_vocab_fim_mid(self._vocab),
+        )
+        return found if min(found) >= 0 else None
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes that a token stands for; none for a control token."""
+        return self._visible[token]
+
+    def text(self, tokens: Sequence[int], *, special: bool = False) -> str:
+        """Return the text that tokens were made of; with `special`, control tokens are written out.
+
+        The space that some vocabularies put before a text is taken off again.
+        """
+        pieces = [self._piece(t, special=True) if special else self._visible[t] for t in tokens]
+        begins = next((at for at, token in enumerate(tokens) if self._visible[token]), None)
+        if self._adds_space and begins is not None:
+            pieces[begins] = pieces[begins].removeprefix(b" ")
+        return b"".join(pieces).decode("utf-8", "replace")
+
+    def tokens(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Return the tokens of a text.
+
+        `add_special` puts BOS before it where the model wants that; `parse_special` reads
+        `<|im_start|>` as one token, which is for templates, never for what a client wrote alone.
+        """
+        raw = text.encode("utf-8", "replace")
+        room = len(raw) + 8
+        found = (native.llama_token * room)()
+        count: int = native.llama_tokenize(
+            self._vocab, raw, len(raw), found, room, add_special, parse_special
+        )
+        if count < 0:
+            raise ValueError("the text cannot be tokenized")
+        return list(found[:count])
+
+    def continued(self, text: str, *, parse_special: bool = False) -> list[int]:
+        """Return the tokens of a text that goes on from another: no space is put before it."""
+        mark = "\x02" if self._adds_space else ""  # no token has it and more
+        before = self.tokens(mark, add_special=False, parse_special=False)
+        tokens = self.tokens(mark + text, add_special=False, parse_special=parse_special)
+        return tokens[len(before) :]
+
+    def _piece(self, token: int, *, special: bool) -> bytes:
+        buffer = ctypes.create_string_buffer(256)
+        size: int = native.llama_token_to_piece(self._vocab, token, buffer, 256, 0, special)
+        if size < 0:
+            buffer = ctypes.create_string_buffer(-size)
+            size = native.llama_token_to_piece(self._vocab, token, buffer, -size, 0, special)
+        return buffer.raw[: max(0, size)]
