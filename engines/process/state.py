@@ -12,7 +12,7 @@ class ReplicaState(StrEnum):
 
     | state | left by |
     |---|---|
-    | starting | healthy -> ready; exit or too slow -> backing_off; exit 2 -> failed |
+    | starting | healthy -> ready; exit or too slow -> backing_off; exit 2, crashes -> failed |
     | ready | exit or deaf -> backing_off; cancellation -> draining |
     | backing_off | the pause ends -> starting; cancellation -> stopped |
     | draining | exit or killed -> stopped |

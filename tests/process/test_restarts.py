@@ -1,13 +1,17 @@
 """Whether and when a child is started again, and the words for its end."""
 
+import signal
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engines.process.restarts import (
+    FAULTS,
     FIRST_PAUSE_S,
     FORGIVEN_AFTER_S,
     LONGEST_PAUSE_S,
+    MOST_FAULTS_AT_START,
     decide,
     describe_exit,
     without_folders,
@@ -30,6 +34,7 @@ def test_pauses_double_up_to_the_longest() -> None:
 def test_a_pause_is_never_shorter_than_the_first_or_a_fifth_above_the_longest(
     code: int | None, failures: int, ready_s: float, jitter: float
 ) -> None:
+    assume(ready_s > 0 or code is None or -code not in FAULTS)
     restart = decide(code, failures=failures, ready_s=ready_s, jitter=jitter)
     assert restart.pause_s is not None
     assert FIRST_PAUSE_S <= restart.pause_s <= 1.2 * LONGEST_PAUSE_S
@@ -37,6 +42,22 @@ def test_a_pause_is_never_shorter_than_the_first_or_a_fifth_above_the_longest(
 
 def test_exit_2_is_hopeless_however_long_it_was_ready() -> None:
     assert decide(2, failures=0, ready_s=10 * FORGIVEN_AFTER_S, jitter=0).pause_s is None
+
+
+@pytest.mark.parametrize("number", sorted(FAULTS))
+def test_faults_before_it_was_ever_ready_are_hopeless_when_they_go_on(
+    number: signal.Signals,
+) -> None:
+    pauses = [
+        decide(-number, failures=before, ready_s=0, jitter=0).pause_s
+        for before in range(MOST_FAULTS_AT_START)
+    ]
+    assert pauses == [0.5, 1, None]
+    assert decide(-number, failures=9, ready_s=1, jitter=0).pause_s == LONGEST_PAUSE_S
+
+
+def test_what_others_kill_is_started_again_however_often() -> None:
+    assert decide(-signal.SIGKILL, failures=9, ready_s=0, jitter=0).pause_s == LONGEST_PAUSE_S
 
 
 def test_a_child_that_was_ready_long_has_a_fresh_start() -> None:
@@ -50,7 +71,13 @@ def test_a_child_that_was_ready_long_has_a_fresh_start() -> None:
     [
         (1, ["loading", "no memory", "", "  "], "exit code 1: no memory"),
         (0, [], "exit code 0"),
-        (-9, [], "killed by SIGKILL"),
+        (-9, [], "killed by SIGKILL, as the system does when memory runs out"),
+        (
+            -6,
+            ["x", "threw 'std::bad'", "  what():  at"],
+            "killed by SIGABRT: threw 'std::bad' what():  at",
+        ),
+        (1, ["  a", "  b"], "exit code 1: a b"),
         (-11, ["x"], "killed by SIGSEGV: x"),
         (-60, [], "killed by signal 60"),
         (2, ["/srv/models/toy.gguf is no GGUF file"], "exit code 2: toy.gguf is no GGUF file"),
