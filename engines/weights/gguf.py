@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from engines.weights.numbers import absurd_numbers
 from engines.weights.resolve import WeightsProblem
 
 _MAGIC = b"GGUF"
@@ -56,7 +57,8 @@ def read_header(path: Path) -> GgufHeader:
     """Read the header of a file.
 
     Raises:
-        WeightsProblem: missing, not readable, no GGUF, truncated, or of a version nobody knows.
+        WeightsProblem: missing, not readable, no GGUF, truncated, of a version nobody knows, or
+            with numbers that cannot be.
     """
     try:
         with path.open("rb") as file:
@@ -90,15 +92,17 @@ class _Reader:
         if not isinstance(architecture, str):
             raise self._wrong("does not say which architecture it is")
         self._check_tensors(described, fields.get("general.alignment"))
+        whole = fields.get("split.count", 1) in (0, 1)
+        for absurd in absurd_numbers(architecture, fields, tensors if whole else 0):
+            raise self._wrong(absurd)
         embeddings = fields.get("weighbridge.embeddings")
         context = fields.get(f"{architecture}.context_length")
         name = fields.get("general.name")
-        parts = fields.get("split.count", 1)
         return GgufHeader(
             architecture=architecture,
             name=name if isinstance(name, str) else None,
             context_length=context if type(context) is int and context > 0 else None,
-            parameters=parameters if parts in (0, 1) else None,
+            parameters=parameters if whole else None,
             embeddings=embeddings if isinstance(embeddings, bool) else None,
             has_chat_template="tokenizer.chat_template" in fields,
         )
