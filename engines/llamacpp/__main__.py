@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -32,9 +33,11 @@ if __name__ == "__main__" and (_missing := missing_extra()) is not None:
     sys.exit(2)
 
 from engines.door import LOOPBACK_NAMES, PageDoor, is_address
+from engines.llamacpp.adapters import Adapter, read_adapter
 from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import KV_TYPES, Limits, LoadFailed, Runtime
+from engines.llamacpp.binding import KV_TYPES, Limits, Runtime
+from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.model import Model
 from engines.llamacpp.template import TemplateProblem
 from engines.platform import usable_cores
@@ -85,15 +88,18 @@ def main() -> None:
     try:
         weights = resolve(asked.weights, Path.cwd())
         header = read_header(weights)
+        name = asked.name or header.name or weights.stem
+        adapters = [adapter.name for adapter in asked.adapter]
+        _check_adapters(name, asked.adapter)
         runtime = Runtime(
             weights,
             _limits(asked, header),
             asked.gpu_layers,
             prefix_cache=asked.prefix_cache,
             kv_type=asked.kv_type,
+            adapters=asked.adapter,
         )
-        name = asked.name or header.name or weights.stem
-        model = Model(name, weights, runtime, embeddings=asked.embeddings)
+        model = Model(name, weights, runtime, embeddings=asked.embeddings, adapters=adapters)
     except (WeightsProblem, LoadFailed, TemplateProblem) as error:
         _fail(str(error), 2)
     listener = _listen(asked)
@@ -106,6 +112,20 @@ def main() -> None:
     finally:
         if asked.socket is not None:
             asked.socket.unlink(missing_ok=True)
+
+
+def _check_adapters(model: str, adapters: Sequence[Adapter]) -> None:
+    """Refuse names that stand twice, and what is no GGUF file at all.
+
+    Raises:
+        WeightsProblem: one of these.
+    """
+    names = [model]
+    for adapter in adapters:
+        if adapter.name in names:
+            raise WeightsProblem(f"the name '{adapter.name}' is taken; give the adapter another")
+        names.append(adapter.name)
+        read_header(adapter.path)
 
 
 async def _serve(
@@ -211,6 +231,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--weights", required=True, help="a GGUF file, or demo:qwen|coder|llama")
     parser.add_argument("--name", help="the model's name; default: what the file says")
+    parser.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        type=_adapter,
+        metavar="NAME=PATH[:SCALE]",
+        help="a LoRA adapter, served as a model of that name; once for each",
+    )
     parser.add_argument("--socket", type=Path, help="listen on this unix socket")
     parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     parser.add_argument(
@@ -285,6 +313,13 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value
+
+
+def _adapter(text: str) -> Adapter:
+    try:
+        return read_adapter(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _slots(text: str) -> int:

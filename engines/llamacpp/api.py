@@ -129,7 +129,7 @@ def build_app(worker: Worker) -> Starlette:
 
 async def _chat(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_CHAT, body)
-    worker.model.check_name(request.model)
+    name = worker.model.served(request.model)
     wish = wish_of_chat(request)
     if wish is not None and request.continue_final_message:
         raise InvalidRequest(
@@ -141,23 +141,22 @@ async def _chat(worker: Worker, body: bytes, send: Send) -> None:
     conversations = worker.model.conversations
     orders = await worker.holder.hold(free, wish, conversations.frame(request, free))
     speeches = conversations.speeches(request, orders)
-    writer = ChatWriter(worker.model.name, orders, worker.model.vocabulary, speeches)
+    writer = ChatWriter(name, orders, worker.model.vocabulary, speeches)
     await _generate(worker, orders, writer, send, _streams(request))
 
 
 async def _completion(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_COMPLETION, body)
-    worker.model.check_name(request.model)
+    name = worker.model.served(request.model)
     wish = wish_of(request)
     orders = await worker.holder.hold(worker.model.completion_orders(request), wish, Frame())
     telling = worker.model.telling(request)
-    writer = TextWriter(worker.model.name, orders, worker.model.vocabulary, telling)
+    writer = TextWriter(name, orders, worker.model.vocabulary, telling)
     await _generate(worker, orders, writer, send, _streams(request))
 
 
 async def _embed(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_EMBEDDING, body)
-    worker.model.check_name(request.model)
     inputs = worker.model.embedding_inputs(request)
     try:
         vectors = [await worker.batcher.embed(tokens) for tokens in inputs]
@@ -235,15 +234,22 @@ async def _detokenize(worker: Worker, body: bytes, send: Send) -> None:
 
 
 async def _models(worker: Worker, _request: Request) -> Response:
-    row = {
-        "id": worker.model.name,
-        "object": "model",
-        "created": worker.created_s,
-        "owned_by": "weighbridge",
-        "max_model_len": worker.model.context,
-        "capabilities": ["embeddings"] if worker.model.capabilities.embeddings else [],
-    }
-    return _json({"object": "list", "data": [row]})
+    model = worker.model
+    embeds = model.capabilities.embeddings
+    rows = [
+        {
+            "id": name,
+            "object": "model",
+            "created": worker.created_s,
+            "owned_by": "weighbridge",
+            # As vLLM tells of an adapter.
+            "parent": None if name == model.name else model.name,
+            "max_model_len": model.context,
+            "capabilities": ["embeddings"] if embeds and name == model.name else [],
+        }
+        for name in model.names
+    ]
+    return _json({"object": "list", "data": rows})
 
 
 async def _health(worker: Worker, _request: Request) -> Response:

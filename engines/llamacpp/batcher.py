@@ -1,7 +1,7 @@
 """The thread that owns the context: admits sequences, steps, delivers.
 
 Owns: continuous batching. Each step evaluates one token of every running sequence and chunks of
-waiting prompts.
+waiting prompts; of those with several adapters, of the one whose turn it is.
 Must not: decide shares (`scheduler`) or what the cache keeps (`prefixes`), or draw (`sequence`).
 
 | a sequence is | left by |
@@ -23,10 +23,11 @@ from time import perf_counter
 
 import numpy as np
 
-from engines.llamacpp.binding import DecodeFailed, Floats, LoadFailed, Piece, Runtime
+from engines.llamacpp.binding import DecodeFailed, Floats, Piece, Runtime
+from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.counts import Counts
 from engines.llamacpp.prefixes import Outlook, Prefixes
-from engines.llamacpp.scheduler import Waiting, share_step
+from engines.llamacpp.scheduler import Turn, Waiting, next_turn, share_step
 from engines.llamacpp.sequence import Progress, SequenceState
 
 _log = logging.getLogger("weighbridge.worker")
@@ -57,6 +58,7 @@ class Batcher:
         cells = runtime.limits.cells
         budget = max(runtime.limits.context, cells // _KEPT_SHARE)
         self._prefixes = Prefixes(runtime.sequences, cells, budget, sharing=runtime.shares)
+        self._turn = Turn()
         self._crowded = False  # the cache refused a step: nobody comes in until one succeeds
         self._masks = ThreadPoolExecutor(_MASK_THREADS, thread_name_prefix="mask")
         self._closing = False
@@ -163,7 +165,7 @@ class Batcher:
             return
         held = self._prefixes.busy + sum(s.pending for s in self._running)
         for sequence in tuple(self._queue)[: self._most_running - len(self._running)]:
-            outlook = self._prefixes.look(sequence.known)
+            outlook = self._prefixes.look(sequence.known, sequence.order.adapter)
             held += outlook.cells
             if self._running and held > self._runtime.limits.cells:
                 return
@@ -172,7 +174,7 @@ class Batcher:
                 self._place(sequence, outlook)
 
     def _place(self, sequence: SequenceState, outlook: Outlook) -> None:
-        admission = self._prefixes.admit(sequence.known, outlook)
+        admission = self._prefixes.admit(sequence.known, outlook, sequence.order.adapter)
         for slot in admission.dropped:
             self._runtime.forget(slot)
         if admission.donor is not None:
@@ -216,9 +218,15 @@ class Batcher:
     def _step(self) -> None:
         if not self._running:
             return
-        began = perf_counter()
+        began, most = perf_counter(), self._runtime.limits.batch_tokens
+        self._turn = next_turn(self._turn, {s.order.adapter for s in self._running}, most)
         shares = share_step(
-            [Waiting(s.slot, s.pending) for s in self._running], self._runtime.limits.batch_tokens
+            [
+                Waiting(sequence.slot, sequence.pending)
+                for sequence in self._running
+                if sequence.order.adapter == self._turn.adapter
+            ],
+            most,
         )
         if self._make_room(sum(shares.values())):
             return  # somebody left: the shares are others now
@@ -227,7 +235,7 @@ class Batcher:
             sequence.foresee(self._masks)
         built = perf_counter()
         try:
-            logits = self._runtime.decode(pieces)
+            logits = self._runtime.decode(pieces, self._turn.adapter)
         except DecodeFailed as error:
             self._fail(str(error))
             return
@@ -235,6 +243,7 @@ class Batcher:
             self._refused()
             return
         self._crowded = False
+        self._turn = self._turn.after(sum(shares.values()))
         counts, decoded = self.counts, perf_counter()
         counts.steps += 1
         counts.step_tokens.add(sum(shares.values()))

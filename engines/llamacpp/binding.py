@@ -1,4 +1,4 @@
-"""llama.cpp through ctypes: with `vocabulary`, the only file that calls it.
+"""llama.cpp through ctypes: `vocabulary`, `adapters` and `complaints` call it too, nobody else.
 
 Owns: model, contexts, batches.
 Must not: decide what is decoded next; every method is called from one thread.
@@ -6,10 +6,8 @@ Must not: decide what is decoded next; every method is called from one thread.
 
 import ctypes
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,14 @@ import llama_cpp as native
 import numpy as np
 import numpy.typing as npt
 
+from engines.llamacpp.adapters import Adapter, load_adapter, put_on
+from engines.llamacpp.complaints import LoadFailed, complaints, first_reason
 from engines.llamacpp.vocabulary import Vocabulary
 
 Floats = npt.NDArray[np.float32]
 
 _log = logging.getLogger("weighbridge.worker")
 
-_ERROR = 4
 _NO_ROOM = 1
 # How a cell is stored; the others save memory and cost time and a little precision.
 KV_TYPES = {
@@ -32,10 +31,6 @@ KV_TYPES = {
     "q4_0": native.GGML_TYPE_Q4_0,
 }
 _MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
-
-
-class LoadFailed(Exception):
-    """llama.cpp cannot load the weights, or make a context of this size."""
 
 
 class DecodeFailed(Exception):
@@ -70,7 +65,7 @@ class Runtime:
     `sequences` is how many the cache tells apart; `shares` whether they can have cells in common.
 
     Raises:
-        LoadFailed: the weights cannot be loaded, or there is no memory for the context.
+        LoadFailed: weights or adapters cannot be loaded, or there is no memory for the context.
     """
 
     def __init__(
@@ -81,9 +76,12 @@ class Runtime:
         *,
         prefix_cache: bool = True,
         kv_type: str = "f16",
+        adapters: Sequence[Adapter] = (),
     ) -> None:
         native.llama_backend_init()
         self.model = _load(weights, gpu_layers)
+        # Before the context, which is made large enough for them.
+        self._adapters = [load_adapter(self.model, adapter) for adapter in adapters]
         self.limits = limits
         self._kv_type = kv_type
         self.vocabulary = Vocabulary(self.model)
@@ -109,15 +107,18 @@ class Runtime:
                 return buffer.value.decode("utf-8", "replace")
         return None
 
-    def decode(self, pieces: Sequence[Piece]) -> Floats | None:
+    def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
         """Evaluate a step; return the wanted logits in the order of pieces [wanted, vocabulary].
 
         They lie in llama.cpp's memory: theirs to change who asked, and gone with the next call.
-        None: there was no room in the KV cache, and nothing has changed.
+        None: there was no room in the KV cache, and nothing has changed. `adapter` counts those
+        that were loaded from 1; 0 is the model alone.
 
         Raises:
             DecodeFailed: llama.cpp refused the batch.
         """
+        if self._adapters:
+            put_on(self._context, self._adapters[adapter - 1] if adapter else None)
         result: int = native.llama_decode(self._context, self._batch.fill(pieces))
         if result == _NO_ROOM:
             return None
@@ -248,30 +249,11 @@ class _Batch:
 
 
 def _load(weights: Path, gpu_layers: int) -> Any:
-    complaints: list[str] = []
-    keep = native.llama_log_callback(partial(_keep_errors, complaints))
     params = native.llama_model_default_params()
     params.n_gpu_layers = gpu_layers if gpu_layers >= 0 else 999
-    native.llama_log_set(keep, ctypes.c_void_p(0))
-    model = native.llama_model_load_from_file(str(weights).encode(), params)
-    native.llama_log_set(_ON_LOG, ctypes.c_void_p(0))
+    with complaints() as heard:
+        model = native.llama_model_load_from_file(str(weights).encode(), params)
     if not model:
-        said = "".join(complaints[:1]).rpartition("error loading model: ")[2].strip()
-        raise LoadFailed(f"llama.cpp cannot load {weights.name}: {said or 'it says no more'}")
+        said = first_reason(heard, "error loading model: ")
+        raise LoadFailed(f"llama.cpp cannot load {weights.name}: {said}")
     return model
-
-
-def _keep_errors(kept: list[str], level: int, text: bytes, _user: Any) -> None:
-    """Keep what llama.cpp says while it loads: of its several lines one is told."""
-    if level == _ERROR:
-        kept.append(text.decode("utf-8", "replace"))
-
-
-def _log_errors(level: int, text: bytes, _user: Any) -> None:
-    """Pass on what llama.cpp says when something is wrong; all else is noise."""
-    if level == _ERROR:
-        sys.stderr.write(text.decode("utf-8", "replace"))
-
-
-# Not a runtime's own: the library has one callback for all, and calls it to its last use.
-_ON_LOG = native.llama_log_callback(_log_errors)

@@ -48,12 +48,22 @@ class Capabilities:
 
 
 class Model:
-    """What requests need of one model. Reads only; safe from the event loop."""
+    """What requests need of one model. Reads only; safe from the event loop.
+
+    `names` are its own and those of its `adapters`, in the runtime's order.
+    """
 
     def __init__(
-        self, name: str, weights: Path, runtime: Runtime, *, embeddings: bool | None
+        self,
+        name: str,
+        weights: Path,
+        runtime: Runtime,
+        *,
+        embeddings: bool | None,
+        adapters: Sequence[str] = (),
     ) -> None:
         self.name = name
+        self.names = (name, *adapters)
         self.weights = weights.name
         self.vocabulary = runtime.vocabulary
         self.context = runtime.limits.context
@@ -62,17 +72,19 @@ class Model:
         self.conversations = Conversations(runtime)
         self._defaults = Defaults(runtime)
 
-    def check_name(self, name: str | None) -> None:
-        """Refuse a request for another model, as vLLM does; no name means this one.
+    def served(self, name: str | None) -> str:
+        """Return the name that a request is answered under: its own; no name means the model's.
 
         Raises:
-            UnknownModel: it is another one.
+            UnknownModel: it is neither the model's nor an adapter's, as with vLLM.
         """
-        if name and name != self.name:
+        if name and name not in self.names:
+            here = ", ".join(f"'{known}'" for known in self.names)
             raise UnknownModel(
-                f"The model '{name}' is not served here; this engine serves '{self.name}'.",
+                f"The model '{name}' is not served here; this engine serves {here}.",
                 param="model",
             )
+        return name or self.name
 
     def chat_orders(self, request: ChatRequest) -> list[Order]:
         """Return one order for each of the `n` choices.
@@ -120,8 +132,9 @@ class Model:
         Raises:
             InvalidRequest: an input is empty or too long, or this model makes no embeddings.
         """
-        if not self.capabilities.embeddings:
-            raise NoEmbeddings(f"The model '{self.name}' makes no embeddings.", param="model")
+        name = self.served(request.model)
+        if not self.capabilities.embeddings or name != self.name:
+            raise NoEmbeddings(f"The model '{name}' makes no embeddings.", param="model")
         if request.dimensions is not None:
             raise InvalidRequest(
                 "This model's embeddings cannot be shortened; leave 'dimensions' out.",
@@ -148,6 +161,7 @@ class Model:
                 f"{choices * len(prompts)} answers are more than {_MAX_SEQUENCES}.", param="n"
             )
         sampling = self._defaults.params(request)
+        adapter = self.names.index(self.served(request.model))
         orders: list[Order] = []
         for prompt in prompts:
             self._check_length(len(prompt), param, room_for=1)
@@ -161,6 +175,7 @@ class Model:
                     ignore_eos=bool(request.ignore_eos),
                     logprobs=alternatives,
                     choice=choice,
+                    adapter=adapter,
                 )
                 for choice in range(choices)
             ]

@@ -3,6 +3,8 @@
 Owns: the exact count of cells, the longest common prefix, who is kept after its end, who leaves.
 Must not: touch the cache, know requests or clocks. The caller does to the cache what it is told.
 
+A cell holds what its adapter made of a token, so only sequences with the same one share.
+
 | a slot is | left by |
 |---|---|
 | free | `admit` -> running |
@@ -82,6 +84,7 @@ class _Holder:
     """
 
     tokens: Tokens
+    adapter: int
     last: _Run
     used_at: int = 0
 
@@ -110,12 +113,14 @@ class Prefixes:
         """The slots of ended sequences, least recently used first."""
         return tuple(self._kept)
 
-    def look(self, tokens: Tokens) -> Outlook:
+    def look(self, tokens: Tokens, adapter: int = 0) -> Outlook:
         """Return what a sequence could share; one token at least is left to be evaluated."""
         donor, reused, soon = None, 0, 0
         most = len(tokens) - 1
         if self._sharing:
             for slot, holder in (*self._running.items(), *self._kept.items()):
+                if holder.adapter != adapter:
+                    continue
                 common = min(common_length(tokens, holder.tokens), most)
                 soon = max(soon, common)
                 if min(common, holder.last.end) > reused:
@@ -123,7 +128,7 @@ class Prefixes:
         outlook = Outlook(donor, reused, soon, len(tokens) - self._overlap(donor, reused))
         return Outlook(donor, reused, soon, len(tokens) - soon) if outlook.waits else outlook
 
-    def admit(self, tokens: Tokens, outlook: Outlook) -> Admission:
+    def admit(self, tokens: Tokens, outlook: Outlook, adapter: int = 0) -> Admission:
         """Take a slot for a sequence; the caller sees to it that one is free or kept."""
         dropped: tuple[int, ...] = ()
         donor, reused = outlook.donor, outlook.reused
@@ -137,7 +142,7 @@ class Prefixes:
                 donor, reused = None, 0
         slot = self._free.pop()
         above = None if donor is None else self._cut(donor, reused)
-        holder = _Holder(tokens, _Run(above, reused, reused))
+        holder = _Holder(tokens, adapter, _Run(above, reused, reused))
         self._running[slot] = holder
         self._hold(holder.last, held=1, busy=1)
         return Admission(slot, donor, reused, dropped)
@@ -188,7 +193,7 @@ class Prefixes:
         holder = self._running.pop(slot)
         holder.tokens = tokens
         self._hold(holder.last, held=0, busy=-1)
-        covered, covers = self._compare(tokens)
+        covered, covers = self._compare(holder)
         self._kept[slot] = holder
         self._use(slot)
         if covered is None:
@@ -214,14 +219,16 @@ class Prefixes:
             order.append((slot, cells))
         return order
 
-    def _compare(self, tokens: Tokens) -> tuple[int | None, list[int]]:
-        """Return who is kept and begins with all of `tokens`, and whose tokens these begin with."""
+    def _compare(self, holder: _Holder) -> tuple[int | None, list[int]]:
+        """Return who is kept and begins with all of this one's tokens, and whom it begins with."""
         covers: list[int] = []
-        for slot, holder in self._kept.items():
-            common = common_length(tokens, holder.tokens)
-            if common == len(tokens):
-                return slot, []
+        for slot, kept in self._kept.items():
+            if kept.adapter != holder.adapter:
+                continue
+            common = common_length(holder.tokens, kept.tokens)
             if common == len(holder.tokens):
+                return slot, []
+            if common == len(kept.tokens):
                 covers.append(slot)
         return None, covers
 

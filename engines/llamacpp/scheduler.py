@@ -1,11 +1,15 @@
 """What the next step evaluates. Pure: plain values in, plain values out.
 
-Owns: decode rows first, the rest of the batch for prompts, who gives way when the cache is full.
+Owns: decode rows first, the rest of the batch for prompts, who gives way when the cache is full,
+which adapter's turn it is.
 Must not: know tokens, models or threads.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+# Changing the adapter costs a third of a small step (docs/decisions/0020): not in every one.
+_STEPS_A_TURN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,31 @@ class Waiting:
 
     slot: int
     pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Steps with one adapter, one after the other: so many, which took so many tokens."""
+
+    adapter: int = 0
+    steps: int = 0
+    tokens: int = 0
+
+    def after(self, tokens: int) -> "Turn":
+        """Return the turn as it is after a step of so many tokens."""
+        return replace(self, steps=self.steps + 1, tokens=self.tokens + tokens)
+
+
+def next_turn(turn: Turn, wanted: Collection[int], batch_tokens: int) -> Turn:
+    """Return the turn that the next step belongs to; its adapter is one of those `wanted`.
+
+    They follow each other in a circle. A turn ends when others wait and it has had some steps, or
+    the tokens of a full one: so nobody waits for more than that of each of the others.
+    """
+    spent = turn.steps >= _STEPS_A_TURN or turn.tokens >= batch_tokens
+    if turn.adapter in wanted and (not spent or len(wanted) == 1):
+        return turn
+    return Turn(min((a for a in wanted if a > turn.adapter), default=min(wanted)))
 
 
 def share_step(sequences: Sequence[Waiting], batch_tokens: int) -> dict[int, int]:

@@ -27,7 +27,8 @@ class Order:
     `most_tokens` bounds the answer so that it fits the context. `logprobs` is None where none
     are wanted, else how many alternatives. `choice` tells the sequences of one request apart.
     `shown` are control tokens that are text all the same, because somebody looks for them in it.
-    The answer holds to `grammar`, where there is one.
+    The answer holds to `grammar`, where there is one. `adapter` counts those of the runtime from 1;
+    0 is the model alone.
     """
 
     prompt: tuple[int, ...]
@@ -40,6 +41,7 @@ class Order:
     shown: Mapping[int, bytes] = field(default_factory=dict)
     thoughts: ThoughtBudget | None = None
     grammar: Compiled | None = None
+    adapter: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import gguf
 import pytest
 
 from engines.families import load_catalogue
-from engines.llamacpp.binding import LoadFailed
+from engines.llamacpp.complaints import LoadFailed
 from tools.families.kin import KIN, NOT_LOADED
 from tools.families.proof import NotProved, prove
 from tools.families.toys import TOYS, Toy, tensors_of, write_toy

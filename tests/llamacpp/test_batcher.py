@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import DecodeFailed, LoadFailed
+from engines.llamacpp.binding import DecodeFailed
+from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.scrape import exposition
 from engines.llamacpp.sequence import Progress
 from tests.support.batching import WAIT_S, Client, arrive, batching, client, drained, together

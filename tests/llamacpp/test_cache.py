@@ -1,21 +1,15 @@
 """The KV cache of a real model: shared cells count once, and change no answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import Floats, Limits, Piece, Runtime
-from engines.llamacpp.sampling import SamplingParams
-from engines.llamacpp.sequence import Order, Progress, SequenceState, TokenTold
 from engines.weights import resolve
 from tests.support.batching import Client, batching
-
-# Sums in another order differ by about this much: between two tokens as close as that, either
-# may be the likeliest.
-NOISE = 0.05
+from tests.support.listening import Listener, check_same
 
 
 class Watched(Runtime):
@@ -23,26 +17,10 @@ class Watched(Runtime):
 
     refused = 0
 
-    def decode(self, pieces: Sequence[Piece]) -> Floats | None:
-        logits = super().decode(pieces)
+    def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
+        logits = super().decode(pieces, adapter)
         self.refused += logits is None
         return logits
-
-
-@dataclass
-class Listener(Client):
-    """Notes each token and how likely it was; says as many as it may."""
-
-    heard: list[TokenTold] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        sampling = SamplingParams(temperature=0)
-        order = Order(self.prompt, self.count, sampling, ignore_eos=True, logprobs=2)
-        self.sequence = SequenceState(order, self.hear)
-
-    def hear(self, progress: Progress) -> None:
-        self.heard += progress.told
-        super().hear(progress)
 
 
 def demo(*, shares: bool, cells: int = 2_048, parallel: int = 6) -> Watched:
@@ -95,19 +73,6 @@ async def test_there_may_be_more_sequences_than_tokens_of_a_step() -> None:
         for one in clients:
             assert (await one.end()).reason == "length"
     runtime.close()
-
-
-def check_same(one: Listener, other: Listener) -> int:
-    """Compare token by token, as far as no two were as good as equal; return how far."""
-    assert len(one.heard) == len(other.heard) == one.count
-    for at, (here, there) in enumerate(zip(one.heard, other.heard, strict=True)):
-        if here.token != there.token:
-            (_, first), (_, second) = there.alternatives
-            assert first - second < NOISE
-            assert {token for token, _ in there.alternatives} == {here.token, there.token}
-            return at
-        assert abs(here.logprob - there.logprob) < NOISE
-    return one.count
 
 
 @pytest.mark.parametrize("cells", [2_048, 304], ids=["room for all", "too little room"])

@@ -22,9 +22,10 @@ def prefixes(*, sharing: bool = True, budget: int = BUDGET) -> Prefixes:
     return Prefixes(SLOTS, CELLS, budget, sharing=sharing)
 
 
-def evaluated(cache: Prefixes, prompt: list[int]) -> int:
+def evaluated(cache: Prefixes, prompt: list[int], adapter: int = 0) -> int:
     """Admit a sequence and evaluate all of it; return its slot."""
-    admission = cache.admit(tokens(*prompt), cache.look(tokens(*prompt)))
+    outlook = cache.look(tokens(*prompt), adapter)
+    admission = cache.admit(tokens(*prompt), outlook, adapter)
     cache.grow(admission.slot, len(prompt) - admission.reused)
     return admission.slot
 
@@ -102,6 +103,18 @@ def test_a_kept_prefix_of_another_kept_one_gives_its_slot_back() -> None:
     assert cache.used == 15
 
 
+def test_sequences_with_different_adapters_share_and_replace_nothing() -> None:
+    cache = prefixes(budget=CELLS)
+    plain = evaluated(cache, [0] * 20)
+    adapted = evaluated(cache, [0] * 20, adapter=1)
+    assert cache.used == 40
+    assert cache.look(tokens(*[0] * 20), 2) == Outlook(donor=None, reused=0, soon=0, cells=20)
+    assert cache.retire(plain, tokens(*[0] * 20)) == ()
+    assert cache.retire(adapted, tokens(*[0] * 20)) == ()
+    assert cache.look(tokens(*[0] * 20, 1), 0).donor == plain
+    assert cache.look(tokens(*[0] * 20, 1), 1).donor == adapted
+
+
 def test_the_least_recently_used_leaves_when_the_budget_is_spent() -> None:
     cache = prefixes(budget=40)
     kept = [evaluated(cache, [token] * 18) for token in (1, 2)]
@@ -172,27 +185,31 @@ class Story(RuleBasedStateMachine):
         self.cache = prefixes()
         self.told: dict[int, list[int]] = {}  # what a slot was admitted with, or has kept
         self.cells: dict[int, list[int]] = {}
+        self.adapters: dict[int, int] = {}
         self.running: list[int] = []
         self.made = 0
 
     @precondition(lambda self: len(self.running) < SLOTS)
-    @rule(prompt=PROMPT)
-    def admit(self, prompt: list[int]) -> None:
-        outlook = self.cache.look(tokens(*prompt))
+    @rule(prompt=PROMPT, adapter=st.integers(0, 1))
+    def admit(self, prompt: list[int], adapter: int) -> None:
+        outlook = self.cache.look(tokens(*prompt), adapter)
         if outlook.waits:
             return
         shared = self.cells[outlook.donor][: outlook.reused] if outlook.donor is not None else []
         held = {cell for slot in self.running for cell in self.cells[slot]}
         assert outlook.cells == len(prompt) - len(held & set(shared))
-        longest = max((self.common(prompt, slot) for slot in self.cells), default=0)
+        alike = [slot for slot in self.cells if self.adapters[slot] == adapter]
+        longest = max((self.common(prompt, slot) for slot in alike), default=0)
         assert outlook.reused == min(longest, len(prompt) - 1)
-        admission = self.cache.admit(tokens(*prompt), outlook)
+        admission = self.cache.admit(tokens(*prompt), outlook, adapter)
         self.forget(admission.dropped)
         assert admission.slot not in self.cells
         if admission.donor is not None:
             assert self.common(prompt, admission.donor) >= admission.reused
+            assert self.adapters[admission.donor] == adapter
         self.cells[admission.slot] = shared[: admission.reused]
         self.told[admission.slot] = prompt
+        self.adapters[admission.slot] = adapter
         self.running.append(admission.slot)
 
     def common(self, prompt: list[int], slot: int) -> int:

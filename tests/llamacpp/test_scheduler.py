@@ -1,11 +1,11 @@
-"""Shares of a step and who leaves a full cache: what holds for any sequences."""
+"""Shares of a step, turns, and who leaves a full cache: what holds for any sequences."""
 
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.llamacpp.scheduler import Waiting, share_step, who_gives_way
+from engines.llamacpp.scheduler import Turn, Waiting, next_turn, share_step, who_gives_way
 
 PENDING = st.lists(st.one_of(st.just(1), st.integers(1, 3_000)), min_size=1, max_size=40)
 BATCH = st.integers(1, 600)
@@ -98,3 +98,41 @@ def test_only_the_youngest_leave_and_no_more_than_needed(
     if leaving:
         kept = sum(used for slot, used in held if slot not in leaving[:-1])
         assert cells - kept < wanted
+
+
+@given(
+    st.lists(st.sets(st.integers(0, 5), min_size=1), min_size=1, max_size=60),
+    st.lists(st.integers(1, 64), min_size=60, max_size=60),
+)
+def test_a_turn_is_always_of_an_adapter_that_somebody_wants(
+    wanted: list[set[int]], tokens: list[int]
+) -> None:
+    turn = Turn()
+    for wants, taken in zip(wanted, tokens, strict=False):
+        turn = next_turn(turn, wants, 64)
+        assert turn.adapter in wants
+        turn = turn.after(taken)
+
+
+@given(
+    st.sets(st.integers(0, 9), min_size=1, max_size=6),
+    st.lists(st.integers(1, 64), min_size=100, max_size=100),
+)
+def test_nobody_waits_for_more_than_a_turn_of_each_other_adapter(
+    wanted: set[int], tokens: list[int]
+) -> None:
+    turn, waited = Turn(), dict.fromkeys(wanted, 0)
+    for taken in tokens:
+        turn = next_turn(turn, wanted, 64)
+        turn = turn.after(taken)
+        waited = {a: 0 if a == turn.adapter else steps + 1 for a, steps in waited.items()}
+        assert max(waited.values()) <= 4 * (len(wanted) - 1)
+        assert len(wanted) == 1 or turn.tokens - taken < 64
+
+
+def test_an_adapter_that_nobody_else_waits_for_goes_on() -> None:
+    turn = next_turn(Turn(), {3}, 64)
+    for _ in range(20):
+        turn = turn.after(64)
+        assert next_turn(turn, {3}, 64) == turn
+    assert next_turn(turn, {1, 3}, 64) == Turn(1)

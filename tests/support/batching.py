@@ -21,6 +21,7 @@ class Client:
 
     prompt: tuple[int, ...]
     count: int
+    adapter: int = 0
     text: str = ""
     reason: str | None = None
     error: str | None = None
@@ -29,7 +30,7 @@ class Client:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        order = Order(self.prompt, self.count, GREEDY)
+        order = Order(self.prompt, self.count, GREEDY, adapter=self.adapter)
         self.sequence = SequenceState(order, self.hear)
 
     def hear(self, progress: Progress) -> None:
@@ -50,8 +51,8 @@ class Client:
             await self.told.wait()
 
 
-def client(length: int, count: int, salt: int = 0) -> Client:
-    return Client(tuple((salt + 3 * at) % 60 for at in range(length)), count)
+def client(length: int, count: int, salt: int = 0, adapter: int = 0) -> Client:
+    return Client(tuple((salt + 3 * at) % 60 for at in range(length)), count, adapter)
 
 
 @asynccontextmanager
@@ -82,5 +83,5 @@ async def together(batcher: Batcher, clients: list[Client]) -> None:
     for one in clients:
         await one.end()
         assert one.error is None
-        assert one.text == answer(one.prompt, one.count)
+        assert one.text == answer(one.prompt, one.count, one.adapter)
         assert one.reason == "length"

@@ -83,8 +83,8 @@ class ParrotRuntime(ToyRuntime):
     def meta(self, key: str) -> str | None:
         return self._meta.get(key)
 
-    def decode(self, pieces: Sequence[Piece]) -> Floats | None:
-        if super().decode(pieces) is None:
+    def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
+        if super().decode(pieces, adapter) is None:
             return None
         logits: list[Floats] = []
         for row in rows_of(pieces):

@@ -32,6 +32,7 @@ class _Cell:
     """A place of the cache; several sequences may hold the same one."""
 
     token: int
+    adapter: int
 
 
 class ToyVocabulary(Vocabulary):
@@ -61,6 +62,7 @@ class ToyRuntime(Runtime):
         self.sequences = 2 * parallel if shares else parallel
         self.cache: dict[int, list[_Cell]] = {}
         self.steps: list[list[Row]] = []
+        self.turns: list[int] = []
         self.broken: int | None = None
         self.refused = 0
         self.embedded = 0
@@ -68,7 +70,7 @@ class ToyRuntime(Runtime):
         self.before_embed: Callable[[], None] = lambda: None
         self.full: Callable[[], bool] = lambda: False
 
-    def decode(self, pieces: Sequence[Piece]) -> Floats | None:
+    def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
         self.before()
         rows = rows_of(pieces)
         assert 0 < len(rows) <= self.limits.batch_tokens
@@ -76,16 +78,18 @@ class ToyRuntime(Runtime):
             self.refused += 1
             return None
         self.steps.append(rows)
+        self.turns.append(adapter)
         logits: list[Floats] = []
         for row in rows:
             cells = self.cache.setdefault(row.slot, [])
             assert row.position == len(cells), "positions follow each other"
             assert row.slot < self.sequences
-            cells.append(_Cell(row.token))
+            cells.append(_Cell(row.token, adapter))
+            assert {cell.adapter for cell in cells} == {adapter}
             tokens = [cell.token for cell in cells]
             if row.wanted:
                 line = np.zeros(SIZE, dtype=np.float32)
-                line[following(tokens)] = 9
+                line[following(tokens, adapter)] = 9
                 line[:] = np.nan if tokens[0] == self.broken else line
                 logits.append(line)
         return np.array(logits, dtype=np.float32).reshape(len(logits), SIZE)
@@ -137,17 +141,17 @@ def rows_of(pieces: Sequence[Piece]) -> list[Row]:
     ]
 
 
-def following(tokens: Sequence[int]) -> int:
+def following(tokens: Sequence[int], adapter: int = 0) -> int:
     """Return the token that comes after these; never the one that ends."""
-    value = 7
+    value = 7 + adapter
     for token in tokens:
         value = (value * 31 + token + 1) % 10_007
     return value % END
 
 
-def answer(prompt: Sequence[int], count: int) -> str:
+def answer(prompt: Sequence[int], count: int, adapter: int = 0) -> str:
     """Return what a sequence says when it is alone."""
     tokens = list(prompt)
     for _ in range(count):
-        tokens.append(following(tokens))
+        tokens.append(following(tokens, adapter))
     return "".join(chr(48 + token) for token in tokens[len(prompt) :])

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from engines.llamacpp.binding import LoadFailed
+from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.speech.dialect import dialect_of
 from tools.families.fetch_sdist import place
 from tools.families.kin import KIN, Kin, Official
