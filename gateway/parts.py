@@ -6,12 +6,13 @@ Must not: do what a part does.
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engines.kinds import ModelOrder, ReplicaPlan, Room
+from engines.kinds import AdapterOrder, Deadlines, ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import several
 from gateway.classify import Weigher
+from gateway.config.adapters import adapters_of
 from gateway.config.loading import LoadedConfig
 from gateway.config.schema import ModelSection, RoutingFile
 from gateway.dispatch import Dispatcher
@@ -79,8 +80,11 @@ def plans_of(config: LoadedConfig, runtime_folder: Path, cores: int) -> Iterator
     file = config.file
     room = Room(runtime_folder, threads=max(1, cores // max(1, managed_replicas(file))))
     for name, model in file.models.items():
+        if model.adapter_of is not None:
+            continue  # the replicas of its model serve it
         for engine in engines_of(model):
-            yield from file.engines[engine].plan(_order(name, engine, model, config.base), room)
+            for plan in file.engines[engine].plan(_order(name, engine, config), room):
+                yield replace(plan, deadlines=_deadlines(plan.deadlines, model))
 
 
 def engines_of(model: ModelSection) -> tuple[str, ...]:
@@ -93,16 +97,28 @@ def managed_replicas(file: RoutingFile) -> int:
     return sum(
         model.replicas
         for model in file.models.values()
+        if model.adapter_of is None
         for engine in engines_of(model)
         if file.engines[engine].managed
     )
 
 
-def _order(name: str, engine: str, model: ModelSection, base: Path) -> ModelOrder:
+def _deadlines(own: Deadlines, model: ModelSection) -> Deadlines:
+    """Return the engine's deadlines with those that the model sets itself."""
+    return Deadlines(
+        model.connect_timeout_s or own.connect_s,
+        model.first_byte_timeout_s or own.first_byte_s,
+        model.idle_timeout_s or own.idle_s,
+        model.total_timeout_s or own.total_s,
+    )
+
+
+def _order(name: str, engine: str, config: LoadedConfig) -> ModelOrder:
+    model = config.file.models[name]
     return ModelOrder(
         name=name,
         engine=engine,
-        base=base,
+        base=config.base,
         weights=model.weights,
         upstream_model=model.upstream_model,
         replicas=model.replicas,
@@ -110,4 +126,8 @@ def _order(name: str, engine: str, model: ModelSection, base: Path) -> ModelOrde
         parallel=model.parallel,
         threads=model.threads,
         embeddings=model.embeddings,
+        adapters=tuple(
+            AdapterOrder(adapter, section.weights or "", section.adapter_scale)
+            for adapter, section in adapters_of(config.file, name).items()
+        ),
     )

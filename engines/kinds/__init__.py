@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from engines.kinds.address import ReplicaAddress
+from engines.kinds.deadlines import Deadlines
 from engines.kinds.llamacpp import LlamacppEngine
 from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.remote import RemoteEngine
@@ -18,6 +19,7 @@ from engines.kinds.remote import RemoteEngine
 EngineSection: TypeAlias = Annotated[LlamacppEngine | RemoteEngine, Field(discriminator="kind")]
 
 __all__ = [
+    "Deadlines",
     "EngineSection",
     "Launch",
     "LlamacppEngine",

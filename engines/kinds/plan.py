@@ -4,10 +4,11 @@ Owns: the plain values between configuration and a running fleet.
 Must not: start, connect or look at anything.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines.kinds.address import ReplicaAddress
+from engines.kinds.deadlines import Deadlines
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,7 @@ class ReplicaPlan:
     health_path: str
     health_interval_s: float
     metrics_path: str | None = None
-    connect_timeout_s: float = 5
-    first_byte_timeout_s: float = 600
-    idle_timeout_s: float = 120
+    deadlines: Deadlines = field(default_factory=Deadlines)
     capacity: int | None = None
     launch: Launch | None = None
     problem: str | None = None

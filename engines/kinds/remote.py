@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 
 from engines.kinds.address import ReplicaAddress
+from engines.kinds.deadlines import Deadlines
 from engines.kinds.plan import ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import OneOrMore, Seconds, Section, several
 
@@ -29,9 +30,14 @@ class RemoteEngine(Section):
     )
     connect_timeout_s: Seconds = Field(5, description="Seconds to connect.")
     first_byte_timeout_s: Seconds = Field(
-        600, description="Seconds until the answer's first byte (queueing and prefill included)."
+        600, description="Seconds until an answer begins (the engine's queue and prefill included)."
     )
-    idle_timeout_s: Seconds = Field(120, description="Seconds between two pieces of an answer.")
+    idle_timeout_s: Seconds = Field(
+        120, description="Seconds between two events of a stream; comments are no sign of life."
+    )
+    total_timeout_s: Seconds = Field(
+        7_200, description="Seconds from a request's arrival to the end of its answer."
+    )
     health_interval_s: Seconds = Field(5, description="Seconds between two looks at `/v1/models`.")
 
     @field_validator("url")
@@ -75,9 +81,12 @@ class RemoteEngine(Section):
             health_path=f"{address.base_path}/models",
             health_interval_s=self.health_interval_s,
             metrics_path=f"{root}/metrics",
-            connect_timeout_s=self.connect_timeout_s,
-            first_byte_timeout_s=self.first_byte_timeout_s,
-            idle_timeout_s=self.idle_timeout_s,
+            deadlines=Deadlines(
+                self.connect_timeout_s,
+                self.first_byte_timeout_s,
+                self.idle_timeout_s,
+                self.total_timeout_s,
+            ),
         )
 
 

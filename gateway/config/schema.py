@@ -57,6 +57,27 @@ class ModelSection(Section):
     context: int | None = Field(None, ge=64, description="Context in tokens; overrides the engine.")
     parallel: int | None = Field(None, ge=1, le=256, description="Overrides the engine's.")
     threads: int | None = Field(None, ge=1, description="Overrides the engine's.")
+    connect_timeout_s: Seconds | None = Field(
+        None, description="Seconds to connect; overrides the engine's, as do the next three."
+    )
+    first_byte_timeout_s: Seconds | None = Field(
+        None,
+        description="Seconds until an answer begins (the engine's queue and prefill included).",
+    )
+    idle_timeout_s: Seconds | None = Field(
+        None, description="Seconds between two events of a stream; comments are no sign of life."
+    )
+    total_timeout_s: Seconds | None = Field(
+        None, description="Seconds from a request's arrival to the end of its answer."
+    )
+    adapter_of: str | None = Field(
+        None,
+        description="The model that this LoRA adapter is served beside, by the same processes; "
+        "`weights` is then the adapter's own GGUF file. Managed engines only.",
+    )
+    adapter_scale: float = Field(
+        1.0, allow_inf_nan=False, description="How strongly an adapter counts; 0 is not at all."
+    )
     catalogue: str | None = Field(
         None, description="Catalogue entry with the family's facts, where the name does not say it."
     )

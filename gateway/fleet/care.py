@@ -13,19 +13,14 @@ from typing import TypeAlias
 
 import msgspec
 
-from engines.kinds import ReplicaPlan
+from engines.kinds import Deadlines, ReplicaPlan
 from engines.process import ManagedReplica, ReplicaStatus
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.replica import Condition, Replica
 from gateway.observe.engine_figures import read_engine_figures
-from gateway.relay.client import (
-    DeadlinePassed,
-    Deadlines,
-    Unreachable,
-    UpstreamClient,
-    UpstreamRequest,
-)
+from gateway.relay.client import Unreachable, UpstreamClient, UpstreamRequest
 from gateway.relay.connection import ConnectionLost
+from gateway.relay.watch import DeadlinePassed
 
 _LOOK = Deadlines(connect_s=3, first_byte_s=5, idle_s=5)
 _LOOK_AT_CHILD = Deadlines(connect_s=1, first_byte_s=1, idle_s=1)  # next door, and looked at often

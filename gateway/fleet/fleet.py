@@ -18,19 +18,22 @@ class Fleet:
     """Decides synchronously and does no I/O; used from the event loop's thread only."""
 
     def __init__(self, plans: Iterable[ReplicaPlan], metrics: Metrics) -> None:
-        self._replicas: dict[str, list[Replica]] = {}
+        self._all: list[Replica] = []
+        self._replicas: dict[str, list[Replica]] = {}  # by the names that they serve
         self._uses = 0
         self._change = asyncio.Event()
         for plan in plans:
-            replica = Replica(plan, metrics.of(plan.model, plan.engine, plan.replica))
+            names = {name: metrics.of(name, plan.engine, plan.replica) for name in plan.served}
+            replica = Replica(plan, names)
             if plan.problem is not None:
                 replica.condition, replica.reason = Condition.FAILED, plan.problem
-            self._replicas.setdefault(plan.model, []).append(replica)
+            self._all.append(replica)
+            for name in plan.served:
+                self._replicas.setdefault(name, []).append(replica)
 
     def __iter__(self) -> Iterator[Replica]:
         """Yield every replica, the models in the file's order."""
-        for replicas in self._replicas.values():
-            yield from replicas
+        yield from self._all
 
     def lease(
         self, model: str, account: Account, *, queued_s: float = 0, avoid: Collection[Replica] = ()
@@ -46,13 +49,13 @@ class Fleet:
         chosen = min(ready, key=_busyness)
         self._uses += 1
         chosen.last_used = self._uses
-        return Lease(chosen, account, queued_s)
+        return Lease(chosen, model, account, queued_s)
 
     def turned_away(self, models: Sequence[str]) -> None:
         """Count a request that no replica took, under the first replica of the first model."""
-        replicas = next((r for name in models if (r := self._replicas.get(name))), None)
-        if replicas is not None:
-            replicas[0].metrics.turned_away()
+        name = next((name for name in models if name in self._replicas), None)
+        if name is not None:
+            self._replicas[name][0].metrics[name].turned_away()
 
     def hopeful(self, models: Sequence[str]) -> bool:
         """Say whether a replica of one of these models may be ready soon."""

@@ -4,6 +4,7 @@ Owns: the condition, the in-flight count, the begin and the end of each use.
 Must not: probe or start anything; `gateway.fleet.care` and `engines.process` do.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,7 +13,6 @@ from gateway.domain import Outcome
 from gateway.observe.account import Account
 from gateway.observe.engine_figures import EngineFigures
 from gateway.observe.metrics import ReplicaFigures, ReplicaMetrics
-from gateway.relay.client import Deadlines
 
 
 class Condition(StrEnum):
@@ -57,14 +57,14 @@ class ReplicaView:
 
 
 class Replica:
-    """Mutable state of one replica; changed only on the event loop's thread."""
+    """Mutable state of one replica; changed only on the event loop's thread.
 
-    def __init__(self, plan: ReplicaPlan, metrics: ReplicaMetrics) -> None:
+    `metrics` are those of each name that it serves.
+    """
+
+    def __init__(self, plan: ReplicaPlan, metrics: Mapping[str, ReplicaMetrics]) -> None:
         self.plan = plan
         self.metrics = metrics
-        self.deadlines = Deadlines(
-            plan.connect_timeout_s, plan.first_byte_timeout_s, plan.idle_timeout_s
-        )
         self.name = f"{plan.model}/{plan.engine}/{plan.replica}"
         self.condition = Condition.STARTING
         self.reason = ""
@@ -110,18 +110,22 @@ class Replica:
 
 
 class Lease:
-    """One request's use of a replica, from `Fleet.lease` until `end`, which is idempotent."""
+    """One request's use of a replica, from `Fleet.lease` until `end`, which is idempotent.
 
-    __slots__ = ("_ended", "account", "queued_s", "replica")
+    `model` is the one of the served names that was asked for.
+    """
 
-    def __init__(self, replica: Replica, account: Account, queued_s: float) -> None:
+    __slots__ = ("_ended", "account", "model", "queued_s", "replica")
+
+    def __init__(self, replica: Replica, model: str, account: Account, queued_s: float) -> None:
         self.replica = replica
+        self.model = model
         self.account = account
         self.queued_s = queued_s
         self._ended = False
-        account.on_token = replica.metrics.tokens_now
+        account.on_token = replica.metrics[model].tokens_now
         replica.in_flight += 1
-        replica.metrics.began(queued_s)
+        replica.metrics[model].began(queued_s)
 
     def end(self, outcome: Outcome) -> None:
         """Give the replica back and publish the account. Only the first call counts."""
@@ -131,4 +135,5 @@ class Lease:
         self.replica.in_flight -= 1
         if outcome is Outcome.OK:
             self.replica.suspect = False
-        self.replica.metrics.ended(self.account, outcome, queued_s=self.queued_s)
+        metrics = self.replica.metrics[self.model]
+        metrics.ended(self.account, outcome, queued_s=self.queued_s)

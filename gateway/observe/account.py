@@ -27,7 +27,6 @@ class Account:
     gaps_s: list[float] = field(default_factory=list)
     usage: Usage | None = None
     finish_reasons: set[str] = field(default_factory=set)
-    engine_said_error: bool = False
     on_token: Callable[[int], None] | None = None
     retried: bool = False
 

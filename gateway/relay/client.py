@@ -9,8 +9,9 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from engines.kinds import ReplicaAddress
+from engines.kinds import Deadlines, ReplicaAddress
 from gateway.relay.connection import Connection, ConnectionLost
+from gateway.relay.watch import DeadlinePassed, Watch
 
 MAX_IDLE_PER_ADDRESS = 64
 
@@ -19,22 +20,11 @@ class Unreachable(Exception):
     """No connection could be made; nothing was sent."""
 
 
-class DeadlinePassed(Exception):
-    """The engine was silent beyond a deadline; `what` says which."""
+class ConnectTimeout(DeadlinePassed):
+    """No connection was made in time; nothing was sent."""
 
-    def __init__(self, what: str, limit_s: float) -> None:
-        super().__init__(f"no {what} within {limit_s:g} s")
-        self.what = what
-        self.limit_s = limit_s
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """How long each wait may last, in seconds."""
-
-    connect_s: float = 5
-    first_byte_s: float = 600
-    idle_s: float = 120
+    def __init__(self, limit_s: float) -> None:
+        super().__init__("connection", limit_s, "connect_timeout_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +44,11 @@ class UpstreamAnswer:
     else closes it, which tells the engine to stop.
     """
 
-    def __init__(self, client: "UpstreamClient", key: str, link: Connection, idle_s: float) -> None:
+    def __init__(self, client: "UpstreamClient", key: str, link: Connection, watch: Watch) -> None:
         self._client = client
         self._key = key
         self._link = link
-        self._idle_s = idle_s
+        self._watch = watch
         self._released = False
         self.status = link.status
         self.headers = tuple(link.headers)
@@ -68,21 +58,18 @@ class UpstreamAnswer:
         return next((value for key, value in self.headers if key == name), None)
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body in the pieces in which it arrives.
+        """Yield the body in the pieces in which it arrives; the reader says which are life.
 
         Raises:
             ConnectionLost: the answer was cut off.
-            DeadlinePassed: the engine was silent for longer than the idle deadline.
+            DeadlinePassed: a wait has lasted too long; see `engines.kinds.Deadlines`.
         """
-        while True:
-            try:
-                async with asyncio.timeout(self._idle_s):
-                    piece = await self._link.next_piece()
-            except TimeoutError:
-                raise DeadlinePassed("more of the answer", self._idle_s) from None
-            if not piece:
-                return
+        while piece := await self._link.next_piece():
             yield piece
+
+    def heard(self) -> None:
+        """Note a sign of life: from now on the engine may be silent for `idle_s`."""
+        self._watch.heard()
 
     async def read(self, limit_bytes: int) -> bytes:
         """Return the whole body.
@@ -93,7 +80,9 @@ class UpstreamAnswer:
         """
         parts: list[bytes] = []
         total_bytes = 0
+        self.heard()
         async for piece in self.pieces():
+            self.heard()
             total_bytes += len(piece)
             if total_bytes > limit_bytes:
                 raise ConnectionLost(f"an answer of more than {limit_bytes} bytes", answered=True)
@@ -105,17 +94,20 @@ class UpstreamAnswer:
 
         Gives up after `limit_s` seconds, or when the engine closes; never raises for those.
         """
+        if self._link.complete:
+            return
         try:
             async with asyncio.timeout(limit_s):
                 while await self._link.next_piece():
                     pass
-        except (TimeoutError, ConnectionLost):
+        except (TimeoutError, ConnectionLost, DeadlinePassed):
             return
 
     def release(self) -> None:
         """Give the connection back, or close it when the answer is not complete. Idempotent."""
         if not self._released:
             self._released = True
+            self._watch.end()
             self._client.take_back(self._key, self._link)
 
 
@@ -128,9 +120,15 @@ class UpstreamClient:
         self._closed = False
 
     async def send(
-        self, address: ReplicaAddress, request: UpstreamRequest, deadlines: Deadlines
+        self,
+        address: ReplicaAddress,
+        request: UpstreamRequest,
+        deadlines: Deadlines,
+        spent_s: float = 0,
     ) -> UpstreamAnswer:
         """Send; return when status and headers have arrived.
+
+        `spent_s` seconds of the total have passed already.
 
         A kept connection that turns out to be closed before any answer is replaced: the engine's
         idle timeout raced with us. Cancellation closes the connection.
@@ -144,22 +142,21 @@ class UpstreamClient:
         while True:
             kept = self._take_idle(address.key)
             link = kept or await self._connect(address, deadlines.connect_s)
+            watch = Watch(link, deadlines, spent_s)
             try:
                 link.begin(wire)
-                async with asyncio.timeout(deadlines.first_byte_s):
-                    await link.wait_headers()
+                await link.wait_headers()
             except ConnectionLost as error:
+                watch.end()
                 link.close()
                 if kept is None or error.answered:
                     raise
-            except TimeoutError:
-                link.close()
-                raise DeadlinePassed("answer", deadlines.first_byte_s) from None
             except BaseException:
+                watch.end()
                 link.close()
                 raise
             else:
-                return UpstreamAnswer(self, address.key, link, deadlines.idle_s)
+                return UpstreamAnswer(self, address.key, link, watch)
 
     def take_back(self, key: str, link: Connection) -> None:
         """Keep a connection for reuse, or close it."""
@@ -205,7 +202,7 @@ class UpstreamClient:
                         ssl=self._tls_context() if address.tls else None,
                     )
         except TimeoutError:
-            raise DeadlinePassed("connection", limit_s) from None
+            raise ConnectTimeout(limit_s) from None
         except OSError as error:
             raise Unreachable(error.strerror or str(error)) from error
         return link

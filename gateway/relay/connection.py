@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._buffered_bytes = 0
         self._reading_paused = False
         self._lost: str | None = None
+        self._stopped: Exception | None = None
         self._answered = False
         self._complete = True
         self._keeps_alive = True
@@ -67,6 +68,16 @@ class Connection(asyncio.Protocol):
             and not self._transport.is_closing()
         )
 
+    @property
+    def waits(self) -> bool:
+        """Whether the reader waits for the engine at this moment."""
+        return self._waiter is not None and not self._waiter.done()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer has come to its end and all of it has been read."""
+        return self._complete and not self._pieces
+
     def begin(self, request: bytes) -> None:
         """Write a whole request; read the answer with `wait_headers` and `next_piece`.
 
@@ -80,6 +91,7 @@ class Connection(asyncio.Protocol):
         self._headers_complete = False
         self._complete = False
         self._answered = False
+        self._stopped = None
         self._transport.write(request)
 
     async def wait_headers(self) -> None:
@@ -87,6 +99,7 @@ class Connection(asyncio.Protocol):
 
         Raises:
             ConnectionLost: the engine closed or broke the connection first.
+            Exception: what `stop` was given.
         """
         while not self._headers_complete:
             await self._wait()
@@ -98,7 +111,10 @@ class Connection(asyncio.Protocol):
 
         Raises:
             ConnectionLost: the answer was cut off; what had arrived was returned before.
+            Exception: what `stop` was given, whatever has arrived.
         """
+        if self._stopped is not None:
+            raise self._stopped
         while not self._pieces:
             if self._complete:
                 return b""
@@ -111,12 +127,19 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         return piece
 
+    def stop(self, error: Exception) -> None:
+        """Let the reader get `error` instead of what is still to come."""
+        self._stopped = error
+        self._wake()
+
     def close(self) -> None:
         """Close at once, whatever state the exchange is in. Idempotent."""
         if self._transport is not None:
             self._transport.abort()
 
     async def _wait(self) -> None:
+        if self._stopped is not None:
+            raise self._stopped
         if self._lost is not None:
             raise ConnectionLost(self._lost, answered=self._answered)
         self._waiter = self._loop.create_future()

@@ -1,18 +1,15 @@
 """Passing an engine's answer on to a client, whole or as a stream.
 
-Owns: when the client's answer begins, and how a stream that breaks after that ends.
-Must not: retry; choose; speak ASGI (`Reply` is what it writes to).
+Owns: when the client's answer begins, and what a stream that breaks is.
+Must not: retry, go on elsewhere, choose; speak ASGI (`Reply` is what it writes to).
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from engines.protocol.events import EventTooLong
-from gateway.domain import Outcome
-from gateway.errors import ApiError, EngineFailed, EngineTimeout
 from gateway.observe.account import Account
 from gateway.relay.answers import MAX_ANSWER_BYTES, read_usage, rename_model
-from gateway.relay.client import DeadlinePassed, UpstreamAnswer
+from gateway.relay.client import UpstreamAnswer
 from gateway.relay.connection import ConnectionLost
 from gateway.relay.stream import StreamEditor
 
@@ -41,7 +38,7 @@ class Reply(Protocol):
 
 async def relay_whole(
     answer: UpstreamAnswer, reply: Reply, account: Account, served: str, headers: Headers
-) -> Outcome:
+) -> None:
     """Read an answer, keep its usage, put the served name in, send it on.
 
     Raises:
@@ -53,53 +50,36 @@ async def relay_whole(
         body = rename_model(body, told, served)
     await reply.start(200, (JSON, (b"content-length", str(len(body)).encode()), *headers))
     await reply.write(body, more=False)
-    return Outcome.OK
 
 
 async def relay_stream(
-    answer: UpstreamAnswer, reply: Reply, editor: StreamEditor, account: Account, headers: Headers
-) -> Outcome:
+    answer: UpstreamAnswer, reply: Reply, editor: StreamEditor, headers: Headers
+) -> None:
     """Pass events on as they come; the client's answer begins with the first of them.
 
-    A stream that breaks after that ends with an error event and without `[DONE]`.
-
     Raises:
-        ConnectionLost, DeadlinePassed, EngineFailed: nothing was sent; another engine may try.
+        ConnectionLost, DeadlinePassed, EngineFailed: the stream broke. Unless `reply` has started
+            nothing was sent; in either case another engine may go on.
     """
-    try:
-        async for piece in answer.pieces():
-            out = editor.feed(piece)
-            if out and not reply.started:
-                if account.engine_said_error:
-                    raise EngineFailed("The engine failed before the first token.")
+    events = 0
+    async for piece in answer.pieces():
+        out = editor.feed(piece)
+        if editor.events != events:
+            events = editor.events
+            answer.heard()
+        if editor.whole:
+            break
+        if out:
+            if not reply.started:
                 await reply.start(200, (*_STREAM, *headers))
-            if editor.whole:
-                break
-            if out:
-                await reply.write(out, more=True)
-        else:
-            out = editor.close()
-        if not editor.whole:
-            raise ConnectionLost("the engine's stream ended early", answered=True)
-    except (ConnectionLost, DeadlinePassed, EventTooLong) as error:
-        if not reply.started:
-            if isinstance(error, EventTooLong):
-                raise EngineFailed("The engine sent an event without an end.") from None
-            raise
-        told = b"" if account.engine_said_error else editor.error(as_api_error(error))
-        await reply.write(told, more=False)
-        return Outcome.TIMEOUT if isinstance(error, DeadlinePassed) else Outcome.ENGINE_ERROR
+            await reply.write(out, more=True)
+        if editor.failure is not None:
+            raise editor.failure
+    else:
+        out = editor.close()
+    if not editor.whole:
+        raise ConnectionLost("the engine's stream ended early", answered=True)
+    if not reply.started:
+        await reply.start(200, (*_STREAM, *headers))
     await reply.write(out, more=False)
     await answer.finish(_FINISH_S)
-    return Outcome.ENGINE_ERROR if account.engine_said_error else Outcome.OK
-
-
-def as_api_error(error: Exception) -> ApiError:
-    """Return what a client is told of a relay's failure."""
-    if isinstance(error, ApiError):
-        return error
-    if isinstance(error, DeadlinePassed):
-        return EngineTimeout(
-            f"The engine gave {error}. Ask for less, or raise the engine's timeouts."
-        )
-    return EngineFailed("The engine went away before the end of its answer.")

@@ -1,35 +1,28 @@
 """Relaying an event stream: what passes as it came, what is edited, what is counted.
 
-Owns: one stream's edits (model name, usage event) and its account; a cut stream's proper end.
+Owns: the edits of what one engine sends (model name, usage event; id and role where it goes on with
+another's answer) and its account; a cut stream's proper end.
 Must not: do I/O; it takes pieces and returns the bytes to send.
 """
-
-import re
 
 import msgspec
 
 from engines.protocol.answers import Usage
-from engines.protocol.events import DONE, EventSplitter, event_data, is_error_event, write_event
+from engines.protocol.events import (
+    DONE,
+    EventSplitter,
+    EventTooLong,
+    event_data,
+    is_error_event,
+    write_event,
+)
 from gateway.errors import ApiError, EngineFailed
 from gateway.observe.account import Account
-from gateway.relay.answers import error_words, rename_model
+from gateway.relay.answers import error_words
+from gateway.relay.chunks import Chunk, Head, Unreadable, is_error, read_chunk, read_head
+from gateway.relay.told import Told
 
-# A field that carries generated text, with a value that is not empty.
-_CONTENT = re.compile(
-    rb'"(?:content|text|reasoning_content|reasoning|arguments|refusal)"\s*:\s*"(?!")'
-)
-_USAGE = re.compile(rb'"usage"\s*:\s*\{')
-_FINISH = re.compile(rb'"finish_reason"\s*:\s*"([a-z_]+)"')
-_ERROR = re.compile(rb'^\s*\{\s*"(?:error"\s*:\s*[{"]|object"\s*:\s*"error")')
-
-
-class _Head(msgspec.Struct, frozen=True):
-    id: str = ""
-    created: int = 0
-    model: str = ""
-    object: str = "chat.completion.chunk"
-    choices: list[msgspec.Raw] = []
-    usage: Usage | None = None
+_ROLE = b'"role":"assistant",'
 
 
 class _UsageEvent(msgspec.Struct, frozen=True):
@@ -41,28 +34,28 @@ class _UsageEvent(msgspec.Struct, frozen=True):
     usage: Usage
 
 
-_HEAD = msgspec.json.Decoder(_Head)
-
-
 class StreamEditor:
-    """Edits and accounts one event stream; the output is the same whatever the pieces are.
+    """Edits and accounts what one engine sends; the output is the same whatever the pieces are.
 
     `served` is the name that clients see; `wants_usage` says whether the client asked for the
-    usage event, which engines are always asked for; `choices` is the request's `n`.
+    usage event, which engines are always asked for. Where `told` has something already, this
+    engine goes on with it. After a `failure` nothing more is taken.
     """
 
     def __init__(
-        self, account: Account, *, served: str, wants_usage: bool, choices: int = 1
+        self, account: Account, *, served: str, wants_usage: bool, told: Told | None = None
     ) -> None:
         self._account = account
         self._served = served
         self._wants_usage = wants_usage
-        self._choices = choices
-        self._finished_choices = 0
+        self._told = told if told is not None else Told()
         self._splitter = EventSplitter()
-        self._head: _Head | None = None
-        self._usage_sent = False
+        self._goes_on = self._told.head is not None
+        self._edits: list[tuple[bytes, bytes]] = []
+        self._begun = False
         self._done = False
+        self.events = 0
+        self.failure: ApiError | None = None
 
     @property
     def whole(self) -> bool:
@@ -72,78 +65,162 @@ class StreamEditor:
     def feed(self, piece: bytes) -> bytes:
         """Take a piece of the engine's stream; return what the client gets for it.
 
-        Raises:
-            EventTooLong: the engine sends an event without an end.
+        What comes before the first event (comments) is left out: the answer has not begun.
         """
-        out = [self._edit(event) for event in self._splitter.feed(piece)]
-        return b"".join(out)
+        try:
+            events = self._splitter.feed(piece)
+        except EventTooLong:
+            self.failure = EngineFailed("The engine sent an event without an end.")
+            return b""
+        out = [self._edit(event) for event in events]
+        return out[0] if len(out) == 1 else b"".join(out)
 
     def close(self) -> bytes:
         """End a stream after whose last piece no more came.
 
         An engine that leaves out `[DONE]` after all choices have finished is forgiven; `whole`
-        then turns true. Otherwise the stream was cut, and the caller owes `error`.
+        then turns true.
         """
-        if self._done or self._finished_choices < self._choices:
+        if self._done or self.failure is not None or self._told.finished < self._told.choices:
             return b""
         return self._finish(DONE)
 
-    def error(self, error: ApiError) -> bytes:
-        """Return the event that tells a client, whose status was 200 already, of a failure."""
-        return write_event(error.body())
-
     def _edit(self, event: bytes) -> bytes:
         data = event_data(event)
-        if data is None or self._done:
-            return b"" if self._done else event
+        if not data or self._done or self.failure is not None:
+            return self._beside(event)
         if data == b"[DONE]":
             return self._finish(event)
-        if self._head is None and not _ERROR.match(data):
-            self._head = _decode_head(data)
-        if _ERROR.match(data) or is_error_event(event):
-            self._account.engine_said_error = True
+        self.events += 1
+        try:
+            chunk = read_chunk(data)
+        except Unreadable:
+            self.failure = EngineFailed("The engine sent an event that is no JSON.")
+            return b""
+        if chunk is None or not (chunk.choices or chunk.usage):
+            return self._other(event, data, chunk)
+        if not self._begun:
+            self._begin(event, data)
+        self._note(chunk)
+        if chunk.usage is not None and not chunk.choices:
+            return self._usage_event(event)
+        if self._goes_on:
+            event = self._going_on(event, chunk)
+        return self._edited(event)
+
+    def _beside(self, event: bytes) -> bytes:
+        """Take what is no part of the answer: a comment, or what comes behind its end."""
+        under_way = self.events and not self._done and self.failure is None
+        return event if under_way else b""
+
+    def _other(self, event: bytes, data: bytes, chunk: Chunk | None) -> bytes:
+        """Take an event that carries nothing of an answer: an error, or what engines add."""
+        if is_error(data) or is_error_event(event):
             message, _ = error_words(data)
-            return self.error(EngineFailed(message or "The engine failed in the middle."))
-        if _CONTENT.search(data):
+            self.failure = EngineFailed(message or "The engine failed in the middle.")
+            return b""
+        if chunk is None:
+            self._told.odd = True
+        return self._edited(event)
+
+    def _edited(self, event: bytes) -> bytes:
+        for old, new in self._edits:
+            event = event.replace(old, new, 1)
+        return event
+
+    def _begin(self, event: bytes, data: bytes) -> None:
+        """Read the head, and decide on the bytes that are replaced in every event.
+
+        A quote inside a JSON string is escaped, so the bytes `"model":"..."` can only be a field.
+        """
+        self._begun = True
+        head = read_head(data)
+        first = self._told.head or head
+        if self._told.head is None:
+            self._told.head = head
+        wanted = Head(first.id, first.created, self._served if head.model else "")
+        for name in ("id", "created", "model"):
+            old, new = getattr(head, name), getattr(wanted, name)
+            if old != new:
+                self._edits += _replacement(name, old, new, event)
+
+    def _note(self, chunk: Chunk) -> None:
+        """Account what an event says, and keep it where it may be needed."""
+        told, spoke = self._told, False
+        for choice in chunk.choices:
+            delta = choice.delta
+            text = choice.text if delta is None else delta.content
+            if text:
+                told.said(text)
+                spoke = True
+            if delta is not None:
+                if thought := delta.thought:
+                    told.thought_of(thought)
+                    spoke = True
+                if delta.calls:
+                    told.called = spoke = True
+                if delta.refusal:
+                    told.odd = spoke = True
+            if choice.finish_reason:
+                told.finished += 1
+                self._account.finish_reasons.add(choice.finish_reason)
+        if spoke:
+            told.spoke = True
             self._account.content_seen()
-        self._note_finish(data)
-        if _USAGE.search(data) and self._note_usage(data):
-            if not self._wants_usage:
+        if chunk.usage is not None:
+            self._account.usage = self._own_share(chunk.usage)
+
+    def _own_share(self, usage: Usage) -> Usage:
+        """Return an engine's usage less what was, to it, a prompt and had been generated before."""
+        before = self._told.tokens_before
+        if not before:
+            return usage
+        prompt = max(0, usage.prompt_tokens - before)
+        return Usage(prompt, usage.completion_tokens, prompt + usage.completion_tokens)
+
+    def _usage_event(self, event: bytes) -> bytes:
+        if not self._wants_usage:
+            return b""
+        self._told.usage_sent = True
+        return self._written_usage() if self._told.tokens_before else self._edited(event)
+
+    def _going_on(self, event: bytes, chunk: Chunk) -> bytes:
+        """Take the second role out of an event, and mark the one that ends the answer."""
+        choice = chunk.choices[0]
+        delta = choice.delta
+        if delta is not None and delta.role is not None:
+            if not (delta.speaks or choice.finish_reason):
                 return b""
-            self._usage_sent = True
-        told = self._head.model if self._head is not None else ""
-        return rename_model(event, told, self._served) if told else event
-
-    def _note_finish(self, data: bytes) -> None:
-        for reason in _FINISH.findall(data):
-            self._finished_choices += 1
-            self._account.finish_reasons.add(reason.decode())
-
-    def _note_usage(self, data: bytes) -> bool:
-        """Keep the usage; say whether the event carries nothing else."""
-        head = _decode_head(data)
-        if head is None or head.usage is None:
-            return False
-        self._account.usage = head.usage
-        return not head.choices
+            event = event.replace(_ROLE, b"", 1)
+        if choice.finish_reason:
+            event = event.replace(b"{", b'{"weighbridge":{"continued":%d},' % self._told.breaks, 1)
+        return event
 
     def _finish(self, done: bytes) -> bytes:
         self._done = True
-        if self._wants_usage and not self._usage_sent and self._head is not None:
-            return write_event(msgspec.json.encode(self._counted_usage(self._head))) + done
+        told = self._told
+        if self._wants_usage and not told.usage_sent and told.head is not None:
+            return self._written_usage() + done
         return done
 
-    def _counted_usage(self, head: _Head) -> _UsageEvent:
-        """Make the usage event that the engine owed, from what was seen."""
-        account = self._account
-        usage = account.usage or Usage(
-            completion_tokens=account.completion_tokens, total_tokens=account.completion_tokens
-        )
-        return _UsageEvent(head.id, head.object, head.created, self._served, [], usage)
+    def _written_usage(self) -> bytes:
+        """Write the usage event from what was seen: the engine owes it, or knows a part only."""
+        told, account = self._told, self._account
+        head = told.head or Head()
+        prompt = account.usage.prompt_tokens if account.usage is not None else 0
+        completion = told.tokens_before + account.completion_tokens
+        usage = Usage(prompt, completion, prompt + completion)
+        event = _UsageEvent(head.id, head.object, head.created, self._served, [], usage)
+        return write_event(msgspec.json.encode(event))
 
 
-def _decode_head(data: bytes) -> _Head | None:
-    try:
-        return _HEAD.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+def _replacement(
+    name: str, old: str | int, new: str | int, event: bytes
+) -> list[tuple[bytes, bytes]]:
+    """Return what to replace so that a field gets another value, however the engine spaces it."""
+    for colon in (b":", b": "):
+        field = b'"%b"%b' % (name.encode(), colon)
+        was = field + msgspec.json.encode(old)
+        if was in event:
+            return [(was, field + msgspec.json.encode(new))]
+    return []

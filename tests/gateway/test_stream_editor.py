@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +32,7 @@ STREAM = [
 ]
 
 
-def relay(pieces: list[bytes], *, wants_usage: bool) -> tuple[bytes, Account, StreamEditor]:
+def relay(pieces: list[bytes], *, wants_usage: bool = False) -> tuple[bytes, Account, StreamEditor]:
     ticks = iter(range(10_000))
     account = Account(clock=lambda: float(next(ticks)), arrived_s=0.0)
     editor = StreamEditor(account, served="ours", wants_usage=wants_usage)
@@ -79,10 +80,40 @@ def test_a_missing_done_after_the_last_choice_is_forgiven() -> None:
     assert out.endswith(b"data: [DONE]\n\n")
 
 
-def test_an_engines_error_comes_in_openais_shape() -> None:
-    bad = b'data: {"error":{"message":"EngineCore died","type":"x","code":500}}\n\n'
-    out, account, _ = relay([*STREAM[:2], bad], wants_usage=False)
-    assert account.engine_said_error
-    error = json.loads(out.split(b"\n\n")[-2][6:])["error"]
-    assert error["message"] == "EngineCore died"
-    assert error["code"] == "engine_error"
+ERRORS = {
+    b'data: {"error":{"message":"EngineCore died","code":500}}\n\n': "EngineCore died",
+    b'data: {"object":"error","message":"EngineCore died"}\n\n': "EngineCore died",
+    b'event: error\ndata: {"detail":"EngineCore died"}\n\n': "EngineCore died",
+    b'data: {"choices":[{"index":0,"del\n\n': "no JSON",
+}
+
+
+@pytest.mark.parametrize("bad", ERRORS)
+def test_an_error_or_nonsense_in_a_stream_is_a_failure_and_the_rest_is_dropped(bad: bytes) -> None:
+    out, _, editor = relay([*STREAM[:2], bad + STREAM[2], *STREAM[3:]])
+    assert out == relay(STREAM[:2])[0]
+    assert not editor.whole
+    assert editor.failure is not None
+    assert editor.failure.code == "engine_error"
+    assert ERRORS[bad] in editor.failure.message
+
+
+def test_comments_pass_once_the_answer_has_begun_and_never_count_as_events() -> None:
+    comment = b": keep-alive\n\n"
+    out, _, editor = relay([comment, STREAM[0], comment, *STREAM[1:]])
+    assert out == relay([STREAM[0], comment, *STREAM[1:]])[0]
+    assert out.count(comment) == 1
+    assert editor.events == len(STREAM) - 1
+
+
+def test_json_of_another_shape_passes_as_it_came() -> None:
+    odd = b'data: {"choices":"none","model":"up/stream"}\n\n'
+    out, _, editor = relay([STREAM[0], odd, *STREAM[1:]])
+    assert odd.replace(b"up/stream", b"ours") in out
+    assert editor.whole
+
+
+def test_a_name_is_found_however_the_engine_spaces_its_json() -> None:
+    spaced = [e.replace(b'"model":', b'"model": ') for e in STREAM]
+    out, _, _ = relay(spaced)
+    assert out.count(b'"model": "ours"') == 4

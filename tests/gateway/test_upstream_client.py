@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from engines.kinds import ReplicaAddress
-from gateway.relay.client import DeadlinePassed, Deadlines, Unreachable, UpstreamClient
+from engines.kinds import Deadlines, ReplicaAddress
+from gateway.relay.client import Unreachable, UpstreamClient
 from gateway.relay.client import UpstreamRequest as Request
 from gateway.relay.connection import ConnectionLost
+from gateway.relay.watch import DeadlinePassed, TotalPassed
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ASK = Request("POST", "/chat/completions", b'{"a":1}', (("x-request-id", "r1"),))
@@ -120,6 +121,41 @@ async def test_silence_beyond_a_deadline_says_which(tmp_path: Path) -> None:
     async with listening(peer, tmp_path) as address:
         with pytest.raises(DeadlinePassed, match="no answer within"):
             await client.send(address, ASK, Deadlines(first_byte_s=0.01))
+        with pytest.raises(TotalPassed, match="no end of the answer within 5 s"):
+            await client.send(address, ASK, Deadlines(total_s=5), spent_s=5)
+
+
+async def test_an_answer_that_has_begun_may_be_silent_for_as_long_as_idle_says(
+    tmp_path: Path,
+) -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(CHUNKED + b"2\r\nab\r\n")
+        await reader.read()
+
+    client = UpstreamClient()
+    async with listening(peer, tmp_path) as address:
+        answer = await client.send(address, ASK, Deadlines(first_byte_s=60, idle_s=0.02))
+        with pytest.raises(DeadlinePassed, match="no more of the answer"):
+            await answer.read(100)
+        answer.release()
+
+
+async def test_a_reader_that_is_behind_is_not_taken_for_a_silent_engine(tmp_path: Path) -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(CHUNKED + b"2\r\nab\r\n0\r\n\r\n")
+
+    client = UpstreamClient()
+    async with listening(peer, tmp_path) as address:
+        limits = Deadlines(idle_s=0.01)
+        answer = await client.send(address, ASK, limits)
+        answer.heard()
+        with suppress(TimeoutError):  # the reader does something else meanwhile
+            await asyncio.wait_for(asyncio.Event().wait(), 5 * limits.idle_s)
+        assert await answer.read(100) == b"ab"
+        answer.release()
+        client.close()
 
 
 async def test_nobody_listening_is_unreachable(tmp_path: Path) -> None:

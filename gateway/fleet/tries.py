@@ -1,0 +1,61 @@
+"""What one request has tried, whom it does not go to again, and how long it may still wait.
+
+Owns: the bookkeeping of one request's failures.
+Must not: lease, wait, or know what a request says.
+"""
+
+from gateway.errors import ApiError
+from gateway.fleet.replica import Replica
+from gateway.relay.failures import Failure
+
+# What kills two engines may kill all.
+_MOST_DEATHS = 2
+
+
+class Tries:
+    """Mutable; owned by the task of one request. `patience_s` is how long it may wait in all.
+
+    A child of ours that may be back is avoided only until its end has been noticed, and may be
+    waited for: one that got nothing of the request, or one whose stream another has to go on with.
+    Any other failure rules its replica out.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self.patience_s = patience_s
+        self.failure: ApiError | None = None
+        self._deaths = 0
+        self._ruled_out: set[Replica] = set()
+        # Not there -> how often it had been started again by then.
+        self._away: dict[Replica, int] = {}
+
+    def failed(self, replica: Replica, failure: Failure, queued_s: float) -> None:
+        """Note that a replica failed after a wait of `queued_s`."""
+        self.failure = failure.error
+        self._deaths += failure.died
+        self.patience_s -= queued_s
+        if failure.back and replica.plan.launch is not None:
+            self._away[replica] = replica.restarts
+        else:
+            self._away.pop(replica, None)
+            self._ruled_out.add(replica)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no other engine should be tried."""
+        return self._deaths >= _MOST_DEATHS
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether nothing has failed, or a child that may be back."""
+        return self.failure is None or bool(self._away)
+
+    def unnoticed(self) -> bool:
+        """Say whether a child that may be back still counts as ready."""
+        return any(self._stale(replica) for replica in self._away)
+
+    def avoided(self) -> set[Replica]:
+        """Return whom this request does not go to now."""
+        return self._ruled_out | {r for r in self._away if self._stale(r)}
+
+    def _stale(self, replica: Replica) -> bool:
+        return replica.ready and replica.restarts == self._away[replica]

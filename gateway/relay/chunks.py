@@ -1,0 +1,106 @@
+"""What the relay reads of a stream's events: one decode in part, for both kinds of completion.
+
+Owns: which fields are looked at, and what an event is that has none of them.
+Must not: edit; keep anything.
+"""
+
+import msgspec
+
+from engines.protocol.answers import Usage
+
+_NONE = (b"", b"null", b"[]")
+
+
+class Delta(msgspec.Struct, frozen=True, gc=False):
+    """What a chat event adds to a choice. Two names for thoughts: llama.cpp's and vLLM's."""
+
+    role: str | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def thought(self) -> str:
+        """What is new of a thought."""
+        return self.reasoning_content or self.reasoning or ""
+
+    @property
+    def calls(self) -> bool:
+        """Whether it carries a part of a tool call."""
+        return bytes(self.tool_calls) not in _NONE
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it carries more than a role."""
+        return bool(self.content or self.thought or self.refusal or self.calls)
+
+
+class ChunkChoice(msgspec.Struct, frozen=True, gc=False):
+    """One choice's part of an event; chat events have a delta, completions a text."""
+
+    delta: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """One event; the usage event has no choices, an error has neither."""
+
+    choices: list[ChunkChoice] = []
+    usage: Usage | None = None
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What all events of a stream have in common, as the first one tells it."""
+
+    id: str = ""
+    created: int = 0
+    model: str = ""
+    object: str = "chat.completion.chunk"
+
+
+class _Wrong(msgspec.Struct, frozen=True):
+    error: msgspec.Raw = msgspec.Raw()
+    object: str = ""
+
+
+_CHUNK = msgspec.json.Decoder(Chunk)
+_HEAD = msgspec.json.Decoder(Head)
+_WRONG = msgspec.json.Decoder(_Wrong)
+
+
+class Unreadable(Exception):
+    """An event's data is no JSON."""
+
+
+def read_chunk(data: bytes) -> Chunk | None:
+    """Return what an event says; None where it is JSON of another shape.
+
+    Raises:
+        Unreadable: it is no JSON.
+    """
+    try:
+        return _CHUNK.decode(data)
+    except msgspec.ValidationError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Unreadable from None
+
+
+def read_head(data: bytes) -> Head:
+    """Return the head of a stream whose first event this is; an empty one where it has none."""
+    try:
+        return _HEAD.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Head()
+
+
+def is_error(data: bytes) -> bool:
+    """Say whether an event is an error, as vLLM, llama-server and others write it."""
+    try:
+        told = _WRONG.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return bytes(told.error) not in _NONE or told.object == "error"

@@ -1,0 +1,81 @@
+"""What a failed exchange means: whose fault it was, and whether another engine may be asked.
+
+Owns: the table. Must not: ask anybody.
+
+| what happened | before the client got a byte | after |
+|---|---|---|
+| no connection | another; a child may be waited for: nothing was sent | |
+| the engine died | another; what kills two engines may kill all | another, or it when it is back |
+| 429, 5xx, or our key, URL or model name refused | another | |
+| any other 4xx | the client gets it | |
+| silence beyond a deadline | 504: it has cost enough time | another, or it when it is back |
+| the total deadline | 504 | the end |
+| an error or nonsense in the stream | another | another |
+"""
+
+from dataclasses import dataclass
+
+from gateway.domain import Outcome
+from gateway.errors import ApiError, EngineFailed, EngineTimeout
+from gateway.relay.client import ConnectTimeout, Unreachable
+from gateway.relay.connection import ConnectionLost
+from gateway.relay.watch import DeadlinePassed, TotalPassed
+
+# What an exchange may raise; anything else is a defect.
+FAILURES = (Unreachable, ConnectionLost, DeadlinePassed, ApiError)
+
+_UNREACHED = "The engine cannot be reached, and no other that may serve this request is up."
+_GONE = "The engine went away before the end of its answer."
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed exchange.
+
+    `error` is what the client is told where nobody else can help. `final`: nobody else is asked.
+    `unreached`: nothing was sent. `died`: the engine, or its stream, ended. `back`: the replica may
+    serve the request yet, once it has been started again. `blamed`: the replica did it.
+    """
+
+    error: ApiError
+    outcome: Outcome
+    reason: str
+    final: bool = False
+    unreached: bool = False
+    died: bool = False
+    back: bool = False
+    blamed: bool = True
+
+
+def failure_of(error: Exception, *, begun: bool) -> Failure:
+    """Read what an exchange raised; `begun` says whether the client has got a byte."""
+    said = str(error)
+    match error:
+        case Unreachable():
+            gone, why = EngineFailed(_UNREACHED), f"cannot connect: {said}"
+            failure = Failure(gone, Outcome.UNAVAILABLE, why, unreached=True, back=True)
+        case ConnectionLost():
+            gone = EngineFailed(_GONE)
+            failure = Failure(gone, Outcome.ENGINE_ERROR, said, died=True, back=begun)
+        case DeadlinePassed():
+            failure = _late(error, begun=begun)
+        case ApiError(fault="client"):
+            failure = Failure(error, Outcome.CLIENT_ERROR, said, final=True, blamed=False)
+        case EngineTimeout():
+            failure = Failure(error, Outcome.ENGINE_ERROR, said, final=not begun, blamed=False)
+        case ApiError():
+            failure = Failure(error, Outcome.ENGINE_ERROR, said, died=begun)
+        case _:
+            raise error
+    return failure
+
+
+def _late(error: DeadlinePassed, *, begun: bool) -> Failure:
+    told = EngineTimeout(
+        f"The engine gave {error}. Ask for less, or raise the model's {error.key} in routing.yaml."
+    )
+    if isinstance(error, ConnectTimeout):
+        return Failure(told, Outcome.TIMEOUT, str(error), unreached=True)
+    if isinstance(error, TotalPassed):
+        return Failure(told, Outcome.TIMEOUT, str(error), final=True, blamed=False)
+    return Failure(told, Outcome.TIMEOUT, str(error), final=not begun, died=True, back=begun)
