@@ -177,16 +177,16 @@ class Dispatcher:
             if answer.status != 200:
                 raise foreign_error(answer.status, await answer.read(_MAX_ERROR_BYTES))
             headers: Headers = (
-                (b"x-weighbridge-model", _header(plan.model)),
+                (b"x-weighbridge-model", _header(lease.model)),
                 (b"x-weighbridge-replica", _header(f"{plan.engine}/{plan.replica}")),
                 *decided.headers,
             )
             kind = answer.header(b"content-type") or b""
             if not kind.startswith(b"text/event-stream"):
-                await relay_whole(answer, reply, account, plan.model, headers)
+                await relay_whole(answer, reply, account, lease.model, headers)
                 return
             editor = StreamEditor(
-                account, served=plan.model, wants_usage=wants_usage(incoming.request), told=told
+                account, served=lease.model, wants_usage=wants_usage(incoming.request), told=told
             )
             try:
                 await relay_stream(answer, reply, editor, headers)
@@ -200,9 +200,10 @@ class Dispatcher:
 
     async def _send(self, lease: Lease, incoming: Incoming) -> UpstreamAnswer:
         plan, request = lease.replica.plan, incoming.request
+        name = plan.upstream_name(lease.model)
         body = edit_request(
             incoming.body,
-            model=None if request.model == plan.upstream_model else plan.upstream_model,
+            model=None if request.model == name else name,
             ask_usage=incoming.streams and not wants_usage(request),
         )
         path = PATHS[incoming.endpoint]

@@ -13,12 +13,13 @@ from pydantic import Field
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.deadlines import Deadlines
 from engines.kinds.llamacpp import LlamacppEngine
-from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
+from engines.kinds.plan import AdapterOrder, Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.remote import RemoteEngine
 
 EngineSection: TypeAlias = Annotated[LlamacppEngine | RemoteEngine, Field(discriminator="kind")]
 
 __all__ = [
+    "AdapterOrder",
     "Deadlines",
     "EngineSection",
     "Launch",

@@ -12,13 +12,13 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from engines.kinds.address import ReplicaAddress
-from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
+from engines.kinds.plan import AdapterOrder, Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import Seconds, Section
 from engines.llamacpp.beforehand import missing_extra, own_context
 from engines.weights import WeightsProblem, resolve
 
 # docs/decisions/0015: with a busy neighbour, threads that spin cost a factor of four to twenty.
-_WAITS = {
+WAITS = {
     "brief": (("GOMP_SPINCOUNT", "300"),),
     "active": (("OMP_WAIT_POLICY", "active"),),
     "passive": (("OMP_WAIT_POLICY", "passive"),),
@@ -83,8 +83,10 @@ class LlamacppEngine(Section):
     def _replica(self, order: ModelOrder, room: Room, index: int) -> ReplicaPlan:
         socket_path = room.runtime_folder / f"{_short(order.engine, order.name)}.{index}"
         weights, problem = order.weights or "", self.missing_extra()
+        adapters: tuple[str, ...] = ()
         try:
             weights = str(resolve(weights, order.base))
+            adapters = tuple(_adapter(adapter, order.base) for adapter in order.adapters)
         except WeightsProblem as error:
             problem = problem or str(error)
         toy = (order.weights or "").startswith("demo:")
@@ -100,13 +102,14 @@ class LlamacppEngine(Section):
             metrics_path="/metrics",
             capacity=order.parallel or self.parallel,
             launch=Launch(
-                self._command(order, weights, socket_path, threads),
+                (*self._command(order, weights, socket_path, threads), *adapters),
                 socket_path,
                 self.start_timeout_s,
                 self.drain_timeout_s,
-                _WAITS[self.omp_wait],
+                WAITS[self.omp_wait],
             ),
             problem=problem,
+            adapters=tuple(adapter.name for adapter in order.adapters),
         )
 
     def _command(
@@ -136,6 +139,18 @@ class LlamacppEngine(Section):
         if order.embeddings is not None:
             argv.append("--embeddings" if order.embeddings else "--no-embeddings")
         return tuple(argv)
+
+
+def _adapter(adapter: AdapterOrder, base: Path) -> str:
+    """Return the worker's option for an adapter.
+
+    Raises:
+        WeightsProblem: there is no such file.
+    """
+    try:
+        return f"--adapter={adapter.name}={resolve(adapter.weights, base)}:{adapter.scale}"
+    except WeightsProblem as error:
+        raise WeightsProblem(f"its adapter '{adapter.name}': {error}") from None
 
 
 def _short(*names: str) -> str:

@@ -12,6 +12,15 @@ from engines.kinds.deadlines import Deadlines
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterOrder:
+    """What the file says of a LoRA adapter that is served beside its model."""
+
+    name: str
+    weights: str
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelOrder:
     """What the file says of one model, for one of its engines to plan with.
 
@@ -28,6 +37,7 @@ class ModelOrder:
     parallel: int | None = None
     threads: int | None = None
     embeddings: bool | None = None
+    adapters: tuple[AdapterOrder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +63,9 @@ class Launch:
 class ReplicaPlan:
     """One replica of one model: where it listens, how it is looked after, how patient to be.
 
-    `upstream_model` is the name that the engine knows the model by. `health_path` and
-    `metrics_path` are whole paths at the address. `capacity` is how many requests run at once,
+    `upstream_model` is the name that the engine knows the model by; it knows `adapters`, which it
+    serves beside the model, by their own. `health_path` and `metrics_path` are whole paths at the
+    address. `capacity` is how many requests run at once,
     None where nobody knows. Without a `launch` it runs elsewhere. With a `problem` it can never
     serve, and this says why.
     """
@@ -71,3 +82,13 @@ class ReplicaPlan:
     capacity: int | None = None
     launch: Launch | None = None
     problem: str | None = None
+    adapters: tuple[str, ...] = ()
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The names that clients ask for: the model's and its adapters'."""
+        return (self.model, *self.adapters)
+
+    def upstream_name(self, name: str) -> str:
+        """Return what the engine calls one of those that are served."""
+        return self.upstream_model if name == self.model else name

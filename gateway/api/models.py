@@ -55,6 +55,8 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     owned_by: Literal["weighbridge"] = "weighbridge"
     kind: Literal["model", "alias", "auto"]
     alias_of: str | None
+    # The model that an adapter is served beside, as vLLM tells it.
+    parent: str | msgspec.UnsetType = msgspec.UNSET
     engines: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     family: str | msgspec.UnsetType | None = msgspec.UNSET
     parameters: int | msgspec.UnsetType | None = msgspec.UNSET
@@ -124,6 +126,7 @@ def _row(gateway: Gateway, name: str) -> ModelRow:
             kind="auto" if is_auto else "alias",
             alias_of=None if is_auto else f"auto:{meaning.variant}".rstrip(":"),
         )
+    section = gateway.config.file.models[meaning.model]
     facts = gateway.facts.get(meaning.model, _UNKNOWN)
     state = _state(gateway, meaning.model)
     is_alias = meaning.model != name
@@ -132,7 +135,8 @@ def _row(gateway: Gateway, name: str) -> ModelRow:
         created=gateway.created_s,
         kind="alias" if is_alias else "model",
         alias_of=meaning.model if is_alias else None,
-        engines=engines_of(gateway.config.file.models[meaning.model]),
+        parent=section.adapter_of or msgspec.UNSET,
+        engines=engines_of(section),
         family=facts.family,
         parameters=facts.parameters,
         active_parameters=facts.active_parameters,

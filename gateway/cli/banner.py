@@ -79,7 +79,8 @@ def _models(gateway: Gateway) -> Iterator[str]:
 
 def _hopeless(gateway: Gateway) -> set[str]:
     """Return the models of which no replica can ever start."""
-    able = {replica.plan.model for replica in gateway.fleet if replica.plan.problem is None}
+    plans = [replica.plan for replica in gateway.fleet]
+    able = {name for plan in plans if plan.problem is None for name in plan.served}
     return set(gateway.config.file.models) - able
 
 

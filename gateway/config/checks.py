@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from engines.families import Catalogue
 from engines.kinds.section import several
+from gateway.config.adapters import adapter_errors
 from gateway.config.document import Path
 from gateway.config.finding import Finding, missing, placed
 from gateway.config.names import (
@@ -32,6 +33,7 @@ def errors_in(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> tuple[Fi
     """Return why the file cannot be used; `catalogue` is called only where the file names facts."""
     return (
         *_model_errors(file, catalogue),
+        *adapter_errors(file),
         *_alias_errors(file),
         *_alias_targets(file),
         *_size_errors(file),

@@ -29,10 +29,16 @@ def facts_of(
 
     `weights` has what a model's weights say of themselves; models without readable ones may lack.
     """
-    facts = {}
+    facts: dict[str, ModelFacts] = {}
     for name, model in file.models.items():
+        if model.adapter_of is not None:
+            continue
         known = merged(weights.get(name, _UNKNOWN), _from_catalogue(name, model, catalogue))
         facts[name] = _facts(model, file, known)
+    for name, model in file.models.items():
+        if model.adapter_of is not None:
+            own = catalogue.facts_for(model.catalogue) if model.catalogue else None
+            facts[name] = _adapted(facts.get(model.adapter_of, _UNKNOWN), own or _UNKNOWN)
     return facts
 
 
@@ -62,6 +68,11 @@ def _facts(model: ModelSection, file: RoutingFile, known: ModelFacts) -> ModelFa
         embeddings=known.embeddings if model.embeddings is None else model.embeddings,
         vision=False if blind else known.vision,
     )
+
+
+def _adapted(model: ModelFacts, own: ModelFacts) -> ModelFacts:
+    """Return the facts of an adapter: its model's, but for the licence, which is its own."""
+    return replace(model, licence=own.licence, embeddings=False)
 
 
 def _from_catalogue(name: str, model: ModelSection, catalogue: FactSource) -> ModelFacts:
