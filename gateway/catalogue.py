@@ -42,7 +42,9 @@ def facts_of_entry(entry: Entry) -> ModelFacts:
         context_tokens=entry.context_tokens,
         licence=terms_of(entry.licence),
         languages=entry.languages or (),
+        generates=entry.chat or entry.is_base or (False if entry.embeddings else None),
         embeddings=entry.embeddings,
+        reranks=False if entry.chat or entry.is_base else None,
         vision=entry.vision,
     )
 

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from engines.protocol.events import write_event
-from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest
+from engines.protocol.requests import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    RerankRequest,
+    ScoreRequest,
+)
 from gateway.classify import Weigher
 from gateway.domain import Asked, Choice, Endpoint, Outcome, Weighed
 from gateway.errors import ApiError, GatewayStopping, NoModelAvailable
@@ -36,6 +42,8 @@ PATHS = {
     Endpoint.CHAT: "/chat/completions",
     Endpoint.COMPLETIONS: "/completions",
     Endpoint.EMBEDDINGS: "/embeddings",
+    Endpoint.RERANK: "/rerank",
+    Endpoint.SCORE: "/score",
 }
 
 
@@ -45,7 +53,7 @@ class Incoming:
 
     endpoint: Endpoint
     body: bytes
-    request: ChatRequest | CompletionRequest | EmbeddingRequest
+    request: ChatRequest | CompletionRequest | EmbeddingRequest | RerankRequest | ScoreRequest
     headers: Sequence[tuple[bytes, bytes]]
     request_id: str
     arrived_s: float
@@ -128,7 +136,9 @@ class Dispatcher:
             return self._weigher.weigh_chat(request)
         if isinstance(request, CompletionRequest):
             return self._weigher.weigh_completion(request)
-        return self._weigher.weigh_embedding(request)
+        if isinstance(request, EmbeddingRequest):
+            return self._weigher.weigh_embedding(request)
+        return self._weigher.weigh_rerank(request)
 
     async def _lease(self, models: Sequence[str], incoming: Incoming, tries: Tries) -> Lease | None:
         """Return a lease on the first model that has a ready replica; wait where that may help."""

@@ -16,6 +16,8 @@ class Endpoint(StrEnum):
     CHAT = "chat"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
+    RERANK = "rerank"
+    SCORE = "score"
 
 
 class Outcome(StrEnum):
@@ -92,7 +94,8 @@ class ModelFacts:
     """What is known of a served model; None is unknown, which is never taken for no.
 
     `parameters` and `active_parameters` are counts (active: used for one token, for mixtures of
-    experts), `languages` the official ones (ISO 639-1).
+    experts), `languages` the official ones (ISO 639-1). `generates` is about text, `reranks` about
+    a head that says how well a document answers a query.
     """
 
     family: str | None = None
@@ -101,7 +104,9 @@ class ModelFacts:
     context_tokens: int | None = None
     licence: LicenceTerms | None = None
     languages: tuple[str, ...] = ()
+    generates: bool | None = None
     embeddings: bool | None = None
+    reranks: bool | None = None
     vision: bool | None = None
 
 

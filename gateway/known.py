@@ -5,7 +5,7 @@ Must not: know a fact itself.
 """
 
 from engines.llamacpp.beforehand import own_context
-from engines.weights import WeightsProblem, read_header, resolve
+from engines.weights import WeightsProblem, abilities_of, read_header, resolve
 from gateway.catalogue import CatalogueFacts
 from gateway.config.loading import LoadedConfig
 from gateway.domain import ModelFacts
@@ -22,16 +22,19 @@ def gather_facts(config: LoadedConfig) -> dict[str, ModelFacts]:
 
 
 def _from_weights(config: LoadedConfig, name: str) -> ModelFacts:
-    weights = config.file.models[name].weights
-    if weights is None:
+    model = config.file.models[name]
+    if model.weights is None:
         return ModelFacts()
     try:
-        header = read_header(resolve(weights, config.base))
+        header = read_header(resolve(model.weights, config.base))
     except WeightsProblem:
         return ModelFacts()
+    abilities = abilities_of(header)
     return ModelFacts(
         parameters=header.parameters,
         # What a worker takes where the weights do not say it, which no catalogue knows better.
         context_tokens=own_context(header.context_length),
-        embeddings=header.embeddings,
+        generates=abilities.generates,
+        embeddings=abilities.embeds,
+        reranks=abilities.reranks,
     )

@@ -158,3 +158,45 @@ class EmbeddingAnswer(msgspec.Struct, frozen=True):
     model: str
     usage: Usage
     object: str = "list"
+
+
+class RankedDocument(msgspec.Struct, frozen=True):
+    """A document as it was sent."""
+
+    text: str
+
+
+class RankedResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A document's place among the results: its `index` in the request, and its score."""
+
+    index: int
+    relevance_score: float
+    document: RankedDocument | None = None
+
+
+class RerankAnswer(msgspec.Struct, frozen=True):
+    """The body of a rerank answer; the best result is the first."""
+
+    id: str
+    model: str
+    usage: Usage
+    results: list[RankedResult]
+
+
+class Score(msgspec.Struct, frozen=True):
+    """How well the texts of one pair go together."""
+
+    index: int
+    score: float
+    object: str = "score"
+
+
+class ScoreAnswer(msgspec.Struct, frozen=True):
+    """The body of a score answer, a pair's score at its place in the request."""
+
+    id: str
+    created: int
+    model: str
+    data: list[Score]
+    usage: Usage
+    object: str = "list"

@@ -18,6 +18,7 @@ PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Budget = Annotated[int, msgspec.Meta(ge=-1)]
 Bits = Annotated[float, msgspec.Meta(ge=0, le=100)]
 StopStrings = str | Annotated[list[str], msgspec.Meta(max_length=16)]
+Texts = str | Annotated[list[str], msgspec.Meta(min_length=1)]
 
 
 class ContentPart(msgspec.Struct, frozen=True):
@@ -185,7 +186,10 @@ class CompletionRequest(Sampling, frozen=True, kw_only=True):
 
 
 class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of `/v1/embeddings`. The input is text, token ids, or a list of either."""
+    """The body of `/v1/embeddings`. The input is text, token ids, or a list of either.
+
+    `dimensions` keeps that many of a vector's first values, made a unit vector again.
+    """
 
     input: str | list[Any]
     model: str | None = None
@@ -194,7 +198,52 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
 
 
-RequestT = TypeVar("RequestT", ChatRequest, CompletionRequest, EmbeddingRequest)
+class Document(msgspec.Struct, frozen=True):
+    """A document to rank, where it is no plain text."""
+
+    text: str
+
+
+class RerankRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `/v1/rerank`. `top_n` bounds the results; 0, as without it, is all of them.
+
+    Documents come back with the results unless `return_documents` is false. `use_activation`
+    false asks for scores as the model's head gives them, where it has one.
+    """
+
+    query: str
+    documents: Annotated[list[str | Document], msgspec.Meta(min_length=1)]
+    model: str | None = None
+    top_n: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    return_documents: bool | None = None
+    use_activation: bool | None = None
+    user: str | None = None
+
+    def sides(self) -> tuple[list[str], list[str]]:
+        """Return the query, and the texts that are ranked by it."""
+        texts = [one if isinstance(one, str) else one.text for one in self.documents]
+        return [self.query], texts
+
+
+class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `/v1/score`: one text and one or several others, or as many as others."""
+
+    text_1: Texts
+    text_2: Texts
+    model: str | None = None
+    use_activation: bool | None = None
+    user: str | None = None
+
+    def sides(self) -> tuple[list[str], list[str]]:
+        """Return the texts that are held against each other, as they were sent."""
+        first = [self.text_1] if isinstance(self.text_1, str) else self.text_1
+        second = [self.text_2] if isinstance(self.text_2, str) else self.text_2
+        return first, second
+
+
+RequestT = TypeVar(
+    "RequestT", ChatRequest, CompletionRequest, EmbeddingRequest, RerankRequest, ScoreRequest
+)
 
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _ROLE = re.compile(r"messages\[[^\]]*\]\.role")

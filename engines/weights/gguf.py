@@ -8,7 +8,7 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from engines.weights.numbers import absurd_numbers
 from engines.weights.resolve import WeightsProblem
@@ -20,6 +20,11 @@ _MAX_STRING_BYTES = 16 * 1024 * 1024
 _MAX_DIMENSIONS = 4
 _MAX_PARAMETERS = 2**60
 _ALIGNMENT = 32
+# llama.cpp's numbers; 0 says that there is none.
+_POOLINGS = {1: "mean", 2: "cls", 3: "last", 4: "rank"}
+# Encoders whose files may not say that they are.
+_ENCODERS = ("gemma-embedding",)
+_RANK_HEAD = ("cls.weight", "cls.output.weight")
 _STRING, _ARRAY = 8, 9
 # Type number -> struct format of one value.
 _SCALARS = {
@@ -42,7 +47,10 @@ class GgufHeader:
     """What a file says of its model; None where it says nothing.
 
     `parameters` is the number of values in all tensors; the first part of several does not say it.
-    `embeddings` is our own key `weighbridge.embeddings`.
+    `embeddings` is our own key `weighbridge.embeddings`. `pooling` is how the states of a text's
+    tokens become one vector (mean, cls, last) or a rank; `is_causal` whether a token sees only
+    those before it, without which nothing can be generated; `has_rank_head` whether there are
+    tensors that a rank comes from.
     """
 
     architecture: str
@@ -51,6 +59,17 @@ class GgufHeader:
     parameters: int | None
     embeddings: bool | None
     has_chat_template: bool
+    pooling: str | None = None
+    is_causal: bool = True
+    has_rank_head: bool = False
+
+
+class _Tensor(NamedTuple):
+    """A tensor's description: how many `values` it has, where they begin."""
+
+    name: str
+    values: int
+    offset: int
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -87,7 +106,7 @@ class _Reader:
             key = self._string()
             fields[key] = self._value(self._number("<I"))
         described = [self._tensor() for _ in range(tensors)]
-        parameters = sum(values for values, _ in described)
+        parameters = sum(tensor.values for tensor in described)
         architecture = fields.get("general.architecture")
         if not isinstance(architecture, str):
             raise self._wrong("does not say which architecture it is")
@@ -105,20 +124,23 @@ class _Reader:
             parameters=parameters if whole else None,
             embeddings=embeddings if isinstance(embeddings, bool) else None,
             has_chat_template="tokenizer.chat_template" in fields,
+            pooling=_POOLINGS.get(fields.get(f"{architecture}.pooling_type", 0)),
+            is_causal=architecture not in _ENCODERS
+            and fields.get(f"{architecture}.attention.causal") is not False,
+            has_rank_head=any(tensor.name in _RANK_HEAD for tensor in described),
         )
 
-    def _check_tensors(self, described: list[tuple[int, int]], alignment: Any) -> None:
+    def _check_tensors(self, described: list[_Tensor], alignment: Any) -> None:
         """Refuse a file that ends before its last tensor begins: a download that was cut."""
         if type(alignment) is not int or alignment < 1:
             alignment = _ALIGNMENT
         start = -(-self._file.tell() // alignment) * alignment
-        last = max((offset for values, offset in described if values), default=None)
+        last = max((tensor.offset for tensor in described if tensor.values), default=None)
         if last is not None and start + last >= self._size_bytes:
             raise self._wrong("is truncated: its tensors are not all there")
 
-    def _tensor(self) -> tuple[int, int]:
-        """Pass over a tensor's description; return how many values it has, and its offset."""
-        self._string()
+    def _tensor(self) -> _Tensor:
+        name = self._string()
         dimensions = self._number("<I")
         if dimensions > _MAX_DIMENSIONS:
             raise self._wrong("describes a tensor of impossible shape")
@@ -127,7 +149,7 @@ class _Reader:
         values = math.prod(shape)
         if values > _MAX_PARAMETERS:
             raise self._wrong("describes a tensor of impossible shape")
-        return values, self._number("<Q")
+        return _Tensor(name, values, self._number("<Q"))
 
     def _value(self, kind: int) -> Any:
         if kind == _STRING:

@@ -54,4 +54,19 @@ EXAMPLES: Mapping[str, Mapping[str, dict[str, Any]]] = {
         "a text": {"model": "auto", "prompt": "Once upon a time", "max_tokens": 32}
     },
     "/v1/embeddings": {"two texts": {"model": "auto", "input": ["a river", "a stream"]}},
+    "/v1/rerank": {
+        "three documents": {
+            "model": "auto",
+            "query": "What weighs a cart?",
+            "documents": ["A weighbridge.", "A thermometer.", {"text": "A spring balance."}],
+            "top_n": 2,
+        }
+    },
+    "/v1/score": {
+        "one text and two": {
+            "model": "auto",
+            "text_1": "a river",
+            "text_2": ["a stream", "a mountain"],
+        }
+    },
 }

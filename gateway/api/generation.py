@@ -15,11 +15,20 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from engines.asgi import BodyTooLong, ClientGone, Departure, read_body
-from engines.protocol.answers import ChatAnswer, ChatChunk, EmbeddingAnswer, TextAnswer
+from engines.protocol.answers import (
+    ChatAnswer,
+    ChatChunk,
+    EmbeddingAnswer,
+    RerankAnswer,
+    ScoreAnswer,
+    TextAnswer,
+)
 from engines.protocol.requests import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    RerankRequest,
+    ScoreRequest,
     decode_request,
 )
 from gateway.dispatch import Dispatcher, Incoming
@@ -67,6 +76,22 @@ GENERATION = (
         EmbeddingAnswer,
         None,
         "Embed texts.",
+    ),
+    GenerationRow(
+        "/v1/rerank",
+        Endpoint.RERANK,
+        RerankRequest,
+        RerankAnswer,
+        None,
+        "Rank documents by how well they answer a query.",
+    ),
+    GenerationRow(
+        "/v1/score",
+        Endpoint.SCORE,
+        ScoreRequest,
+        ScoreAnswer,
+        None,
+        "Score how well texts go together.",
     ),
 )
 

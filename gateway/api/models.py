@@ -152,7 +152,12 @@ def _row(gateway: Gateway, name: str) -> ModelRow:
 
 
 def _capabilities(facts: ModelFacts) -> tuple[str, ...]:
-    abilities = {"embeddings": facts.embeddings, "vision": facts.vision}
+    abilities = {
+        "generation": facts.generates,
+        "embeddings": facts.embeddings,
+        "reranking": facts.reranks,
+        "vision": facts.vision,
+    }
     return tuple(name for name, has in abilities.items() if has)
 
 

@@ -10,7 +10,14 @@ from typing import Any
 
 import msgspec
 
-from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Message
+from engines.protocol.requests import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    Message,
+    RerankRequest,
+    ScoreRequest,
+)
 from gateway.classify.answer_language import asked_language
 from gateway.classify.language import NOTHING, Found, LanguageFinder
 from gateway.classify.lexicon import load_lexicons, plain
@@ -77,6 +84,15 @@ class Weigher:
         texts, tokens = _texts_and_tokens(request.input)
         task = Task("embedding", "the endpoint makes embeddings")
         return self._weigh(texts[:1], (), _Shape(tokens, task=task))
+
+    def weigh_rerank(self, request: RerankRequest | ScoreRequest) -> Weighed:
+        """Return what a request for ranks or scores weighs; its first text stands for all."""
+        first, second = request.sides()
+        # A query is read again with each document.
+        times = len(second) if len(first) == 1 else 1
+        tokens = sum(map(tokens_of, second)) + times * sum(map(tokens_of, first))
+        task = Task("rerank", "the endpoint ranks texts")
+        return self._weigh(first[:1], (), _Shape(tokens, task=task))
 
     def _weigh(self, turns: Sequence[str], systems: Sequence[str], shape: _Shape) -> Weighed:
         read = [self._read(text) for text in turns[: -_EARLIER_TURNS - 2 : -1] if text.strip()]

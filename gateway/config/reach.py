@@ -24,7 +24,8 @@ from gateway.domain import UNDECIDED
 
 _WORDS = ("task", "language", "prompt_language", "request_size", "variant")
 _FLAGS = ("tools", "images", "json_schema")
-_EMBEDDING = "embedding"
+# Requests that a rule lets pass where none of its models can do that.
+_PASSING = ("embedding", "rerank")
 # A part of a variety's code that nobody writes: it stands for all varieties of a language.
 _VARIETY = "-*"
 _OTHER = "*"
@@ -35,7 +36,7 @@ class _Takes(Enum):
     """Which requests of a later rule an earlier one keeps from it."""
 
     NOT_ALL = 0
-    ALL_BUT_EMBEDDINGS = 1
+    ALL_BUT_PASSING = 1
     ALL = 2
 
 
@@ -64,8 +65,8 @@ def _told(route: RouteSection, earlier: RouteSection, kept: _Takes) -> str:
             "matches; move it up, or remove it"
         )
     return (
-        f"the rule '{route.name}' is reached by requests for embeddings at most: {before} takes "
-        "all others; move it up, or say `when: {task: embedding}`"
+        f"the rule '{route.name}' is reached by requests for embeddings and ranks at most: "
+        f"{before} takes all others; move it up, or say `when: {{task: [embedding, rerank]}}`"
     )
 
 
@@ -77,17 +78,21 @@ def _takes(earlier: RouteSection, later: RouteSection, file: RoutingFile) -> _Ta
     ours = {aliases.get(name, name) for name in used_by(earlier)}
     theirs = {aliases.get(name, name) for name in used_by(later)}
     some_embeds = any(file.models[name].embeddings for name in ours)
-    if some_embeds or theirs <= ours or not _may_embed(later.when or _ALL):
+    if some_embeds or theirs <= ours or not _may_pass(later.when or _ALL):
         return _Takes.ALL
     # Its models may all turn out to make no embeddings; then the next rule is tried.
-    return _Takes.ALL_BUT_EMBEDDINGS
+    return _Takes.ALL_BUT_PASSING
 
 
-def _may_embed(when: WhenSection) -> bool:
-    """Say whether a request for embeddings may match; it never carries tools, images or JSON."""
+def _may_pass(when: WhenSection) -> bool:
+    """Say whether a request for embeddings or ranks may match; it carries no tools, images, JSON.
+
+    Those for text pass a rule as well where none of its models generates; but who names such a
+    model for text is told so by the first request.
+    """
     if any(getattr(when, key) for key in _FLAGS):
         return False
-    return when.task is None or _holds(when.task, _EMBEDDING)
+    return when.task is None or any(_holds(when.task, task) for task in _PASSING)
 
 
 def _implied(wide: WhenSection, narrow: WhenSection, file: RoutingFile) -> bool:

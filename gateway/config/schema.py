@@ -84,6 +84,11 @@ class ModelSection(Section):
     embeddings: bool | None = Field(
         None, description="Whether it makes embeddings; the weights say it when absent."
     )
+    reranks: bool | None = Field(
+        None,
+        description="Whether it has a head that ranks documents; the weights say it when absent. "
+        "Where no model has one, likeness of embeddings ranks.",
+    )
 
 
 class NotClause(Section):
@@ -113,7 +118,7 @@ class WhenSection(Section):
     task: Words | None = Field(
         None,
         description="What is to be done: code, math, reasoning, translation, summarization, "
-        "extraction, writing, general, tool_use, vision, audio, embedding or undecided.",
+        "extraction, writing, general, tool_use, vision, audio, embedding, rerank or undecided.",
     )
     language: Words | None = Field(
         None, description="Language the answer should be in (ISO 639-1), or undecided."

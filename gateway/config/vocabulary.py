@@ -27,6 +27,7 @@ TASKS = (
     "vision",
     "audio",
     "embedding",
+    "rerank",
     UNDECIDED,
 )
 

@@ -1,6 +1,6 @@
 """Which of a rule's models may serve, and in what order.
 
-Owns: the filters (`require:`, embeddings, images), the order (preference, load, size, context,
+Owns: the filters (`require:`, abilities, images), the order (preference, load, size, context,
 availability), the words that say who was left out or put behind.
 Must not: know rules, names or aliases.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from engines.kinds.section import several
 from gateway.config.schema import RangeClause, RequireSection
 from gateway.domain import Endpoint, ModelFacts, ModelStatus, Weighed
+from gateway.selection.abilities import able_ones, why_unable
 from gateway.selection.licences import licence_refusal
 
 _UNKNOWN = ModelFacts()
@@ -51,19 +52,18 @@ def meeting(names: Sequence[str], require: RequireSection | None, known: Known) 
 def able(names: Sequence[str], endpoint: Endpoint, weighed: Weighed | None, known: Known) -> Kept:
     """Keep the models that can do what the request needs.
 
-    Embeddings: those that make them, else those of which it is not known. Images: those that see,
-    where there are any; else all, and the model says what it cannot do.
+    Of those that suit the endpoint, for images those that see, where there are any; else all, and
+    the model says what it cannot do.
     """
-    if endpoint is Endpoint.EMBEDDINGS:
-        sure = [name for name in names if known.facts_of(name).embeddings]
-        may = sure or [name for name in names if known.facts_of(name).embeddings is None]
-        return _keep(names, lambda name: None if name in may else "it makes no embeddings")
-    if weighed is not None and weighed.images:
-        seeing = [name for name in names if known.facts_of(name).vision]
-        if seeing:
-            return _keep(names, lambda name: None if name in seeing else "it reads no images")
-        return Kept(tuple(names), ("no model here is known to read images",))
-    return Kept(tuple(names))
+    may = able_ones(names, endpoint, known.facts)
+    kept = _keep(names, lambda name: None if name in may else why_unable(endpoint))
+    if weighed is None or not weighed.images:
+        return kept
+    seeing = [name for name in kept.names if known.facts_of(name).vision]
+    if not seeing:
+        return Kept(kept.names, (*kept.reasons, "no model here is known to read images"))
+    saw = _keep(kept.names, lambda name: None if name in seeing else "it reads no images")
+    return Kept(saw.names, (*kept.reasons, *saw.reasons))
 
 
 def by_load(names: Sequence[str], known: Known) -> tuple[str, ...]:

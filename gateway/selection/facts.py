@@ -66,6 +66,7 @@ def _facts(model: ModelSection, file: RoutingFile, known: ModelFacts) -> ModelFa
         active_parameters=min(active) if known.active_parameters is not None else None,
         context_tokens=model.context or min(contexts, default=None),
         embeddings=known.embeddings if model.embeddings is None else model.embeddings,
+        reranks=known.reranks if model.reranks is None else model.reranks,
         vision=False if blind else known.vision,
     )
 

@@ -12,7 +12,8 @@ from gateway.config.names import resolved_aliases, used_by, variants_of
 from gateway.config.schema import AnyOf, RouteSection, RoutingFile
 from gateway.config.vocabulary import AUTO, SIZE_VARIANTS
 from gateway.domain import Asked, Choice, Endpoint, ModelFacts, ModelStatus, Weighed
-from gateway.errors import CapabilityMissing, ModelNotFound, NoModelAvailable
+from gateway.errors import CapabilityMissing, ModelNotFound
+from gateway.selection.abilities import is_unable, refusal
 from gateway.selection.candidates import (
     Kept,
     Known,
@@ -29,8 +30,6 @@ from gateway.selection.matching import (
     features_of,
     verdict,
 )
-
-_UNKNOWN = ModelFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +100,7 @@ class Selector:
 
         Raises:
             ModelNotFound: the asked name means nothing here.
-            CapabilityMissing: embeddings are asked of a model that makes none, or none here does.
-            NoModelAvailable: no model can do what the request needs.
+            CapabilityMissing: the model asked for cannot do that, or none here can.
         """
         meaning = self.meaning(asked.model)
         known = Known(self._facts, status)
@@ -128,8 +126,8 @@ class Selector:
         return _Rule(route, models, conditions_of(route.when), _names_variant(route))
 
     def _named(self, meaning: Meaning, model: str, asked: Asked, known: Known) -> Choice:
-        if asked.endpoint is Endpoint.EMBEDDINGS and known.facts_of(model).embeddings is False:
-            raise self._no_embeddings(f"The model '{model}' makes no embeddings.")
+        if is_unable(known.facts_of(model), asked.endpoint):
+            raise self._unable(asked.endpoint, model)
         return Choice((model,), meaning.rule, (meaning.reason,))
 
     def _by_rules(
@@ -150,7 +148,7 @@ class Selector:
             passed_over.append(f"rule '{rule.route.name}' matched, but none of its models will do")
         kept = self._ordered(Kept(self._models), meaning.variant, asked, weighed, known)
         if not kept.names:
-            raise self._nobody(asked)
+            raise self._unable(asked.endpoint, None)
         why = "no rule decided; all models that can serve, in the file's order"
         return Choice(kept.names, "none", (meaning.reason, *passed_over, why, *kept.reasons))
 
@@ -177,19 +175,9 @@ class Selector:
         final = usable_first(can.names, need, known)
         return Kept(final.names, (*reasons, *final.reasons))
 
-    def _nobody(self, asked: Asked) -> CapabilityMissing | NoModelAvailable:
-        if asked.endpoint is Endpoint.EMBEDDINGS:
-            return self._no_embeddings("No model here makes embeddings.")
-        return NoModelAvailable("No model can serve this request.")
-
-    def _no_embeddings(self, what: str) -> CapabilityMissing:
-        makers = [name for name in self._models if self._facts.get(name, _UNKNOWN).embeddings]
-        mend = (
-            f"Ask one that does: {', '.join(makers)}."
-            if makers
-            else "Configure one that does (`embeddings: true` under its entry in `models:`)."
-        )
-        return CapabilityMissing(f"{what} {mend}", param="model")
+    def _unable(self, endpoint: Endpoint, model: str | None) -> CapabilityMissing:
+        told = refusal(endpoint, model, self._models, self._facts)
+        return CapabilityMissing(told, param="model")
 
     def _not_found(self, name: str) -> ModelNotFound:
         short = name[:100]  # the client chose it, and comparing takes time with its length

@@ -1,5 +1,7 @@
 """Generation endpoints through a whole gateway, in front of a scripted remote engine."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -231,6 +233,28 @@ async def test_embeddings_pass_with_their_usage() -> None:
         answer = await served.http.post("/v1/embeddings", json={"model": "big", "input": "a"})
         assert answer.json() == vectors | {"model": "big"}
         assert await outcomes(served) == {"ok": 1}
+
+
+async def test_ranks_and_scores_pass_with_their_usage_by_name_and_by_auto() -> None:
+    usage = {"prompt_tokens": 3, "total_tokens": 3}
+    ranked: dict[str, Any] = {"id": "r", "model": "toy", "usage": usage}
+    ranked["results"] = [{"index": 0, "document": {"text": "a"}, "relevance_score": 0.5}]
+    scored = {"id": "s", "object": "list", "created": 1, "model": "toy", "usage": usage}
+    scored["data"] = [{"index": 0, "object": "score", "score": 0.5}]
+    asks: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("/v1/rerank", {"query": "q", "documents": ["a", {"text": "b"}]}, ranked),
+        ("/v1/score", {"text_1": "q", "text_2": ["a", "b"]}, scored),
+    ]
+    async with running(ScriptedEngine()) as engine, serving(config(engine)) as served:
+        for path, ask, told in asks:
+            for name in ("big", "auto"):
+                engine.plays.append(json_play(told))
+                answer = await served.http.post(path, json=ask | {"model": name})
+                assert answer.json() == told | {"model": "big"}
+                assert engine.heard[-1].json() == ask | {"model": "toy"}
+            assert answer.headers["x-weighbridge-task"] == "rerank"
+        assert await outcomes(served) == {"ok": 4}
+        assert "weighbridge_prompt_tokens_total" in (await served.http.get("/metrics")).text
 
 
 BAD = [

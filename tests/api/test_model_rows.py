@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gateway.api.models import list_models, one_model
 from gateway.config.loading import parse_config
+from gateway.domain import ModelFacts
 from gateway.parts import build_gateway
 
 CONFIG = """\
@@ -30,3 +31,10 @@ def test_each_alias_has_a_row_that_says_what_it_means(tmp_path: Path) -> None:
         "auto:fast": ("auto", None),
     }
     assert one_model(gateway, "quick").alias_of == "auto:fast"
+
+
+def test_a_row_says_what_the_model_is_known_to_do(tmp_path: Path) -> None:
+    config = parse_config(CONFIG, "r.yaml", {}, tmp_path)
+    facts = {"big": ModelFacts(generates=True, embeddings=False, reranks=True)}
+    gateway = build_gateway(config, facts, runtime_folder=tmp_path, cores=1)
+    assert one_model(gateway, "own").capabilities == ("generation", "reranking")

@@ -130,6 +130,14 @@ def by_path(heard: Any) -> Play:
         rows = [{"object": "embedding", "index": 0, "embedding": [0.5, 1.0]}]
         usage = {"prompt_tokens": 1, "total_tokens": 1}
         return json_play({"object": "list", "model": "toy", "data": rows, "usage": usage})
+    usage = {"prompt_tokens": 7, "total_tokens": 7}
+    if heard.path == "/v1/rerank":
+        results = [{"index": 0, "document": {"text": "a"}, "relevance_score": 0.5}]
+        return json_play({"id": "r", "model": "toy", "usage": usage, "results": results})
+    if heard.path == "/v1/score":
+        scores = [{"index": 0, "object": "score", "score": 0.5}]
+        rest = {"id": "s", "object": "list", "created": 1, "usage": usage}
+        return json_play(rest | {"model": "toy", "data": scores})
     return events_play(*STREAM) if heard.json().get("stream") else as_vllm(heard)
 
 
@@ -144,6 +152,10 @@ async def test_what_a_gateway_answers_is_what_is_described() -> None:
         await meets(served, "POST", CHAT, 200, json=ASK)
         await meets(served, "POST", CHAT, 200, json=ASK | {"stream": True})
         await meets(served, "POST", "/v1/embeddings", 200, json={"model": "big", "input": "a"})
+        ranks = {"model": "big", "query": "a", "documents": ["a"]}
+        await meets(served, "POST", "/v1/rerank", 200, json=ranks)
+        pair = {"model": "big", "text_1": "a", "text_2": "b"}
+        await meets(served, "POST", "/v1/score", 200, json=pair)
         await meets(served, "POST", CHAT, 400, json=ASK | {"temperature": 9})
         await meets(served, "POST", CHAT, 404, json=ASK | {"model": "nobody"})
         await meets(served, "POST", CHAT, 413, json=ASK | {"user": "x" * 2_000})

@@ -14,6 +14,8 @@ from engines.protocol.requests import (
     ContentPart,
     EmbeddingRequest,
     Message,
+    RerankRequest,
+    ScoreRequest,
 )
 from gateway.classify import Weigher
 from gateway.config.schema import SizeSection
@@ -139,6 +141,18 @@ def test_token_ids_are_counted(weigher: Weigher, prompt: Any, tokens: int) -> No
 def test_an_embedding_request_is_an_embedding(weigher: Weigher) -> None:
     weighed = weigher.weigh_embedding(EmbeddingRequest(input=["Guten Morgen zusammen", "x"]))
     assert (weighed.task, weighed.prompt_language) == ("embedding", "de")
+
+
+def test_a_request_for_ranks_is_one_and_reads_its_query_with_each_document(
+    weigher: Weigher,
+) -> None:
+    ranks = RerankRequest(query="Wo ist die Waage?", documents=["Hier steht sie", "Dort"])
+    scores = ScoreRequest(text_1="Wo ist die Waage?", text_2=["Hier steht sie", "Dort"])
+    each = ScoreRequest(text_1=["a", "b"], text_2=["c", "d"])
+    weighed = [weigher.weigh_rerank(request) for request in (ranks, scores, each)]
+    assert {one.task for one in weighed} == {"rerank"}
+    assert weighed[0].prompt_language == "de"
+    assert weighed[0].prompt_tokens == weighed[1].prompt_tokens > weighed[2].prompt_tokens == 4
 
 
 def test_sizes_follow_their_thresholds() -> None:

@@ -92,7 +92,7 @@ def test_a_rule_with_requirements_takes_nothing_for_sure() -> None:
 
 def test_requests_for_embeddings_may_pass_a_rule_whose_models_make_none() -> None:
     (message,) = found({"use": "a"}, {"when": {"request_size": "large"}, "use": "b"})
-    assert "is reached by requests for embeddings at most" in message
+    assert "is reached by requests for embeddings and ranks at most" in message
     (message,) = found({"use": "sure"}, {"when": {"request_size": "large"}, "use": "b"})
     assert "is never reached" in message
     assert found({"use": "a"}, {"when": {"task": "embedding"}, "use": "b"}) != []
@@ -153,7 +153,9 @@ LOOKED_AT: dict[str, tuple[st.SearchStrategy[dict[str, Any]], list[Any]]] = {
     ),
 }
 PAIRS = st.lists(st.sampled_from(sorted(LOOKED_AT)), min_size=2, max_size=2, unique=True)
-EMBEDDINGS = st.sampled_from([None, True, False])
+KNOWN = st.sampled_from([None, True, False])
+# What an endpoint's requests have as their task, where it settles that.
+ENDPOINTS = {Endpoint.CHAT: "", Endpoint.EMBEDDINGS: "embedding", Endpoint.RERANK: "rerank"}
 SIZES = {"small_below": 4, "large_from": 9}
 
 
@@ -169,7 +171,7 @@ def rules_on(draw: st.DrawFn, pair: list[str]) -> list[dict[str, Any]]:
 
 
 def requests_on(pair: list[str]) -> list[tuple[Asked, Weighed]]:
-    """All requests that differ in two things, each also as one for embeddings."""
+    """All requests that differ in two things, each also as one for embeddings and for ranks."""
     usual: dict[str, Any] = {
         "task": "code",
         "language": "en",
@@ -180,17 +182,16 @@ def requests_on(pair: list[str]) -> list[tuple[Asked, Weighed]]:
     found = []
     for first, second in product(LOOKED_AT[pair[0]][1], LOOKED_AT[pair[1]][1]):
         given = usual | {pair[0]: first, pair[1]: second}
-        for embeds in (False, True):
+        for endpoint, task in ENDPOINTS.items():
             weighed = Weighed(
-                task="embedding" if embeds else given["task"],
+                task=task or given["task"],
                 language=given["language"],
                 prompt_language="en",
                 request_size=request_size(given["tokens"], SizeSection(**SIZES)),
                 prompt_tokens=given["tokens"],
                 answer_tokens=None,
-                tools=given["tools"] and not embeds,
+                tools=given["tools"] and not task,
             )
-            endpoint = Endpoint.EMBEDDINGS if embeds else Endpoint.CHAT
             asked = Asked(f"auto{given['variant']}", endpoint, given.get("headers", ()))
             found.append((asked, weighed))
     return found
@@ -201,14 +202,17 @@ def requests_on(pair: list[str]) -> list[tuple[Asked, Weighed]]:
 def test_a_rule_that_is_told_never_decides(data: st.DataObject, pair: list[str]) -> None:
     file = file_of(*data.draw(rules_on(pair)), sizes=SIZES)
     told = {f"r{one.path[1]}": one.message for one in unreachable_rules(file)}
-    facts = {name: ModelFacts(embeddings=data.draw(EMBEDDINGS)) for name in ("a", "b")}
+    facts = {
+        name: ModelFacts(embeddings=data.draw(KNOWN), reranks=data.draw(KNOWN))
+        for name in ("a", "b")
+    }
     selector = Selector(file, facts | {"sure": ModelFacts(embeddings=True)})
     for asked, weighed in requests_on(pair):
         try:
             rule = selector.choose(asked, weighed, {}).rule
         except (CapabilityMissing, ModelNotFound):
             continue
-        spared = asked.endpoint is Endpoint.EMBEDDINGS and "at most" in told.get(rule, "")
+        spared = asked.endpoint is not Endpoint.CHAT and "at most" in told.get(rule, "")
         assert rule not in told or spared, asked
 
 

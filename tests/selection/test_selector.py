@@ -217,6 +217,32 @@ def test_embeddings_where_no_model_makes_them_are_refused() -> None:
         choose([ALL], "auto", endpoint=Endpoint.EMBEDDINGS, facts=facts)
 
 
+def test_ranks_are_given_by_a_head_for_it_else_by_likeness_else_by_whoever_may() -> None:
+    heads = {**FACTS, "coder": ModelFacts(reranks=True)}
+    for endpoint in (Endpoint.RERANK, Endpoint.SCORE):
+        assert choose([ALL], endpoint=endpoint, facts=heads).models == ("coder",)
+        assert choose([ALL], endpoint=endpoint).models == ("embedder",)
+        assert choose([ALL], endpoint=endpoint, facts={}).models == MODELS
+
+
+def test_a_model_that_cannot_rank_is_refused_with_those_that_can() -> None:
+    facts = {**FACTS, "tiny": ModelFacts(reranks=False, embeddings=False)}
+    with pytest.raises(CapabilityMissing, match=r"'tiny' ranks nothing. .* embedder\."):
+        choose([ALL], "tiny", endpoint=Endpoint.RERANK, facts=facts)
+    nobody = dict.fromkeys(MODELS, facts["tiny"])
+    with pytest.raises(CapabilityMissing, match=r"No model here ranks .*`reranks: true`"):
+        choose([ALL], "auto", endpoint=Endpoint.SCORE, facts=nobody)
+
+
+def test_text_is_asked_of_models_that_generate() -> None:
+    facts = {**FACTS, "embedder": ModelFacts(embeddings=True, generates=False)}
+    choice = choose([ALL], facts=facts)
+    assert choice.models == ("tiny", "big", "coder")
+    assert "embedder is left out: it generates no text" in choice.reasons
+    with pytest.raises(CapabilityMissing, match=r"'embedder' generates no text\. Ask one"):
+        choose([ALL], "embedder", facts=facts)
+
+
 def test_images_go_to_models_that_read_them_where_there_are_any() -> None:
     seeing = {**FACTS, "coder": ModelFacts(vision=True)}
     assert choose([ALL], what=weighed(images=True), facts=seeing).models == ("coder",)

@@ -8,7 +8,7 @@ Must not: train, or know chat templates: the weights are noise and say noise.
 
 import argparse
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import gguf
 import numpy as np
 
-from tools.families.vocabularies import size_of, write_byte_level, write_sentencepiece
+from tools.families.vocabularies import size_of, write_vocabulary
 
 T = gguf.MODEL_TENSOR
 Key: TypeAlias = int | float | bool | list[int]
@@ -28,9 +28,9 @@ CONTEXT = 512
 class Toy:
     """The shape of one toy; widths as numbers of values.
 
-    `pre` is the pre-tokenizer of a byte-level vocabulary, None for SentencePiece. `parts` are what
-    the architecture has beside the plain Llama block; `keys` its own keys, without its name before
-    them.
+    `pre` is the pre-tokenizer of a byte-level vocabulary, None for SentencePiece, `bert` for
+    WordPiece. `parts` are what the architecture has beside the plain Llama block; `keys` its own
+    keys, without its name before them.
     """
 
     name: str
@@ -154,15 +154,24 @@ TOYS = (
 
 def write_toy(toy: Toy, path: Path, seed: int = 0) -> Path:
     """Write a toy as GGUF; the same toy and seed are always the same file. Return the path."""
+    return write_file(toy, tensors_of(toy), path, seed)
+
+
+def write_file(
+    toy: Toy,
+    tensors: Mapping[str, Shape],
+    path: Path,
+    seed: int = 0,
+    more: Callable[[Any], None] = lambda _writer: None,
+) -> Path:
+    """Write a toy that has these tensors; `more` adds keys. Return the path."""
     writer = gguf.GGUFWriter(str(path), toy.architecture)
     writer.add_name(f"toy-{toy.name}")
     _write_keys(writer, toy)
-    if toy.pre is None:
-        write_sentencepiece(writer, space_first="no-space" not in toy.parts)
-    else:
-        write_byte_level(writer, toy.pre)
+    write_vocabulary(writer, toy.pre, space_first="no-space" not in toy.parts)
+    more(writer)
     chance = np.random.default_rng(zlib.crc32(toy.name.encode()) + seed)
-    for name, shape in tensors_of(toy).items():
+    for name, shape in tensors.items():
         writer.add_tensor(name, _values(toy, name, shape, chance))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -174,11 +183,11 @@ def write_toy(toy: Toy, path: Path, seed: int = 0) -> Path:
 def tensors_of(toy: Toy) -> dict[str, Shape]:
     """Return the tensors of a toy with their shapes, rows first."""
     words = size_of(toy.pre)
-    found = {_weight(T.TOKEN_EMBD): (words, toy.width), **_norm(toy, T.OUTPUT_NORM)}
+    found = {weight(T.TOKEN_EMBD): (words, toy.width), **_norm(toy, T.OUTPUT_NORM)}
     if "tied" not in toy.parts:
-        found[_weight(T.OUTPUT)] = (words, toy.width)
+        found[weight(T.OUTPUT)] = (words, toy.width)
     if "rope-factors" in toy.parts:
-        found[_weight(T.ROPE_FREQS)] = (toy.head // 2,)
+        found[weight(T.ROPE_FREQS)] = (toy.head // 2,)
     for layer in range(toy.layers):
         found |= dict((*_attention(toy, layer), *_forward(toy, layer)))
     return found
@@ -195,16 +204,16 @@ def _attention(toy: Toy, layer: int) -> Iterator[tuple[str, Shape]]:
         yield from _latent_attention(toy, layer)
         return
     if "fused" in toy.parts:
-        yield _weight(T.ATTN_QKV, layer), (queries + 2 * keys, toy.width)
+        yield weight(T.ATTN_QKV, layer), (queries + 2 * keys, toy.width)
     else:
         for tensor, rows in ((T.ATTN_Q, queries), (T.ATTN_K, keys), (T.ATTN_V, keys)):
-            yield _weight(tensor, layer), (rows, toy.width)
+            yield weight(tensor, layer), (rows, toy.width)
             if "biases" in toy.parts:
-                yield _bias(tensor, layer), (rows,)
+                yield bias(tensor, layer), (rows,)
     if "qk-norms" in toy.parts:
-        yield _weight(T.ATTN_Q_NORM, layer), (toy.head,)
-        yield _weight(T.ATTN_K_NORM, layer), (toy.head,)
-    yield _weight(T.ATTN_OUT, layer), (toy.width, queries)
+        yield weight(T.ATTN_Q_NORM, layer), (toy.head,)
+        yield weight(T.ATTN_K_NORM, layer), (toy.head,)
+    yield weight(T.ATTN_OUT, layer), (toy.width, queries)
 
 
 def _latent_attention(toy: Toy, layer: int) -> Iterator[tuple[str, Shape]]:
@@ -213,60 +222,62 @@ def _latent_attention(toy: Toy, layer: int) -> Iterator[tuple[str, Shape]]:
     key, value = keys["attention.key_length_mla"], keys["attention.value_length_mla"]
     if "query-latent" in toy.parts:
         short = keys["attention.q_lora_rank"]
-        yield _weight(T.ATTN_Q_A, layer), (short, toy.width)
-        yield _weight(T.ATTN_Q_A_NORM, layer), (short,)
-        yield _weight(T.ATTN_Q_B, layer), (toy.heads * key, short)
+        yield weight(T.ATTN_Q_A, layer), (short, toy.width)
+        yield weight(T.ATTN_Q_A_NORM, layer), (short,)
+        yield weight(T.ATTN_Q_B, layer), (toy.heads * key, short)
     else:
-        yield _weight(T.ATTN_Q, layer), (toy.heads * key, toy.width)
-    yield _weight(T.ATTN_KV_A_MQA, layer), (rank + turned, toy.width)
-    yield _weight(T.ATTN_KV_A_NORM, layer), (rank,)
-    yield _weight(T.ATTN_K_B, layer), (toy.heads, rank, key - turned)
-    yield _weight(T.ATTN_V_B, layer), (toy.heads, value, rank)
-    yield _weight(T.ATTN_OUT, layer), (toy.width, toy.heads * value)
+        yield weight(T.ATTN_Q, layer), (toy.heads * key, toy.width)
+    yield weight(T.ATTN_KV_A_MQA, layer), (rank + turned, toy.width)
+    yield weight(T.ATTN_KV_A_NORM, layer), (rank,)
+    yield weight(T.ATTN_K_B, layer), (toy.heads, rank, key - turned)
+    yield weight(T.ATTN_V_B, layer), (toy.heads, value, rank)
+    yield weight(T.ATTN_OUT, layer), (toy.width, toy.heads * value)
 
 
 def _forward(toy: Toy, layer: int) -> Iterator[tuple[str, Shape]]:
     if "layer-norms" not in toy.parts:  # Falcon's block has one norm for both halves
-        yield _weight(T.FFN_NORM, layer), (toy.width,)
+        yield weight(T.FFN_NORM, layer), (toy.width,)
     if "post-norms" in toy.parts:
-        yield _weight(T.FFN_POST_NORM, layer), (toy.width,)
+        yield weight(T.FFN_POST_NORM, layer), (toy.width,)
     if toy.experts and layer >= int(str(toy.keys.get("leading_dense_block_count", 0))):
         yield from _experts(toy, layer)
         return
     if "layer-norms" not in toy.parts:
-        yield _weight(T.FFN_GATE, layer), (toy.hidden, toy.width)
-    yield _weight(T.FFN_UP, layer), (toy.hidden, toy.width)
-    yield _weight(T.FFN_DOWN, layer), (toy.width, toy.hidden)
+        yield weight(T.FFN_GATE, layer), (toy.hidden, toy.width)
+    yield weight(T.FFN_UP, layer), (toy.hidden, toy.width)
+    yield weight(T.FFN_DOWN, layer), (toy.width, toy.hidden)
 
 
 def _experts(toy: Toy, layer: int) -> Iterator[tuple[str, Shape]]:
     hidden = int(str(toy.keys.get("expert_feed_forward_length", toy.hidden)))
-    yield _weight(T.FFN_GATE_INP, layer), (toy.experts, toy.width)
-    yield _weight(T.FFN_GATE_EXP, layer), (toy.experts, hidden, toy.width)
-    yield _weight(T.FFN_UP_EXP, layer), (toy.experts, hidden, toy.width)
-    yield _weight(T.FFN_DOWN_EXP, layer), (toy.experts, toy.width, hidden)
+    yield weight(T.FFN_GATE_INP, layer), (toy.experts, toy.width)
+    yield weight(T.FFN_GATE_EXP, layer), (toy.experts, hidden, toy.width)
+    yield weight(T.FFN_UP_EXP, layer), (toy.experts, hidden, toy.width)
+    yield weight(T.FFN_DOWN_EXP, layer), (toy.experts, toy.width, hidden)
     if "expert-biases" in toy.parts:
-        yield _bias(T.FFN_EXP_PROBS_B, layer), (toy.experts,)
+        yield bias(T.FFN_EXP_PROBS_B, layer), (toy.experts,)
     if "shared" in toy.parts:
-        yield _weight(T.FFN_GATE_SHEXP, layer), (hidden, toy.width)
-        yield _weight(T.FFN_UP_SHEXP, layer), (hidden, toy.width)
-        yield _weight(T.FFN_DOWN_SHEXP, layer), (toy.width, hidden)
+        yield weight(T.FFN_GATE_SHEXP, layer), (hidden, toy.width)
+        yield weight(T.FFN_UP_SHEXP, layer), (hidden, toy.width)
+        yield weight(T.FFN_DOWN_SHEXP, layer), (toy.width, hidden)
     if "shared-gate" in toy.parts:
-        yield _weight(T.FFN_GATE_INP_SHEXP, layer), (toy.width,)
+        yield weight(T.FFN_GATE_INP_SHEXP, layer), (toy.width,)
 
 
 def _norm(toy: Toy, tensor: Any, layer: int = 0) -> dict[str, Shape]:
-    found: dict[str, Shape] = {_weight(tensor, layer): (toy.width,)}
+    found: dict[str, Shape] = {weight(tensor, layer): (toy.width,)}
     if "layer-norms" in toy.parts:
-        found[_bias(tensor, layer)] = (toy.width,)
+        found[bias(tensor, layer)] = (toy.width,)
     return found
 
 
-def _weight(tensor: Any, layer: int = 0) -> str:
+def weight(tensor: Any, layer: int = 0) -> str:
+    """Return the name of a tensor's weights."""
     return f"{gguf.TENSOR_NAMES[tensor].format(bid=layer)}.weight"
 
 
-def _bias(tensor: Any, layer: int = 0) -> str:
+def bias(tensor: Any, layer: int = 0) -> str:
+    """Return the name of a tensor's biases."""
     return f"{gguf.TENSOR_NAMES[tensor].format(bid=layer)}.bias"
 
 
@@ -308,11 +319,11 @@ def _values(toy: Toy, name: str, shape: Shape, chance: np.random.Generator) -> A
     noise = chance.standard_normal(shape)
     tied = "tied" in toy.parts
     if len(shape) == 1:
-        middle = 5.0 if tied and name == _weight(T.OUTPUT_NORM) else 1.0
+        middle = 5.0 if tied and name == weight(T.OUTPUT_NORM) else 1.0
         middle = 0.0 if name.endswith(".bias") else middle
         return (middle + 0.1 * noise).astype(np.float32)
     spread = 1.5 / np.sqrt(shape[-1])
-    if name == _weight(T.TOKEN_EMBD):
+    if name == weight(T.TOKEN_EMBD):
         # Where the last matrix is the first one, every large word would call for itself.
         spread = 0.1 if tied else 1.0
     elif "attn_output" in name or "ffn_down" in name:

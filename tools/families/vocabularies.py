@@ -1,4 +1,4 @@
-"""Small vocabularies for toys: byte-level BPE and SentencePiece, as families use them.
+"""Small vocabularies for toys: byte-level BPE, SentencePiece and WordPiece, as families use them.
 
 Owns: tokens, their kinds, merges and scores.
 Must not: know architectures.
@@ -67,13 +67,41 @@ def write_sentencepiece(writer: Any, *, space_first: bool) -> None:
     writer.add_vocab_size(len(tokens))
 
 
-def size_of(pre: str | None) -> int:
-    """Return how many tokens a vocabulary has; `pre` is None for SentencePiece."""
-    counted = _Counted()
+def write_wordpiece(writer: Any) -> None:
+    """Write BERT's special tokens, letters that begin a word and letters that go on, and words."""
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    kinds = [_CONTROL, _UNKNOWN, _CONTROL, _CONTROL, _CONTROL]
+    letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
+    ordinary = [*(_SPACE + word for word in _WORDS), *(_SPACE + one for one in letters), *letters]
+    tokens += ordinary
+    kinds += [_NORMAL] * len(ordinary)
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_type_count(2)
+    writer.add_pad_token_id(0)
+    writer.add_unk_token_id(1)
+    writer.add_bos_token_id(2)
+    writer.add_sep_token_id(3)
+    writer.add_mask_token_id(4)
+    writer.add_vocab_size(len(tokens))
+
+
+def write_vocabulary(writer: Any, pre: str | None, *, space_first: bool = True) -> None:
+    """Write the vocabulary that `pre` means: None is SentencePiece, `bert` is WordPiece."""
     if pre is None:
-        write_sentencepiece(counted, space_first=True)
+        write_sentencepiece(writer, space_first=space_first)
+    elif pre == "bert":
+        write_wordpiece(writer)
     else:
-        write_byte_level(counted, pre)
+        write_byte_level(writer, pre)
+
+
+def size_of(pre: str | None) -> int:
+    """Return how many tokens the vocabulary has that `pre` means."""
+    counted = _Counted()
+    write_vocabulary(counted, pre)
     return counted.tokens
 
 
