@@ -1,17 +1,20 @@
 """The Jinja that chat templates run in: they come with the weights, and nobody has read them.
 
-Owns: what a template may reach, how many turns it may take, how long its texts may become.
+Owns: what a template may reach, how many turns and how much time it may take, how much it may make.
 Must not: know messages.
 """
 
 import functools
 import re
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jinja2 import Template, TemplateRuntimeError, nodes
+from jinja2 import Template, TemplateRuntimeError, nodes, pass_eval_context
 from jinja2.ext import Extension, loopcontrols
-from jinja2.filters import do_indent
+from jinja2.filters import do_indent, do_join
+from jinja2.nodes import EvalContext
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -20,17 +23,60 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 MOST_TURNS = 50_000
 # In characters or items; no context holds as many.
 LONGEST_VALUE = 16 * 1024 * 1024
+# Of all that one rendering makes, as what is made may be kept.
+MOST_MADE = 32 * LONGEST_VALUE
+# Seconds of the thread's own time, so that a busy machine refuses nothing.
+MOST_SECONDS = 2.0
+# With all that it holds: a list that holds itself twice, thirty times over, is a text without end.
+_MOST_HELD = 250_000
+_LARGEST_NUMBER_BITS = 4_096
+# Looking at the clock costs more than most turns, and more than what makes a short text.
+_TURNS_BETWEEN_LOOKS = 64
+_SHORT = 10_000
 
 # One call of these makes a text of any length out of a number.
 _PADDING = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs"})
-_PADDING_FILTERS = ("batch", "center", "slice")  # no known template asks for them
+# No known template asks for them: they pad, or read texts in more than linear time.
+_NO_FILTERS = ("batch", "center", "pprint", "slice", "striptags", "urlize", "wordwrap", "xmlattr")
 # A width that is large, or that is given by an argument: `%999999999d`, `%*d`, `{:{}}`.
 _WIDE = re.compile(r"\d{3}|%[^%a-zA-Z]*\*|\{[^}]*\{")
 _WIDEST_INDENT = 64
+_LITERALS = (nodes.Dict, nodes.List, nodes.Tuple)
 
 
 class TemplateTooHungry(TemplateRuntimeError):
-    """The template wants more turns or longer texts than any real one."""
+    """The template wants more turns, more time or longer texts than any real one."""
+
+
+class _Spent(threading.local):
+    """What the rendering of this thread has used up."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        self.turns = 0
+        self.made = 0
+        self.ends_s = time.thread_time() + MOST_SECONDS
+
+    def turn(self) -> None:
+        self.turns += 1
+        if self.turns > MOST_TURNS:
+            raise TemplateTooHungry(f"the template takes more than {MOST_TURNS:,} turns")
+        if self.turns % _TURNS_BETWEEN_LOOKS == 0:
+            self.check_time()
+
+    def make(self, length: int) -> None:
+        """Count something of this length, which is or will be made."""
+        self.made += length
+        if length > LONGEST_VALUE or self.made > MOST_MADE:
+            raise TemplateTooHungry("the template makes too long a text")
+        if length > _SHORT:
+            self.check_time()
+
+    def check_time(self) -> None:
+        if time.thread_time() > self.ends_s:
+            raise TemplateTooHungry(f"the template takes more than {MOST_SECONDS:g} s")
 
 
 class _Generation(Extension):
@@ -47,7 +93,7 @@ class _Generation(Extension):
 class Sandbox(ImmutableSandboxedEnvironment):
     """Bounds what Jinja's own sandbox leaves open: nested loops, recursion, texts that double.
 
-    One thread renders at a time.
+    Several threads may render at once.
     """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
@@ -56,11 +102,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         super().__init__(
             trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
         )
-        self._turns = 0
-        for name in _PADDING_FILTERS:
+        self._spent = _Spent()
+        for name in _NO_FILTERS:
             del self.filters[name]
         del self.globals["lipsum"]
-        self.filters |= {"indent": _indent, "format": _format}
+        self.filters |= {
+            "indent": _indent,
+            "format": _format,
+            "join": _join,
+            "replace": _replace,
+        }
         self.filters = {name: self._bounded(f) for name, f in self.filters.items()}
 
     def written(self, template: Template, values: dict[str, Any]) -> str:
@@ -69,7 +120,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         Raises:
             TemplateTooHungry: it goes beyond a bound.
         """
-        self._turns = 0
+        self._spent.begin()
         pieces: list[str] = []
         length = 0
         for piece in template.generate(values):
@@ -81,30 +132,36 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def turn(self) -> str:
         """Count one turn of a loop or one call of a macro."""
-        self._turns += 1
-        if self._turns > MOST_TURNS:
-            raise TemplateTooHungry(f"the template takes more than {MOST_TURNS:,} turns")
+        self._spent.turn()
         return ""
+
+    def built(self, value: Any) -> Any:
+        """Look at a list, tuple or mapping that is written in the template."""
+        return self._checked(value)
 
     def joined(self, *parts: Any) -> str:
         """Stand in for `~`."""
-        text = "".join(map(str, parts))
-        _check(len(text))
-        return text
+        texts = [*map(str, parts)]
+        self._spent.make(sum(map(len, texts)))
+        return "".join(texts)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Refuse what would be too long before it is made."""
         if operator == "*":
-            _check(_length(left) * _times(right) + _length(right) * _times(left))
+            self._spent.make(_length(left) * _times(right) + _length(right) * _times(left))
+            _check_number(_bits(left) + _bits(right))
         elif operator == "**" and (abs(_times(left)) > 10_000 or _times(right) > 64):
             raise TemplateTooHungry("the template makes too large a number")
         elif operator == "%" and isinstance(left, str):
-            _check_widths(left)
-        return _checked(super().call_binop(context, operator, left, right))
+            _check_format(left, right if isinstance(right, tuple) else (right,), {})
+        return self._checked(super().call_binop(context, operator, left, right))
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call as the sandbox does, and look at what comes back."""
-        return _checked(super().call(context, obj, *args, **kwargs))
+        """Call as the sandbox does; look at what would be too long before, at the rest after."""
+        text, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
+        if isinstance(text, str) and name in _FORESEEN:
+            _FORESEEN[name](text, *args)
+        return self._checked(super().call(context, obj, *args, **kwargs))
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Keep texts from being padded."""
@@ -113,10 +170,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """Look at the widths in a text before its `format` is called."""
-        if getattr(value, "__name__", "") in ("format", "format_map"):
-            _check_widths(str(getattr(value, "__self__", "")))
-        return super().wrap_str_format(value)
+        """Look at a text and what is put into it before its `format` is called."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is None:
+            return None
+        text = str(getattr(value, "__self__", ""))
+
+        @functools.wraps(wrapped)
+        def foreseen(*args: Any, **kwargs: Any) -> str:
+            _check_format(text, args, kwargs)
+            return str(wrapped(*args, **kwargs))
+
+        return foreseen
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         parsed = super()._parse(source, name, filename)
@@ -124,19 +189,25 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for statement in bodies:
             count = nodes.Call(nodes.EnvironmentAttribute("turn"), [], [], None, None)
             statement.body.insert(0, nodes.Output([count]))
-        _without_concat(parsed)
+        _rewrite(parsed)
         return parsed
 
     def _bounded(self, filter_: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(filter_)
         def bounded(*args: Any, **kwargs: Any) -> Any:
-            return _checked(filter_(*args, **kwargs))
+            return self._checked(filter_(*args, **kwargs))
 
         return bounded
 
+    def _checked(self, value: Any) -> Any:
+        self._spent.make(_length(value))
+        if isinstance(value, list | tuple | dict):
+            _check_held(value)
+        return value
 
-def _without_concat(node: nodes.Node) -> None:
-    """Replace each `~` by a call that can be bounded."""
+
+def _rewrite(node: nodes.Node) -> None:
+    """Let each `~` and each written list, tuple or mapping be a call that can be bounded."""
     for name, value in node.iter_fields():
         if isinstance(value, list):
             setattr(node, name, [_replaced(item) for item in value])
@@ -147,11 +218,16 @@ def _without_concat(node: nodes.Node) -> None:
 def _replaced(value: Any) -> Any:
     if not isinstance(value, nodes.Node):
         return value
-    _without_concat(value)
+    _rewrite(value)
     if isinstance(value, nodes.Concat):
-        joined = nodes.EnvironmentAttribute("joined")
-        return nodes.Call(joined, value.nodes, [], None, None, lineno=value.lineno)
+        return _call("joined", value.nodes, value.lineno)
+    if isinstance(value, _LITERALS) and getattr(value, "ctx", "load") == "load":
+        return _call("built", [value], value.lineno)
     return value
+
+
+def _call(name: str, arguments: list[nodes.Expr], line: int) -> nodes.Call:
+    return nodes.Call(nodes.EnvironmentAttribute(name), arguments, [], None, None, lineno=line)
 
 
 def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
@@ -161,18 +237,61 @@ def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = 
 
 
 def _format(text: str, *args: Any, **kwargs: Any) -> str:
-    _check_widths(text)
-    return text % (kwargs or args)
+    _check_format(text, args, kwargs)
+    return str(text % (kwargs or args))
 
 
-def _check_widths(text: str) -> None:
+@pass_eval_context
+def _join(context: EvalContext, value: Iterable[Any], d: str = "", attribute: Any = None) -> str:
+    items = [*value]
+    _check_join(str(d), items)
+    joined: str = do_join(context, items, d, attribute)
+    return joined
+
+
+def _replace(text: str, old: str, new: str, count: int = -1) -> str:
+    text, old, new = str(text), str(old), str(new)
+    _check_replace(text, old, new)
+    return text.replace(old, new, count)
+
+
+def _check_replace(text: str, old: Any = "", new: Any = "", *_count: Any) -> None:
+    if isinstance(old, str) and isinstance(new, str):
+        _check(len(text) + text.count(old) * len(new))
+
+
+def _check_join(text: str, items: Iterable[Any] = ()) -> None:
+    if isinstance(items, list | tuple):
+        _check(len(text) * len(items) + sum(map(_length, items)))
+
+
+def _check_format(text: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     if _WIDE.search(text):
         raise TemplateTooHungry("the template pads a text too far")
+    longest = max(map(_length, [*args, *kwargs.values()]), default=0)
+    _check(len(text) + (text.count("%") + text.count("{")) * longest)
 
 
-def _checked(value: Any) -> Any:
-    _check(_length(value))
-    return value
+# Methods of texts that make long ones out of short ones.
+_FORESEEN: Mapping[str, Callable[..., None]] = {"join": _check_join, "replace": _check_replace}
+
+
+def _check_held(value: Any) -> None:
+    """Refuse what holds too much, each thing counted as often as it is held."""
+    held = 0
+    inside = [value]
+    while inside:
+        each = inside.pop()
+        inner = each.values() if isinstance(each, dict) else each
+        held += len(inner)
+        if held > _MOST_HELD:
+            raise TemplateTooHungry("the template makes too large a list")
+        inside += [item for item in inner if isinstance(item, list | tuple | dict)]
+
+
+def _check_number(bits: int) -> None:
+    if bits > _LARGEST_NUMBER_BITS:
+        raise TemplateTooHungry("the template makes too large a number")
 
 
 def _check(length: int) -> None:
@@ -186,3 +305,7 @@ def _length(value: Any) -> int:
 
 def _times(value: Any) -> int:
     return int(value) if isinstance(value, int | float) else 0
+
+
+def _bits(value: Any) -> int:
+    return value.bit_length() if isinstance(value, int) else 0

@@ -1,9 +1,11 @@
 """Chat templates: what they are given, what they may do, and what becomes of their refusals."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from engines.llamacpp import sandbox
 from engines.llamacpp.template import CHATML, ChatTemplate, TemplateProblem
 from engines.protocol.errors import InvalidRequest
 from engines.protocol.requests import ContentPart, Message
@@ -180,6 +182,28 @@ def test_a_hidden_attribute_looks_as_if_it_were_not_there(source: str) -> None:
         "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}"
         "{{ f(60) }}",
         "{% for i in range(99999) %}{{ messages[0].content }}{% endfor %}",
+        "{% set x = namespace(v=[]) %}{% for i in range(40000) %}"
+        "{% set x.v = x.v + ['a' * 9000000] %}{% endfor %}",
+        "{% set x = namespace(v=7) %}{% for i in range(60) %}"
+        "{% set x.v = x.v * x.v %}{% endfor %}{{ x.v }}",
+        "{% set x = namespace(v=[1]) %}{% for i in range(60) %}"
+        "{% set x.v = [x.v, x.v] %}{% endfor %}{{ x.v }}",
+        "{% set x = namespace(v=(1,)) %}{% for i in range(60) %}"
+        "{% set x.v = (x.v, x.v) %}{% endfor %}{{ x.v | string }}",
+        "{% set x = namespace(v={'a': 1}) %}{% for i in range(60) %}"
+        "{% set x.v = {'a': x.v, 'b': x.v} %}{% endfor %}{{ x.v | tojson }}",
+        "{% set x = namespace(v=1) %}{% for i in range(60) %}"
+        "{% set x.v = dict(a=x.v, b=x.v) %}{% endfor %}{{ x.v }}",
+        "{% set x = namespace(v=[1], w=[1]) %}{% for i in range(60) %}"
+        "{% set x.v = [x.v] * 2 %}{% set x.w = [x.w] * 2 %}{% endfor %}{{ x.v == x.w }}",
+        "{% set b = 'a' * 9000000 %}{{ ('c' * 9000).replace('c', b) }}",
+        "{% set b = 'a' * 9000000 %}{{ ('c' * 9000) | replace('c', b) }}",
+        "{% set b = 'a' * 9000000 %}{{ b.join(['c'] * 9000) }}",
+        "{% set b = 'a' * 9000000 %}{{ (['c'] * 9000) | join(b) }}",
+        "{% set b = 'a' * 9000000 %}{{ ([b] * 9000) | join }}",
+        "{% set b = 'a' * 9000000 %}{{ ('{0}' * 9000).format(b) }}",
+        "{% set b = 'a' * 9000000 %}{{ ('%(b)s' * 9000) | format(b=b) }}",
+        "{% set b = 'a' * 9000000 %}{{ b" + " ~ b" * 900 + " }}",
         "{{ 1 // 0 }}",
         "{{ messages[7].content.upper() }}",
         "{{ messages | tojson(indent='x') }}",
@@ -188,6 +212,22 @@ def test_a_hidden_attribute_looks_as_if_it_were_not_there(source: str) -> None:
 def test_a_template_that_would_eat_the_machine_is_stopped(source: str) -> None:
     with pytest.raises(InvalidRequest, match="template rejects"):
         text(source, user("a" * 2_000))
+
+
+def test_a_template_whose_turns_take_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = (
+        "{% set x = 'a' * 9000000 %}{% for i in range(40000) %}{% if 'ab' in x %}{% endif %}"
+        "{% endfor %}"
+    )
+    monkeypatch.setattr(sandbox, "MOST_SECONDS", 0.05)
+    with pytest.raises(InvalidRequest, match=r"takes more than 0\.05 s"):
+        text(source, user("a"))
+
+
+def test_threads_that_render_at_once_do_not_count_each_others_turns() -> None:
+    template = ChatTemplate("{% for i in range(20000) %}{% endfor %}{{ messages[0].content }}", {})
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(template.render, [[user("a")]] * 8)] == ["a"] * 8
 
 
 def test_bounds_count_for_one_rendering_not_for_all() -> None:
@@ -211,6 +251,11 @@ def test_long_conversations_are_no_hungry_templates() -> None:
         ("{{ '%s' % 'x' }}{{ 7 % 4 }}{{ 2 ** 10 }}", "x31024"),
         ("{{ 'a\nb' | indent(2) }}", "a\n  b"),
         ("{{ (1, 2) | list + [3] }}", "[1, 2, 3]"),
+        ("{% set a, b = 1, 2 %}{% for x, y in [(a, b)] %}{{ x }}{{ y }}{% endfor %}", "12"),
+        ("{{ {'a': [1, (2,)]}['a'][1][0] }}{{ dict(a=3).a }}", "23"),
+        ("{{ 'x'.join(['a', 'b']) }}{{ 'abca'.replace('a', '') }}", "axbbc"),
+        ("{{ ['a', 'b'] | join }}{{ 'abca' | replace('a', '', 1) }}", "abbca"),
+        ("{{ 2 * 3 }}{{ 'ab' * 2 }}{{ 2.5 * 2 }}", "6abab5.0"),
         ("{{ messages | map(attribute='role') | join(',') }}", "user"),
         ("{% for x in 'ab' %}{% if loop.last %}{% break %}{% endif %}{{ x }}{% endfor %}", "a"),
         ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f('y') }}", "<y>"),
