@@ -6,6 +6,7 @@ Must not: render or read text itself (`template`, `speech`); evaluate.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.continuing import begun, check_continuing, goes_on_thinking
@@ -75,7 +76,7 @@ class Conversations:
         dialect = self._for(request).dialect
         return [
             dialect.hear(
-                request.functions(),
+                _functions(request),
                 thinking=self._thinks_after(request, order.prompt),
                 amid=bool(request.continue_final_message),
                 split=request.reasoning_format != "none",
@@ -87,8 +88,10 @@ class Conversations:
         """Return what may stand around an answer that is held to something."""
         dialect = self._for(request).dialect
         tags = dialect.tags
-        thought = None if tags is None else (tags.opening, tags.closing)
-        return Frame(dialect.form.form, thought, self._thinks_after(request, orders[0].prompt))
+        form, thinking = dialect.form.form, self._thinks_after(request, orders[0].prompt)
+        if tags is None:
+            return Frame(form)
+        return Frame(form, (tags.opening, tags.closing), thinking, tags.turn, tags.answer)
 
     def _written(
         self, request: ChatRequest, messages: Sequence[Message], *, opens_answer: bool
@@ -147,3 +150,16 @@ class Conversations:
     def _opens_thought(self, request: ChatRequest, prompt: Sequence[int]) -> bool:
         end = self._vocabulary.text(prompt[-_PROMPT_END:], special=True)
         return self._for(request).dialect.thinks_after(end)
+
+
+def _functions(request: ChatRequest) -> dict[str, Any]:
+    """Return the schema of each function's parameters, None where there is none."""
+    names = request.functions()
+    tools = [tool["function"] for tool in request.tools or () if _names(tool, names)]
+    return {function["name"]: function.get("parameters") for function in tools}
+
+
+def _names(tool: Any, names: frozenset[str]) -> bool:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    return isinstance(name, str) and name in names

@@ -11,8 +11,14 @@ BAR = "\uff5c"
 TEMPLATES = {
     "qwen": r"""{{ 'Call with <tool_call>\n{\"name\": <n>, \"arguments\": <a>}\n</tool_call>' }}""",
     "qwen3": """<tool_call>\n{"name": "' }}{{ c.name }}{{ '", "arguments": ' }}<think></think>""",
-    "qwen3-coder": "<tool_call>\n<function={{ c.name }}>{{ c.arguments }}",
-    "glm": "<tool_call>{{ c.name }}<arg_key>{{ k }}</arg_key> {{ c.arguments }} '\"name'",
+    "qwen3-coder": "<tool_call>\n<function={{ c.name }}>{{ c.arguments }}<parameter={{ k }}>",
+    "nemotron": """<tool_call><function={{ c.name }}>{{ c.arguments }} '"name'""",
+    "glm": "<tool_call>{{ c.name }}<arg_key>{{ k }}</arg_key><arg_value>{{ v }} '\"name'",
+    "kimi": "<|tool_call_begin|>{{ c.id }}<|tool_call_argument_begin|>{{ c.arguments }}",
+    "gemma4": "<|tool_call>call:{{ c.name }}{ {%- if t %}<|channel>thought{%- endif %}",
+    "gpt-oss": "<|start|>assistant<|channel|>analysis<|message|>{{ m.thinking }}<|end|>",
+    "phi": "<|assistant|>{{ m.content }}<|end|>",
+    "v3.2": f"<{BAR}DSML{BAR}invoke name='{{{{ c.name }}}}'></think>",
     "llama3": """Respond in the format {"name": function name, "parameters": dictionary}.""",
     "llama3-bare": "<|start_header_id|>{{ role }}<|end_header_id|>",
     "llama4": "{{- '<|python_start|>' }}{{ c.name }}",
@@ -33,8 +39,14 @@ TEMPLATES = {
         ("qwen", "qwen2", "hermes", None),
         ("qwen", "llama", "hermes", None),
         ("qwen3", "qwen3moe", "hermes", "<think>"),
-        ("qwen3-coder", "qwen3moe", "plain", None),
-        ("glm", "glm4moe", "plain", None),
+        ("qwen3-coder", "qwen3moe", "qwen-xml", None),
+        ("nemotron", "nemotron", "plain", None),
+        ("glm", "glm4moe", "glm", None),
+        ("kimi", "deepseek2", "kimi", None),
+        ("gemma4", "gemma4", "gemma", "<|channel>thought"),
+        ("gpt-oss", "gpt-oss", "harmony", "<|channel|>analysis<|message|>"),
+        ("phi", "phi3", "plain", None),
+        ("v3.2", "deepseek2", "dsml", "<think>"),
         ("llama3", "llama", "llama", None),
         ("llama3", "falcon", "plain", None),
         ("llama3-bare", "llama", "plain", None),
@@ -82,3 +94,8 @@ def test_the_tokens_to_be_seen_are_those_of_calls_and_thoughts() -> None:
     assert dialect.tokens(calls=False) == ("[THINK]", "[/THINK]")
     assert dialect.tokens(calls=True)[:3] == ("[TOOL_CALLS]", "[ARGS]", "[CALL_ID]")
     assert dialect_of("", "llama").tokens(calls=True) == ()
+
+
+def test_where_all_of_an_answer_stands_within_marks_they_are_always_seen() -> None:
+    dialect = dialect_of(TEMPLATES["gpt-oss"], "gpt-oss")
+    assert {"<|channel|>", "<|message|>", "<|end|>"} <= set(dialect.tokens(calls=False))

@@ -2,8 +2,9 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engines.llamacpp.speech.dialect import Dialect
-from engines.llamacpp.speech.formats import FORMATS, HERMES, LLAMA, PLAIN
+from engines.llamacpp.speech.form import Elements, Form
+from engines.llamacpp.speech.formats import FORMATS, HERMES, KIMI, LLAMA, PLAIN, QWEN_XML
 from engines.llamacpp.speech.parts import (
     CallBegan,
     CallBroke,
@@ -22,7 +24,6 @@ from engines.llamacpp.speech.parts import (
     Thought,
     joined,
 )
-from engines.llamacpp.speech.pythonic import arguments_of
 from engines.llamacpp.speech.speech import Speech, Tags
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -30,7 +31,14 @@ TAGS = {
     "<think>": Tags("<think>", "</think>", "</think>"),
     "[THINK]": Tags("[THINK]", "[/THINK]", "[/THINK]"),
 }
-FUNCTIONS = frozenset({"get_weather", "now", "add"})
+# What harmony thinks in, which its headers tell.
+TAGS["harmony"] = Tags("<|channel|>analysis<|message|>", "<|end|>", "<|end|>")
+TAGS["<|channel>thought"] = Tags("<|channel>thought", "<channel|>", "\n<channel|>")
+FUNCTIONS: dict[str, Any] = {
+    "get_weather": {"properties": {"city": {"type": "string"}, "days": {"type": "integer"}}},
+    "now": None,
+    "add": {"properties": {"a": {"type": "number"}, "b": {"type": ["array", "null", "boolean"]}}},
+}
 THINK = TAGS["<think>"]
 
 
@@ -42,6 +50,8 @@ def cases() -> Iterator[Any]:
 
 
 CASES = list(cases())
+ENVELOPING = [form for form in FORMATS if form.envelops]
+BARE = [form for form in FORMATS if not form.envelops]
 MARKERS = sorted({text for form in FORMATS for text in (*form.markers, *form.first, *form.tokens)})
 FRAGMENTS = [
     *MARKERS,
@@ -57,15 +67,17 @@ def listener(case: dict[str, Any]) -> Speech:
     form = next(form for form in FORMATS if form.name == case["format"])
     return hear(
         Dialect(form, TAGS.get(case["thinks"])),
-        frozenset(case.get("functions", FUNCTIONS)),
+        dict.fromkeys(case["functions"]) if "functions" in case else FUNCTIONS,
         thinking=case.get("inside", False),
         split=case.get("split", True),
     )
 
 
-def hear(dialect: Dialect, names: frozenset[str] = FUNCTIONS, **options: bool) -> Speech:
+def hear(
+    dialect: Dialect, functions: Mapping[str, Any] = MappingProxyType(FUNCTIONS), **options: Any
+) -> Speech:
     numbers = itertools.count()
-    return dialect.hear(names, new_id=lambda: f"call_{next(numbers)}", **options)
+    return dialect.hear(functions, new_id=lambda: f"call_{next(numbers)}", **options)
 
 
 def heard(speech: Speech, pieces: Iterable[str]) -> list[Part]:
@@ -149,11 +161,11 @@ def test_every_call_is_well_formed(form: Any, text: str, thinking: bool) -> None
                 pass
 
 
-@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+@pytest.mark.parametrize("form", BARE, ids=lambda form: form.name)
 @given(text=TEXTS)
 def test_what_is_no_call_is_content_and_nothing_is_lost(form: Any, text: str) -> None:
     """With no function of any such name, all the text is content."""
-    assert heard(hear(Dialect(form, None), frozenset({"another"})), text) == joined([Content(text)])
+    assert heard(hear(Dialect(form, None), {"another": None}), text) == joined([Content(text)])
 
 
 @given(text=st.text(st.characters(exclude_characters="<[{\uff5c")), cuts=CUTS)
@@ -198,7 +210,9 @@ ARGUMENTS = st.dictionaries(st.text(), JSON, max_size=4)
 CALLS = st.lists(st.tuples(st.sampled_from(sorted(FUNCTIONS)), ARGUMENTS), min_size=1, max_size=3)
 
 
-@pytest.mark.parametrize("form", [f for f in FORMATS if f.form], ids=lambda form: form.name)
+@pytest.mark.parametrize(
+    "form", [f for f in FORMATS if isinstance(f.form, Form)], ids=lambda form: form.name
+)
 @given(calls=CALLS, cuts=CUTS, ascii_only=st.booleans(), indent=st.sampled_from([None, 2]))
 def test_calls_written_in_a_familys_form_are_read_back(
     form: Any, calls: list[tuple[str, Any]], cuts: list[int], ascii_only: bool, indent: int | None
@@ -207,12 +221,64 @@ def test_calls_written_in_a_familys_form_are_read_back(
         (name, json.dumps(value, ensure_ascii=ascii_only, indent=indent)) for name, value in calls
     ]
     how = form.form
-    texts = (f"{how.before}{name}{how.middle}{text}{how.after}" for name, text in written)
+    middle = ":0" + how.middle if how.numbered else how.middle
+    texts = (f"{how.before}{name}{middle}{text}{how.after}" for name, text in written)
     text = how.opening + how.between.join(texts) + how.closing
     speech = hear(Dialect(form, THINK))
     expected = [{"call": name, "arguments": text} for name, text in written]
     assert told(heard(speech, cut(text, cuts))) == expected
     assert speech.calls == len(calls)
+
+
+VALUES = st.fixed_dictionaries(
+    {}, optional={"city": st.text(), "days": st.integers(), "other": st.lists(st.integers())}
+)
+
+
+@pytest.mark.parametrize(
+    "form", [f for f in FORMATS if isinstance(f.form, Elements)], ids=lambda form: form.name
+)
+@given(values=VALUES, cuts=CUTS, gap=st.sampled_from(["", "\n"]))
+def test_parameters_written_as_elements_are_read_back(
+    form: Any, values: dict[str, Any], cuts: list[int], gap: str
+) -> None:
+    how = form.form
+    line = "\n" if how.lines else ""
+
+    def written(key: str, value: Any) -> str:
+        kind = next(mark for mark, text in how.kinds if text in (None, key == "city"))
+        text = value if isinstance(value, str) else json.dumps(value)
+        space = gap if how.value else ""
+        return f"{how.key}{key}{kind}{space}{how.value}{line}{text}{line}{how.value_end}"
+
+    call = [how.before + "get_weather" + how.behind, *itertools.starmap(written, values.items())]
+    text = gap.join([how.openings[0], *call, how.end, *how.closings[:1]])
+    if not values.get("city", "").endswith("\n" if how.lines else how.value_end):
+        (told_call,) = told(heard(hear(Dialect(form, THINK)), cut(text, cuts)))
+        assert told_call["call"] == "get_weather"
+        assert json.loads(told_call["arguments"]) == values
+
+
+def test_a_long_text_is_told_as_it_grows() -> None:
+    speech = hear(Dialect(QWEN_XML, None))
+    speech.feed("<tool_call>\n<function=get_weather>\n<parameter=city>\n")
+    assert speech.feed('New "') == [CallGrew(0, 'New \\"')]
+    assert speech.feed("York\n</par") == [CallGrew(0, "York")]
+    assert speech.feed("rot>") == [CallGrew(0, "\\n</parrot>")]
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+@given(text=TEXTS, most=st.integers(1, 3))
+def test_no_more_calls_are_heard_than_are_wanted(form: Any, text: str, most: int) -> None:
+    """What stands up to the last of them means the same as ever."""
+    speech = hear(Dialect(form, THINK), most=most)
+    few, every = heard(speech, text), heard(hear(Dialect(form, THINK)), text)
+    assert speech.calls <= most
+    if speech.over:
+        assert few == every[: len(few)]
+        assert isinstance(few[-1], CallEnded)
+    else:
+        assert few == every
 
 
 def test_arguments_are_told_as_they_grow() -> None:
@@ -223,6 +289,12 @@ def test_arguments_are_told_as_they_grow() -> None:
     assert speech.feed("2}}") == [CallGrew(0, "2}"), CallEnded(0)]
     assert speech.feed("</tool_call>") == []
     assert speech.finish() == []
+
+
+def test_a_call_keeps_the_id_that_the_model_gave_it_where_it_is_new() -> None:
+    call = "<|tool_call_begin|>functions.now:7<|tool_call_argument_begin|>{}<|tool_call_end|>"
+    parts = heard(hear(Dialect(KIMI, None)), [call + call])
+    assert [p.id for p in parts if isinstance(p, CallBegan)] == ["functions.now:7", "call_0"]
 
 
 def test_a_python_call_is_told_when_its_parenthesis_closes() -> None:
@@ -253,7 +325,7 @@ def test_a_thought_is_told_as_it_grows_and_the_speech_knows_that_it_thinks() -> 
 
 def test_without_functions_no_call_is_looked_for() -> None:
     text = '{"name": "now", "parameters": {}}<|python_tag|>'
-    assert hear(Dialect(LLAMA, None), frozenset()).feed(text) == [Content(text)]
+    assert hear(Dialect(LLAMA, None), {}).feed(text) == [Content(text)]
 
 
 def test_depth_is_bounded() -> None:
@@ -281,5 +353,3 @@ def test_any_python_gives_an_object_or_is_no_call(written: str) -> None:
     for part in heard(speech, [f"[add{written}]"]):
         if isinstance(part, CallGrew):
             assert isinstance(json.loads(part.text), dict)
-    if speech.calls:
-        assert isinstance(json.loads(arguments_of(written)), dict) or written.count(")") > 1

@@ -15,7 +15,7 @@ from engines.protocol.events import event_data
 from tests.support.toy_runtime import ToyVocabulary
 
 THINKING = Dialect(HERMES, Tags("<think>", "</think>", "</think>"))
-NAMES = frozenset({"add", "now"})
+FUNCTIONS = {"add": None, "now": None}
 CALL = '<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>'
 
 
@@ -28,7 +28,7 @@ class Chat:
         orders = [Order((1, 2, 3), 100, choice=choice) for choice in range(choices)]
         numbers = itertools.count()
         speeches = [
-            dialect.hear(NAMES if calls else frozenset(), new_id=lambda: f"call_{next(numbers)}")
+            dialect.hear(FUNCTIONS if calls else {}, new_id=lambda: f"call_{next(numbers)}")
             for _ in orders
         ]
         self.writer = ChatWriter("toy", orders, ToyVocabulary(), speeches)

@@ -48,7 +48,7 @@ KIN = (
     Kin("qwen2-moe", "qwen2moe", ("qwen2",)),
     Kin("qwq", "qwen2", ("qwen2",), (Official("Qwen-QwQ-32B", "hermes", _THINK),)),
     Kin("qwen3", "qwen3", ("qwen2",), (Official("Qwen-Qwen3-0.6B", "hermes", _THINK),)),
-    Kin("qwen3", "qwen3moe", ("qwen2",), (Official("Qwen3-Coder"),)),
+    Kin("qwen3", "qwen3moe", ("qwen2",), (Official("Qwen3-Coder", "qwen-xml"),)),
     Kin("llama-2", "llama-2", ("llama-spm",)),
     Kin("llama-3", "llama-3", ("llama-bpe",)),
     Kin("llama-3.1", "llama-3", ("llama-bpe",), (_llama("3.1-8B"),)),

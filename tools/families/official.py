@@ -42,6 +42,7 @@ WEATHER = {
         },
     },
 }
+_FUNCTIONS = {"weather": WEATHER["function"]["parameters"]}  # type: ignore[index]  # as above
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ def heard_again(source: str, architecture: str) -> list[Part]:
     begin = max(whole.rfind(mark, 0, agreed) for mark in ">]\n") + 1
     said = whole[begin : whole.index("T-1")]
     said = said[: min((said.index(end) for end in _ENDS if end in said), default=len(said))]
-    speech = dialect_of(source, architecture).hear({"weather"}, new_id=lambda: "")
+    speech = dialect_of(source, architecture).hear(_FUNCTIONS, new_id=lambda: "")
     return joined([*speech.feed(said), *speech.finish()])
 
 

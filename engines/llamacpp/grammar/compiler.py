@@ -6,20 +6,21 @@ Must not: read what was not tried by `trial` before.
 """
 
 import asyncio
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from llguidance import LLMatcher, LLTokenizer
 
-from engines.llamacpp.grammar.calls import calls_rule, spelled
+from engines.llamacpp.grammar.calls import Rules, calls_rules, spelled, text_up_to
 from engines.llamacpp.grammar.constraint import Compiled
 from engines.llamacpp.grammar.draft import Draft, Flaw
+from engines.llamacpp.grammar.elements import elements_rules
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.reading import grammar_of, limits
 from engines.llamacpp.grammar.tokens import tokenizer
 from engines.llamacpp.grammar.trial import Trial, Words
 from engines.llamacpp.grammar.wish import Part, UnsupportedGrammar, Wish
+from engines.llamacpp.speech.form import Form
 from engines.llamacpp.vocabulary import Vocabulary
 
 # Clients send the same schema again and again; a few of them are in use at once. What is compiled
@@ -69,18 +70,19 @@ class Compiler:
         return found
 
     def _keeps_too_much(self) -> bool:
-        size = sum(len(part.text) for wish, _ in self._kept for part in _parts(wish).values())
+        size = sum(wish.size for wish, _ in self._kept)
         return len(self._kept) > _KEPT or size > _KEPT_CHARACTERS
 
     def _tried(self, wish: Wish, frame: Frame) -> Compiled | UnsupportedGrammar:
         words, marks, trial = self._made = self._made or self._make()
-        drafts = list(_drafts(wish, frame, marks))
+        rules = _calls(wish, frame, marks)
+        drafts = list(_drafts(wish, frame, rules, marks))
         flaw = trial.flaw(drafts)
         if flaw is not None:
-            return _refusal(wish, flaw)
+            return _refusal(wish, rules.parts.get(flaw.draft or ""), flaw)
         matcher = LLMatcher(words, grammar_of(drafts), log_level=0, limits=limits())
         if matcher.is_error():
-            return _refusal(wish, Flaw(matcher.get_error()))
+            return _refusal(wish, None, Flaw(matcher.get_error()))
         return Compiled(matcher, self._vocabulary.size, wish.param)
 
     def _make(self) -> tuple[LLTokenizer, dict[str, int], Trial]:
@@ -95,49 +97,45 @@ class Compiler:
         return self._vocabulary.continued(text.decode("utf-8", "replace"))
 
 
-def _drafts(wish: Wish, frame: Frame, marks: dict[str, int]) -> Iterator[Draft]:
+def _calls(wish: Wish, frame: Frame, marks: Mapping[str, int]) -> Rules:
+    """Return the rules of the calls that are wished for; none where the model has no form."""
+    if wish.calls is None or frame.form is None:
+        return Rules("")
+    if isinstance(frame.form, Form):
+        return calls_rules(wish.calls, frame.form, marks)
+    return elements_rules(wish.calls, frame.form, marks)
+
+
+def _drafts(wish: Wish, frame: Frame, calls: Rules, marks: Mapping[str, int]) -> Iterator[Draft]:
     """Yield what surrounds the parts of a wish, if anything, then the parts."""
-    rules: list[str] = []
-    choices: list[str] = []
+    rules = [calls.text]
+    choices = ["calls"] if calls.text else []
     if wish.answer is not None:
-        choices.append("@answer")
-    if wish.calls is not None and frame.form is not None:
-        choices.append("calls")
-        rules.append(calls_rule(wish.calls, frame.form, marks))
+        choices.insert(0, f"{spelled(frame.answer, marks)} @answer".strip())
     start = " | ".join(choices)
     if frame.thought is not None:
         start = f"thought ({start})" if frame.thinking else f"thought? ({start})"
-        rules.append(_thought(*frame.thought, marks, is_open=frame.thinking))
+        rules.append(_thought(*frame.thought, frame, marks))
     if start != "@answer":
         yield Draft("whole", "lark", "\n".join([f"start: {start}", *rules]))
-    for name, part in _parts(wish).items():
-        if part is wish.answer or frame.form is not None:
-            yield Draft(name, part.kind, part.text, wish.compact)
+    if wish.answer is not None:
+        yield Draft("answer", wish.answer.kind, wish.answer.text, wish.compact)
+    for name, part in calls.parts.items():
+        yield Draft(name, part.kind, part.text, wish.compact)
 
 
-def _parts(wish: Wish) -> dict[str, Part]:
-    """Return the parts of a wish by the names of their drafts."""
-    parts = {} if wish.answer is None else {"answer": wish.answer}
-    if wish.calls is not None:
-        parts |= {f"arguments_{at}": part for at, part in enumerate(wish.calls.parameters)}
-    return parts
+def _thought(opening: str, closing: str, frame: Frame, marks: Mapping[str, int]) -> str:
+    """Return the rule of a thought: any text up to its end, and what stands behind it."""
+    first = "" if frame.thinking else spelled(opening, marks)
+    text, rule = text_up_to("thinking", closing, marks)
+    behind = spelled(frame.turn, marks) or "/\\n{0,2}/"
+    return f"thought: {first} {text} {behind}\n{rule}"
 
 
-def _thought(opening: str, closing: str, marks: dict[str, int], *, is_open: bool) -> str:
-    """Return the rule of a thought: any text up to its end, and the blank lines behind it."""
-    first = "" if is_open else spelled(opening, marks)
-    if closing in marks:
-        thinking = f"THINKING {spelled(closing, marks)}"
-        text = "THINKING: /(.|\\n)*/"
-    else:
-        thinking = "thinking"
-        text = f"thinking[suffix={json.dumps(closing)}]: /(.|\\n)*/"
-    return f"thought: {first} {thinking} /\\n{{0,2}}/\n{text}"
-
-
-def _refusal(wish: Wish, flaw: Flaw) -> UnsupportedGrammar:
-    part = _parts(wish).get(flaw.draft or "")
-    param = wish.param if part is None or part is wish.answer else "tools"
+def _refusal(wish: Wish, of_calls: Part | None, flaw: Flaw) -> UnsupportedGrammar:
+    """Say what is wrong, in the answer's part or in one that belongs to the calls."""
+    part = wish.answer if flaw.draft == "answer" else of_calls
+    param = wish.param if of_calls is None else "tools"
     what = f"'{param}'" if part is None else f"'{part.where}'"
     if part is not None and flaw.keyword is not None:
         what = f"'{flaw.keyword}' (at {flaw.pointer} in {part.where})"

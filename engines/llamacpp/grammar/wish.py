@@ -63,6 +63,12 @@ class Wish:
     calls: Calls | None = None
     compact: bool = False
 
+    @property
+    def size(self) -> int:
+        """How many characters its parts have."""
+        parts = () if self.calls is None else self.calls.parameters
+        return sum(len(part.text) for part in (self.answer, *parts) if part is not None)
+
 
 def wish_of_chat(request: ChatRequest) -> Wish | None:
     """Return what a chat answer must hold to; None when it is free.

@@ -7,8 +7,8 @@ Must not: know one family.
 
 import json
 import string
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from engines.llamacpp.speech.json_text import JsonText, NotACall
 from engines.llamacpp.speech.parts import (
@@ -25,21 +25,31 @@ _NAME = string.ascii_letters + string.digits + "_-.:/"
 _ARGUMENTS = ("arguments", "parameters")
 
 
+class Enough(Exception):
+    """As many calls as are wanted are whole: nothing after them is read."""
+
+
 class Calls:
-    """The calls of one answer; `names` are the functions that the request offers."""
+    """The calls of one answer, `most` of them at most.
+
+    `functions` are those that the request offers, and the schemas of their parameters.
+    """
 
     def __init__(
         self,
         tape: Tape,
-        names: AbstractSet[str],
+        functions: Mapping[str, Any],
         say: Callable[[Part], None],
         new_id: Callable[[], str],
+        most: int | None = None,
     ) -> None:
         self.whole = 0
         self._tape = tape
-        self._names = names
+        self._functions = functions
+        self._most = most
         self._say = say
         self._new_id = new_id
+        self._ids: set[str] = set()
         self._index = 0
         self._open = False
         self._told = 0
@@ -55,11 +65,15 @@ class Calls:
         Raises:
             NotACall: there is no such function.
         """
-        if name not in self._names:
+        if name not in self._functions:
             raise NotACall
 
-    def begin(self, name: str) -> None:
-        """Tell of a call, once its name is known.
+    def parameters(self, name: str) -> Any:
+        """Return the schema of a function's parameters, as the request has it."""
+        return self._functions[name]
+
+    def begin(self, name: str, own_id: str | None = None) -> None:
+        """Tell of a call, once its name is known; under its own id where it has a new one.
 
         Raises:
             NotACall: there is no such function, or a call is open.
@@ -68,7 +82,9 @@ class Calls:
         if self._open:
             raise NotACall
         self._open = True
-        self._say(CallBegan(self._index, self._new_id(), name))
+        fresh = own_id if own_id and own_id not in self._ids else self._new_id()
+        self._ids.add(fresh)
+        self._say(CallBegan(self._index, fresh, name))
         self._told = self._tape.position
 
     def argue(self, text: str) -> None:
@@ -77,11 +93,17 @@ class Calls:
         self._told = self._tape.position
 
     def end(self) -> None:
-        """Tell that the call is whole; what comes later cannot undo it."""
+        """Tell that the call is whole; what comes later cannot undo it.
+
+        Raises:
+            Enough: it is the last one that is wanted.
+        """
         self._say(CallEnded(self._index))
         self._close()
         self.whole += 1
         self._tape.begin()
+        if self.whole == self._most:
+            raise Enough
 
     def give_up(self) -> None:
         """Make content of what was read since the last whole call."""
@@ -120,16 +142,18 @@ def name_on(tape: Tape) -> Steps[str]:
     return (yield from tape.run(_NAME))
 
 
-def read_named_call(tape: Tape, calls: Calls, name: str) -> Steps[None]:
-    """Read the arguments of a call whose name came first, as a JSON object.
+def read_named_call(
+    tape: Tape, calls: Calls, name: str, own_id: str | None = None, how: type[JsonText] = JsonText
+) -> Steps[None]:
+    """Read the arguments of a call whose name came first, as a JSON object or what becomes one.
 
     Raises:
         NotACall: they are none, or there is no such function.
     """
     if (yield from tape.peek()) != "{":
         raise NotACall
-    calls.begin(name)
-    yield from JsonText(tape, calls.argue).object()
+    calls.begin(name, own_id)
+    yield from how(tape, calls.argue).object()
     calls.end()
 
 

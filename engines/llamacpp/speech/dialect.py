@@ -5,20 +5,28 @@ Must not: read text.
 """
 
 import uuid
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
+from engines.llamacpp.speech.form import Format
 from engines.llamacpp.speech.formats import (
     DEEPSEEK,
     DEEPSEEK_BARE,
+    DSML,
+    GEMMA,
+    GLM,
+    HARMONY,
     HERMES,
+    KIMI,
     LLAMA,
     MISTRAL,
     MISTRAL_ARGS,
     PLAIN,
-    Format,
+    QWEN_XML,
 )
+from engines.llamacpp.speech.harmony import HarmonySpeech
 from engines.llamacpp.speech.speech import Speech, Tags
 
 
@@ -41,7 +49,7 @@ class _Row:
         )
 
 
-# Others use the same markers around forms of their own: XML (Qwen3-Coder, Nemotron), GLM's pairs.
+# Others use the same markers around forms of their own.
 _OTHERS = ("<function=", "<arg_key>")
 _LLAMAS = frozenset({"llama", "llama4", "mllama"})
 
@@ -52,6 +60,12 @@ _TABLE = (
     _Row(DEEPSEEK_BARE, DEEPSEEK_BARE.markers[:1]),
     _Row(MISTRAL_ARGS, ("[TOOL_CALLS]", "[ARGS]")),
     _Row(MISTRAL, ("[TOOL_CALLS]",)),
+    _Row(DSML, ("\uff5cDSML\uff5c", "invoke name=")),
+    _Row(HARMONY, ("<|channel|>analysis<|message|>",)),
+    _Row(KIMI, ("<|tool_call_argument_begin|>",)),
+    _Row(GEMMA, GEMMA.markers),
+    _Row(QWEN_XML, ("<tool_call>", "<function=", "<parameter=")),
+    _Row(GLM, ("<tool_call>", "<arg_key>", "<arg_value>")),
     _Row(HERMES, ("<tool_call>", "arguments"), ('"name', '\\"name'), _OTHERS),
     _Row(
         LLAMA,
@@ -61,9 +75,24 @@ _TABLE = (
         _LLAMAS,
     ),
 )
+# Thoughts, by a text that only templates of their kind have.
 _TAGS = (
-    Tags("<think>", "</think>", "\n</think>\n\n"),
-    Tags("[THINK]", "[/THINK]", "[/THINK]"),
+    ("</think>", Tags("<think>", "</think>", "\n</think>\n\n")),
+    ("[/THINK]", Tags("[THINK]", "[/THINK]", "[/THINK]")),
+    (
+        "<|channel>thought",
+        Tags("<|channel>thought", "<channel|>", "\n<channel|>", tokens=("<|channel>",)),
+    ),
+    (
+        "<|channel|>analysis<|message|>",
+        Tags(
+            "<|channel|>analysis<|message|>",
+            "<|end|>",
+            "<|end|><|start|>assistant<|channel|>final<|message|>",
+            turn="<|start|>assistant",
+            answer="<|channel|>final<|message|>",
+        ),
+    ),
 )
 
 
@@ -76,8 +105,9 @@ class Dialect:
 
     def tokens(self, *, calls: bool) -> tuple[str, ...]:
         """Return the texts that a reader must see even where they are control tokens."""
-        tags = () if self.tags is None else (self.tags.opening, self.tags.closing)
-        return (*self.form.tokens, *tags) if calls else tags
+        own, tags = self.form.tokens, self.tags
+        found = own if calls or self.form.envelops else ()
+        return found if tags is None else (*found, tags.opening, tags.closing, *tags.tokens)
 
     def thinks_after(self, prompt: str) -> bool:
         """Say whether the prompt has opened the thought in which the answer begins."""
@@ -90,32 +120,35 @@ class Dialect:
 
     def hear(
         self,
-        names: AbstractSet[str] = frozenset(),
+        functions: Mapping[str, Any] = MappingProxyType({}),
         *,
         thinking: bool = False,
         amid: bool = False,
         split: bool = True,
+        most: int | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> Speech:
         """Return a reader for one answer.
 
-        Calls are those of functions in `names`. `thinking`: the prompt has opened the thought;
-        `amid`: and has said some of it. Without `split` thoughts stay where they are, in the
-        content.
+        Calls are those of `functions`, whose parameters have these schemas, and `most` of them at
+        most. `thinking`: the prompt has opened the thought; `amid`: and has said some of it.
+        Without `split` thoughts stay where they are, in the content.
         """
-        return Speech(
+        kind = HarmonySpeech if self.form.envelops else Speech
+        return kind(
             self.form,
             self.tags,
-            names,
+            functions,
             new_id or self.new_id,
             thinking=thinking,
             amid=amid,
             split=split,
+            most=most,
         )
 
 
 def dialect_of(template: str, architecture: str) -> Dialect:
     """Return the dialect of a model with this chat template and GGUF architecture."""
     form = next((row.form for row in _TABLE if row.fits(template, architecture)), PLAIN)
-    tags = next((tags for tags in _TAGS if tags.closing in template), None)
+    tags = next((tags for sign, tags in _TAGS if sign in template), None)
     return Dialect(form, tags)

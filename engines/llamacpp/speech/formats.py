@@ -4,9 +4,6 @@ Owns: one reader for each, its markers, and how a call is written in it.
 Must not: choose (`dialect`), or know more of a call than `calls` does.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from engines.llamacpp.speech.calls import (
     Calls,
     leave,
@@ -15,44 +12,12 @@ from engines.llamacpp.speech.calls import (
     read_json_call,
     read_named_call,
 )
+from engines.llamacpp.speech.elements import reader_of
+from engines.llamacpp.speech.form import Elements, Form, Format
+from engines.llamacpp.speech.gemma import GemmaText
 from engines.llamacpp.speech.json_text import NotACall
 from engines.llamacpp.speech.pythonic import read_pythonic_calls
 from engines.llamacpp.speech.tape import SPACES, Steps, Tape
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """How a call is written: `before`, the name, `middle`, the arguments in JSON, `after`.
-
-    Between two calls stands `between`; around all of them, `opening` and `closing`.
-    """
-
-    before: str
-    middle: str
-    after: str
-    between: str = "\n"
-    opening: str = ""
-    closing: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """One way to write calls.
-
-    `markers` open calls wherever they stand; `first` only where the answer begins or right after
-    another call, with `between` characters allowed there beside white space. `tokens` are texts
-    that are control tokens in many vocabularies and must be seen all the same. `short_ids`: the
-    family's templates take ids of nine letters and digits only.
-    """
-
-    name: str
-    read: Callable[[Tape, Calls], Steps[None]]
-    form: Form | None = None
-    markers: tuple[str, ...] = ()
-    first: tuple[str, ...] = ()
-    between: str = ""
-    tokens: tuple[str, ...] = ()
-    short_ids: bool = False
 
 
 def _read_nothing(_tape: Tape, _calls: Calls) -> Steps[None]:
@@ -127,6 +92,42 @@ def _read_deepseek(tape: Tape, calls: Calls) -> Steps[None]:
             return
 
 
+_SECTION, _SECTION_END = "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"
+_KIMI_CALL, _KIMI_CALL_END = "<|tool_call_begin|>", "<|tool_call_end|>"
+_KIMI_ARGUMENTS = "<|tool_call_argument_begin|>"
+
+
+def _read_kimi(tape: Tape, calls: Calls) -> Steps[None]:
+    """Read `functions.name:0` and JSON; that text is the call's id as well."""
+    yield from tape.literal(_SECTION)
+    yield from tape.run(SPACES)
+    yield from need(tape, _KIMI_CALL)
+    while True:
+        yield from tape.run(SPACES)
+        own_id = yield from name_on(tape)
+        yield from tape.run(SPACES)
+        yield from need(tape, _KIMI_ARGUMENTS)
+        yield from tape.run(SPACES)
+        name = own_id.removeprefix("functions.").rpartition(":")[0]
+        yield from read_named_call(tape, calls, name, own_id)
+        yield from leave(tape, _KIMI_CALL_END)
+        if not (yield from tape.closing(_KIMI_CALL)):
+            yield from leave(tape, _SECTION_END)
+            return
+
+
+def _read_gemma(tape: Tape, calls: Calls) -> Steps[None]:
+    yield from need(tape, "<|tool_call>call:")
+    name = yield from name_on(tape)
+    yield from read_named_call(tape, calls, name, how=GemmaText)
+    yield from leave(tape, "<tool_call|>")
+
+
+def _elements(name: str, how: Elements) -> Format:
+    markers = tuple(filter(None, (*how.openings, how.before)))
+    return Format(name, reader_of(how), how, markers, tokens=how.marks)
+
+
 PLAIN = Format("plain", _read_nothing)
 HERMES = Format(
     "hermes",
@@ -175,4 +176,78 @@ DEEPSEEK_BARE = Format(
     markers=(_CALLS, _CALL),
     tokens=_DEEPSEEK_TOKENS,
 )
-FORMATS = (PLAIN, HERMES, LLAMA, MISTRAL, MISTRAL_ARGS, DEEPSEEK, DEEPSEEK_BARE)
+_DSML = "\uff5cDSML\uff5c"
+DSML = _elements(
+    "dsml",
+    Elements(
+        openings=(f"<{_DSML}tool_calls>", f"<{_DSML}function_calls>"),
+        before=f'<{_DSML}invoke name="',
+        behind='">',
+        key=f'<{_DSML}parameter name="',
+        kinds=(('" string="true">', True), ('" string="false">', False)),
+        value_end=f"</{_DSML}parameter>",
+        end=f"</{_DSML}invoke>",
+        closings=(f"</{_DSML}tool_calls>", f"</{_DSML}function_calls>"),
+    ),
+)
+# Qwen3-Coder leaves the outer tag out now and then.
+QWEN_XML = _elements(
+    "qwen-xml",
+    Elements(
+        openings=("<tool_call>",),
+        before="<function=",
+        behind=">",
+        key="<parameter=",
+        kinds=((">", None),),
+        value_end="</parameter>",
+        end="</function>",
+        closings=("</tool_call>",),
+        lines=True,
+    ),
+)
+GLM = _elements(
+    "glm",
+    Elements(
+        openings=("<tool_call>",),
+        before="",
+        behind="",
+        key="<arg_key>",
+        kinds=(("</arg_key>", None),),
+        value="<arg_value>",
+        value_end="</arg_value>",
+        end="</tool_call>",
+    ),
+)
+KIMI = Format(
+    "kimi",
+    _read_kimi,
+    Form(
+        f"{_KIMI_CALL}functions.", _KIMI_ARGUMENTS, _KIMI_CALL_END, "", _SECTION, _SECTION_END, True
+    ),
+    markers=(_SECTION, _KIMI_CALL),
+    tokens=(_SECTION, _SECTION_END, _KIMI_CALL, _KIMI_CALL_END, _KIMI_ARGUMENTS),
+)
+GEMMA = Format(
+    "gemma",
+    _read_gemma,
+    Form("<|tool_call>call:", "", "<tool_call|>", between=""),
+    markers=("<|tool_call>call:",),
+    tokens=("<|tool_call>", "<tool_call|>", '<|"|>'),
+)
+# Whole answers are read by `harmony`: every part of one is a message with a header.
+HARMONY = Format(
+    "harmony",
+    _read_nothing,
+    Form(
+        "<|channel|>commentary to=functions.",
+        " <|constrain|>json<|message|>",
+        "<|call|>",
+        between="<|start|>assistant",
+    ),
+    tokens=("<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>", "<|call|>"),
+    envelops=True,
+)
+FORMATS = (
+    *(PLAIN, HERMES, LLAMA, MISTRAL, MISTRAL_ARGS, DEEPSEEK, DEEPSEEK_BARE),
+    *(DSML, QWEN_XML, GLM, KIMI, GEMMA, HARMONY),
+)

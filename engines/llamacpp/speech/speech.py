@@ -4,12 +4,13 @@ Owns: what may stand where, and what becomes of what looked like a call and is n
 Must not: know a family (`formats`) or choose one (`dialect`).
 """
 
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from engines.llamacpp.speech.calls import Calls
-from engines.llamacpp.speech.formats import Format
+from engines.llamacpp.speech.calls import Calls, Enough
+from engines.llamacpp.speech.form import Format
 from engines.llamacpp.speech.json_text import NotACall
 from engines.llamacpp.speech.parts import Content, Part, Thought, joined
 from engines.llamacpp.speech.tape import SPACES, Steps, Tape
@@ -17,19 +18,26 @@ from engines.llamacpp.speech.tape import SPACES, Steps, Tape
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """The texts between which a model thinks; `ending` closes a thought as models learn it."""
+    """The texts between which a model thinks; `ending` closes a thought as models learn it.
+
+    `turn` stands behind a thought, before anything else, and `answer` before what is said aloud.
+    `tokens` are those within them that may be control tokens.
+    """
 
     opening: str
     closing: str
     ending: str
+    turn: str = ""
+    answer: str = ""
+    tokens: tuple[str, ...] = ()
 
 
 class Speech:
     """Reads one answer; the parts are the same however the text was cut.
 
-    A thought stands only at the beginning, and calls are read only behind it, only of functions in
-    `names`. White space around thoughts, between calls, and before the first call where there is
-    no content, belongs to nobody and is dropped.
+    A thought stands only at the beginning, and calls are read only behind it, only of `functions`,
+    at most `most` of them: nothing behind the last is heard. White space around thoughts, between
+    calls, and before the first call where there is no content, belongs to nobody and is dropped.
 
     Nothing else is lost. What looks like a call and is none is content, with its markers, from the
     end of the last whole call to the first character that no call has there: JSON or Python that
@@ -43,28 +51,35 @@ class Speech:
         self,
         form: Format,
         tags: Tags | None,
-        names: AbstractSet[str],
+        functions: Mapping[str, Any],
         new_id: Callable[[], str],
         *,
         thinking: bool = False,
         amid: bool = False,
         split: bool = True,
+        most: int | None = None,
     ) -> None:
         self.thinking = thinking
+        self._most = most
         self._amid = amid
         self._form = form
         self._tags = tags
         self._split = split
         self._said: list[Part] = []
         self._tape = Tape()
-        self._calls = Calls(self._tape, names, self._said.append, new_id)
-        self._reads_calls = bool(names)
+        self._calls = Calls(self._tape, functions, self._said.append, new_id, most)
+        self._reads_calls = bool(functions)
         self._reading = self._whole()
 
     @property
     def calls(self) -> int:
         """How many whole calls there are so far."""
         return self._calls.whole
+
+    @property
+    def over(self) -> bool:
+        """Whether there are as many calls as are wanted."""
+        return self.calls == self._most
 
     def feed(self, text: str) -> list[Part]:
         """Take the next piece of text; return what is known now."""
@@ -77,12 +92,14 @@ class Speech:
         return self._go_on()
 
     def _go_on(self) -> list[Part]:
-        next(self._reading, None)
+        with suppress(Enough):  # the reader has ended with it: nothing more is read
+            next(self._reading, None)
         said = joined(self._said)
         self._said.clear()
         return said
 
     def _whole(self) -> Steps[None]:
+        """Read the answer; another grammar of whole answers is a subclass."""
         if self._tags is not None:
             yield from self._thought(self._tags)
         if self._reads_calls:

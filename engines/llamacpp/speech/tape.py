@@ -84,10 +84,11 @@ class Tape:
             yield
 
     def literal(self, text: str) -> Steps[bool]:
-        """Read `text` where it comes next; say whether it did."""
-        found = yield from self.comes((text,))
-        self.skip(len(found))
-        return bool(found)
+        """Read `text` where it comes next; say whether it did. "" always does."""
+        if text and not (yield from self.comes((text,))):
+            return False
+        self.skip(len(text))
+        return True
 
     def run(self, characters: str) -> Steps[str]:
         """Read as many of these characters as there are; return them."""
@@ -107,6 +108,19 @@ class Tape:
         self._at = start
         return False
 
+    def before(self, texts: Sequence[str]) -> Steps[str]:
+        """Read what has arrived in front of the first of `texts`; "" where one comes next.
+
+        At the end of the text as well. Only what may become one of them is kept back.
+        """
+        while True:
+            cut, found = self._sure(texts)
+            if cut > self._at or found or self._ended:
+                text = self._text[self._at : cut]
+                self._at = cut
+                return text
+            yield
+
     def until(
         self, texts: Sequence[str], say: Callable[[str], None], *, trimmed: bool = False
     ) -> Steps[None]:
@@ -117,20 +131,26 @@ class Tape:
         """
         self.begin()
         while True:
-            places = [at for at in map(self._text.find, texts) if at >= 0]
-            over = self._ended and not places
-            cut = min(places, default=len(self._text))
-            if not places and not over:
-                cut -= max((_overlap(self._text, text) for text in texts), default=0)
+            cut, found = self._sure(texts)
+            over = self._ended and not found
             shown = self._text[:cut]
             if trimmed and not over:
                 shown = shown.rstrip(SPACES)
             say(shown)
-            self._at = cut if places else len(shown)
+            self._at = cut if found else len(shown)
             self.begin()
-            if places or over:
+            if found or over:
                 return
             yield
+
+    def _sure(self, texts: Sequence[str]) -> tuple[int, bool]:
+        """Return up to where none of `texts` begins, and whether one of them stands there."""
+        places = [at for at in (self._text.find(text, self._at) for text in texts) if at >= 0]
+        if places or self._ended:
+            return min(places, default=len(self._text)), bool(places)
+        ahead = self._text[self._at :]
+        kept = max((_overlap(ahead, text) for text in texts), default=0)
+        return len(self._text) - kept, False
 
 
 def _overlap(text: str, wanted: str) -> int:

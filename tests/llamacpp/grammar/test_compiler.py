@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -12,9 +13,10 @@ from engines.llamacpp.grammar.compiler import Compiler
 from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.wish import Calls, Kind, Part, UnsupportedGrammar, Wish
-from engines.llamacpp.speech.formats import FORMATS, HERMES, Form, Format
+from engines.llamacpp.speech.dialect import Dialect
+from engines.llamacpp.speech.form import Elements, Form, Format
+from engines.llamacpp.speech.formats import FORMATS, HERMES, QWEN_XML
 from engines.llamacpp.speech.parts import CallBegan, CallEnded, CallGrew
-from engines.llamacpp.speech.speech import Speech
 from engines.llamacpp.vocabulary import Vocabulary
 
 THOUGHT = ("<think>", "</think>")
@@ -30,7 +32,7 @@ TWO = Calls(
 
 
 def form(style: Format = HERMES) -> Form:
-    assert style.form is not None
+    assert isinstance(style.form, Form)
     return style.form
 
 
@@ -129,7 +131,7 @@ async def test_a_mark_that_is_no_token_ends_a_thought_as_letters(
 
 def heard(style: Format, text: str) -> list[tuple[str, str]]:
     """Return name and arguments of the whole calls that a reader finds."""
-    speech = Speech(style, None, {"look", "wait"}, lambda: "id")
+    speech = Dialect(style, None).hear({"look": OBJECT, "wait": None})
     parts = [*speech.feed(text), *speech.finish()]
     names = {p.index: p.name for p in parts if isinstance(p, CallBegan)}
     ended = [p.index for p in parts if isinstance(p, CallEnded)]
@@ -140,14 +142,17 @@ def heard(style: Format, text: str) -> list[tuple[str, str]]:
     return [(names[at], grown[at]) for at in ended]
 
 
-@pytest.mark.parametrize("style", [f for f in FORMATS if f.form], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "style", [f for f in FORMATS if isinstance(f.form, Form)], ids=lambda f: f.name
+)
 async def test_what_the_grammar_of_calls_lets_through_is_what_the_reader_of_calls_reads(
     compiler: Compiler, vocabulary: Vocabulary, style: Format
 ) -> None:
     written = form(style)
 
     def call(name: str, arguments: str) -> str:
-        return f"{written.before}{name}{written.middle}{arguments}{written.after}"
+        number = ":0" if written.numbered else ""
+        return f"{written.before}{name}{number}{written.middle}{arguments}{written.after}"
 
     one, two = call("look", '{"a": 1}'), call("wait", "{}")
     text = written.opening + one + written.between + two + written.closing
@@ -157,6 +162,89 @@ async def test_what_the_grammar_of_calls_lets_through_is_what_the_reader_of_call
     assert said(compiled, written.opening + call("look", "{}"), vocabulary) == "refused"
     assert said(compiled, written.opening + call("go", "{}"), vocabulary) == "refused"
     assert said(compiled, "Let me see.", vocabulary) == "refused"
+
+
+PARAMETERS = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string"},
+        "unit": {"enum": ["C", "F"]},
+        "days": {"type": "integer", "maximum": 9},
+        "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    },
+    "required": ["text", "days"],
+}
+
+
+def in_elements(how: Elements, *parameters: tuple[str, str]) -> str:
+    line = "\n" if how.lines else ""
+
+    def one(key: str, value: str) -> str:
+        kind = next(m for m, t in how.kinds if t in (None, key in ("text", "unit")))
+        gap = "\n" if how.value else ""
+        return f"\n{how.key}{key}{kind}{gap}{how.value}{line}{value}{line}{how.value_end}"
+
+    inner = "".join(one(key, value) for key, value in parameters)
+    end = "\n".join([how.end, *how.closings[:1]])
+    return f"{how.openings[0]}\n{how.before}look{how.behind}{inner}\n{end}"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "end"),
+    [
+        ([("text", "a\n<b> 'c'"), ("days", "3")], "whole"),
+        ([("text", ""), ("unit", "F"), ("days", "9"), ("note", "null")], "whole"),
+        ([("text", "x"), ("days", "3"), ("note", '"y"')], "whole"),
+        ([("text", "x"), ("days", "10")], "refused"),
+        ([("text", "x"), ("unit", "K"), ("days", "1")], "refused"),
+        ([("days", "3")], "refused"),
+        ([("text", "x")], "refused"),
+        ([("text", "x"), ("days", "3"), ("more", "1")], "refused"),
+    ],
+)
+@pytest.mark.parametrize(
+    "style", [f for f in FORMATS if isinstance(f.form, Elements)], ids=lambda f: f.name
+)
+async def test_parameters_as_elements_are_held_each_to_its_own_schema(
+    compiler: Compiler,
+    vocabulary: Vocabulary,
+    style: Format,
+    parameters: list[tuple[str, str]],
+    end: str,
+) -> None:
+    how = style.form
+    assert isinstance(how, Elements)
+    calls = Calls(("look",), (Part("json", "tools", json.dumps(PARAMETERS)),), 1)
+    compiled = await compiler.compile(Wish("tool_choice", calls=calls), Frame(how))
+    text = in_elements(how, *parameters)
+    ends = said(compiled, text, vocabulary)
+    assert ends == "refused" if end == "refused" else ends in ("may end", "over")
+    if end == "whole":
+        speech = Dialect(style, None).hear({"look": PARAMETERS})
+        grown = [p.text for p in speech.feed(text) if isinstance(p, CallGrew)]
+        jsonschema.validate(json.loads("".join(grown)), PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"a": {"type": "string", "pattern": "^[a-f]{2}$"}}},
+        {"type": "object", "minProperties": 1},
+        {"anyOf": [{"type": "object"}]},
+        {"type": "object", "properties": {"a>b": {"type": "integer"}}},
+        {"type": "object", "properties": {"a": {"enum": ["\n"]}}},
+    ],
+)
+async def test_a_function_that_cannot_be_taken_apart_is_called_in_json(
+    compiler: Compiler, vocabulary: Vocabulary, schema: dict[str, Any]
+) -> None:
+    calls = Calls(("look",), (Part("json", "tools", json.dumps(schema)),), 1)
+    how = QWEN_XML.form
+    assert isinstance(how, Elements)
+    compiled = await compiler.compile(Wish("tool_choice", calls=calls), Frame(how))
+    assert said(compiled, in_elements(how), vocabulary) == "refused"
+    text = '<tool_call>\n{"name": "look", "arguments": {"'
+    assert said(compiled, text, vocabulary) == "open"
 
 
 async def test_a_marker_that_is_a_token_is_that_token(
