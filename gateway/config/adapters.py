@@ -10,7 +10,15 @@ from gateway.config.finding import Finding, missing
 from gateway.config.schema import ModelSection, RoutingFile
 
 # What the processes of the model have, and an adapter has with it.
-_MODELS_KEYS = ("replicas", "context", "parallel", "threads", "embeddings")
+_MODELS_KEYS = (
+    "replicas",
+    "context",
+    "parallel",
+    "threads",
+    "pooling",
+    "embeddings",
+    "reranks",
+)
 
 
 def adapters_of(file: RoutingFile, model: str) -> dict[str, ModelSection]:

@@ -73,7 +73,7 @@ def _facts(model: ModelSection, file: RoutingFile, known: ModelFacts) -> ModelFa
 
 def _adapted(model: ModelFacts, own: ModelFacts) -> ModelFacts:
     """Return the facts of an adapter: its model's, but for the licence, which is its own."""
-    return replace(model, licence=own.licence, embeddings=False)
+    return replace(model, licence=own.licence, embeddings=False, reranks=False)
 
 
 def _from_catalogue(name: str, model: ModelSection, catalogue: FactSource) -> ModelFacts:

@@ -75,6 +75,37 @@ CASES = {
         file(models="  m: {engine: cpu, weights: x, §upstream_model: y}"),
         "'upstream_model' is for remote engines",
     ),
+    "an adapter of a model that is not there": (
+        file(models="  m: {engine: cpu, weights: x, §adapter_of: smal}"),
+        "there is no model 'smal'; did you mean 'small'?",
+    ),
+    "an adapter of an adapter": (
+        file(
+            models="  m: {engine: cpu, weights: x, adapter_of: small}\n"
+            "  n: {engine: cpu, weights: y, §adapter_of: m}"
+        ),
+        "'m' is an adapter itself",
+    ),
+    "an adapter of a remote model": (
+        file(models="  m: {engine: lab, §adapter_of: big}"),
+        "write `upstream_model` with the adapter's name there instead",
+    ),
+    "an adapter with processes of its own": (
+        file(models="  m: {engine: cpu, weights: x, adapter_of: small, §replicas: 2}"),
+        "'replicas' has no effect: the adapter has that of 'small'",
+    ),
+    "an adapter without a file": (
+        file(models="  §m: {engine: cpu, adapter_of: small}"),
+        "needs `weights`",
+    ),
+    "an adapter whose name cannot be written": (
+        file(models="  §a=b: {engine: cpu, weights: x, adapter_of: small}"),
+        "must not have '=' in it",
+    ),
+    "a scale of no adapter": (
+        file(models="  m: {engine: cpu, weights: x, §adapter_scale: 2}"),
+        "'adapter_scale' has no effect",
+    ),
     "an unknown entry of the catalogue": (
         file(models="  m: {engine: lab, §catalogue: quen2.5-72b}"),
         "there is no entry of the catalogue 'quen2.5-72b'; did you mean 'qwen2.5-72b'?",
@@ -203,6 +234,18 @@ def test_a_contradiction_is_placed_and_mended(case: str) -> None:
     marked, words = CASES[case]
     (only,) = problems(marked)
     assert words in only.message
+    assert (only.line, only.column) == place(marked)
+
+
+def test_an_adapter_runs_on_the_engine_of_its_model() -> None:
+    marked = """\
+engines: {cpu: {kind: llamacpp}, gpu: {kind: llamacpp, gpu_layers: -1}}
+models:
+  small: {engine: cpu, weights: ./small.gguf}
+  sql: {§engine: gpu, weights: ./sql.gguf, adapter_of: small}
+"""
+    (only,) = problems(marked)
+    assert "write the engine of 'small'" in only.message
     assert (only.line, only.column) == place(marked)
 
 

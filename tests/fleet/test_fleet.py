@@ -67,6 +67,19 @@ async def test_success_ends_suspicion_and_failure_does_not() -> None:
         assert replica.suspect is still
 
 
+async def test_an_adapter_is_leased_on_the_replicas_of_its_model_under_its_own_name() -> None:
+    fleet, metrics = fleet_of(plan(adapters=("sql", "law")))
+    leases = [fleet.lease(name, account()) for name in ("m", "sql", "law", "sql")]
+    (replica,) = fleet
+    assert [lease and (lease.replica, lease.model) for lease in leases] == [
+        (replica, name) for name in ("m", "sql", "law", "sql")
+    ]
+    assert replica.in_flight == 4
+    assert fleet.status()["sql"].in_flight == fleet.status()["m"].in_flight == 4
+    flying = "weighbridge_requests_in_flight"
+    assert [figure(metrics, flying, [("model", name)]) for name in ("m", "sql")] == [1, 2]
+
+
 @pytest.mark.parametrize("condition", NOT_READY)
 async def test_only_what_is_ready_is_leased(condition: Condition) -> None:
     fleet, _ = fleet_of(plan())

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.kinds import LlamacppEngine, ModelOrder, ReplicaPlan, Room
+from engines.kinds import AdapterOrder, LlamacppEngine, ModelOrder, ReplicaPlan, Room
 
 ROOM = Room(Path("/run/wb"), threads=3)
 
@@ -157,6 +157,22 @@ def test_weights_that_are_not_there_are_a_problem_of_this_model_alone(weights: s
     (plan,) = engine().plan(asked, ROOM)
     assert plan.problem
     assert "\n" not in plan.problem
+
+
+def test_adapters_are_told_to_the_worker_and_served_beside_the_model(weights: Path) -> None:
+    adapters = (AdapterOrder("sql", str(weights), 1.0), AdapterOrder("law", str(weights), 0.5))
+    (plan,) = engine().plan(order(weights, adapters=adapters), ROOM)
+    assert plan.launch is not None
+    assert plan.launch.argv[-2:] == (f"--adapter=sql={weights}:1.0", f"--adapter=law={weights}:0.5")
+    assert plan.served == ("toy", "sql", "law")
+    assert [plan.upstream_name(name) for name in plan.served] == ["toy", "sql", "law"]
+
+
+def test_an_adapter_that_is_not_there_keeps_its_model_from_starting(weights: Path) -> None:
+    asked = order(weights, adapters=(AdapterOrder("sql", "none.gguf", 1.0),))
+    (plan,) = engine().plan(asked, ROOM)
+    assert plan.problem is not None
+    assert plan.problem.startswith("its adapter 'sql': there is no file 'none.gguf'")
 
 
 def test_a_missing_extra_is_one_line_that_says_what_to_install(

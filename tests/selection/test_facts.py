@@ -8,7 +8,7 @@ import pytest
 from engines.weights import resolve
 from gateway.config.loading import parse_config
 from gateway.config.schema import RoutingFile
-from gateway.domain import ModelFacts
+from gateway.domain import LicenceTerms, ModelFacts
 from gateway.known import gather_facts
 from gateway.selection.facts import facts_of, merged
 from tests.support.gguf_files import GgufFile, number, string
@@ -32,6 +32,19 @@ class Nothing:
 
     def facts_for(self, name: str) -> ModelFacts | None:  # noqa: ARG002 - the protocol names it
         return None
+
+
+class Licences:
+    """A catalogue that knows licences by name."""
+
+    def __init__(self, terms: dict[str, LicenceTerms]) -> None:
+        self._terms = terms
+
+    def facts_for(self, name: str) -> ModelFacts | None:
+        terms = self._terms.get(name)
+        if terms is None:
+            return None
+        return ModelFacts(family=name, context_tokens=4_096, licence=terms)
 
 
 def file_of(models: dict[str, dict[str, Any]], context: int | None = None) -> RoutingFile:
@@ -152,3 +165,19 @@ def test_the_first_part_of_several_leaves_the_parameters_to_the_catalogue(tmp_pa
 def test_a_known_no_is_not_a_gap() -> None:
     assert merged(ModelFacts(embeddings=False), ModelFacts(embeddings=True)).embeddings is False
     assert merged(ModelFacts(), ModelFacts(languages=("en",))).languages == ("en",)
+
+
+def test_an_adapter_has_its_models_facts_but_a_licence_of_its_own() -> None:
+    models = {
+        "sql": {"engine": "e", "weights": "x", "adapter_of": "base"},
+        "law": {"engine": "e", "weights": "x", "adapter_of": "base", "catalogue": "llama-3.1-8b"},
+        "base": {"engine": "e", "weights": "y", "catalogue": "Qwen/Qwen2.5-7B-Instruct"},
+    }
+    terms = LicenceTerms(licence_class="open")
+    own = {"Qwen/Qwen2.5-7B-Instruct": terms, "llama-3.1-8b": LicenceTerms("conditional")}
+    facts = facts_of(file_of(models), {}, Licences(own))
+    assert facts["base"].licence == terms
+    assert facts["sql"].family == facts["law"].family == "Qwen/Qwen2.5-7B-Instruct"
+    assert facts["sql"].context_tokens == facts["base"].context_tokens == 4_096
+    assert (facts["sql"].licence, facts["sql"].embeddings) == (None, False)
+    assert facts["law"].licence == LicenceTerms("conditional")

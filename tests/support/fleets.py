@@ -9,7 +9,12 @@ from gateway.observe.metrics import Metrics
 
 
 def plan(
-    model: str = "m", replica: str = "0", *, capacity: int | None = None, problem: str | None = None
+    model: str = "m",
+    replica: str = "0",
+    *,
+    capacity: int | None = None,
+    problem: str | None = None,
+    adapters: tuple[str, ...] = (),
 ) -> ReplicaPlan:
     return ReplicaPlan(
         model=model,
@@ -21,6 +26,7 @@ def plan(
         health_interval_s=1,
         capacity=capacity,
         problem=problem,
+        adapters=adapters,
     )
 
 
