@@ -4,6 +4,7 @@ Owns: the sets. Each is taken of what the one before it has left.
 Must not: draw, or change how likely a token is.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,8 +16,9 @@ Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
 _Narrow: TypeAlias = Callable[[Floats, float], Tokens]
 
-# As many candidates are sorted before the whole vocabulary is.
-_NARROW_TO = 1_024
+_ROWS = 64
+# Tokens whose chance is this part of the best are sorted before the next are looked at.
+_PARTS = (1e-2, 1e-4, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +36,45 @@ class Narrowing:
     xtc_probability: float = 0.0
     xtc_threshold: float = 0.1
 
-    def allowed(self, logits: Floats, weights: Floats, luck: float) -> Tokens | None:
-        """Return the tokens that may be drawn, None for all.
-
-        `weights` [vocabulary] are chances, the largest 1; `luck` below 1 decides on XTC.
-        """
-        tokens: Tokens | None = None
+    def shortlist(self, logits: Floats, temperature: float) -> Tokens | None:
+        """Return the tokens that the first set leaves, where logits tell; None: look at all."""
         if 0 < self.top_k < len(logits):
-            # By the logits: two that differ may have chances that do not.
-            tokens = np.argpartition(logits, -self.top_k)[-self.top_k :]
+            return likeliest(logits, self.top_k)
+        if self.min_p > 0 and self.typical_p >= 1:
+            return np.flatnonzero(logits >= logits.max() + temperature * math.log(self.min_p))
+        return None
+
+    def allowed(self, weights: Floats, luck: float) -> Tokens | None:
+        """Return which of the short list may be drawn, counted from 0; None for all of it.
+
+        `weights` are the chances of the short list; `luck` below 1 decides on XTC.
+        """
+        kept: Tokens | None = None
         if self.typical_p < 1:
-            tokens = _within(tokens, weights, _typical, self.typical_p)
+            kept = _within(kept, weights, _typical, self.typical_p)
         if self.min_p > 0:
-            tokens = _within(tokens, weights, _likely, self.min_p)
+            kept = _within(kept, weights, _likely, self.min_p)
         if self.top_p < 1:
-            tokens = _within(tokens, weights, _nucleus, self.top_p)
+            kept = _within(kept, weights, _nucleus, self.top_p)
         if luck < self.xtc_probability:
-            tokens = _within(tokens, weights, _without_top, self.xtc_threshold)
-        return tokens
+            kept = _within(kept, weights, _without_top, self.xtc_threshold)
+        return kept
+
+
+def likeliest(logits: Floats, count: int) -> Tokens:
+    """Return the tokens with the `count` largest logits, in no order.
+
+    Read as a table, the columns with the largest tops hold them all: what lies in another column is
+    no larger than these tops, and there are `count` of them.
+    """
+    columns = len(logits) // _ROWS
+    if columns < 2 * count:
+        return np.argpartition(logits, -count)[-count:]
+    table = logits[: columns * _ROWS].reshape(_ROWS, columns)
+    chosen = np.argpartition(table.max(axis=0), -count)[-count:]
+    within = (chosen + np.arange(0, len(table) * columns, columns)[:, None]).ravel()
+    tokens = np.concatenate((within, np.arange(columns * _ROWS, len(logits))))
+    return tokens[np.argpartition(logits[tokens], -count)[-count:]]
 
 
 def _within(tokens: Tokens | None, weights: Floats, narrow: _Narrow, bound: float) -> Tokens:
@@ -67,12 +90,11 @@ def _likely(weights: Floats, min_p: float) -> Tokens:
 def _nucleus(weights: Floats, top_p: float) -> Tokens:
     """Return the smallest set whose part of all chances reaches `top_p`; the likeliest is in it."""
     wanted = top_p * float(weights.sum(dtype=np.float64))
-    tokens = np.arange(0)
-    if len(weights) > _NARROW_TO:
-        # Sorting a whole vocabulary takes twenty times as long, and is hardly ever needed.
-        tokens = np.argpartition(weights, -_NARROW_TO)[-_NARROW_TO:]
-    if weights[tokens].sum(dtype=np.float64) < wanted or not len(tokens):
-        tokens = np.arange(len(weights))
+    # Sorting a whole vocabulary takes a hundred times as long, and is hardly ever needed.
+    for part in _PARTS:
+        tokens = np.flatnonzero(weights >= part * weights.max())
+        if not part or weights[tokens].sum(dtype=np.float64) >= wanted:
+            break
     tokens = tokens[np.argsort(-weights[tokens], kind="stable")]
     count = int(np.searchsorted(np.cumsum(weights[tokens], dtype=np.float64), wanted)) + 1
     return tokens[:count]

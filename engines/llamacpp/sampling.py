@@ -1,14 +1,7 @@
-"""From logits to a token: bias, penalties, DRY, temperature, the sets of `narrowing`, a draw.
+"""From logits to a token: bias, penalties, DRY, temperature, the sets of `narrowing`, a race.
 
-Owns: the order of these and the source of chance of one sequence.
+Owns: the order of these.
 Must not: know models or text.
-
-A draw is a race: every token of the vocabulary waits for a random time, an exponential one divided
-by its chance, and the first wins. That draws by the chances as any other way does; but each token
-keeps its own random number, whatever the others' chances are. llama.cpp rounds differently in
-another batch and behind cached cells: of 100 answers 4 become others there, where it was 77 (48
-tokens, temperature 1 to 2: docs/decisions/0014). None is sure to be the same but in the same batch
-and the same state of the cache.
 """
 
 from collections import Counter
@@ -20,6 +13,7 @@ import numpy.typing as npt
 
 from engines.llamacpp.mirostat import Mirostat, Surprise
 from engines.llamacpp.narrowing import Narrowing
+from engines.llamacpp.race import Race
 from engines.llamacpp.repetition import Dry, Repetition
 
 Floats = npt.NDArray[np.float32]
@@ -66,8 +60,7 @@ class Sampler:
     def __init__(self, params: SamplingParams, choice: int = 0, prompt: Sequence[int] = ()) -> None:
         self._params = params
         seed = None if params.seed is None else [params.seed & (2**64 - 1), choice]
-        self._chance = np.random.default_rng(seed)
-        self._waits = np.empty(0)  # kept: new memory for each draw is dear
+        self._race = Race(seed)
         self._generated: Counter[int] = Counter()
         self._seen = set(prompt) if params.repetition_penalty != 1.0 else set()
         self._repetition = None if params.dry is None else Repetition(params.dry, prompt)
@@ -79,10 +72,11 @@ class Sampler:
         Raises:
             NothingToPick: no logit is finite.
         """
-        if not np.isfinite(logits.max()):
+        best = logits.max()
+        if not np.isfinite(best):
             np.nan_to_num(logits, copy=False, nan=-np.inf, posinf=_CERTAIN, neginf=-np.inf)
-        if logits.max() == -np.inf:
-            raise NothingToPick("no token has a finite logit")
+            if logits.max() == -np.inf:
+                raise NothingToPick("no token has a finite logit")
         self._adjust(logits)
         params = self._params
         greedy = params.temperature < _GREEDY_BELOW
@@ -112,25 +106,32 @@ class Sampler:
                 logits[token] -= cost
 
     def _draw(self, logits: Floats) -> int:
-        params = self._params
-        with np.errstate(over="ignore"):  # what overflows here is as good as impossible
-            weights = np.exp((logits - logits.max()) / np.float32(params.temperature))
-        # For every token, whichever may be drawn: the next draw's numbers must not depend on it.
-        if len(self._waits) != len(weights):
-            self._waits = np.empty(len(weights))
-        waits = self._chance.standard_exponential(out=self._waits)
-        luck = self._chance.random()
+        params, luck = self._params, self._race.begin()
         if self._surprise is not None:
+            weights = _weights(logits, params.temperature)
             tokens = self._surprise.allowed(weights)
-        else:
-            narrowed = params.narrowing.allowed(logits, weights, luck)
-            if narrowed is None:
-                return int(np.divide(weights, waits, out=waits).argmax())
-            tokens = narrowed
-        token = int(tokens[(weights[tokens] / waits[tokens]).argmax()])
-        if self._surprise is not None:
+            token = int(tokens[self._race.winner(tokens, weights[tokens])])
             self._surprise.learn(weights, tokens, token)
-        return token
+            return token
+        # First the few that logits alone tell: chances of a whole vocabulary are dear.
+        short = params.narrowing.shortlist(logits, params.temperature)
+        weights = _weights(logits if short is None else logits[short], params.temperature)
+        kept = params.narrowing.allowed(weights, luck)
+        if kept is None and short is None:
+            return self._race.winner_of_all(weights)
+        if kept is not None:
+            weights = weights[kept]
+            short = kept if short is None else short[kept]
+        assert short is not None  # noqa: S101 - one of the two narrowed
+        return int(short[self._race.winner(short, weights)])
+
+
+def _weights(logits: Floats, temperature: float) -> Floats:
+    """Return the chances of tokens, the largest 1; they take the logits' place."""
+    logits -= logits.max()
+    with np.errstate(over="ignore"):  # what overflows here is as good as impossible
+        logits /= np.float32(temperature)
+        return np.exp(logits, out=logits)
 
 
 def top_logprobs(logits: Floats, token: int, count: int) -> tuple[float, list[tuple[int, float]]]:

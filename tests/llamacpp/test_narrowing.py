@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engines.llamacpp.narrowing import Floats, Narrowing
+from engines.llamacpp.narrowing import Floats, Narrowing, likeliest
 
 # Apart from each other, so that float32 and float64 agree on their order.
 LOGITS = st.lists(st.integers(-80, 80), min_size=2, max_size=24, unique=True)
@@ -20,9 +20,11 @@ def chances(values: list[int]) -> list[float]:
 
 def allowed(values: list[int], luck: float = 0.5, **bounds: float) -> set[int]:
     logits: Floats = np.array(values, dtype=np.float32) / np.float32(8)
-    weights: Floats = np.exp(logits - logits.max())
-    tokens = Narrowing(**bounds).allowed(logits, weights, luck)  # type: ignore[arg-type]  # top_k
-    return set(range(len(values))) if tokens is None else {int(token) for token in tokens}
+    narrowing = Narrowing(**bounds)  # type: ignore[arg-type]  # top_k is a whole number
+    short = narrowing.shortlist(logits, 1)
+    tokens = np.arange(len(values)) if short is None else short
+    kept = narrowing.allowed(np.exp(logits[tokens] - logits.max()), luck)
+    return {int(token) for token in (tokens if kept is None else tokens[kept])}
 
 
 def typical(chance: list[float], bound: float) -> set[int]:
@@ -82,3 +84,13 @@ def test_min_p_behind_another_set_measures_by_what_that_has_left() -> None:
     left = allowed(values, typical_p=0.05)
     assert len(allowed(values, typical_p=0.05, min_p=0.9)) >= 1
     assert allowed(values, typical_p=0.05, min_p=0.9) <= left
+
+
+@given(st.integers(1, 40), st.integers(100, 9_000), st.integers(0, 2**32))
+def test_the_likeliest_of_a_large_vocabulary_are_those_that_sorting_finds(
+    count: int, size: int, seed: int
+) -> None:
+    chance = np.random.default_rng(seed)
+    logits = (chance.standard_normal(size) * chance.integers(1, 30)).astype(np.float32)
+    found = sorted(logits[likeliest(logits, count)])
+    assert found == sorted(logits)[-count:]
