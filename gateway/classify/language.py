@@ -1,30 +1,53 @@
 """Which language a text is written in, or `undecided`.
 
-Owns: the stages (script, everyday words, detector) and their thresholds.
+Owns: the stages (script, everyday words, spelling, detector) and how much each of them counts.
 Must not: find the instruction in a prompt, or guess: what it cannot tell is undecided.
+
+Languages of one script are told apart by adding up evidence as logarithms of likelihoods, so that
+the result is a probability: each everyday word makes its languages `e ** _WORD` times as likely.
 """
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 import fasttext
 
-from gateway.classify.lexicon import CommonWords, load_common_words, plain
+from gateway.classify.everyday import NO_LANGUAGE, Everyday, Votes
+from gateway.classify.han import variety_of_han
 from gateway.classify.scripts import SHARED, SOLE, ScriptCounter
+from gateway.classify.spelling import Spelling
 from gateway.domain import UNDECIDED
 
-_VOTING_WORDS = 40
-_WORDS_WEIGHT = 0.8  # of a share of everyday words, against the detector's own share
-_FEW_WORDS_WEIGHT = 0.8  # more of it, divided by their number: few words tell a detector little
+_WORD = 2.5
+_PHRASE = 2.0
+_LIKENESS = 0.3
+_FEW_WORDS = 6  # of more the detector knows enough
+_RARE = -1.0  # before anything is read: a gateway's clients hardly write them
+_HINT = 1.5
+_NONE_OF_THEM = -3.0  # that it is a language which nothing here knows, or none
+# The detector is too sure of itself on short texts: its logarithms are scaled down there.
+_DETECTOR_LEAST = 0.3
+_DETECTOR_PER_CHAR = 0.01
+_DETECTOR_FLOOR = 0.005
 _DETECTOR_CHARS = 400
-_LABELS = 8
+_LABELS = 10
 _PREFIX = len("__label__")
+# So many votes more than any other language has, and so great a share of the words, settle it.
+_CLEAR_LEAD = 3
+_CLEAR_SHARE = 0.3
+_SURE = 0.99
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A language (ISO 639-1, or undecided), how sure (0 to 1), and why."""
+    """A language, how sure (0 to 1), and why.
+
+    An ISO 639-1 code, with its script where that is not the usual one (`hi-Latn`, `zh-Hant`), or
+    `undecided`.
+    """
 
     language: str
     confidence: float
@@ -37,73 +60,94 @@ NOTHING = Found(UNDECIDED, 0.0, "there are no words to tell a language by")
 class LanguageFinder:
     """Finds the language of a text. Built once (it loads a model of 1 MB); then read only."""
 
-    def __init__(self, threshold: float = 0.4) -> None:
+    def __init__(self, threshold: float = 0.35) -> None:
         self._threshold = threshold
         self._scripts = ScriptCounter()
-        self._common: CommonWords = load_common_words()
+        self._everyday = Everyday()
+        self._spelling = Spelling(self._everyday.words)
         self._model = _load_detector()
 
-    def find(self, text: str) -> Found:
-        """Return the language of a text; any text will do."""
-        script = self._scripts.script_of(text)
+    def find(self, spaced: str, hints: Sequence[str] = ()) -> Found:
+        """Return the language of a text as `plain` returns it; any text will do.
+
+        `hints` are languages that something beside the text speaks for.
+        """
+        script = self._scripts.script_of(spaced)
         if script is None:
             return NOTHING
+        found = self._best(spaced, script, hints)
+        if found.confidence >= self._threshold:
+            return found
+        why = f"{found.reason}, less than {self._threshold:.2f}"
+        return Found(UNDECIDED, found.confidence, why)
+
+    def _best(self, spaced: str, script: str, hints: Sequence[str]) -> Found:
         if script in SHARED:
-            return self._among(text, script)
-        if script in ("japanese", "chinese"):
-            return Found(script[:2] if script == "japanese" else "zh", 0.99, f"{script} script")
-        return Found(SOLE[script], 0.99, f"{script} script")
+            return self._among(spaced, script, hints)
+        if script == "han":
+            return Found(variety_of_han(spaced), _SURE, "Chinese characters")
+        return Found(SOLE[script], _SURE, f"{script} script")
 
-    def _among(self, text: str, script: str) -> Found:
-        allowed = SHARED[script]
-        spaced = plain(text[:_DETECTOR_CHARS]).strip()
-        whole = self._common.whole.get(spaced, ())
-        if len(whole) == 1:
-            (only,) = whole
-            if only == "und":
-                return Found(UNDECIDED, 0.0, f"'{spaced}' is said in many languages")
-            return Found(only, 0.97, f"'{spaced}' is an everyday phrase of {only}")
-        scores = self._detect(text, allowed)
-        words = [word for word in spaced.split()[:_VOTING_WORDS] if len(word) > 1]
-        votes = self._votes(words, whole)
-        _merge_malay(scores, votes)
-        weight = _WORDS_WEIGHT + _FEW_WORDS_WEIGHT / max(1, len(words))
-        for language, share in votes.items():
-            if language in allowed:
-                scores[language] = scores.get(language, 0.0) + weight * share
-        if not scores:
-            return Found(UNDECIDED, 0.0, "the detector knows none of its words")
-        best = max(scores, key=scores.__getitem__)
-        confidence = min(1.0, scores[best])
-        if confidence < self._threshold:
-            return Found(
-                UNDECIDED,
-                confidence,
-                f"{best} scores {confidence:.2f}, less than {self._threshold:.2f}",
-            )
-        return Found(best, confidence, f"{script} script, {best} scores {confidence:.2f}")
+    def _among(self, spaced: str, script: str, hints: Sequence[str]) -> Found:
+        said_in = self._everyday.said_in(spaced)
+        if NO_LANGUAGE in said_in:
+            return Found(UNDECIDED, 0.0, f"'{spaced.strip()}' is said in many languages")
+        if len(said_in) == 1:
+            (only,) = said_in
+            return Found(only, _SURE, f"'{spaced.strip()}' is an everyday phrase of {only}")
+        votes = self._everyday.votes(spaced)
+        clear = _clear_winner(votes, SHARED[script])
+        if clear is not None:
+            count = votes.by_language[clear]
+            return Found(clear, _SURE, f"{script} script, {count} words or letters are {clear}")
+        scores = self._scores(spaced, script, votes, said_in)
+        for hint in hints:
+            scores[hint] = scores.get(hint, _NONE_OF_THEM) + _HINT
+        return _likeliest(scores, script)
 
-    def _detect(self, text: str, allowed: frozenset[str]) -> dict[str, float]:
-        line = " ".join(text[:_DETECTOR_CHARS].lower().split())
-        labels, shares = self._model.predict(line, k=_LABELS)
-        found = {label[_PREFIX:]: float(share) for label, share in zip(labels, shares, strict=True)}
-        return {language: share for language, share in found.items() if language in allowed}
+    def _scores(
+        self, spaced: str, script: str, votes: Votes, said_in: Sequence[str]
+    ) -> dict[str, float]:
+        """Return the logarithm of each language's likelihood, up to a constant."""
+        shares = self._detect(spaced)
+        few = len(votes.strangers) <= _FEW_WORDS
+        likeness = self._spelling.likeness(votes.strangers if few else ())
+        trust = min(1.0, _DETECTOR_LEAST + _DETECTOR_PER_CHAR * len(spaced))
+        scores = {}
+        named = shares.keys() | votes.by_language.keys() | likeness.keys()
+        for language in SHARED[script] & named:
+            score = trust * math.log(max(shares.get(language, 0.0), _DETECTOR_FLOOR))
+            score += _WORD * votes.by_language.get(language, 0)
+            score += _LIKENESS * likeness.get(language, 0.0)
+            score += _PHRASE * (language in said_in)
+            scores[language] = score + _RARE * (language in self._everyday.rare)
+        return scores
 
-    def _votes(self, words: list[str], whole: tuple[str, ...]) -> dict[str, float]:
-        votes: dict[str, float] = {language: 0.5 for language in whole if language != "und"}
-        for word in words:
-            for language in self._common.words.get(word, ()):
-                votes[language] = votes.get(language, 0.0) + 1 / len(words)
-        return votes
+    def _detect(self, spaced: str) -> dict[str, float]:
+        labels, shares = self._model.predict(spaced[1:_DETECTOR_CHARS], k=_LABELS)
+        return {label[_PREFIX:]: float(share) for label, share in zip(labels, shares, strict=True)}
 
 
-def _merge_malay(scores: dict[str, float], votes: dict[str, float]) -> None:
-    """Count Malay as Indonesian unless one of its own words is there.
+def _clear_winner(votes: Votes, allowed: frozenset[str]) -> str | None:
+    """Return the language that so many words speak for that no detector is needed."""
+    ranking = [(count, lang) for lang, count in votes.by_language.items() if lang in allowed]
+    if not ranking:
+        return None
+    count, language = max(ranking)
+    rival = max((other for other, lang in ranking if lang != language), default=0)
+    seen = votes.voters + len(votes.strangers)
+    clear = count - rival >= _CLEAR_LEAD and count >= seen * _CLEAR_SHARE
+    return language if clear else None
 
-    The two share most words, and the detector takes one for the other on half of short texts.
-    """
-    if "ms" in scores and "ms" not in votes:
-        scores["id"] = scores.get("id", 0.0) + scores.pop("ms")
+
+def _likeliest(scores: Mapping[str, float], script: str) -> Found:
+    if not scores:
+        return Found(UNDECIDED, 0.0, "its words are of no language that is known here")
+    best = max(scores, key=scores.__getitem__)
+    top = scores[best]
+    others = sum(math.exp(score - top) for score in scores.values())
+    confidence = 1 / (others + math.exp(_NONE_OF_THEM - top))
+    return Found(best, confidence, f"{script} script, {best} is likely by {confidence:.2f}")
 
 
 def _load_detector() -> Any:

@@ -11,18 +11,9 @@ from importlib import resources
 from itertools import chain
 from typing import Any
 
-_PUNCTUATION = (
-    " \t\r\n!\"'`$%&()*,-./:;<=>?@[\\]^_{|}~¿¡«»‹›„“”‘’…。，、？！：；（）「」『』【】《》·—–؟،।"  # noqa: RUF001 - punctuation of many scripts
-)
-_TO_SPACE = str.maketrans(dict.fromkeys(_PUNCTUATION, " "))
+from gateway.classify.plain import plain
 
 _FILED_LETTERS = 3
-
-
-def plain(text: str) -> str:
-    """Return the text in lower case, words set apart by one space, with a space at both ends."""
-    lowered = text.lower().replace("i̇", "i")  # what lower() makes of the Turkish dotted I
-    return f" {' '.join(lowered.translate(_TO_SPACE).split())} "
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,37 +104,15 @@ class Lexicon:
     tasks: Index
 
 
-@dataclass(frozen=True)
-class CommonWords:
-    """Everyday words by language: `whole` texts and single `words`, each to its languages."""
-
-    whole: Mapping[str, tuple[str, ...]]
-    words: Mapping[str, tuple[str, ...]]
-
-
 def load_lexicons() -> dict[str, Lexicon]:
     """Read every language's file of the package; by ISO 639-1 code."""
     folder = resources.files("gateway.classify") / "data"
     found = {}
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
         code = file.name.removesuffix(".toml")
-        if file.name.endswith(".toml") and code != "common":
+        if file.name.endswith(".toml"):
             found[code] = _lexicon(code, tomllib.loads(file.read_text("utf-8")))
     return found
-
-
-def load_common_words() -> CommonWords:
-    """Read `common.toml`."""
-    text = (resources.files("gateway.classify") / "data" / "common.toml").read_text("utf-8")
-    whole: dict[str, tuple[str, ...]] = {}
-    words: dict[str, tuple[str, ...]] = {}
-    for language, entries in tomllib.loads(text).items():
-        for entry in entries:
-            into = whole if entry.startswith("=") else words
-            key = plain(entry.removeprefix("=")).strip()
-            if language not in into.get(key, ()):
-                into[key] = (*into.get(key, ()), language)
-    return CommonWords(whole, words)
 
 
 def _lexicon(code: str, data: Mapping[str, Any]) -> Lexicon:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.classify.lexicon import Hit, Lexicon, plain
+from gateway.classify.lexicon import Hit, Lexicon
+from gateway.classify.plain import plain
 from gateway.domain import UNDECIDED
 
 _TRACE = re.compile(

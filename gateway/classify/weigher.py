@@ -20,7 +20,8 @@ from engines.protocol.requests import (
 )
 from gateway.classify.answer_language import asked_language
 from gateway.classify.language import NOTHING, Found, LanguageFinder
-from gateway.classify.lexicon import load_lexicons, plain
+from gateway.classify.lexicon import load_lexicons
+from gateway.classify.plain import plain
 from gateway.classify.segments import clip, has_fence, has_letters, instruction_of, prose_of
 from gateway.classify.size import TOKENS_PER_IMAGE, TOKENS_PER_TURN, request_size, tokens_of
 from gateway.classify.task import Task, TaskFinder, Text
@@ -123,12 +124,10 @@ class Weigher:
         text = clip(raw)
         prose = prose_of(text)
         instruction = instruction_of(prose)
-        found = self._languages.find(instruction)
-        if found.language == UNDECIDED and instruction != prose.strip():
-            found = self._languages.find(prose)
-        if not has_letters(prose, 1):
-            found = NOTHING
         asked = plain(instruction[:_INSTRUCTION_CHARS])
+        found = self._languages.find(asked)
+        if found.language == UNDECIDED and instruction != prose.strip():
+            found = self._languages.find(plain(prose))
         return _Turn(Text(text, prose, asked, found.language, has_fence(text)), found)
 
     def _prompt_language(self, turns: Sequence[_Turn]) -> Found:
@@ -160,9 +159,9 @@ class Weigher:
             if asked is not None:
                 return asked, "the prompt asks for it"
         for system in systems:
-            start = clip(system)[:_INSTRUCTION_CHARS]
+            start = plain(clip(system)[:_INSTRUCTION_CHARS])
             written = self._languages.find(start).language
-            named = asked_language(plain(start), written, self._lexicons)
+            named = asked_language(start, written, self._lexicons)
             if named is not None:
                 return named, "the system prompt asks for it"
         return prompt.language, "the prompt's own, as no other is asked for"

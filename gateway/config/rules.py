@@ -30,6 +30,7 @@ from gateway.config.vocabulary import (
     LANGUAGES,
     REQUEST_SIZES,
     TASKS,
+    language_code,
     language_meant,
     near,
 )
@@ -103,7 +104,7 @@ def _not_among(key: str, word: str, known: tuple[str, ...]) -> str | None:
 
 
 def _no_language(key: str, word: str) -> str | None:
-    if word.lower() in LANGUAGES or word.lower() == UNDECIDED:
+    if language_code(word) is not None or word.lower() == UNDECIDED:
         return None
     code = language_meant(word)
     if code is None:

@@ -31,7 +31,8 @@ TASKS = (
     UNDECIDED,
 )
 
-# ISO 639-1 code -> English name: every language that weighing tells from others.
+# ISO 639-1 code, and the script where it is not the usual one -> English name: every language that
+# weighing tells from others.
 LANGUAGES = {
     "af": "Afrikaans", "am": "Amharic", "ar": "Arabic", "az": "Azerbaijani", "be": "Belarusian",
     "bg": "Bulgarian", "bn": "Bengali", "bo": "Tibetan", "ca": "Catalan", "cs": "Czech",
@@ -50,6 +51,9 @@ LANGUAGES = {
     "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "te": "Telugu", "tg": "Tajik", "th": "Thai",
     "tl": "Tagalog", "tr": "Turkish", "tt": "Tatar", "ug": "Uyghur", "uk": "Ukrainian",
     "ur": "Urdu", "uz": "Uzbek", "vi": "Vietnamese", "zh": "Chinese",
+    "ar-Latn": "Arabic in Latin letters", "hi-Latn": "Hindi in Latin letters",
+    "ja-Latn": "Japanese in Latin letters", "zh-Hant": "Traditional Chinese",
+    "zh-Latn": "Chinese in Latin letters",
 }  # fmt: skip
 
 # Codes of countries, codes of three letters and old codes that are taken for a language's.
@@ -65,6 +69,8 @@ _MISTAKEN = {
     "unknown": UNDECIDED, "und": UNDECIDED, "none": UNDECIDED,
 }  # fmt: skip
 
+_BY_LOWER = {code.lower(): code for code in LANGUAGES}
+
 
 def near(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean ...?" with the nearest known word, or "" when none is near."""
@@ -73,14 +79,19 @@ def near(word: str, known: Iterable[str]) -> str:
     return f"; did you mean '{by_lower[close[0]]}'?" if close else ""
 
 
+def language_code(word: str) -> str | None:
+    """Return the code that `word` is, in whatever case; None where no language has such a one."""
+    return _BY_LOWER.get(word.lower())
+
+
 def language_meant(word: str) -> str | None:
     """Return the code that somebody who wrote `word` surely meant, None when nobody can tell."""
-    lower = word.lower()
+    lower = word.lower().replace("_", "-")
     if lower in _MISTAKEN:
         return _MISTAKEN[lower]
-    base = lower.replace("_", "-").partition("-")[0]
-    if base in LANGUAGES:
-        return base
+    code = language_code(lower) or language_code(lower.partition("-")[0])
+    if code is not None:
+        return code
     names = {name.lower(): code for code, name in LANGUAGES.items()} | {UNDECIDED: UNDECIDED}
     close = difflib.get_close_matches(lower, names, n=1, cutoff=0.75)
     return names[close[0]] if close else None

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.classify.lexicon import Index, load_common_words, load_lexicons, plain
+from gateway.classify.lexicon import Index, load_lexicons
+from gateway.classify.plain import plain
 
 TASK_KEYS = {
     "translate", "summarize", "extract", "make", "fix", "rewrite", "role", "code", "text", "math",
@@ -50,10 +51,3 @@ def test_every_language_has_every_key() -> None:
 @pytest.mark.parametrize("code", ["en", "de", "fr", "es", "zh", "ja", "ru", "ar", "hi", "th"])
 def test_a_dozen_languages_can_be_read(code: str) -> None:
     assert code in load_lexicons()
-
-
-def test_common_words_know_their_languages() -> None:
-    common = load_common_words()
-    assert common.whole["hola"] == ("es",)
-    assert set(common.whole["continue"]) == {"en", "fr"}
-    assert "de" in common.words["und"]

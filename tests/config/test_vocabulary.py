@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import gateway.classify
-from gateway.classify.lexicon import load_common_words, load_lexicons
+from gateway.classify.han import variety_of_han
+from gateway.classify.lexicon import load_lexicons
 from gateway.classify.scripts import SHARED, SOLE
 from gateway.classify.size import request_size
 from gateway.config.schema import SizeSection
@@ -18,8 +19,8 @@ CLASSIFY = Path(str(gateway.classify.__file__)).parent
 
 def test_the_languages_are_those_that_detector_and_lexicons_give() -> None:
     named = {code for one in load_lexicons().values() for code in one.answer.names.values()}
-    common = {code for codes in load_common_words().whole.values() for code in codes} - {"und"}
-    given = set(SOLE.values()).union(*SHARED.values()) | {"ja", "zh"} | named | common
+    han = {variety_of_han(text) for text in ("说", "說", "駅")}
+    given = set(SOLE.values()).union(*SHARED.values()) | named | han
     assert given == set(LANGUAGES)
 
 
@@ -48,7 +49,8 @@ def test_the_sizes_are_those_that_are_given(tokens: int) -> None:
         ("German", "de"),
         ("espanish", "es"),
         ("en_US", "en"),
-        ("zh-Hant", "zh"),
+        ("zh-Hans", "zh"),
+        ("zh_hant", "zh-Hant"),
         ("nb", "no"),
         ("unknown", UNDECIDED),
         ("undecide", UNDECIDED),
