@@ -12,6 +12,7 @@ Must not: render or log; `gateway.rendering` has the one renderer.
     +-- NotFound 404
     |   +-- ModelNotFound .......... client: nobody configured this name
     +-- MethodNotAllowed 405
+    +-- RequestTimeout 408 ......... client: it sent too slowly
     +-- BodyTooLarge 413
     +-- UnsupportedMediaType 415
     +-- HeadTooLarge 431 ........... client: the path and the headers
@@ -19,6 +20,7 @@ Must not: render or log; `gateway.rendering` has the one renderer.
     +-- InternalError 500 .......... gateway: a defect of ours
     +-- EngineFailed 502 ........... engine: died, or answered nonsense
     +-- NoModelAvailable 503 ....... engine: nothing that may serve is up
+    +-- TooManyConnections 503 ..... gateway: as many as it takes are open
     +-- GatewayStopping 503 ........ gateway: it ends, another one may serve
     +-- EngineTimeout 504 .......... engine: too slow
 """
@@ -50,6 +52,8 @@ __all__ = [
     "NotAuthenticated",
     "NotFound",
     "RateLimited",
+    "RequestTimeout",
+    "TooManyConnections",
     "UnsupportedMediaType",
 ]
 
@@ -88,6 +92,15 @@ class MethodNotAllowed(ApiError):
     status = 405
     type = "invalid_request_error"
     default_code = "method_not_allowed"
+    fault = "client"
+
+
+class RequestTimeout(ApiError):
+    """The client has begun a request and did not send the rest of it in time: 408."""
+
+    status = 408
+    type = "invalid_request_error"
+    default_code = "request_timeout"
     fault = "client"
 
 
@@ -139,6 +152,13 @@ class NoModelAvailable(ApiError):
     status = 503
     default_code = "model_unavailable"
     fault = "engine"
+
+
+class TooManyConnections(ApiError):
+    """As many connections as the gateway takes are open: 503."""
+
+    status = 503
+    default_code = "too_many_connections"
 
 
 class GatewayStopping(ApiError):

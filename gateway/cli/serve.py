@@ -25,11 +25,12 @@ from gateway.cli.banner import banner, cannot_start
 from gateway.cli.config_source import find_config
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
+from gateway.config.schema import GatewaySection
 from gateway.environment import Environment, EnvironmentProblem, read_environment
 from gateway.known import gather_facts
 from gateway.middleware import DoorRules
 from gateway.parts import Gateway, build_gateway
-from gateway.wire import HttpProtocol
+from gateway.wire import WireLimits, protocol
 
 _LEVELS = ("debug", "info", "warning", "error")
 # After a second signal: for the errors that end what still runs.
@@ -154,7 +155,7 @@ def _run(gateway: Gateway, rules: DoorRules, listener: socket.socket, announceme
     config = uvicorn.Config(
         build_app(gateway, rules),
         loop="uvloop",
-        http=HttpProtocol,
+        http=protocol(_limits(gateway.config.file.gateway)),  # type: ignore[arg-type]  # any callable will do
         ws="none",
         lifespan="on",
         log_config=None,
@@ -173,6 +174,15 @@ def _run(gateway: Gateway, rules: DoorRules, listener: socket.socket, announceme
         server.run(sockets=[listener])
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
+
+
+def _limits(section: GatewaySection) -> WireLimits:
+    return WireLimits(
+        head_s=section.head_timeout_s,
+        body_s=section.body_timeout_s,
+        unread_s=section.unread_timeout_s,
+        connections=section.max_connections,
+    )
 
 
 def _announce(text: str) -> None:

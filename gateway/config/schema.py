@@ -30,6 +30,18 @@ class GatewaySection(Section):
     body_limit_bytes: int = Field(
         32 * 1024 * 1024, gt=0, description="Largest request body, in bytes."
     )
+    head_timeout_s: Seconds = Field(
+        10, description="Seconds in which the head of a request must have come."
+    )
+    body_timeout_s: Seconds = Field(
+        30, description="Seconds in which a request's body, or 64 KiB more of it, must have come."
+    )
+    unread_timeout_s: Seconds = Field(
+        60, description="Seconds after which a client that reads nothing of its answer is cut off."
+    )
+    max_connections: int = Field(
+        4_096, ge=1, description="Connections of clients at once; more are refused with a 503."
+    )
     drain_timeout_s: Seconds = Field(
         30, description="On SIGTERM, seconds that running requests have to end."
     )

@@ -16,7 +16,7 @@ from gateway.config.loading import parse_config
 from gateway.known import gather_facts
 from gateway.middleware import DoorRules
 from gateway.parts import Gateway, build_gateway
-from gateway.wire import HttpProtocol
+from gateway.wire import WireLimits, protocol
 
 WAIT_S = 20
 
@@ -42,7 +42,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(text: str, rules: DoorRules | None = None) -> AsyncIterator[Served]:
+async def serving(
+    text: str, rules: DoorRules | None = None, limits: WireLimits | None = None
+) -> AsyncIterator[Served]:
     """Serve the configuration `text` until the block ends."""
     config = parse_config(text, "test.yaml", {}, Path.cwd())
     listener = socket.create_server(("127.0.0.1", 0))
@@ -55,7 +57,7 @@ async def serving(text: str, rules: DoorRules | None = None) -> AsyncIterator[Se
         server = Server(
             uvicorn.Config(
                 app,
-                http=HttpProtocol,
+                http=protocol(limits or WireLimits()),  # type: ignore[arg-type]  # any callable will do
                 log_config=None,
                 ws="none",
                 lifespan="on",
