@@ -27,12 +27,17 @@ from starlette.types import ASGIApp
 
 from engines.llamacpp.beforehand import LARGEST_OWN_CONTEXT, missing_extra, own_context
 
-# Before the imports that need the extra: they would end in a traceback that names one module.
-if __name__ == "__main__" and (_missing := missing_extra()) is not None:
-    print(_missing, file=sys.stderr)
-    sys.exit(2)
+if __name__ == "__main__":
+    # Before the imports that need the extra: they would end in a traceback that names one module.
+    if (_missing := missing_extra()) is not None:
+        print(_missing, file=sys.stderr)
+        sys.exit(2)
+    # Read by llama.cpp as it is imported: where it gives up, the reason shall be its last word,
+    # not a stack, for which it starts a debugger.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
 
 from engines.door import LOOPBACK_NAMES, PageDoor, is_address
+from engines.llamacpp.aborts import hopeless_aborts
 from engines.llamacpp.adapters import Adapter, read_adapter
 from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
@@ -47,6 +52,7 @@ from engines.weights import GgufHeader, WeightsProblem, read_header, resolve
 _SHARED_CELLS = 32_768
 # After the drain time: for the errors that end what still runs.
 _LAST_WORDS_S = 1
+_NO_MEMORY = "there is no memory for the model; try a smaller --context, --parallel or --kv-type"
 
 
 class _Server(uvicorn.Server):
@@ -85,23 +91,7 @@ def main() -> None:
             "Pass --no-auth if that is what you want",
             2,
         )
-    try:
-        weights = resolve(asked.weights, Path.cwd())
-        header = read_header(weights)
-        name = asked.name or header.name or weights.stem
-        adapters = [adapter.name for adapter in asked.adapter]
-        _check_adapters(name, asked.adapter)
-        runtime = Runtime(
-            weights,
-            _limits(asked, header),
-            asked.gpu_layers,
-            prefix_cache=asked.prefix_cache,
-            kv_type=asked.kv_type,
-            adapters=asked.adapter,
-        )
-        model = Model(name, weights, runtime, embeddings=asked.embeddings, adapters=adapters)
-    except (WeightsProblem, LoadFailed, TemplateProblem) as error:
-        _fail(str(error), 2)
+    runtime, model = _load(asked)
     listener = _listen(asked)
     # uvicorn raises the signal again when it has ended: a clean end is no failure.
     signal.signal(signal.SIGTERM, _leave)
@@ -112,6 +102,31 @@ def main() -> None:
     finally:
         if asked.socket is not None:
             asked.socket.unlink(missing_ok=True)
+
+
+def _load(asked: argparse.Namespace) -> tuple[Runtime, Model]:
+    """Return what is served; end the process with 2 and one line where that cannot be."""
+    try:
+        weights = resolve(asked.weights, Path.cwd())
+        header = read_header(weights)
+        name = asked.name or header.name or weights.stem
+        adapters = [adapter.name for adapter in asked.adapter]
+        _check_adapters(name, asked.adapter)
+        with hopeless_aborts(weights.name):
+            runtime = Runtime(
+                weights,
+                _limits(asked, header),
+                asked.gpu_layers,
+                prefix_cache=asked.prefix_cache,
+                kv_type=asked.kv_type,
+                adapters=asked.adapter,
+            )
+            model = Model(name, weights, runtime, embeddings=asked.embeddings, adapters=adapters)
+    except (WeightsProblem, LoadFailed, TemplateProblem) as error:
+        _fail(str(error), 2)
+    except MemoryError:
+        _fail(_NO_MEMORY, 2)
+    return runtime, model
 
 
 def _check_adapters(model: str, adapters: Sequence[Adapter]) -> None:
@@ -193,6 +208,7 @@ def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:
         batch_tokens=min(asked.batch_tokens, cells),
         threads=threads,
         batch_threads=asked.batch_threads or threads,
+        drafts=asked.prompt_lookup,
     )
 
 
@@ -280,6 +296,11 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         default=True,
         help="evaluate what prompts have in common once (default: yes)",
+    )
+    parser.add_argument(
+        "--prompt-lookup",
+        action="store_true",
+        help="while one request runs alone, guess what it says from the text so far",
     )
     parser.add_argument(
         "--kv-type",

@@ -37,6 +37,12 @@ def tensor(name: str, shape: tuple[int, ...], offset: int) -> bytes:
     return text(name) + struct.pack("<I", len(shape)) + sizes + struct.pack("<IQ", 0, offset)
 
 
+def patched(file: bytes, key: str, value: bytes) -> bytes:
+    """Return a file in which a key has another value that takes as many bytes."""
+    at = file.index(text(key)) + len(text(key)) + 4
+    return file[:at] + value + file[at + len(value) :]
+
+
 @dataclass
 class GgufFile:
     """The parts of a file; `counts` overrides what the header says of tensors and keys."""
