@@ -31,7 +31,7 @@ def check_continuing(request: ChatRequest, tags: Tags | None) -> None:
         )
     if last.tool_calls:
         raise InvalidRequest("A message with tool calls cannot be continued.", param=at)
-    if last.reasoning_content and tags is None:
+    if last.thought() and tags is None:
         raise InvalidRequest(
             "This model has no thoughts that could be continued; leave 'reasoning_content' out.",
             param=f"{at}.reasoning_content",
@@ -41,13 +41,13 @@ def check_continuing(request: ChatRequest, tags: Tags | None) -> None:
 
 def begun(message: Message, tags: Tags | None, *, opened: bool) -> str:
     """Return what a continued answer begins with; `opened`: the template opens its thought."""
-    content, thought = message.text(), message.reasoning_content or ""
+    content, thought = message.text(), message.thought() or ""
     if tags is None or not (content or thought):
         return content
     if content.startswith(tags.opening):  # the raw text of an answer, its thought in it
         return content.removeprefix(tags.opening).removeprefix("\n") if opened else content
     if not (thought or opened):
-        return content
+        return tags.answer + content
     line = "\n" if tags.ending.startswith("\n") else ""
     start = "" if opened else tags.opening + line
     return start + thought + (tags.ending + content if content else "")
@@ -56,7 +56,7 @@ def begun(message: Message, tags: Tags | None, *, opened: bool) -> str:
 def goes_on_thinking(message: Message, tags: Tags | None) -> bool | None:
     """Say whether what comes next is in the thought; None where nothing was said yet."""
     content = message.text()
-    if tags is None or not (content or message.reasoning_content):
+    if tags is None or not (content or message.thought()):
         return None
     if content:
         return content.rfind(tags.opening) > content.rfind(tags.closing)

@@ -4,7 +4,7 @@ Owns: the templates of the weights and the dialects seen in them; what a dialect
 Must not: render or read text itself (`template`, `speech`); evaluate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,8 @@ from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.sequence import Order
 from engines.llamacpp.speech.budget import ThoughtBudget
 from engines.llamacpp.speech.dialect import Dialect, dialect_of
-from engines.llamacpp.speech.formats import HERMES
+from engines.llamacpp.speech.form import Form
+from engines.llamacpp.speech.formats import GENERIC, HERMES
 from engines.llamacpp.speech.speech import Speech
 from engines.llamacpp.template import CHATML, ChatTemplate
 from engines.protocol.requests import ChatRequest, Message
@@ -24,11 +25,27 @@ _PROMPT_END = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Manner:
+class Manner:
     """A template, and how a model speaks that was trained on it."""
 
     template: ChatTemplate
     dialect: Dialect
+
+
+def manner_of(source: str, architecture: str, special: Mapping[str, str]) -> Manner:
+    """Return what a template's text says of its model.
+
+    One that is not told of tools by its template is told by us, and calls as we tell it to.
+
+    Raises:
+        TemplateProblem: the template is none.
+    """
+    dialect = dialect_of(source, architecture)
+    own = dialect.form.form
+    template = ChatTemplate(source, special, own if isinstance(own, Form) else GENERIC)
+    if own is None and not template.tells_of_tools:
+        dialect = replace(dialect, form=HERMES)
+    return Manner(template, dialect)
 
 
 class Conversations:
@@ -106,15 +123,14 @@ class Conversations:
             tokens.insert(0, self._vocabulary.bos)
         return tokens
 
-    def _manner(self, runtime: Runtime, source: str) -> _Manner:
+    def _manner(self, runtime: Runtime, source: str) -> Manner:
         special = {
             "bos_token": self._vocabulary.text([self._vocabulary.bos], special=True),
             "eos_token": self._vocabulary.text([self._vocabulary.eos], special=True),
         }
-        dialect = dialect_of(source, runtime.meta("general.architecture") or "")
-        return _Manner(ChatTemplate(source, special), dialect)
+        return manner_of(source, runtime.meta("general.architecture") or "", special)
 
-    def _for(self, request: ChatRequest) -> _Manner:
+    def _for(self, request: ChatRequest) -> Manner:
         """Return how the model speaks here; where it must call and has no form, in a common one."""
         manner = self._with_tools if request.functions() else self._plain
         forced = request.tool_choice not in (None, "auto", "none")

@@ -12,7 +12,10 @@ from typing import Any
 from jinja2 import TemplateError, TemplateSyntaxError
 
 from engines.llamacpp.sandbox import Sandbox
-from engines.llamacpp.tool_turns import Turn, shape_of
+from engines.llamacpp.speech.form import Form
+from engines.llamacpp.speech.formats import GENERIC
+from engines.llamacpp.tool_turns import Turn, shape_of, tells_of_tools, writes_results
+from engines.llamacpp.tool_words import calls_as_text, results_as_text, telling
 from engines.protocol.errors import InvalidRequest
 from engines.protocol.requests import Message
 
@@ -49,11 +52,13 @@ _STUMBLES = (
 class ChatTemplate:
     """One model's template. `special` are the texts of tokens that templates name (bos_token).
 
+    Where a template does not tell of tools or write calls, they are told and written in `form`.
+
     Raises:
         TemplateProblem: the template is no Jinja.
     """
 
-    def __init__(self, source: str, special: Mapping[str, str]) -> None:
+    def __init__(self, source: str, special: Mapping[str, str], form: Form = GENERIC) -> None:
         self._sandbox = Sandbox()
         self._sandbox.filters["tojson"] = _to_json
         self._sandbox.globals["raise_exception"] = _reject
@@ -67,7 +72,15 @@ class ChatTemplate:
             raise TemplateProblem("the chat template in the weights cannot be compiled") from None
         self._special = dict(special)
         self._has_system_role = self._keeps_system_prompt()
-        self._tool_shape = shape_of(self._attempt)
+        self._form = form
+        self._tells_of_tools = tells_of_tools(self._attempt)
+        self._shape = shape_of(self._attempt)
+        self._writes_results = self._shape is not None or writes_results(self._attempt)
+
+    @property
+    def tells_of_tools(self) -> bool:
+        """Whether the template itself tells the model of tools."""
+        return self._tells_of_tools
 
     def render(
         self,
@@ -80,20 +93,20 @@ class ChatTemplate:
         """Return the prompt, ready for the assistant's answer where it `opens_answer`.
 
         `developer` counts as `system`; text parts are joined; where the template knows no system
-        role, that text goes before the first user turn's; tool calls and their results come in
-        the shape that the template takes. `options` are variables of the template's own
-        (`enable_thinking`).
+        role, that text goes before the first user turn's; tools, their calls and results come in
+        the shape that the template takes, or else as text. `options` are variables of the
+        template's own (`enable_thinking`).
 
         Raises:
             InvalidRequest: a part is no text, or the template rejects the conversation; its own
                 words say why.
         """
-        turns = [_plain(message, index) for index, message in enumerate(messages)]
+        turns: list[Turn] = [_plain(message, index) for index, message in enumerate(messages)]
+        turns = self._with_tools(turns, tools or ())
         if not self._has_system_role:
             turns = _merge_system(turns)
         try:
-            shaped = self._tool_shape.shaped(turns)
-            return self._render(shaped, tools, options, opens_answer=opens_answer)
+            return self._render(turns, tools, options, opens_answer=opens_answer)
         except _Rejected as error:
             why = str(error)
         except TemplateError as error:
@@ -103,6 +116,16 @@ class ChatTemplate:
         raise InvalidRequest(
             f"The model's chat template rejects these messages: {why}", param="messages"
         )
+
+    def _with_tools(self, turns: list[Turn], tools: Sequence[Any]) -> list[Turn]:
+        """Return the turns with tools, calls and results as the template takes them."""
+        if tools and not self._tells_of_tools:
+            turns = telling(turns, tools, self._form)
+        if not self._writes_results:
+            turns = results_as_text(turns)
+        if self._shape is None:
+            return calls_as_text(turns, self._form)
+        return self._shape.shaped(turns)
 
     def _render(
         self,
@@ -154,12 +177,13 @@ def _plain(message: Message, index: int) -> dict[str, Any]:
         "name": message.name,
         "tool_calls": message.tool_calls,
         "tool_call_id": message.tool_call_id,
-        "reasoning_content": message.reasoning_content,
+        # Templates have these three names for it; each looks for its own.
+        **dict.fromkeys(("reasoning_content", "reasoning", "thinking"), message.thought()),
     }
     return turn | {key: value for key, value in optional.items() if value is not None}
 
 
-def _merge_system(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _merge_system(turns: list[Turn]) -> list[Turn]:
     system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
     others = [turn for turn in turns if turn["role"] != "system"]
     if not system:
@@ -167,7 +191,7 @@ def _merge_system(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
     first = next((at for at, turn in enumerate(others) if turn["role"] == "user"), None)
     if first is None:
         return [{"role": "user", "content": system}, *others]
-    merged = others[first] | {"content": f"{system}\n\n{others[first]['content']}"}
+    merged = {**others[first], "content": f"{system}\n\n{others[first]['content']}"}
     return [*others[:first], merged, *others[first + 1 :]]
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 Turn: TypeAlias = Mapping[str, Any]
@@ -32,13 +33,15 @@ class ToolShape:
 
     `objects`: arguments as an object, not as the text that OpenAI has. `null_content`: no content
     rather than an empty one beside calls. `single`: one call a turn. `short_ids`: ids of nine
-    letters and digits, as Mistral has them.
+    letters and digits, as Mistral has them. `thinks_alone`: beside a thought and calls there is no
+    place for content.
     """
 
     objects: bool = True
     null_content: bool = False
     single: bool = False
     short_ids: bool = False
+    thinks_alone: bool = False
 
     def shaped(self, turns: Sequence[Turn]) -> list[Turn]:
         """Return the turns as this template wants them; those without calls stay as they are."""
@@ -54,6 +57,9 @@ class ToolShape:
         if not isinstance(given, list) or not given:
             return [bare]
         calls = {"tool_calls": [self._call(call) for call in given]}
+        if self.thinks_alone and bare.get("thinking"):
+            thought = "\n\n".join(filter(None, (bare["thinking"], bare.get("content"))))
+            bare |= {"thinking": thought, "content": ""}
         if not self.null_content:
             return [bare | calls]
         silent = bare | {"content": None} | calls
@@ -89,30 +95,47 @@ class ToolShape:
         return hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()[:9]
 
 
-def shape_of(attempt: Attempt) -> ToolShape:
+def tells_of_tools(attempt: Attempt) -> bool:
+    """Say whether a template tells the model of tools; one that fails with them is left alone."""
+    text = attempt([{"role": "user", "content": "a"}], [_PROBE_TOOL])
+    return text is None or "probe" in text
+
+
+def writes_results(attempt: Attempt) -> bool:
+    """Say whether a template writes what a tool returned, whoever called it."""
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    result = {"role": "tool", "tool_call_id": "probe-1", "name": "probe", "content": "found-1"}
+    return "found-1" in (attempt([*turns, result], []) or "")
+
+
+def shape_of(attempt: Attempt) -> ToolShape | None:
     """Return the shape in which a template writes calls and results out whole.
 
-    `attempt(turns, tools)` renders, or returns None where the template fails. A template that
-    writes no calls in any shape gets the plain one.
+    `attempt(turns, tools)` renders, or returns None where the template fails. None for one that
+    writes no calls in any shape.
     """
     if attempt([{"role": "user", "content": "a"}], [_PROBE_TOOL]) is None:
-        return ToolShape()  # so it fails with calls as well, and failing can take long
+        return None  # so it fails with calls as well, and failing can take long
     for objects, null_content in itertools.product((True, False), (False, True)):
         shape = ToolShape(objects, null_content, single=True, short_ids=True)
         if _writes(attempt, shape, 1):
             break
     else:
-        return ToolShape()
+        return None
     return ToolShape(
         objects,
         null_content,
         single=not _writes(attempt, ToolShape(objects, null_content, short_ids=True), 2),
         short_ids=not _writes(attempt, ToolShape(objects, null_content, single=True), 1),
+        thinks_alone=_writes(attempt, shape, 1, {"thinking": "a-thought"})
+        and not _writes(attempt, shape, 1, {"thinking": "a-thought", "content": "a-word"}),
     )
 
 
-def _writes(attempt: Attempt, shape: ToolShape, calls: int) -> bool:
-    """Say whether a template writes this many calls as JSON, and what they returned."""
+def _writes(
+    attempt: Attempt, shape: ToolShape, calls: int, beside: Mapping[str, str] = MappingProxyType({})
+) -> bool:
+    """Say whether a template writes this many calls as JSON, what is beside them, and results."""
     numbers = range(1, calls + 1)
     arguments = [json.dumps({"probed": f"value-{n}"}) for n in numbers]
     turns: list[Turn] = [
@@ -124,6 +147,7 @@ def _writes(attempt: Attempt, shape: ToolShape, calls: int) -> bool:
                 {"id": f"probe-{n}", "function": {"name": "probe", "arguments": text}}
                 for n, text in zip(numbers, arguments, strict=True)
             ],
+            **beside,
         },
         *(
             {"role": "tool", "tool_call_id": f"probe-{n}", "name": "probe", "content": f"found-{n}"}
@@ -133,7 +157,8 @@ def _writes(attempt: Attempt, shape: ToolShape, calls: int) -> bool:
     text = attempt(shape.shaped(turns), [_PROBE_TOOL])
     if text is None or "{'probed'" in text or '{\\"probed' in text:
         return False  # Python's way of writing an object, or text within text
-    return all(f"value-{n}" in text and f"found-{n}" in text for n in numbers)
+    found = [*(f"value-{n}" for n in numbers), *(f"found-{n}" for n in numbers), *beside.values()]
+    return all(word in text for word in found)
 
 
 def _apart(turns: Sequence[Turn]) -> list[Turn]:

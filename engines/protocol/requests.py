@@ -42,7 +42,9 @@ class Message(msgspec.Struct, frozen=True):
     name: str | None = None
     tool_calls: list[Any] | None = None
     tool_call_id: str | None = None
+    # vLLM's newer name and OpenRouter's is `reasoning`.
     reasoning_content: str | None = None
+    reasoning: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a turn without a word in it, which a model would answer with babble."""
@@ -54,6 +56,10 @@ class Message(msgspec.Struct, frozen=True):
         if isinstance(self.content, str):
             return self.content
         return "\n".join(part.text for part in self.content or () if part.text)
+
+    def thought(self) -> str | None:
+        """Return what an assistant thought before this turn, by either name; None when nothing."""
+        return self.reasoning_content or self.reasoning or None
 
     def has_part(self, kind: str) -> bool:
         """Say whether the content has a part of this type (`image_url`, say)."""
@@ -133,6 +139,9 @@ class ChatRequest(Sampling, frozen=True, kw_only=True):
     tools: list[Any] | None = None
     tool_choice: Any = None
     parallel_tool_calls: Any = None
+    reasoning_effort: str | None = None
+    # OpenRouter's: {effort, max_tokens, enabled}.
+    reasoning: Any = None
     # Beyond OpenAI's: `reasoning_format` is llama-server's, so are the first two budgets; the
     # third is vLLM's, and both know `chat_template_kwargs`.
     reasoning_format: str | None = None

@@ -92,8 +92,7 @@ def test_a_part_that_is_no_text_is_refused_with_its_place() -> None:
 
 
 def test_an_assistants_null_content_is_empty() -> None:
-    call = [{"type": "function", "function": {"name": "f", "arguments": "{}"}}]
-    said = text(CHATML, user("a"), Message("assistant", None, tool_calls=call), user("b"))
+    said = text(CHATML, user("a"), Message("assistant", None), user("b"))
     assert "<|im_start|>assistant\n<|im_end|>\n" in said
 
 

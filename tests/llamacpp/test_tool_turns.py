@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from engines.llamacpp.template import CHATML, ChatTemplate
+from engines.llamacpp.speech.form import Form
+from engines.llamacpp.template import ChatTemplate
 from engines.llamacpp.tool_turns import ToolShape
 from engines.protocol.requests import Message
 
@@ -142,9 +143,87 @@ def test_what_a_client_sent_is_not_changed() -> None:
     assert json.dumps([message.tool_calls for message in PARALLEL]) == before
 
 
-def test_a_template_that_knows_no_tools_still_renders_them_away() -> None:
-    said = ChatTemplate(CHATML, {}).render(PARALLEL)
-    assert "<|im_start|>tool\ntwo<|im_end|>" in said
+# Knows neither tools nor calls; the second not even their results.
+SIMPLE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+STRICT = (
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Turns must alternate!') }}{% endif %}<{{ m.role }}>{{ m.content }}"
+    "{% endfor %}"
+)
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+CALLS_AS_TEXT = (
+    '<assistant><tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>\n'
+    '<tool_call>\n{"name": "g", "arguments": {}}\n</tool_call>'
+)
+
+
+def test_a_template_that_writes_no_calls_gets_them_as_text() -> None:
+    said = ChatTemplate(SIMPLE, {}).render(PARALLEL)
+    assert said == f"<user>Both?{CALLS_AS_TEXT}<tool>two<tool>one<assistant>Done."
+
+
+def test_results_are_the_users_where_a_template_takes_no_others() -> None:
+    said = ChatTemplate(STRICT, {}).render(PARALLEL)
+    assert said == (
+        f"<user>Both?{CALLS_AS_TEXT}<user><tool_response>\ntwo\n</tool_response>\n"
+        "<tool_response>\none\n</tool_response><assistant>Done."
+    )
+
+
+def test_what_was_said_beside_calls_stays_before_them_in_the_text() -> None:
+    turn = Message("assistant", "Hm.", tool_calls=[call("1", "f", "{}")])
+    said = ChatTemplate(SIMPLE, {}).render([Message("user", "a"), turn])
+    assert "<assistant>Hm.\n<tool_call>" in said
+
+
+@pytest.mark.parametrize("system", [(), (Message("system", "Be kind."),)])
+@pytest.mark.parametrize("source", [SIMPLE, STRICT])
+def test_a_template_that_says_nothing_of_tools_has_them_told_in_the_system_prompt(
+    source: str, system: tuple[Message, ...]
+) -> None:
+    said = ChatTemplate(source, {}).render([*system, Message("user", "Why?")], [TOOL])
+    first = "<system>" if source == SIMPLE else "<user>"
+    assert said.startswith(first + "".join(f"{m.content}\n\n" for m in system) + "# Tools")
+    assert json.dumps(TOOL) in said
+    assert '<tool_call>\n{"name": "function-name", "arguments": {' in said
+    assert said.endswith("<user>Why?" if source == SIMPLE else "\n\nWhy?")
+
+
+def test_tools_are_told_once_where_the_template_tells_of_them() -> None:
+    source = "{{ tools | tojson }}" + SIMPLE
+    said = ChatTemplate(source, {}).render([Message("user", "a")], [TOOL])
+    assert said == f"{json.dumps([TOOL])}<user>a"
+
+
+def test_calls_are_asked_for_in_the_familys_own_form() -> None:
+    form = Form("<call>", "|", "</call>")
+    said = ChatTemplate(SIMPLE, {}, form).render([Message("user", "a")], [TOOL])
+    assert '<call>function-name|{"argument-name": "value"}</call>' in said
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "thinking"])
+def test_a_thought_reaches_the_template_by_whatever_name(field: str, name: str) -> None:
+    source = f"{{% for m in messages %}}({{{{ m.{name} }}}}){{{{ m.content }}}}{{% endfor %}}"
+    turn = Message("assistant", "b", **{field: "why"})  # type: ignore[arg-type]  # a text, as it is
+    assert ChatTemplate(source, {}).render([Message("user", "a"), turn]) == "()a(why)b"
+
+
+# gpt-oss wants no more than one of the two beside calls.
+ALONE = QWEN.replace(
+    "{% for c in",
+    "{% if m.tool_calls and m.thinking %}{% if m.content %}{{ raise_exception('Both!') }}"
+    "{% endif %}({{ m.thinking }}){% endif %}{% for c in",
+)
+
+
+def test_content_goes_into_the_thought_where_there_is_no_place_for_it_beside_calls() -> None:
+    turn = Message("assistant", "Hm.", tool_calls=[call("1", "f", "{}")], reasoning="Why?")
+    said = ChatTemplate(ALONE, {}).render([Message("user", "a"), turn])
+    assert (
+        said
+        == '<user>a<assistant>(Why?\n\nHm.)<tool_call>{"name": "f", "arguments": {}}</tool_call>'
+    )
 
 
 def test_a_templates_own_options_reach_it_and_cannot_replace_the_conversation() -> None:

@@ -16,13 +16,13 @@ class Official:
     """A template that comes with llama.cpp, and how a model speaks that was trained on it.
 
     `form` and `opening` are the dialect's: how it writes calls, what opens a thought. `tools` says
-    whether the template tells the model of tools and writes calls, writes calls only, or neither.
+    who tells the model of tools: the template, or we in a system prompt.
     """
 
     file: str
     form: str = "plain"
     opening: str | None = None
-    tools: Literal["whole", "calls", "none"] = "whole"
+    tools: Literal["template", "us"] = "template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +63,20 @@ KIN = (
         (),
         (
             Official("llama-cpp-deepseek-r1", "deepseek", _THINK),
-            Official("deepseek-ai-DeepSeek-V3.1", "deepseek-bare", _THINK, "calls"),
+            Official("deepseek-ai-DeepSeek-V3.1", "deepseek-bare", _THINK, "us"),
         ),
     ),
     Kin(
         "deepseek-r1-distill",
         "qwen2",
         ("qwen2",),
-        (Official("deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", "deepseek", _THINK, "calls"),),
+        (Official("deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", "deepseek", _THINK, "us"),),
     ),
     Kin(
         "deepseek-r1-distill",
         "llama-3",
         ("llama-bpe",),
-        (Official("deepseek-ai-DeepSeek-R1-Distill-Llama-8B", "deepseek", _THINK, "calls"),),
+        (Official("deepseek-ai-DeepSeek-R1-Distill-Llama-8B", "deepseek", _THINK, "us"),),
     ),
     Kin("mistral", "mistral-7b"),
     Kin(
@@ -98,6 +98,25 @@ KIN = (
     Kin("falcon", "falcon-7b", ("falcon",)),
     Kin("falcon", "falcon-40b", ("falcon",)),
     Kin("falcon", "falcon3"),
-    Kin("gemma", "gemma2", (), (Official("google-gemma-2-2b-it", tools="none"),)),
+    Kin("gemma", "gemma2", (), (Official("google-gemma-2-2b-it", "hermes", tools="us"),)),
     Kin("gemma", "gemma3"),
 )  # fmt: skip
+
+# Templates of models that are in no family of ours, and speak in a way that we read.
+NEIGHBOURS = (
+    *(Official(f"deepseek-ai-DeepSeek-{v}", "dsml", _THINK) for v in ("V3.2", "V4")),
+    *(Official(f"GLM-{version}", "glm", _THINK) for version in ("4.6", "4.7-Flash")),
+    *(
+        Official(f"google-gemma-4-31B-it{v}", "gemma", "<|channel>thought")
+        for v in ("", "-interleaved")
+    ),
+    *(Official(f"ibm-granite-granite-{version}", "hermes") for version in ("4.0", "4.1")),
+    Official("HuggingFaceTB-SmolLM3-3B", "hermes", _THINK, "us"),
+    Official("Kimi-K2-Thinking", "kimi", _THINK),
+    Official("microsoft-Phi-3.5-mini-instruct", "hermes", tools="us"),
+    Official("moonshotai-Kimi-K2", "kimi"),
+    Official("NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "qwen-xml", _THINK),
+    Official("openai-gpt-oss-120b", "harmony", "<|channel|>analysis<|message|>"),
+    Official("Qwen3.5-4B", "qwen-xml", _THINK),
+    Official("StepFun3.5-Flash", "qwen-xml", _THINK),
+)

@@ -8,18 +8,17 @@ import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import llama_cpp as native
 
-from engines.llamacpp.speech.dialect import dialect_of
+from engines.llamacpp.conversation import Manner, manner_of
 from engines.llamacpp.speech.parts import CallBegan, CallEnded, CallGrew, Part, joined
-from engines.llamacpp.template import ChatTemplate
 from engines.llamacpp.vocabulary import Vocabulary
 from engines.protocol.errors import InvalidRequest
-from engines.protocol.requests import Message
+from engines.protocol.requests import ContentPart, Message
 
 _BETWEEN = "\n__ggml_vocab_test__\n"
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -28,7 +27,11 @@ _BAR = "\uff5c"
 _ENDS = (
     *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "</s>"),
     *(f"<{_BAR}end▁of▁sentence{_BAR}>", f"<{_BAR}tool▁outputs▁begin{_BAR}>"),
+    *("<|observation|>", "<|end_of_text|>", "<end_of_turn>", "<turn|>", "<|tool_response>"),
+    *("<|call|>", "<|end|>", "</assistant>", "<|role_end|>", "\n\n<sep>", "\n\nUser:"),
 )
+# Behind one of these an answer begins.
+_BEGINS = (">", "]", "\n", "assistant", "ssistant:")
 
 WEATHER = {
     "type": "function",
@@ -65,12 +68,18 @@ def _calls(*cities: str) -> list[dict[str, Any]]:
 
 _SYSTEM, _ASKED, _MORE = Message("system", "S-1"), Message("user", "U-1"), Message("user", "U-2")
 _SAID = Message("assistant", "A-1")
+_PART = ContentPart("text", "U-2")
+_THOUGHT = Message("assistant", "A-1", reasoning_content="R-1")
 _FOUND = [Message("tool", f"T-{at}", tool_call_id=f"call_{at}") for at in (1, 2)]
 _CALLED = Message("assistant", None, tool_calls=_calls("Oslo"))
 _CALLED_TWICE = Message("assistant", "", tool_calls=_calls("Oslo", "Rome"))
 
 TALKS = {
     "one turn": Talk((_ASKED,), ("U-1",)),
+    "parts": Talk((Message("user", [ContentPart("text", "U-1"), _PART]),), ("U-1", "U-2")),
+    "developer": Talk((Message("developer", "S-1"), _ASKED), ("U-1",), ("S-1",)),
+    "name": Talk((Message("user", "U-1", name="Ada"),), ("U-1",)),
+    "thought": Talk((_ASKED, _THOUGHT, _MORE), ("U-1", "A-1", "U-2")),
     "system": Talk((_SYSTEM, _ASKED), ("U-1",), ("S-1",)),
     "turns": Talk((_SYSTEM, _ASKED, _SAID, _MORE), ("U-1", "A-1", "U-2"), ("S-1",)),
     "tools": Talk((_SYSTEM, _ASKED), ("U-1",), ("S-1", "weather"), (WEATHER,)),
@@ -82,7 +91,6 @@ TALKS = {
         (WEATHER,),
     ),
 }
-WITHOUT_TOOLS = ("one turn", "system", "turns")
 
 
 @contextmanager
@@ -116,9 +124,14 @@ def template_source(models: Path, file: str) -> str:
     return (models / "templates" / f"{file}.jinja").read_text(encoding="utf-8")
 
 
-def failures(source: str) -> dict[str, str]:
+def spoken(source: str, architecture: str = "") -> Manner:
+    """Return what a template's text says of its model."""
+    return manner_of(source, architecture, SPECIAL)
+
+
+def failures(source: str, architecture: str = "") -> dict[str, str]:
     """Return what is wrong with the prompts that our sandbox makes of the conversations."""
-    template = ChatTemplate(source, SPECIAL)
+    template = spoken(source, architecture).template
     wrong: dict[str, str] = {}
     for name, talk in TALKS.items():
         try:
@@ -133,22 +146,38 @@ def failures(source: str) -> dict[str, str]:
     return wrong
 
 
-def heard_again(source: str, architecture: str) -> list[Part]:
+def heard_again(source: str, architecture: str = "") -> list[Part]:
     """Return what our reader hears in what a template writes for a call.
 
     As models learn to say it, so it is read, whoever wrote the template.
     """
-    template = ChatTemplate(source, SPECIAL)
-    before = template.render((_ASKED,), (WEATHER,))
-    whole = template.render((_ASKED, _CALLED, _FOUND[0]), (WEATHER,))
-    # The turn begins where both still agree, and never inside a mark.
+    manner = spoken(source, architecture)
+    before = manner.template.render((_ASKED,), (WEATHER,))
+    whole = manner.template.render((_ASKED, _CALLED, _FOUND[0]), (WEATHER,))
+    said = whole[_turn(before, whole) : whole.index("T-1")]
+    said = said[: min((said.index(end) for end in _ENDS if end in said), default=len(said))]
+    tags = manner.dialect.tags
+    if tags is not None:  # no thought was told, and some write an empty one
+        said = said.split(tags.closing)[-1]
+    speech = manner.dialect.hear(_FUNCTIONS, new_id=lambda: "")
+    return [_plain(part) for part in joined([*speech.feed(said), *speech.finish()])]
+
+
+def _turn(before: str, whole: str) -> int:
+    """Return where the turn begins: where both still agree, and never inside a mark."""
     pairs = zip(before, whole, strict=False)
     agreed = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-    begin = max(whole.rfind(mark, 0, agreed) for mark in ">]\n") + 1
-    said = whole[begin : whole.index("T-1")]
-    said = said[: min((said.index(end) for end in _ENDS if end in said), default=len(said))]
-    speech = dialect_of(source, architecture).hear(_FUNCTIONS, new_id=lambda: "")
-    return joined([*speech.feed(said), *speech.finish()])
+    return max(whole.rfind(mark, 0, agreed) + len(mark) for mark in _BEGINS)
+
+
+def _plain(part: Part) -> Part:
+    """Return a part without an id of its own, its arguments spaced as ours."""
+    match part:
+        case CallBegan():
+            return replace(part, id="")
+        case CallGrew(index, text):
+            return CallGrew(index, json.dumps(json.loads(text)))
+    return part
 
 
 THE_CALL: list[Part] = [

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engines.llamacpp.complaints import LoadFailed
-from engines.llamacpp.speech.dialect import dialect_of
 from tools.families.fetch_sdist import place
 from tools.families.kin import KIN, Kin, Official
 from tools.families.official import (
@@ -23,6 +22,7 @@ from tools.families.official import (
     THE_CALL,
     failures,
     heard_again,
+    spoken,
     template_source,
     vectors,
     vocabulary,
@@ -31,6 +31,7 @@ from tools.families.toys import TOYS
 from tools.families.trying import try_toy
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "families.md"
+_TEMPLATE = ("template", "prompts", "tools told", "calls", "thoughts")
 # For vocabularies that are published without vectors.
 _OTHER_TEXTS = "llama-spm"
 
@@ -63,10 +64,22 @@ A call that a template writes must be read by us as that call. Families without 
 template there.
 
 """
+_NEIGHBOURS = """
+
+### Other templates
+
+All others that come with llama.cpp, tried in the same way, of models that are in no family of ours.
+"Not read" are calls in a form that we do not know: they reach the client as content, and are read
+where `tool_choice` forces them.
+
+"""
 _TAIL = """
 
-Where the tools are not told, the template itself leaves them out, and the model knows of them only
-what a system prompt says. A template that rejects a conversation is a 400 with its own words.
+Where the template itself does not tell of tools, we do, at the end of the system prompt, and ask
+for calls in the family's own form or in that of Hermes; calls and results that a template does not
+write become text in ordinary turns. A system prompt that a template does not take goes before the
+first user's turn. A template that rejects a conversation is a 400 with its own words; one that
+rejects all without tools is meant for conversations with tools only.
 """
 
 
@@ -92,10 +105,16 @@ async def page(models: Path) -> str:
         "vocabulary",
     )
     parts = [_HEAD, _table(head, engines), _WINDOWS, _TALKS]
-    parts.append(
-        _table(("family", "template", "prompts", "tools told", "calls", "thoughts"), templates)
-    )
+    parts.append(_table(("family", *_TEMPLATE), templates))
+    parts += [_NEIGHBOURS, _table(_TEMPLATE, _others(models))]
     return "".join([*parts, _TAIL])
+
+
+def _others(models: Path) -> list[tuple[str, ...]]:
+    """Return a row for each template that belongs to no family."""
+    ours = {official.file for kin in KIN for official in kin.templates}
+    files = sorted(path.stem for path in (models / "templates").glob("*.jinja"))
+    return [_of_template(models, file, "") for file in files if file not in ours]
 
 
 async def _ran(name: str, folder: Path) -> tuple[str, str, str]:
@@ -131,22 +150,26 @@ def _row(
 
 
 def _template_row(models: Path, kin: Kin, architecture: str, official: Official) -> tuple[str, ...]:
-    source = template_source(models, official.file)
-    wrong = failures(source)
-    lost = [name for name in wrong if name != "tools"]
-    rejected = f"; rejects: {', '.join(lost)}" if lost else ""
+    return kin.family, *_of_template(models, official.file, architecture)
+
+
+def _of_template(models: Path, file: str, architecture: str) -> tuple[str, ...]:
+    source = template_source(models, file)
+    lost = list(failures(source, architecture))
+    rejected = f"; not: {', '.join(lost)}" if lost else ""
+    manner = spoken(source, architecture)
+    told = "yes" if manner.template.tells_of_tools else "by us"
+    tags = manner.dialect.tags
+    thoughts = f"`{tags.opening}`".replace("|", "\\|") if tags else ""
     prompts = f"{len(TALKS) - len(lost)} of {len(TALKS)}{rejected}"
-    dialect = dialect_of(source, architecture)
-    told = "no" if "tools" in wrong else "yes"
-    thoughts = f"`{dialect.tags.opening}`" if dialect.tags else ""
-    return kin.family, official.file, prompts, told, _calls(source, architecture, lost), thoughts
+    return file, prompts, told, _calls(source, architecture, lost), thoughts
 
 
 def _calls(source: str, architecture: str, lost: Sequence[str]) -> str:
     if "result" in lost:
         return "none"
-    form = dialect_of(source, architecture).form.name
-    return form if heard_again(source, architecture) == THE_CALL else "not read: they are content"
+    form = spoken(source, architecture).dialect.form.name
+    return form if heard_again(source, architecture) == THE_CALL else "not read"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

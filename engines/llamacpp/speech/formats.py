@@ -129,10 +129,12 @@ def _elements(name: str, how: Elements) -> Format:
 
 
 PLAIN = Format("plain", _read_nothing)
+# Nearly every model knows it: what others are told to call tools in.
+GENERIC = Form('<tool_call>\n{"name": "', '", "arguments": ', "}\n</tool_call>")
 HERMES = Format(
     "hermes",
     _read_hermes,
-    Form('<tool_call>\n{"name": "', '", "arguments": ', "}\n</tool_call>"),
+    GENERIC,
     markers=("<tool_call>",),
     tokens=("<tool_call>", "</tool_call>"),
 )
