@@ -4,13 +4,14 @@ Owns: the templates of the weights and the dialects seen in them; what a dialect
 Must not: render or read text itself (`template`, `speech`); evaluate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.continuing import begun, check_continuing, goes_on_thinking
 from engines.llamacpp.grammar.frame import Frame
+from engines.llamacpp.room import Room
 from engines.llamacpp.sequence import Order
 from engines.llamacpp.speech.budget import ThoughtBudget
 from engines.llamacpp.speech.dialect import Dialect, dialect_of
@@ -18,6 +19,7 @@ from engines.llamacpp.speech.form import Form
 from engines.llamacpp.speech.formats import GENERIC, HERMES
 from engines.llamacpp.speech.speech import Speech
 from engines.llamacpp.template import CHATML, ChatTemplate
+from engines.llamacpp.thinking import template_options, thought_tokens
 from engines.protocol.requests import ChatRequest, Message
 
 # Enough for a tag that opens a thought, even where each of its bytes is a token.
@@ -57,6 +59,7 @@ class Conversations:
 
     def __init__(self, runtime: Runtime) -> None:
         self._vocabulary = runtime.vocabulary
+        self._room = Room(runtime.vocabulary, runtime.limits.context)
         source = runtime.meta("tokenizer.chat_template") or CHATML
         self._plain = self._manner(runtime, source)
         # Some weights carry a template of its own for requests with tools.
@@ -83,23 +86,18 @@ class Conversations:
         return tokens + self._vocabulary.continued(answer, parse_special=True)
 
     def told(self, request: ChatRequest, order: Order) -> Order:
-        """Return the order with what it must show of marks, and the bound on its thought."""
-        return replace(
-            order, shown=self._shown(request), thoughts=self._thoughts(request, order.prompt)
-        )
+        """Return the order with what it must show of marks, the bound on its thought, its end.
+
+        Raises:
+            InvalidRequest: what it says of its thoughts is malformed.
+        """
+        ear = None if _most_calls(request) is None else self._ear(request, order)
+        thoughts = self._thoughts(request, order.prompt)
+        return replace(order, shown=self._shown(request), thoughts=thoughts, ear=ear)
 
     def speeches(self, request: ChatRequest, orders: Sequence[Order]) -> list[Speech]:
         """Return what hears the answer of each order: its thoughts, its calls."""
-        dialect = self._for(request).dialect
-        return [
-            dialect.hear(
-                _functions(request),
-                thinking=self._thinks_after(request, order.prompt),
-                amid=bool(request.continue_final_message),
-                split=request.reasoning_format != "none",
-            )
-            for order in orders
-        ]
+        return [self._speech(request, order) for order in orders]
 
     def frame(self, request: ChatRequest, orders: Sequence[Order]) -> Frame:
         """Return what may stand around an answer that is held to something."""
@@ -110,14 +108,37 @@ class Conversations:
             return Frame(form)
         return Frame(form, (tags.opening, tags.closing), thinking, tags.turn, tags.answer)
 
+    def _speech(self, request: ChatRequest, order: Order) -> Speech:
+        return self._for(request).dialect.hear(
+            _functions(request),
+            thinking=self._thinks_after(request, order.prompt),
+            amid=bool(request.continue_final_message),
+            split=request.reasoning_format != "none",
+            most=_most_calls(request),
+        )
+
+    def _ear(self, request: ChatRequest, order: Order) -> Callable[[], Callable[[str], bool]]:
+        """Return what listens until there are as many calls as the request wants."""
+
+        def listen() -> Callable[[str], bool]:
+            speech = self._speech(request, order)
+
+            def is_complete(text: str) -> bool:
+                speech.feed(text)
+                return speech.over
+
+            return is_complete
+
+        return listen
+
     def _written(
         self, request: ChatRequest, messages: Sequence[Message], *, opens_answer: bool
     ) -> list[int]:
         tools = None if request.tool_choice == "none" else request.tools
-        options = request.chat_template_kwargs
         text = self._for(request).template.render(
-            messages, tools, options, opens_answer=opens_answer
+            messages, tools, template_options(request), opens_answer=opens_answer
         )
+        self._room.check_text(text, "messages")
         tokens = self._vocabulary.tokens(text, add_special=False, parse_special=True)
         if self._vocabulary.adds_bos and tokens[:1] != [self._vocabulary.bos]:
             tokens.insert(0, self._vocabulary.bos)
@@ -149,7 +170,7 @@ class Conversations:
 
     def _thoughts(self, request: ChatRequest, prompt: Sequence[int]) -> ThoughtBudget | None:
         dialect = self._for(request).dialect
-        most, tags = request.thought_tokens(), dialect.tags
+        most, tags = thought_tokens(request), dialect.tags
         if most is None or tags is None:
             return None
         closing = self._vocabulary.tokens(tags.ending, add_special=False, parse_special=True)
@@ -166,6 +187,10 @@ class Conversations:
     def _opens_thought(self, request: ChatRequest, prompt: Sequence[int]) -> bool:
         end = self._vocabulary.text(prompt[-_PROMPT_END:], special=True)
         return self._for(request).dialect.thinks_after(end)
+
+
+def _most_calls(request: ChatRequest) -> int | None:
+    return 1 if request.functions() and request.parallel_tool_calls is False else None
 
 
 def _functions(request: ChatRequest) -> dict[str, Any]:

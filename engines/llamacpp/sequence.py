@@ -28,7 +28,8 @@ class Order:
     are wanted, else how many alternatives. `choice` tells the sequences of one request apart.
     `shown` are control tokens that are text all the same, because somebody looks for them in it.
     The answer holds to `grammar`, where there is one. `adapter` counts those of the runtime from 1;
-    0 is the model alone.
+    0 is the model alone. `ear` begins to listen to an answer; it says after each text whether the
+    answer is complete, so that no more of it is wanted.
     """
 
     prompt: tuple[int, ...]
@@ -42,6 +43,7 @@ class Order:
     thoughts: ThoughtBudget | None = None
     grammar: Compiled | None = None
     adapter: int = 0
+    ear: Callable[[], Callable[[str], bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class SequenceState:
         self._sampler = Sampler(order.sampling, order.choice, order.prompt)
         self._text = TextStream(order.stops)
         self._thought = ThoughtMeter(order.thoughts) if order.thoughts is not None else None
+        self._is_complete = None if order.ear is None else order.ear()
         self._forced: deque[int] = deque()
         self._constraint = None if order.grammar is None else order.grammar.start()
 
@@ -136,7 +139,8 @@ class SequenceState:
         if self._thought is not None:
             self._thought.take(piece)
         text = self._text.feed(piece)
-        if self._text.has_stopped():
+        heard_all = self._is_complete is not None and self._is_complete(text)
+        if heard_all or self._text.has_stopped():
             return Progress(text, 1, told, finish_reason="stop")
         if complete or self.generated >= order.most_tokens:
             text += self._text.finish()

@@ -95,12 +95,31 @@ async def test_other_families_calls_reach_the_client_too(
             assert answer["finish_reason"] == "tool_calls"
 
 
+async def test_a_model_whose_template_knows_no_tools_calls_them_all_the_same() -> None:
+    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<|assistant|>"
+    async with parrot(template, TWO) as served:
+        for ask in (whole, streamed):
+            assert len(plain(await ask(served, tools=TOOLS))["calls"]) == 2
+        assert "<system># Tools" in served.prompts[0]
+
+
 async def test_a_template_for_tools_is_taken_where_there_are_tools() -> None:
     template = "(no tools)" + HERMES.replace("tool_call>", "x>")
     async with parrot(template, TWO, for_tools=HERMES) as served:
         assert len(plain(await whole(served, tools=TOOLS))["calls"]) == 2
         assert plain(await whole(served))["calls"] == []
         assert [prompt.startswith("(no tools)") for prompt in served.prompts] == [False, True]
+
+
+@pytest.mark.parametrize("ask", [whole, streamed])
+async def test_without_parallel_calls_an_answer_ends_with_the_first(ask: Any) -> None:
+    async with parrot(HERMES, TWO) as served:
+        answer = await ask(served, tools=TOOLS, parallel_tool_calls=False)
+        assert plain(answer)["calls"] == [("add", '{"a": 1}')]
+        assert plain(answer)["finish_reason"] == "tool_calls"
+        both = await ask(served, tools=TOOLS, parallel_tool_calls=True)
+        assert len(plain(both)["calls"]) == 2
+    assert answer.usage.completion_tokens < both.usage.completion_tokens
 
 
 async def test_a_conversation_goes_on_with_the_results() -> None:
@@ -187,3 +206,48 @@ async def test_a_templates_options_are_the_clients_to_set() -> None:
         await whole(served, extra_body={"chat_template_kwargs": {"enable_thinking": True}})
         await whole(served)
         assert [prompt.startswith("(think)") for prompt in served.prompts] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("fields", "seen"),
+    [
+        ({"reasoning_effort": "high"}, "(high True)"),
+        ({"reasoning_effort": "none"}, "(none False)"),
+        ({"reasoning": {"effort": "low"}}, "(low True)"),
+        ({"reasoning": {"enabled": False}}, "( False)"),
+        (
+            {"reasoning_effort": "low", "chat_template_kwargs": {"enable_thinking": False}},
+            "(low False)",
+        ),
+        ({}, "( )"),
+    ],
+)
+async def test_how_much_to_think_reaches_the_template(fields: dict[str, Any], seen: str) -> None:
+    template = "({{ reasoning_effort }} {{ enable_thinking }})" + HERMES
+    async with parrot(template, "Yes.") as served:
+        await whole(served, extra_body=fields)
+        assert served.prompts[0].startswith(seen)
+
+
+@pytest.mark.parametrize(
+    ("fields", "thought"),
+    [
+        ({"reasoning": {"max_tokens": 7}}, "A long"),
+        ({"reasoning_effort": "none"}, ""),
+        ({"reasoning": {"enabled": False}}, ""),
+        ({"reasoning_effort": "high"}, "A long thought."),
+    ],
+)
+async def test_a_thought_is_bounded_where_the_template_has_no_switch(
+    fields: dict[str, Any], thought: str
+) -> None:
+    async with parrot(OPENED, THOUGHT) as served:
+        answer = plain(await whole(served, extra_body=fields))
+        assert (answer["thought"], answer["content"]) == (thought, "Yes.")
+
+
+@pytest.mark.parametrize("reasoning", ["high", {"effort": 3}, {"max_tokens": "7"}])
+async def test_a_malformed_wish_for_reasoning_is_refused(reasoning: Any) -> None:
+    async with parrot(THINKING, THOUGHT) as served:
+        with pytest.raises(openai.BadRequestError, match="'reasoning"):
+            await whole(served, extra_body={"reasoning": reasoning})
