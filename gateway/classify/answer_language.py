@@ -1,50 +1,111 @@
 """Which language the answer is asked in, where the request names one.
 
-Owns: reading "answer in French", "auf Deutsch", "翻译成英文" and their like.
+Owns: reading "answer in French", "auf Deutsch", "翻译成英文" and their like; the format of
+`data/asking/`.
 Must not: detect the language that a text is written in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from gateway.classify.lexicon import AnswerWords, Hit, Lexicon
+from gateway.classify.lexicon import Hit, Index, entry_of, read_data
+from gateway.classify.plain import plain
 
 _NEAR_CHARS = 70
+_HEAD_LETTERS = 3  # what names are looked up by, before anything dearer
 
 
-def asked_language(
-    text: str, language: str, lexicons: Mapping[str, Lexicon], *, strict: bool = False
-) -> str | None:
-    """Return the language that the text asks for, None where it names none.
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How one language asks for an answer in another.
 
-    `text` as `lexicon.plain` returns it; `language` is the one it is written in. `strict` hears
-    only verbs of answering ("reply in French"), for text that may be somebody else's.
+    `index` finds names of languages (key `name`), verbs (`verb`, and `answer` for those that can
+    mean nothing but answering). `own` are the phrases that ask for this very language.
     """
-    known = lexicons.get(language)
-    if known is not None:
-        named = _named(text, known, "answer" if strict else "verb")
-        if named is not None:
-            return named
-    if strict:
+
+    names: dict[str, str]  # as written here, code
+    heads: frozenset[str]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    unless: tuple[str, ...]
+    own: tuple[str, ...]
+    index: Index
+
+
+class AnswerLanguageFinder:
+    """Finds what language a request wants its answer in. Built once, then read only."""
+
+    def __init__(self) -> None:
+        self._askings = {code: _asking(data) for code, data in read_data("asking")}
+        self._own: dict[str, list[tuple[str, str]]] = {}
+        for code, asking in self._askings.items():
+            for phrase in asking.own:
+                head = phrase.split()[-1][:_HEAD_LETTERS]
+                self._own.setdefault(head, []).append((phrase, code))
+        self._unspaced = [code for code, asking in self._askings.items() if not asking.heads]
+
+    def find(self, spaced: str, written: str, *, strict: bool = False) -> str | None:
+        """Return the language that a text asks for, None where it names none.
+
+        `spaced` as `plain` returns it; `written` is the language that it is in. `strict` hears
+        only verbs of answering ("reply in French"), for text that may be somebody else's.
+        """
+        heads = {word[:_HEAD_LETTERS] for word in spaced.split()}
+        for code in self._read_with(written):
+            named = _named(spaced, heads, self._askings[code], "answer" if strict else "verb")
+            if named is not None:
+                return named
+        return None if strict else self._owned(spaced, heads, written)
+
+    def verbs(self) -> Iterator[str]:
+        """Yield the verbs that ask for an answer, of all languages."""
+        for asking in self._askings.values():
+            yield from (entry for key, entry in asking.index.entries() if key != "name")
+
+    def _read_with(self, written: str) -> Iterator[str]:
+        """Yield the languages whose words may be used: the text's, and English for its names."""
+        base = written.partition("-")[0]
+        if written in self._askings:
+            yield written
+        elif base in self._askings:
+            yield base
+        if written != "en":
+            yield "en"
+
+    def _owned(self, spaced: str, heads: set[str], written: str) -> str | None:
+        """Return the language in which a text asks for this very language."""
+        for head in self._own.keys() & heads:
+            for phrase, code in self._own[head]:
+                at = spaced.find(phrase)
+                if at < 0 or code == written:
+                    continue
+                if not spaced[at + len(phrase) :].lstrip().startswith(self._askings[code].unless):
+                    return code
+        if spaced.isascii():
+            return None
+        for code in self._unspaced:
+            if code != written and any(phrase in spaced for phrase in self._askings[code].own):
+                return code
         return None
-    for other in lexicons.values():
-        if other.language != language and any(phrase in text for phrase in other.own):
-            return other.language
-    return None
 
 
-def _named(text: str, lexicon: Lexicon, verb: str) -> str | None:
+def _named(spaced: str, heads: set[str], asking: _Asking, verb: str) -> str | None:
     """Return the earliest language that stands where an asked one does."""
-    if not any(name in text for name in lexicon.answer.names):
-        return None  # the common case, quickly
-    hits = lexicon.asking.scan(text)
+    if asking.heads:
+        if asking.heads.isdisjoint(heads):
+            return None  # the common case, quickly
+    elif not any(name in spaced for name in asking.names):
+        return None
+    hits = asking.index.scan(spaced)
     verbs = [hit for hit in hits if hit.key == verb]
     names = [hit for hit in hits if hit.key == "name"]
-    if not verbs or not names:
+    if not verbs:
         return None
     for hit in sorted(names, key=lambda hit: (hit.at, -len(hit.entry))):
         near = verb != "answer" or _near(hit, verbs)
-        if near and _stands_right(text, hit, lexicon.answer):
-            return lexicon.answer.names[hit.entry]
+        if near and _stands_right(spaced, hit, asking):
+            return asking.names[hit.entry]
     return None
 
 
@@ -52,10 +113,34 @@ def _near(name: Hit, verbs: Sequence[Hit]) -> bool:
     return any(abs(verb.at - name.at) <= _NEAR_CHARS for verb in verbs)
 
 
-def _stands_right(text: str, name: Hit, words: AnswerWords) -> bool:
-    if words.before and not text[: name.at].rstrip().endswith(words.before):
+def _stands_right(spaced: str, name: Hit, asking: _Asking) -> bool:
+    if asking.before and not spaced[: name.at].rstrip().endswith(asking.before):
         return False
-    rest = text[name.end :].lstrip()
-    if words.after and not rest.startswith(words.after):
+    rest = spaced[name.end :].lstrip()
+    if asking.after and not rest.startswith(asking.after):
         return False
-    return not rest.startswith(words.unless)
+    return not rest.startswith(asking.unless)
+
+
+def _asking(data: dict[str, Any]) -> _Asking:
+    spaced: bool = data.get("spaced", True)
+    space = " " if spaced else ""
+    names = {
+        entry_of(name): code for code, given in data["names"].items() for name in _listed(given)
+    }
+    entries = [("name", name) for name in names]
+    entries += [("verb", entry_of(verb)) for verb in data["verbs"]]
+    entries += [("answer", entry_of(verb)) for verb in data.get("strict", ())]
+    return _Asking(
+        names=names,
+        heads=frozenset(name[:_HEAD_LETTERS] for name in names if spaced),
+        before=tuple(space + plain(word).strip() for word in data.get("before", ())),
+        after=tuple(entry_of(word) for word in data.get("after", ())),
+        unless=tuple(entry_of(word) for word in data.get("unless", ())),
+        own=tuple(space + entry_of(phrase) for phrase in data["own"]),
+        index=Index(dict.fromkeys(entries), spaced=spaced),
+    )
+
+
+def _listed(given: str | list[str]) -> list[str]:
+    return [given] if isinstance(given, str) else given

@@ -4,15 +4,13 @@ Owns: the format of `data/everyday/`, and which languages a text's words speak f
 Must not: weigh what they say against anything else (`gateway.classify.language` does).
 """
 
-import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from itertools import chain
-from typing import Any
 
+from gateway.classify.lexicon import read_data
 from gateway.classify.plain import plain
 
 NO_LANGUAGE = "und"
@@ -43,7 +41,7 @@ class Everyday:
         self.rare: set[str] = set()
         self._letters: dict[str, tuple[str, ...]] = {}
         self._phrases: dict[str, tuple[str, ...]] = {}
-        for language, data in _read():
+        for language, data in read_data("everyday"):
             for written in _spellings(data.get("words", ""), language):
                 _file(self.words, written, language)
             for letter in data.get("letters", ""):
@@ -71,12 +69,6 @@ class Everyday:
             special = letters.keys() & set(spaced)
             votes.update(chain.from_iterable([letters[letter] for letter in special]))
         return Votes(votes, len(voters), tuple(words - voters))
-
-
-def _read() -> Iterator[tuple[str, dict[str, Any]]]:
-    folder = resources.files("gateway.classify") / "data" / "everyday"
-    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        yield file.name.removesuffix(".toml"), tomllib.loads(file.read_text("utf-8"))
 
 
 def _file(index: dict[str, tuple[str, ...]], key: str, language: str) -> None:

@@ -25,7 +25,7 @@ _WORD = 2.5
 _PHRASE = 2.0
 _LIKENESS = 0.3
 _FEW_WORDS = 6  # of more the detector knows enough
-_RARE = -1.0  # before anything is read: a gateway's clients hardly write them
+_RARE = -1.5  # before anything is read: a gateway's clients hardly write them
 _HINT = 1.5
 _NONE_OF_THEM = -3.0  # that it is a language which nothing here knows, or none
 # The detector is too sure of itself on short texts: its logarithms are scaled down there.

@@ -1,17 +1,20 @@
 """The words that weighing knows, read once from `data/`.
 
-Owns: the format of the data files and how their entries match.
+Owns: reading the data files, the format of `data/tasks/`, and how entries match.
 Must not: decide anything.
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from itertools import chain
 from typing import Any
 
 from gateway.classify.plain import plain
+
+# The tasks whose words a request opens with.
+LEADS = frozenset({"translate", "summarize", "extract", "make", "fix", "rewrite", "role", "act"})
 
 _FILED_LETTERS = 3
 
@@ -78,75 +81,43 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerWords:
-    """How one language asks for an answer in another."""
-
-    names: Mapping[str, str]  # as written here, code
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-    unless: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Lexicon:
-    """One language's file.
-
-    `asking` finds names of languages (key `name`), verbs (`verb`, and `answer` for those that can
-    mean nothing but answering); `tasks` finds the entries of `[task]`; `own` are the phrases that
-    ask for this very language.
-    """
+    """The words of tasks in one language, by task; `verb_last`: the verb ends the sentence."""
 
     language: str
     verb_last: bool
-    answer: AnswerWords
-    own: tuple[str, ...]
-    asking: Index
     tasks: Index
+
+    def leads(self) -> Iterator[str]:
+        """Yield what a request may open with."""
+        yield from (entry for key, entry in self.tasks.entries() if key in LEADS)
 
 
 def load_lexicons() -> dict[str, Lexicon]:
-    """Read every language's file of the package; by ISO 639-1 code."""
-    folder = resources.files("gateway.classify") / "data"
-    found = {}
-    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        code = file.name.removesuffix(".toml")
-        if file.name.endswith(".toml"):
-            found[code] = _lexicon(code, tomllib.loads(file.read_text("utf-8")))
-    return found
+    """Read every language's file of `data/tasks/`; by ISO 639-1 code."""
+    return {code: _lexicon(code, data) for code, data in read_data("tasks")}
 
 
-def _lexicon(code: str, data: Mapping[str, Any]) -> Lexicon:
-    spaced: bool = data["spaced"]
-    answer = data["answer"]
-    names = {
-        _entry(name): target for target, given in data["names"].items() for name in _listed(given)
-    }
-    asking = [("name", name) for name in names]
-    asking += [("verb", _entry(verb)) for verb in answer["verbs"]]
-    asking += [("answer", _entry(verb)) for verb in answer.get("strict", ())]
-    tasks = [(key, _entry(e)) for key, entries in data["task"].items() for e in entries]
-    return Lexicon(
-        language=code,
-        verb_last=data.get("verb_last", False),
-        answer=AnswerWords(
-            names=names,
-            before=tuple(
-                (" " if spaced else "") + plain(word).strip() for word in answer["before"]
-            ),
-            after=tuple(_entry(word) for word in answer["after"]),
-            unless=tuple(_entry(word) for word in answer.get("unless", ())),
-        ),
-        own=tuple((" " if spaced else "") + _entry(phrase) for phrase in answer["own"]),
-        asking=Index(dict.fromkeys(asking), spaced=spaced),
-        tasks=Index(dict.fromkeys(tasks), spaced=spaced),
-    )
+def read_file(name: str) -> dict[str, Any]:
+    """Return what a file of `data/` holds."""
+    return tomllib.loads((resources.files("gateway.classify") / "data" / name).read_text("utf-8"))
 
 
-def _entry(entry: str) -> str:
+def read_data(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each file of a folder of `data/`: the language that it is called after, and it."""
+    files = (resources.files("gateway.classify") / "data" / folder).iterdir()
+    for file in sorted(files, key=lambda entry: entry.name):
+        yield file.name.removesuffix(".toml"), read_file(f"{folder}/{file.name}")
+
+
+def entry_of(written: str) -> str:
     """Return what to look for: `$` at the end becomes the space that ends a word."""
-    ends = entry.endswith("$")
-    return plain(entry.removesuffix("$")).strip() + (" " if ends else "")
+    ends = written.endswith("$")
+    return plain(written.removesuffix("$")).strip() + (" " if ends else "")
 
 
-def _listed(given: str | list[str]) -> list[str]:
-    return [given] if isinstance(given, str) else given
+def _lexicon(code: str, data: dict[str, Any]) -> Lexicon:
+    spaced: bool = data.pop("spaced", True)
+    verb_last: bool = data.pop("verb_last", False)
+    tasks = [(key, entry_of(entry)) for key, entries in data.items() for entry in entries]
+    return Lexicon(code, verb_last, Index(dict.fromkeys(tasks), spaced=spaced))

@@ -1,10 +1,11 @@
 """Which part of a prompt says what is wanted, and which part is only supplied.
 
-Owns: cutting long texts, taking out code and quotations, finding the instruction.
-Must not: know languages or tasks.
+Owns: cutting long texts, taking out code, logs and quotations, finding the instruction.
+Must not: know languages or tasks: what opens a request is told by a predicate.
 """
 
 import re
+from collections.abc import Callable
 from itertools import islice
 
 # Weighing looks at this much of a text: what is wanted stands at one of its ends.
@@ -14,15 +15,44 @@ TAIL_CHARS = 500
 _FENCE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 _INLINE = re.compile(r"`[^`\n]{1,200}`")
 _ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+|\S+@\S+\.\w+")
-_QUOTED = re.compile(
-    r'"[^"\n]{1,400}"|“[^”\n]{1,400}”|„[^“”\n]{1,400}[“”]|«[^»\n]{1,400}»|「[^」\n]{1,400}」'
-    r"|『[^』\n]{1,400}』|(?<!\w)'[^'\n]{3,400}'(?!\w)"
+# Where none of these stands, a text has no code, address or log to take out.
+_NO_PROSE = re.compile(r"[`@{};=]|~~~|://|www\.|>>>|\bimport |\bdef |\d:\d\d:\d\d|\[[A-Z]+\]")
+_CODE_LINE = re.compile(
+    r"^\s*(?:>>>.*|def \w+\(.*|class \w+[(:{].*|import \S.*|from \S+ import .*|return\b.*"
+    r"|#include.*|@\w+.*|for \w+ in .*:|while .*:|(?:el)?if .*:|else:|try:|except\b.*:|[\])}]+[;,]?"
+    r"|(?:public|private|static|const|let|var|fn|func|function|package|using)\b.*"
+    r"|[\x00-\x7f]*[;{}]|\w+(?:[.\[]\w+\]?)*\s*[-+*/]?=\s*\S.*)$",
+    re.MULTILINE,
 )
-_PARAGRAPHS = re.compile(r"\n\s*\n+")
+_LOG_LINE = re.compile(
+    r"^\s*(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:|\[?\d\d:\d\d:\d\d"
+    r"|\[?(?:DEBUG|INFO|WARN|ERROR|FATAL|TRACE)\b"
+    r"|at [\w.$<>]+\(|File \"|\w+(?:Error|Exception): ).*$",
+    re.MULTILINE,
+)
+# Where none of these stands, a text holds no quotation.
+_QUOTES = re.compile("[\"“„«「『'<]")
+_QUOTED = re.compile(
+    r'"{3}[^"]{4,}"{3}|"[^"\n]{1,400}"|“[^”\n]{1,400}”|„[^“”\n]{1,400}[“”]|«[^»\n]{1,400}»'
+    r"|「[^」\n]{1,400}」|『[^』\n]{1,400}』|(?<!\w)'[^'\n]{3,400}'(?!\w)"
+    r"|<(\w{2,20})>[^<]{4,}</\1>"
+)
+_PARAGRAPHS = re.compile(r"\n\s*\n+|\n\s*(?:-{3,}|={3,}|#{3,}|\*{3,})\s*\n")
+_ITEM = re.compile(r"\s*(?:[A-Za-z\d]{1,2}[.)]|[-*\u2022])\s")
 _LETTER = re.compile(r"[^\W\d_]")
+_QUESTION = ("?", "\uff1f", "\u061f")
+_COLON = (":", "\uff1a")
 
 _LABEL_MAX_CHARS = 240  # an instruction before a colon is not longer
 _INSTRUCTION_MAX_CHARS = 600
+_FAR_SHORTER = 0.5
+
+# What speaks for a request.
+_WORDS_COUNT = 3
+_QUESTION_COUNTS = 2
+_COLON_COUNTS = 1
+
+Asks = Callable[[str], bool]
 
 
 def clip(text: str) -> str:
@@ -33,8 +63,12 @@ def clip(text: str) -> str:
 
 
 def prose_of(text: str) -> str:
-    """Return the text without fenced and inline code and without addresses."""
-    return _ADDRESS.sub(" ", _INLINE.sub(" ", _FENCE.sub("\n\n", text)))
+    """Return the text without code, addresses and lines of logs, unless nothing else is there."""
+    if not _NO_PROSE.search(text):
+        return text
+    prose = _ADDRESS.sub(" ", _INLINE.sub(" ", _FENCE.sub("\n\n", text)))
+    bare = _LOG_LINE.sub("", _CODE_LINE.sub("", prose))
+    return bare if has_letters(bare, 4) else prose
 
 
 def has_fence(text: str) -> bool:
@@ -47,33 +81,64 @@ def has_letters(text: str, count: int) -> bool:
     return next(islice(_LETTER.finditer(text), count - 1, None), None) is not None
 
 
-def instruction_of(prose: str) -> str:
+def instruction_of(prose: str, asks: Asks) -> str:
     """Return the part that says what is wanted: without quotations, document or log.
 
-    The first paragraph, unless only the last is short; of a line `do this: supplied text` the part
-    before the colon. The prose itself where nothing can be told apart.
+    The first paragraph or the last, whichever looks more like a request; of one paragraph, a
+    line that does; of a line `do this: supplied text` the part before the colon. The prose itself
+    where nothing can be told apart. `asks` says whether a text has the words of a request.
     """
+    if "\n" not in prose:
+        return _without_supplied(prose, asks)
     paragraphs = [part.strip() for part in _PARAGRAPHS.split(prose) if part.strip()]
     if not paragraphs:
         return prose.strip()
-    chosen = paragraphs[0]
-    if len(paragraphs) > 1 and _is_supplied(paragraphs[0]) and not _is_supplied(paragraphs[-1]):
-        chosen = paragraphs[-1]
-    return _without_supplied(chosen)
+    if len(paragraphs) > 1:
+        first, last = _without_quotations(paragraphs[0]), _without_quotations(paragraphs[-1])
+        paragraphs = [last if _is_rather(last, first, asks) else first]
+    return _without_supplied(_telling_line(paragraphs[0], asks), asks)
 
 
-def _is_supplied(paragraph: str) -> bool:
-    return len(paragraph) > _INSTRUCTION_MAX_CHARS or not has_letters(paragraph, 2)
+def _telling_line(paragraph: str, asks: Asks) -> str:
+    """Return the first or last line if it is a request and the other is not, else all of it."""
+    first, _, rest = paragraph.partition("\n")
+    last = rest.rpartition("\n")[2]
+    scores = (_likeness(first, asks), _likeness(last, asks))
+    if not rest or scores[0] == scores[1] or max(scores) < _QUESTION_COUNTS:
+        return paragraph
+    return first if scores[0] > scores[1] else last
 
 
-def _without_supplied(paragraph: str) -> str:
-    bare = _QUOTED.sub(" ", paragraph)
-    if has_letters(bare, 4):
-        paragraph = bare
+def _is_rather(last: str, first: str, asks: Asks) -> bool:
+    """Say whether the last paragraph is the request; where neither looks so, the far shorter is."""
+    lead = _likeness(last, asks) - _likeness(first, asks)
+    return lead > 0 or (lead == 0 and len(last) < len(first) * _FAR_SHORTER)
+
+
+def _likeness(part: str, asks: Asks) -> int:
+    """Return how much a paragraph or a line looks like a request."""
+    supplied = len(part) > _INSTRUCTION_MAX_CHARS or _ITEM.match(part)
+    if supplied or not has_letters(part, 2):
+        return -1
+    ending = _QUESTION_COUNTS * part.endswith(_QUESTION) + _COLON_COUNTS * part.endswith(_COLON)
+    return _WORDS_COUNT * asks(part) + ending
+
+
+def _without_supplied(paragraph: str, asks: Asks) -> str:
+    paragraph = _without_quotations(paragraph)
     label, colon, rest = _split_label(paragraph)
-    if colon and has_letters(label, 4) and len(rest.strip()) >= 4:
-        return label.strip()
-    return paragraph.strip()
+    if not colon or not has_letters(label, 4) or len(rest.strip()) < 4:
+        return paragraph.strip()
+    # "Question: who was it?" is a heading, and "Translate: who was it?" is not.
+    heading = label.isascii() and " " not in label.strip() and not asks(label)
+    return paragraph.strip() if heading else label.strip()
+
+
+def _without_quotations(paragraph: str) -> str:
+    if not _QUOTES.search(paragraph):
+        return paragraph
+    bare = _QUOTED.sub(" ", paragraph)
+    return bare if has_letters(bare, 4) else paragraph
 
 
 def _split_label(paragraph: str) -> tuple[str, str, str]:

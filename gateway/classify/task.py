@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.classify.lexicon import Hit, Lexicon
+from gateway.classify.lexicon import LEADS, Hit, Lexicon
 from gateway.classify.plain import plain
 from gateway.domain import UNDECIDED
 
@@ -62,7 +62,6 @@ _FORMULA = re.compile(
 )
 _OPTIONS = re.compile(r"^\s*A[.)]\s.+\n\s*B[.)]\s", re.MULTILINE)
 
-_LEADS = frozenset({"translate", "summarize", "extract", "make", "fix", "rewrite", "role", "act"})
 _LEAD_CHARS = 110  # what a request opens with stands here
 _SCAN_CHARS = 900
 _OPENING_CHARS = 2  # the space before the first word, and the word's own place
@@ -114,7 +113,7 @@ class _Signs:
 
     def lead(self) -> Hit | None:
         """Return the verb that the instruction opens with, or ends with where verbs come last."""
-        found = [hit for hit in self.hits if hit.key in _LEADS]
+        found = [hit for hit in self.hits if hit.key in LEADS]
         if self.verb_last:
             return max(found, key=lambda hit: (hit.end, len(hit.entry)), default=None)
         early = [hit for hit in found if hit.at <= _LEAD_CHARS]

@@ -6,6 +6,7 @@ Must not: choose models; keep anything of a request; raise on any text.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -18,10 +19,11 @@ from engines.protocol.requests import (
     RerankRequest,
     ScoreRequest,
 )
-from gateway.classify.answer_language import asked_language
+from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.language import NOTHING, Found, LanguageFinder
 from gateway.classify.lexicon import load_lexicons
 from gateway.classify.plain import plain
+from gateway.classify.requesting import RequestWords, load_openings
 from gateway.classify.segments import clip, has_fence, has_letters, instruction_of, prose_of
 from gateway.classify.size import TOKENS_PER_IMAGE, TOKENS_PER_TURN, request_size, tokens_of
 from gateway.classify.task import Task, TaskFinder, Text
@@ -65,9 +67,12 @@ class Weigher:
 
     def __init__(self, sizes: SizeSection | None = None) -> None:
         self._sizes = sizes or SizeSection()
-        self._lexicons = load_lexicons()
         self._languages = LanguageFinder()
-        self._tasks = TaskFinder(self._lexicons)
+        self._answers = AnswerLanguageFinder()
+        lexicons = load_lexicons()
+        self._tasks = TaskFinder(lexicons)
+        leads = (one.leads() for one in lexicons.values())
+        self._requests = RequestWords(chain(load_openings(), self._answers.verbs(), *leads))
 
     def weigh_chat(self, request: ChatRequest) -> Weighed:
         """Return what a chat request weighs; the newest user turn leads."""
@@ -123,7 +128,7 @@ class Weigher:
     def _read(self, raw: str) -> _Turn:
         text = clip(raw)
         prose = prose_of(text)
-        instruction = instruction_of(prose)
+        instruction = instruction_of(prose, self._requests.asks)
         asked = plain(instruction[:_INSTRUCTION_CHARS])
         found = self._languages.find(asked)
         if found.language == UNDECIDED and instruction != prose.strip():
@@ -150,18 +155,16 @@ class Weigher:
         if turns:
             text = turns[0].text
             # In "a script that translates into English" the language belongs to the script.
-            asked = asked_language(
-                text.asked, prompt.language, self._lexicons, strict=task == "code"
-            )
+            asked = self._answers.find(text.asked, prompt.language, strict=task == "code")
             if asked is None and len(text.prose) > len(text.asked):
                 closing = plain(text.prose[-_CLOSING_CHARS:])
-                asked = asked_language(closing, prompt.language, self._lexicons, strict=True)
+                asked = self._answers.find(closing, prompt.language, strict=True)
             if asked is not None:
                 return asked, "the prompt asks for it"
         for system in systems:
             start = plain(clip(system)[:_INSTRUCTION_CHARS])
             written = self._languages.find(start).language
-            named = asked_language(start, written, self._lexicons)
+            named = self._answers.find(start, written)
             if named is not None:
                 return named, "the system prompt asks for it"
         return prompt.language, "the prompt's own, as no other is asked for"

@@ -43,8 +43,6 @@ def test_every_language_has_every_key() -> None:
         keys = {key for key in TASK_KEYS if key not in ("wh", "ask")}
         entries = [entry for _, entry in lexicon.tasks.entries()]
         assert {key for key, _ in lexicon.tasks.entries()} >= keys, lexicon.language
-        assert lexicon.answer.names
-        assert lexicon.own
         assert all(entry.strip() for entry in entries)
 
 

@@ -7,9 +7,22 @@ from hypothesis import strategies as st
 from gateway.classify.segments import HEAD_CHARS, TAIL_CHARS, clip, instruction_of, prose_of
 
 
+def asks(text: str) -> bool:
+    return text.lower().startswith(("tell", "summarize"))
+
+
 @pytest.mark.parametrize(
     ("prose", "instruction"),
     [
+        ("Once it rained.\n\nTell me why.", "Tell me why."),
+        ("Once it rained.\nTell me why.", "Tell me why."),
+        ("Tell me why.\nOnce it rained.", "Tell me why."),
+        ("Once it rained.\n---\nTell me why.", "Tell me why."),
+        ("Tell me why.\n<text>Once it rained.</text>", "Tell me why."),
+        ("Question: who was it?", "Question: who was it?"),
+        ("Who was it?\nA. Tell\nB. Tom", "Who was it?"),
+        ("It rained. " * 9 + "\n\nAnd then?", "And then?"),
+        ("It rained. " * 9 + "\n\nIt was cold.", "It was cold."),
         ("Do this.", "Do this."),
         ("Summarize this: a long story", "Summarize this"),
         ("把它翻译成英文\uff1a明天见面吧", "把它翻译成英文"),
@@ -21,12 +34,12 @@ from gateway.classify.segments import HEAD_CHARS, TAIL_CHARS, clip, instruction_
     ],
 )
 def test_the_instruction_is_found(prose: str, instruction: str) -> None:
-    assert instruction_of(prose) == instruction
+    assert instruction_of(prose, asks) == instruction
 
 
 def test_quotations_are_left_out_where_words_remain() -> None:
-    assert "加油" not in instruction_of('What does "加油" mean?')
-    assert instruction_of('"Hello there"') == '"Hello there"'
+    assert "加油" not in instruction_of('What does "加油" mean?', asks)
+    assert instruction_of('"Hello there"', asks) == '"Hello there"'
 
 
 def test_code_and_addresses_are_no_prose() -> None:
@@ -36,6 +49,19 @@ def test_code_and_addresses_are_no_prose() -> None:
 
 def test_an_open_fence_runs_to_the_end() -> None:
     assert prose_of("Why?\n```py\nx = 1").split() == ["Why?"]
+
+
+def test_code_without_fences_and_logs_are_no_prose() -> None:
+    code = (
+        'def add(x: int):\n    """Add one to it.\n    >>> add(1)\n    2\n    """\n    return x + 1'
+    )
+    assert prose_of(code).split() == ['"""Add', "one", "to", "it.", "2", '"""']
+    log = "Why?? Tell me\n2024-05-01 10:00:01 ERROR no disk\n[WARN] low memory"
+    assert prose_of(log).strip() == "Why?? Tell me"
+
+
+def test_what_is_nothing_but_code_stays() -> None:
+    assert prose_of("import os") == "import os"
 
 
 @given(st.text(st.characters(exclude_categories=())))
