@@ -50,6 +50,11 @@ class LlamacppEngine(Section):
     prefix_cache: bool = Field(
         True, description="Evaluate what prompts have in common once, and keep it for later ones."
     )
+    prompt_lookup: bool = Field(
+        False,
+        description="While one request runs alone, guess what it says from the text so far: for "
+        "answers that repeat their prompts (edits, extracts). Answers stay the same.",
+    )
     kv_type: Literal["f16", "q8_0", "q4_0"] = Field(
         "f16",
         description="How KV cells are stored: `q8_0` takes about half the memory of `f16`, `q4_0` "
@@ -136,6 +141,8 @@ class LlamacppEngine(Section):
                 argv.append(f"--{name}={value}")
         if not self.prefix_cache:
             argv.append("--no-prefix-cache")
+        if self.prompt_lookup:
+            argv.append("--prompt-lookup")
         if order.embeddings is not None:
             argv.append("--embeddings" if order.embeddings else "--no-embeddings")
         return tuple(argv)

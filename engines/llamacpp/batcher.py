@@ -230,6 +230,8 @@ class Batcher:
         )
         if self._make_room(sum(shares.values())):
             return  # somebody left: the shares are others now
+        if self._runtime.limits.drafts and self._runtime.cuts:
+            self._guess()
         pieces, drawing = self._pieces(shares)
         for sequence in drawing:
             sequence.foresee(self._masks)
@@ -246,7 +248,7 @@ class Batcher:
         self._turn = self._turn.after(sum(shares.values()))
         counts, decoded = self.counts, perf_counter()
         counts.steps += 1
-        counts.step_tokens.add(sum(shares.values()))
+        counts.step_tokens.add(sum(len(piece.tokens) for piece in pieces))
         counts.seconds.build += built - began
         counts.seconds.decode += decoded - built
         for sequence in self._running:
@@ -256,6 +258,13 @@ class Batcher:
             sequence.done += taken
             self._prefixes.grow(sequence.slot, taken)
         self._draw(drawing, logits, decoded)
+
+    def _guess(self) -> None:
+        """Let a sequence that is alone guess ahead; beside others, they would pay for it."""
+        limits = self._runtime.limits
+        room = min(limits.batch_tokens, limits.cells - self._prefixes.used) - 1
+        for sequence in self._running:
+            sequence.guess(room if len(self._running) == 1 else 0)
 
     def _make_room(self, wanted: int) -> bool:
         """Let who must leave the cache; say whether one of those that run had to."""
@@ -300,24 +309,42 @@ class Batcher:
                 continue
             complete = share == sequence.pending
             tokens = sequence.next_tokens(share)
-            pieces.append(Piece(sequence.slot, sequence.done, tokens, complete))
+            wanted = 1 + len(sequence.draft) if complete else 0
+            pieces.append(Piece(sequence.slot, sequence.done, tokens, wanted))
             if complete:
                 drawing.append(sequence)
         return pieces, drawing
 
     def _draw(self, drawing: list[SequenceState], logits: Floats, decoded_s: float) -> None:
         told: list[tuple[Callable[[Progress], None], Progress]] = []
-        for line, sequence in enumerate(drawing):
-            first = sequence.generated == 0
-            progress = sequence.advance(logits[line], self._runtime.vocabulary)
+        line = 0
+        for sequence in drawing:
+            first, drafted = sequence.generated == 0, len(sequence.draft)
+            said = sequence.draw(logits[line : line + 1 + drafted], self._runtime.vocabulary)
+            line += 1 + drafted
+            if drafted:
+                self._settle(sequence, drafted, len(said) - 1)
             if first and sequence.cached:
-                progress = replace(progress, cached=sequence.cached)
-            self.counts.completion_tokens += progress.tokens
-            told.append((sequence.deliver, progress))
-            if progress.finish_reason is not None or progress.error is not None:
-                self._leave(sequence, keep=progress.error is None)
+                said[0] = replace(said[0], cached=sequence.cached)
+            self.counts.completion_tokens += sum(progress.tokens for progress in said)
+            told += ((sequence.deliver, progress) for progress in said)
+            if said[-1].ends:
+                self._leave(sequence, keep=said[-1].error is None)
         self._tell(told)
         self._time(drawing, decoded_s)
+
+    def _settle(self, sequence: SequenceState, drafted: int, right: int) -> None:
+        """Keep the cells of the right part of a draft, and drop the others.
+
+        Its tokens came with the one behind them: clients did not wait for them.
+        """
+        if right < drafted:
+            self._runtime.cut(sequence.slot, sequence.done)
+        self._prefixes.grow(sequence.slot, right)
+        self.counts.drafted_tokens += drafted
+        self.counts.accepted_tokens += right
+        for _ in range(right):
+            self.counts.itl_s.add(0)
 
     def _time(self, drawn: list[SequenceState], decoded_s: float) -> None:
         """Note how long clients waited for these tokens, and what drawing them took."""

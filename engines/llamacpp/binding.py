@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from engines.llamacpp.adapters import Adapter, load_adapter, put_on
 from engines.llamacpp.complaints import LoadFailed, complaints, first_reason
+from engines.llamacpp.drafts import LONGEST_DRAFT
 from engines.llamacpp.vocabulary import Vocabulary
 
 Floats = npt.NDArray[np.float32]
@@ -39,7 +40,10 @@ class DecodeFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes of a context: tokens a sequence, KV cells in all, sequences, tokens a step, threads."""
+    """Sizes of a context: tokens a sequence, KV cells in all, sequences, tokens a step, threads.
+
+    `drafts`: a sequence may guess what comes next, and have it evaluated in one step.
+    """
 
     context: int
     cells: int
@@ -47,22 +51,24 @@ class Limits:
     batch_tokens: int
     threads: int
     batch_threads: int
+    drafts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A sequence's part of a step: tokens from a position on; `wanted`: the last one's logits."""
+    """A sequence's part of a step: tokens from a position on; `wanted`: the last ones' logits."""
 
     slot: int
     position: int
     tokens: Sequence[int]
-    wanted: bool
+    wanted: int
 
 
 class Runtime:
     """A loaded model with the context that its sequences share.
 
-    `sequences` is how many the cache tells apart; `shares` whether they can have cells in common.
+    `sequences` is how many the cache tells apart; `shares` whether they can have cells in common,
+    `cuts` whether one can lose its last cells.
 
     Raises:
         LoadFailed: weights or adapters cannot be loaded, or there is no memory for the context.
@@ -88,6 +94,9 @@ class Runtime:
         why = _cannot_share(self.model)
         if prefix_cache and why is not None:
             _log.warning("prompts of this model are always read whole: %s", why)
+        if limits.drafts and why is not None:
+            _log.warning("nothing is guessed of what this model says: %s", why)
+        self.cuts = why is None
         self.shares = prefix_cache and why is None
         # Sequences that have ended keep their cells under a number of their own.
         self.sequences = limits.parallel * 2 if self.shares else limits.parallel
@@ -133,6 +142,15 @@ class Runtime:
         """Drop everything that the cache holds of a sequence; what others share with it stays."""
         native.llama_memory_seq_rm(self._memory, slot, -1, -1)
 
+    def cut(self, slot: int, length: int) -> None:
+        """Drop what the cache holds of a sequence beyond its first `length` tokens.
+
+        Raises:
+            DecodeFailed: this cache cannot be cut.
+        """
+        if not native.llama_memory_seq_rm(self._memory, slot, length, -1):
+            raise DecodeFailed("llama.cpp cannot cut this cache")
+
     def share(self, donor: int, slot: int, length: int) -> None:
         """Let an empty sequence begin with the first `length` cells of another; none is copied."""
         native.llama_memory_seq_cp(self._memory, donor, slot, 0, length)
@@ -174,7 +192,8 @@ class Runtime:
         params.n_seq_max = 1 if pooled else self.sequences
         if not pooled:
             # By default as many as a batch has tokens: llama.cpp aborts where sequences are more.
-            params.n_outputs_max = self.sequences
+            drafted = 1 + LONGEST_DRAFT if self.limits.drafts else 0
+            params.n_outputs_max = max(self.sequences, drafted)
         params.n_threads = self.limits.threads
         params.n_threads_batch = self.limits.batch_threads
         params.kv_unified = True
@@ -236,8 +255,7 @@ class _Batch:
             tokens += piece.tokens
             positions += range(piece.position, piece.position + count)
             slots += [piece.slot] * count
-            if piece.wanted:
-                wanted.append(len(tokens) - 1)
+            wanted += range(len(tokens) - piece.wanted, len(tokens))
         count = len(tokens)
         self._token[:count] = tokens
         self._position[:count] = positions

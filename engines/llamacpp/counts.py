@@ -46,6 +46,8 @@ class Counts:
     cached_tokens: int = 0
     completion_tokens: int = 0
     preemptions: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     running: int = 0
     waiting: int = 0
     kv_used_ratio: float = 0.0

@@ -19,6 +19,8 @@ _ROWS = (
     ("cached_tokens_total", "counter", "Prompt tokens found in the cache.", "cached_tokens"),
     ("completion_tokens_total", "counter", "Tokens generated.", "completion_tokens"),
     ("preemptions_total", "counter", "Sequences put back for want of cells.", "preemptions"),
+    ("drafted_tokens_total", "counter", "Tokens guessed and evaluated.", "drafted_tokens"),
+    ("accepted_tokens_total", "counter", "Guessed tokens that were right.", "accepted_tokens"),
 )
 _HISTOGRAMS = (
     ("step_tokens", "Tokens evaluated in a step.", "step_tokens"),

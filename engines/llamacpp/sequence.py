@@ -8,11 +8,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from time import perf_counter
 
 import numpy as np
 
 from engines.llamacpp.binding import Floats
+from engines.llamacpp.drafts import Drafter
 from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
 from engines.llamacpp.sampling import NothingToPick, Sampler, SamplingParams, top_logprobs
 from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
@@ -71,6 +73,11 @@ class Progress:
     refused: bool = False
     cached: int = 0
 
+    @property
+    def ends(self) -> bool:
+        """Whether nothing comes after it."""
+        return self.finish_reason is not None or self.error is not None
+
 
 class SequenceState:
     """Mutable; owned by the batcher's thread from admission to its end.
@@ -79,7 +86,8 @@ class SequenceState:
     is evaluated again; what it has said stays said. `known` are the tokens with which it was
     queued, as an array: what others may share is found in them. `cached` of them were in the
     cache when it first ran; None before. `heard_s` is when its client was last told something,
-    at first when it was asked; the last token waited `masked_s` for its grammar.
+    at first when it was asked; the last token waited `masked_s` for its grammar. The next step
+    evaluates a `draft` behind what is pending: tokens that are a guess.
     """
 
     def __init__(self, order: Order, deliver: Callable[[Progress], None]) -> None:
@@ -94,6 +102,8 @@ class SequenceState:
         self.slot = -1
         self.generated = 0
         self.cancelled = False
+        self.draft: tuple[int, ...] = ()
+        self._drafter = Drafter()
         self._sampler = Sampler(order.sampling, order.choice, order.prompt)
         self._text = TextStream(order.stops)
         self._thought = ThoughtMeter(order.thoughts) if order.thoughts is not None else None
@@ -107,13 +117,39 @@ class SequenceState:
         return len(self.tokens) - self.done
 
     def next_tokens(self, count: int) -> Sequence[int]:
-        """Return the next tokens to evaluate."""
-        return self.tokens[self.done : self.done + count]
+        """Return the next tokens to evaluate: so many of those pending, and the draft."""
+        return [*self.tokens[self.done : self.done + count], *self.draft]
 
     def foresee(self, pool: ThreadPoolExecutor) -> None:
         """Begin to work out which tokens the grammar allows next, while others are evaluated."""
         if self._constraint is not None:
             self._constraint.ask(pool)
+
+    def guess(self, most: int) -> None:
+        """Let the next step evaluate a draft of at most so many tokens."""
+        # What a grammar allows next is known for one token at a time.
+        if self._constraint is not None or self._forced or self.pending != 1:
+            most = 0
+        most = min(most, self.order.most_tokens - self.generated - 1)
+        self.draft = self._drafter.draft(self.tokens, most)
+
+    def draw(self, logits: Floats, vocabulary: Vocabulary) -> list[Progress]:
+        """Draw from each row of `logits` [1 + draft, vocabulary], as long as the draft is right.
+
+        So every token is drawn from what the model says behind all tokens before it, and chance
+        and penalties know of no other. The cells of the right part of the draft count as `done`.
+        """
+        drafted, self.draft = self.draft, ()
+        said: list[Progress] = []
+        for row, guessed in zip_longest(logits, drafted):
+            said.append(self.advance(row, vocabulary))
+            if said[-1].ends or self.tokens[-1] != guessed:
+                break
+        right = len(said) - 1
+        self.done += right
+        if drafted:
+            self._drafter.learn(len(drafted), right, len(self.tokens))
+        return said
 
     def advance(self, logits: Floats, vocabulary: Vocabulary) -> Progress:
         """Draw a token from `logits` [vocabulary]; return what that adds."""

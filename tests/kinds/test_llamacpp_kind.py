@@ -108,6 +108,13 @@ def test_how_the_cache_is_kept_is_told_to_the_worker(weights: Path) -> None:
     assert options(small)["--kv-type"] == "q8_0"
 
 
+def test_guessing_from_the_text_is_asked_for_or_not_mentioned(weights: Path) -> None:
+    for wanted in (False, True):
+        (plan,) = engine(prompt_lookup=wanted).plan(order(weights), ROOM)
+        assert plan.launch is not None
+        assert ("--prompt-lookup" in plan.launch.argv) is wanted
+
+
 @pytest.mark.parametrize(
     ("section", "variable"),
     [

@@ -49,14 +49,22 @@ class ToyVocabulary(Vocabulary):
 class ToyRuntime(Runtime):
     """`before` is called in the batcher's thread before each step, and may raise.
 
-    `full` steps are refused as a fragmented cache would. What begins with the `broken` token
-    gets logits that are no numbers. Where it `shares`, there are twice as many sequences as run.
+    `speaks` gives the logits behind a text. `full` steps are refused as a fragmented cache would.
+    What begins with the `broken` token gets logits that are no numbers. Where it `shares`, there
+    are twice as many sequences as run.
     """
 
     def __init__(
-        self, *, cells: int = 200, parallel: int = 4, batch_tokens: int = 16, shares: bool = False
+        self,
+        *,
+        cells: int = 200,
+        parallel: int = 4,
+        batch_tokens: int = 16,
+        shares: bool = False,
+        drafts: bool = False,
     ) -> None:
-        self.limits = Limits(cells, cells, parallel, batch_tokens, 1, 1)
+        self.limits = Limits(cells, cells, parallel, batch_tokens, 1, 1, drafts)
+        self.cuts = True
         self.vocabulary = ToyVocabulary()
         self.shares = shares
         self.sequences = 2 * parallel if shares else parallel
@@ -69,6 +77,7 @@ class ToyRuntime(Runtime):
         self.before: Callable[[], None] = lambda: None
         self.before_embed: Callable[[], None] = lambda: None
         self.full: Callable[[], bool] = lambda: False
+        self.speaks: Callable[[Sequence[int], int], Floats] = _one_token
 
     def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
         self.before()
@@ -88,14 +97,17 @@ class ToyRuntime(Runtime):
             assert {cell.adapter for cell in cells} == {adapter}
             tokens = [cell.token for cell in cells]
             if row.wanted:
-                line = np.zeros(SIZE, dtype=np.float32)
-                line[following(tokens, adapter)] = 9
+                line = self.speaks(tokens, adapter)
                 line[:] = np.nan if tokens[0] == self.broken else line
                 logits.append(line)
         return np.array(logits, dtype=np.float32).reshape(len(logits), SIZE)
 
     def forget(self, slot: int) -> None:
         self.cache.pop(slot, None)
+
+    def cut(self, slot: int, length: int) -> None:
+        assert 0 < length < len(self.cache[slot])
+        del self.cache[slot][length:]
 
     def share(self, donor: int, slot: int, length: int) -> None:
         assert self.shares
@@ -135,10 +147,16 @@ class Gate:
 def rows_of(pieces: Sequence[Piece]) -> list[Row]:
     """Return the single tokens of a step, in order."""
     return [
-        Row(token, piece.slot, piece.position + at, piece.wanted and at == len(piece.tokens) - 1)
+        Row(token, piece.slot, piece.position + at, at >= len(piece.tokens) - piece.wanted)
         for piece in pieces
         for at, token in enumerate(piece.tokens)
     ]
+
+
+def _one_token(tokens: Sequence[int], adapter: int) -> Floats:
+    line = np.zeros(SIZE, dtype=np.float32)
+    line[following(tokens, adapter)] = 9
+    return line
 
 
 def following(tokens: Sequence[int], adapter: int = 0) -> int:
