@@ -9,7 +9,7 @@ import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
@@ -40,7 +40,10 @@ from engines.protocol.requests import (
 )
 
 _MAX_BODY_BYTES = 64 * 1024 * 1024
+# What is in a shorter one is read in less time than a step takes.
+_SHORT_BODY_BYTES = 32 * 1024
 
+_T = TypeVar("_T")
 _Answer: TypeAlias = Callable[["Worker", bytes, Send], Awaitable[None]]
 
 
@@ -137,7 +140,7 @@ async def _chat(worker: Worker, body: bytes, send: Send) -> None:
             "whole of it.",
             param="continue_final_message",
         )
-    free = worker.model.chat_orders(request)
+    free = await _beside(body, lambda: worker.model.chat_orders(request))
     conversations = worker.model.conversations
     orders = await worker.holder.hold(free, wish, conversations.frame(request, free))
     speeches = conversations.speeches(request, orders)
@@ -149,7 +152,8 @@ async def _completion(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_COMPLETION, body)
     name = worker.model.served(request.model)
     wish = wish_of(request)
-    orders = await worker.holder.hold(worker.model.completion_orders(request), wish, Frame())
+    free = await _beside(body, lambda: worker.model.completion_orders(request))
+    orders = await worker.holder.hold(free, wish, Frame())
     telling = worker.model.telling(request)
     writer = TextWriter(name, orders, worker.model.vocabulary, telling)
     await _generate(worker, orders, writer, send, _streams(request))
@@ -157,7 +161,7 @@ async def _completion(worker: Worker, body: bytes, send: Send) -> None:
 
 async def _embed(worker: Worker, body: bytes, send: Send) -> None:
     request = decode_request(_EMBEDDING, body)
-    inputs = worker.model.embedding_inputs(request)
+    inputs = await _beside(body, lambda: worker.model.embedding_inputs(request))
     try:
         vectors = [await worker.batcher.embed(tokens) for tokens in inputs]
     except DecodeFailed as error:
@@ -206,20 +210,26 @@ def _failure(progress: Progress, order: Order) -> ApiError:
     return EngineFailure(f"The engine failed: {progress.error}.")
 
 
+async def _beside(body: bytes, read: Callable[[], _T]) -> _T:
+    """Return what is read in a request; a long one is read while the event loop goes on."""
+    return read() if len(body) <= _SHORT_BODY_BYTES else await asyncio.to_thread(read)
+
+
 async def _tokenize(worker: Worker, body: bytes, send: Send) -> None:
     """Tokens of `messages` through the template, or of `prompt` (also called `content`)."""
-    asked = _object(body)
-    if "messages" in asked:
-        tokens = worker.model.conversations.tokens(decode_request(_CHAT, body))
-    else:
-        text = asked.get("prompt", asked.get("content"))
-        if not isinstance(text, str):
-            raise InvalidRequest("Send 'prompt' (text) or 'messages'.", param="prompt")
-        tokens = worker.model.vocabulary.tokens(
-            text, add_special=bool(asked.get("add_special_tokens", True)), parse_special=True
-        )
+    tokens = await _beside(body, lambda: _tokens(worker.model, body))
     told = {"count": len(tokens), "max_model_len": worker.model.context, "tokens": tokens}
     await _send_json(send, msgspec.json.encode(told))
+
+
+def _tokens(model: Model, body: bytes) -> list[int]:
+    asked = _object(body)
+    if "messages" in asked:
+        return model.conversations.tokens(decode_request(_CHAT, body))
+    text = asked.get("prompt", asked.get("content"))
+    if not isinstance(text, str):
+        raise InvalidRequest("Send 'prompt' (text) or 'messages'.", param="prompt")
+    return model.tokens(text, "prompt", add_special=bool(asked.get("add_special_tokens", True)))
 
 
 async def _detokenize(worker: Worker, body: bytes, send: Send) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.defaults import Defaults
+from engines.llamacpp.room import Room
 from engines.llamacpp.sequence import Order
 from engines.llamacpp.writing import Telling
-from engines.protocol.errors import ApiError, ContextLengthExceeded, InvalidRequest, NotFound
+from engines.protocol.errors import ApiError, InvalidRequest, NotFound
 from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Sampling
 
 _MAX_SEQUENCES = 128
@@ -48,7 +49,7 @@ class Capabilities:
 
 
 class Model:
-    """What requests need of one model. Reads only; safe from the event loop.
+    """What requests need of one model. Reads only, from any thread.
 
     `names` are its own and those of its `adapters`, in the runtime's order.
     """
@@ -67,6 +68,7 @@ class Model:
         self.weights = weights.name
         self.vocabulary = runtime.vocabulary
         self.context = runtime.limits.context
+        self.room = Room(runtime.vocabulary, self.context)
         declared = runtime.meta("weighbridge.embeddings") == "true"
         self.capabilities = Capabilities(declared if embeddings is None else embeddings)
         self.conversations = Conversations(runtime)
@@ -144,8 +146,17 @@ class Model:
             raise InvalidRequest("Must be 'float' or 'base64'.", param="encoding_format")
         inputs = self._prompts(request.input, "input")
         for tokens in inputs:
-            self._check_length(len(tokens), "input", room_for=0)
+            self.room.check(len(tokens), "input", answer=0)
         return inputs
+
+    def tokens(self, text: str, param: str, *, add_special: bool = True) -> list[int]:
+        """Return the tokens of a text that stands in `param`.
+
+        Raises:
+            ContextLengthExceeded: it cannot fit.
+        """
+        self.room.check_text(text, param)
+        return self.vocabulary.tokens(text, add_special=add_special, parse_special=True)
 
     def _orders(
         self,
@@ -164,7 +175,7 @@ class Model:
         adapter = self.names.index(self.served(request.model))
         orders: list[Order] = []
         for prompt in prompts:
-            self._check_length(len(prompt), param, room_for=1)
+            self.room.check(len(prompt), param, answer=1)
             room = self.context - len(prompt)
             orders += [
                 Order(
@@ -181,26 +192,16 @@ class Model:
             ]
         return orders
 
-    def _check_length(self, tokens: int, param: str, room_for: int) -> None:
-        if tokens == 0:
-            raise InvalidRequest(f"The {param} is empty; there is nothing to read.", param=param)
-        if tokens + room_for > self.context:
-            raise ContextLengthExceeded(
-                f"The prompt has {tokens} tokens, and this model's context length is "
-                f"{self.context} tokens, the answer's included. Shorten the {param}.",
-                param=param,
-            )
-
     def _prompts(self, given: str | list[Any], param: str) -> list[list[int]]:
         """Read text, ids, or a list of either."""
         if isinstance(given, str):
-            return [self._tokens(given)]
+            return [self.tokens(given, param)]
         if given and all(isinstance(item, int) for item in given):
             return [self._checked(given, param)]
         prompts: list[list[int]] = []
         for item in given:
             if isinstance(item, str):
-                prompts.append(self._tokens(item))
+                prompts.append(self.tokens(item, param))
             elif isinstance(item, list):
                 prompts.append(self._checked(item, param))
             else:
@@ -224,11 +225,9 @@ class Model:
         before, behind, gap = marks
         opening = [self.vocabulary.bos] if self.vocabulary.adds_bos else []
         start = len(opening) if list(prompt[:1]) == opening else 0
+        self.room.check_text(suffix, "suffix")
         end = self.vocabulary.continued(suffix)
         return [*opening, before, *prompt[start:], behind, *end, gap]
-
-    def _tokens(self, text: str) -> list[int]:
-        return self.vocabulary.tokens(text, add_special=True, parse_special=True)
 
     def _checked(self, ids: Sequence[Any], param: str) -> list[int]:
         for token in ids:

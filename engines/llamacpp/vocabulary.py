@@ -9,6 +9,12 @@ from typing import Any
 
 import llama_cpp as native
 
+# Kinds of vocabulary whose tokens stand for all bytes of a text; others drop some or merge many.
+_WHOLE = (
+    native.LLAMA_VOCAB_TYPE_SPM,
+    native.LLAMA_VOCAB_TYPE_BPE,
+    native.LLAMA_VOCAB_TYPE_RWKV,
+)
 _NO_TEXT = (
     native.LLAMA_TOKEN_ATTR_CONTROL
     | native.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -29,6 +35,7 @@ class Vocabulary:
             token for token in range(self.size) if native.llama_vocab_is_eog(self._vocab, token)
         )
         self._visible = [self._piece(token, special=False) for token in range(self.size)]
+        self._longest = self._longest_piece()
         # SentencePiece reads most texts as if a space stood before them.
         first = self.tokens("a", add_special=False, parse_special=False)
         self._adds_space = bool(first) and self._visible[first[0]].startswith(b" ")
@@ -90,12 +97,24 @@ class Vocabulary:
             raise ValueError("the text cannot be tokenized")
         return list(found[:count])
 
+    def fewest(self, text: str) -> int:
+        """Return how many tokens a text has at least, without reading it; 0 where none can tell."""
+        return -(-len(text.encode("utf-8", "replace")) // self._longest) if self._longest else 0
+
     def continued(self, text: str, *, parse_special: bool = False) -> list[int]:
         """Return the tokens of a text that goes on from another: no space is put before it."""
         mark = "\x02" if self._adds_space else ""  # no token has it and more
         before = self.tokens(mark, add_special=False, parse_special=False)
         tokens = self.tokens(mark + text, add_special=False, parse_special=parse_special)
         return tokens[len(before) :]
+
+    def _longest_piece(self) -> int:
+        if native.llama_vocab_type(self._vocab) not in _WHOLE:
+            return 0
+        return max(
+            len(visible or self._piece(token, special=True))
+            for token, visible in enumerate(self._visible)
+        )
 
     def _piece(self, token: int, *, special: bool) -> bytes:
         buffer = ctypes.create_string_buffer(256)

@@ -40,6 +40,16 @@ def test_text_comes_back_as_it_was(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@given(text=st.one_of(TEXTS, st.sampled_from((" ", "<s>", "<|im_start|>")).map(lambda t: t * 99)))
+def test_no_text_has_fewer_tokens_than_its_length_tells(
+    vocabularies: dict[str, Vocabulary], family: str, text: str
+) -> None:
+    vocabulary = vocabularies[family]
+    tokens = vocabulary.tokens(text, add_special=False, parse_special=True)
+    assert (len(text) > 0) <= vocabulary.fewest(text) <= len(tokens)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 @given(text=TEXTS)
 @example("{")
 @example(" the bridge")
