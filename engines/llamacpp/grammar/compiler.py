@@ -27,6 +27,7 @@ from engines.llamacpp.vocabulary import Vocabulary
 # can take some hundred times the memory of its text.
 _KEPT = 32
 _KEPT_CHARACTERS = 512 * 1024
+_TEXT = "TEXT: /(.|\\n)*/"
 
 
 class Compiler:
@@ -38,8 +39,10 @@ class Compiler:
         self._made: tuple[LLTokenizer, dict[str, int], Trial] | None = None
         self._kept: dict[tuple[Wish, Frame], Compiled | UnsupportedGrammar] = {}
 
-    async def compile(self, wish: Wish, frame: Frame) -> Compiled:
+    async def compile(self, wish: Wish, frame: Frame) -> Compiled | None:
         """Return the grammar of a wish.
+
+        None for calls amid free text where no token tells them from it: Llama's have none.
 
         Raises:
             UnsupportedGrammar: it cannot be held; the message says which keyword, and where.
@@ -47,6 +50,8 @@ class Compiler:
         found = self._kept.get((wish, frame))
         if found is None:
             found = await asyncio.wrap_future(self._thread.submit(self._compile, wish, frame))
+        if found is None:
+            return None
         if isinstance(found, UnsupportedGrammar):
             # A new one: what is raised holds on to those it went through.
             raise UnsupportedGrammar(found.message, param=found.param)
@@ -60,11 +65,13 @@ class Compiler:
         if self._made is not None:
             self._made[2].close()
 
-    def _compile(self, wish: Wish, frame: Frame) -> Compiled | UnsupportedGrammar:
+    def _compile(self, wish: Wish, frame: Frame) -> Compiled | UnsupportedGrammar | None:
+        words, marks, trial = self._made = self._made or self._make()
+        if wish.free and not _is_marked(frame, marks):
+            return None
         found = self._kept.get((wish, frame))
         if found is None:
-            found = self._tried(wish, frame)
-            self._kept[wish, frame] = found
+            found = self._kept[wish, frame] = self._tried(wish, frame, words, marks, trial)
             while len(self._kept) > 1 and self._keeps_too_much():
                 del self._kept[next(iter(self._kept))]
         return found
@@ -73,8 +80,9 @@ class Compiler:
         size = sum(wish.size for wish, _ in self._kept)
         return len(self._kept) > _KEPT or size > _KEPT_CHARACTERS
 
-    def _tried(self, wish: Wish, frame: Frame) -> Compiled | UnsupportedGrammar:
-        words, marks, trial = self._made = self._made or self._make()
+    def _tried(
+        self, wish: Wish, frame: Frame, words: LLTokenizer, marks: dict[str, int], trial: Trial
+    ) -> Compiled | UnsupportedGrammar:
         rules = _calls(wish, frame, marks)
         drafts = list(_drafts(wish, frame, rules, marks))
         flaw = trial.flaw(drafts)
@@ -112,6 +120,9 @@ def _drafts(wish: Wish, frame: Frame, calls: Rules, marks: Mapping[str, int]) ->
     choices = ["calls"] if calls.text else []
     if wish.answer is not None:
         choices.insert(0, f"{spelled(frame.answer, marks)} @answer".strip())
+    if wish.free:
+        choices = _amid_text(frame, marks)
+        rules.append(_TEXT)
     start = " | ".join(choices)
     if frame.thought is not None:
         start = f"thought ({start})" if frame.thinking else f"thought? ({start})"
@@ -122,6 +133,18 @@ def _drafts(wish: Wish, frame: Frame, calls: Rules, marks: Mapping[str, int]) ->
         yield Draft("answer", wish.answer.kind, wish.answer.text, wish.compact)
     for name, part in calls.parts.items():
         yield Draft(name, part.kind, part.text, wish.compact)
+
+
+def _is_marked(frame: Frame, marks: Mapping[str, int]) -> bool:
+    """Say whether calls begin with a token that stands in no text."""
+    return frame.form is not None and any(frame.form.start.startswith(mark) for mark in marks)
+
+
+def _amid_text(frame: Frame, marks: Mapping[str, int]) -> list[str]:
+    """Return the choices where any text may come, up to the token that begins calls."""
+    if frame.answer:
+        return [f"{spelled(frame.answer, marks)} TEXT", "calls"]
+    return ["(TEXT calls)? TEXT"]
 
 
 def _thought(opening: str, closing: str, frame: Frame, marks: Mapping[str, int]) -> str:

@@ -37,6 +37,8 @@ class Holder:
         if self._compiler is None:
             self._compiler = _compiler(self._vocabulary, wish.param)
         grammar = await self._compiler.compile(wish, frame)
+        if grammar is None:
+            return orders
         return [replace(order, grammar=grammar) for order in orders]
 
     def close(self) -> None:

@@ -56,12 +56,14 @@ class Wish:
     """What an answer must be: `answer`, or `calls`, or (both given) either of them.
 
     `param` is the request's field to name in an error; `compact` allows no white space in JSON.
+    With `free`, any text may stand for the answer and around the calls: only calls are held.
     """
 
     param: str
     answer: Part | None = None
     calls: Calls | None = None
     compact: bool = False
+    free: bool = False
 
     @property
     def size(self) -> int:
@@ -81,10 +83,12 @@ def wish_of_chat(request: ChatRequest) -> Wish | None:
     if request.tool_choice not in _FREE:
         return Wish("tool_choice", calls=_forced(request))
     wish = wish_of(request)
-    if wish is None or not request.tools or request.tool_choice == "none":
+    if not request.tools or request.tool_choice == "none":
         return wish
-    # With tools at hand a model may call one first and answer later.
     most = 1 if request.parallel_tool_calls is False else MOST_CALLS
+    if wish is None:
+        return _strict(request, most)
+    # With tools at hand a model may call one first and answer later.
     return Wish(wish.param, wish.answer, _calls(_functions(request.tools), most), wish.compact)
 
 
@@ -253,6 +257,30 @@ def _forced(request: ChatRequest) -> Calls:
             param="tool_choice",
         )
     return _calls(chosen[:1], 1)
+
+
+def _strict(request: ChatRequest, most: int) -> Wish | None:
+    """Return the wish for calls as `strict` tools want them; others may be called with anything."""
+    strict = [_is_strict(tool) for tool in request.tools or ()]
+    if not any(strict):
+        return None
+    if request.ignore_eos:
+        raise InvalidRequest(
+            "'ignore_eos' never ends, and a call of a strict tool must; leave one of them out.",
+            param="ignore_eos",
+        )
+    functions = [
+        (name, where, parameters if held else {"type": "object"})
+        for (name, where, parameters), held in zip(
+            _functions(request.tools or ()), strict, strict=True
+        )
+    ]
+    return Wish("tools", calls=_calls(functions, most), free=True)
+
+
+def _is_strict(tool: Any) -> bool:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return isinstance(function, dict) and function.get("strict") is True
 
 
 def _functions(tools: Sequence[Any]) -> list[tuple[str, str, Any]]:

@@ -30,6 +30,11 @@ class Form:
     closing: str = ""
     numbered: bool = False
 
+    @property
+    def start(self) -> str:
+        """What calls begin with."""
+        return self.opening + self.before
+
 
 @dataclass(frozen=True, slots=True)
 class Elements:
@@ -52,6 +57,11 @@ class Elements:
     closings: tuple[str, ...] = ()
     value: str = ""
     lines: bool = False
+
+    @property
+    def start(self) -> str:
+        """What calls begin with."""
+        return self.openings[0]
 
     @property
     def marks(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.wish import Calls, Kind, Part, UnsupportedGrammar, Wish
 from engines.llamacpp.speech.dialect import Dialect
 from engines.llamacpp.speech.form import Elements, Form, Format
-from engines.llamacpp.speech.formats import FORMATS, HERMES, QWEN_XML
+from engines.llamacpp.speech.formats import FORMATS, HERMES, LLAMA, QWEN_XML
 from engines.llamacpp.speech.parts import CallBegan, CallEnded, CallGrew
 from engines.llamacpp.vocabulary import Vocabulary
 
@@ -59,6 +59,12 @@ def taken(compiled: Compiled, tokens: Sequence[int], vocabulary: Vocabulary) -> 
     return "may end" if logits[vocabulary.eos] == 0 else "open"
 
 
+async def compiled_by(compiler: Compiler, asked: Wish, frame: Frame) -> Compiled:
+    found = await compiler.compile(asked, frame)
+    assert found is not None
+    return found
+
+
 def said(compiled: Compiled, text: str, vocabulary: Vocabulary) -> str:
     tokens = vocabulary.tokens(text, add_special=False, parse_special=True)
     return taken(compiled, tokens, vocabulary)
@@ -90,14 +96,14 @@ def said(compiled: Compiled, text: str, vocabulary: Vocabulary) -> str:
 async def test_a_compiled_grammar_lets_its_own_through(
     compiler: Compiler, vocabulary: Vocabulary, asked: Wish, text: str, end: str
 ) -> None:
-    assert said(await compiler.compile(asked, Frame(form())), text, vocabulary) == end
+    assert said(await compiled_by(compiler, asked, Frame(form())), text, vocabulary) == end
 
 
 @pytest.mark.parametrize("space", ["  ", "\n\n", " \n", "\t", "\n" + " " * 41])
 async def test_white_space_comes_to_an_end(
     compiler: Compiler, vocabulary: Vocabulary, space: str
 ) -> None:
-    compiled = await compiler.compile(schema(type="object"), Frame(form()))
+    compiled = await compiled_by(compiler, schema(type="object"), Frame(form()))
     assert said(compiled, "{" + space, vocabulary) == "refused"
 
 
@@ -105,7 +111,7 @@ async def test_white_space_comes_to_an_end(
 async def test_a_key_is_not_spelled_in_a_way_that_hides_which_it_is(
     compiler: Compiler, vocabulary: Vocabulary, key: str
 ) -> None:
-    compiled = await compiler.compile(schema(**OBJECT), Frame(form()))
+    compiled = await compiled_by(compiler, schema(**OBJECT), Frame(form()))
     assert said(compiled, f'{{"a": 1, "{key}": "b"', vocabulary) == "refused"
 
 
@@ -114,7 +120,7 @@ async def test_a_thought_may_come_before_the_answer(
     compiler: Compiler, vocabulary: Vocabulary, opened: bool
 ) -> None:
     frame = Frame(form(), THOUGHT, thinking=opened)
-    compiled = await compiler.compile(schema(**OBJECT), frame)
+    compiled = await compiled_by(compiler, schema(**OBJECT), frame)
     thought = "Well, {a}.\n" if opened else "<think>\nWell, {a}.\n"
     assert said(compiled, thought, vocabulary) == "open"
     assert said(compiled, thought + '</think>\n\n{"a": 1}', vocabulary) == "over"
@@ -125,7 +131,7 @@ async def test_a_mark_that_is_no_token_ends_a_thought_as_letters(
     compiler: Compiler, vocabulary: Vocabulary
 ) -> None:
     frame = Frame(form(), ("[THINK]", "[/THINK]"), thinking=True)
-    compiled = await compiler.compile(schema(**OBJECT), frame)
+    compiled = await compiled_by(compiler, schema(**OBJECT), frame)
     assert said(compiled, 'Well.[/THINK]\n{"a": 1}', vocabulary) == "over"
 
 
@@ -156,7 +162,7 @@ async def test_what_the_grammar_of_calls_lets_through_is_what_the_reader_of_call
 
     one, two = call("look", '{"a": 1}'), call("wait", "{}")
     text = written.opening + one + written.between + two + written.closing
-    compiled = await compiler.compile(Wish("tool_choice", calls=TWO), Frame(written))
+    compiled = await compiled_by(compiler, Wish("tool_choice", calls=TWO), Frame(written))
     assert said(compiled, text, vocabulary) in ("may end", "over")
     assert heard(style, text) == [("look", '{"a": 1}'), ("wait", "{}")]
     assert said(compiled, written.opening + call("look", "{}"), vocabulary) == "refused"
@@ -215,7 +221,7 @@ async def test_parameters_as_elements_are_held_each_to_its_own_schema(
     how = style.form
     assert isinstance(how, Elements)
     calls = Calls(("look",), (Part("json", "tools", json.dumps(PARAMETERS)),), 1)
-    compiled = await compiler.compile(Wish("tool_choice", calls=calls), Frame(how))
+    compiled = await compiled_by(compiler, Wish("tool_choice", calls=calls), Frame(how))
     text = in_elements(how, *parameters)
     ends = said(compiled, text, vocabulary)
     assert ends == "refused" if end == "refused" else ends in ("may end", "over")
@@ -241,7 +247,7 @@ async def test_a_function_that_cannot_be_taken_apart_is_called_in_json(
     calls = Calls(("look",), (Part("json", "tools", json.dumps(schema)),), 1)
     how = QWEN_XML.form
     assert isinstance(how, Elements)
-    compiled = await compiler.compile(Wish("tool_choice", calls=calls), Frame(how))
+    compiled = await compiled_by(compiler, Wish("tool_choice", calls=calls), Frame(how))
     assert said(compiled, in_elements(how), vocabulary) == "refused"
     text = '<tool_call>\n{"name": "look", "arguments": {"'
     assert said(compiled, text, vocabulary) == "open"
@@ -250,7 +256,7 @@ async def test_a_function_that_cannot_be_taken_apart_is_called_in_json(
 async def test_a_marker_that_is_a_token_is_that_token(
     compiler: Compiler, vocabulary: Vocabulary
 ) -> None:
-    compiled = await compiler.compile(Wish("tool_choice", calls=TWO), Frame(form()))
+    compiled = await compiled_by(compiler, Wish("tool_choice", calls=TWO), Frame(form()))
     letters = vocabulary.tokens("<tool", add_special=False, parse_special=False)
     assert taken(compiled, letters, vocabulary) == "refused"
 
@@ -259,18 +265,49 @@ async def test_with_tools_at_hand_either_a_call_or_the_answer_comes(
     compiler: Compiler, vocabulary: Vocabulary
 ) -> None:
     either = Wish("response_format", Part("json", "place", '{"type": "array"}'), TWO)
-    compiled = await compiler.compile(either, Frame(form(), THOUGHT))
+    compiled = await compiled_by(compiler, either, Frame(form(), THOUGHT))
     call = '<tool_call>\n{"name": "look", "arguments": {"a": 1}}\n</tool_call>'
     assert said(compiled, "[]", vocabulary) == "over"
     assert said(compiled, call, vocabulary) in ("may end", "over")
     assert said(compiled, f"<think>Well.</think>\n\n{call}", vocabulary) in ("may end", "over")
 
 
+CALL = '<tool_call>\n{"name": "look", "arguments": {"a": 1}}\n</tool_call>'
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("Let me {see}.\n\n", "may end"),
+        (CALL, "may end"),
+        (f"Let me see.\n{CALL}\n{CALL}", "may end"),
+        (f"<think>Well.</think>\n\nHm. {CALL}", "may end"),
+        ('Hm. <tool_call>\n{"name": "look", "arguments": {}}', "refused"),
+        ('<tool_call>\n{"name": "look", "arguments": {"a": "b"}}', "refused"),
+        ("<tool_call>\nlook", "refused"),
+    ],
+)
+async def test_amid_free_text_only_calls_are_held(
+    compiler: Compiler, vocabulary: Vocabulary, text: str, end: str
+) -> None:
+    compiled = await compiled_by(
+        compiler, Wish("tools", calls=TWO, free=True), Frame(form(), THOUGHT)
+    )
+    assert said(compiled, text, vocabulary) == end
+
+
+@pytest.mark.parametrize("frame", [Frame(form(LLAMA)), Frame()])
+async def test_calls_that_no_token_tells_from_text_are_not_held_amid_it(
+    compiler: Compiler, frame: Frame
+) -> None:
+    assert await compiler.compile(Wish("tools", calls=TWO, free=True), frame) is None
+
+
 async def test_a_model_without_a_form_of_calls_answers(
     compiler: Compiler, vocabulary: Vocabulary
 ) -> None:
     either = Wish("response_format", Part("json", "place", '{"type": "array"}'), TWO)
-    compiled = await compiler.compile(either, Frame())
+    compiled = await compiled_by(compiler, either, Frame())
     assert said(compiled, "[]", vocabulary) == "over"
     assert said(compiled, "<tool_call>", vocabulary) == "refused"
 
@@ -279,7 +316,7 @@ async def test_a_refusal_names_field_keyword_and_place(compiler: Compiler) -> No
     flawed = '{"properties": {"a": {"uniqueItems": true}}}'
     part = Part("json", "response_format.json_schema.schema", flawed)
     with pytest.raises(UnsupportedGrammar) as caught:
-        await compiler.compile(Wish("response_format", part), Frame(form()))
+        await compiled_by(compiler, Wish("response_format", part), Frame(form()))
     assert caught.value.param == "response_format"
     assert "'uniqueItems' (at /properties/a/uniqueItems in response_format" in str(caught.value)
 
@@ -287,7 +324,7 @@ async def test_a_refusal_names_field_keyword_and_place(compiler: Compiler) -> No
 async def test_a_tools_schema_is_refused_as_the_tools(compiler: Compiler) -> None:
     calls = Calls(("f",), (Part("json", "tools[0].function.parameters", '{"not": {}}'),), 1)
     with pytest.raises(UnsupportedGrammar, match=r"at /not in tools\[0\]") as caught:
-        await compiler.compile(Wish("tool_choice", calls=calls), Frame(form()))
+        await compiled_by(compiler, Wish("tool_choice", calls=calls), Frame(form()))
     assert caught.value.param == "tools"
 
 
@@ -310,14 +347,14 @@ async def test_the_same_wish_is_compiled_once(compiler: Compiler) -> None:
         compiler.compile(asked, Frame(form())), compiler.compile(asked, Frame(form()))
     )
     assert first is second
-    assert await compiler.compile(asked, Frame(form(), THOUGHT)) is not first
+    assert await compiled_by(compiler, asked, Frame(form(), THOUGHT)) is not first
 
 
 async def test_a_refusal_is_kept_too(compiler: Compiler) -> None:
     told = set()
     for _ in range(2):
         with pytest.raises(UnsupportedGrammar) as caught:
-            await compiler.compile(schema(uniqueItems=True, title="twice"), Frame(form()))
+            await compiled_by(compiler, schema(uniqueItems=True, title="twice"), Frame(form()))
         told.add(str(caught.value))
     assert len(told) == 1
 
@@ -327,13 +364,15 @@ async def test_many_tools_that_are_hard_together_are_refused_as_one(compiler: Co
     hard = [{"properties": {"a": {"type": "integer", "multipleOf": 9_001 + n}}} for n in range(200)]
     parts = tuple(Part("json", "tools", json.dumps(one)) for one in hard)
     with pytest.raises(UnsupportedGrammar, match=r"'tool_choice': reading it takes too much"):
-        await compiler.compile(Wish("tool_choice", calls=Calls(names, parts, 1)), Frame(form()))
+        await compiled_by(
+            compiler, Wish("tool_choice", calls=Calls(names, parts, 1)), Frame(form())
+        )
 
 
 async def test_sequences_of_one_grammar_go_their_own_ways(
     compiler: Compiler, vocabulary: Vocabulary
 ) -> None:
-    compiled = await compiler.compile(wish("choice", '["a", "b"]'), Frame(form()))
+    compiled = await compiled_by(compiler, wish("choice", '["a", "b"]'), Frame(form()))
     assert said(compiled, "a", vocabulary) == "over"
     assert said(compiled, "b", vocabulary) == "over"
 
@@ -342,6 +381,6 @@ async def test_a_grammar_that_grows_too_hard_is_told(
     compiler: Compiler, vocabulary: Vocabulary
 ) -> None:
     many = {f"p{n}": {"type": "string"} for n in range(600)}
-    compiled = await compiler.compile(schema(type="object", properties=many), Frame(form()))
+    compiled = await compiled_by(compiler, schema(type="object", properties=many), Frame(form()))
     with pytest.raises(GrammarTooHard):
         said(compiled, '{"p7": "x", "p', vocabulary)

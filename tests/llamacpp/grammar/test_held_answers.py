@@ -270,6 +270,24 @@ def test_several_calls_may_come_in_one_answer(http: httpx.Client) -> None:
     assert min(counts) >= 1
 
 
+def test_a_strict_tool_is_called_as_its_schema_wants_once_the_model_begins_to() -> None:
+    with (
+        working("demo:qwen", ["--parallel", "4"]) as worker,
+        httpx.Client(base_url=worker.url, timeout=60) as http,
+    ):
+        asked = {"prompt": "<tool_call>", "add_special_tokens": False}
+        (mark,) = http.post("/tokenize", json=asked).json()["tokens"]
+        tools = [{**one, "function": {**one["function"], "strict": True}} for one in TOOLS]
+        for at, question in enumerate(_QUESTIONS):
+            # Toys babble: only the first step is taken for them.
+            body = chat(question, tools=tools, temperature=1, seed=at, logit_bias={str(mark): 100})
+            (choice,) = http.post(CHAT, json={**body, "parallel_tool_calls": False}).json()[
+                "choices"
+            ]
+            assert choice["finish_reason"] == "tool_calls"
+            assert len(called(choice["message"])) == 1
+
+
 def test_with_tools_at_hand_the_answer_holds_or_a_call_comes(http: httpx.Client) -> None:
     for seed in range(4):
         schema: Schema = {"enum": ["yes", "no"]}

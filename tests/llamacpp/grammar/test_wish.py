@@ -56,6 +56,16 @@ def test_a_request_that_asks_for_nothing_is_free() -> None:
     assert chat(structured_outputs=None, grammar="") is None
 
 
+def test_calls_of_strict_tools_are_held_amid_free_text() -> None:
+    strict = {"name": "look", "parameters": SCHEMA, "strict": True}
+    wish = chat(tools=[{"type": "function", "function": strict}, TOOLS[1]])
+    assert wish is not None
+    assert wish.calls is not None
+    assert (wish.free, wish.answer, wish.calls.names) == (True, None, ("look", "wait"))
+    assert [json.loads(part.text) for part in wish.calls.parameters] == [SCHEMA, {"type": "object"}]
+    assert chat(tools=[{"type": "function", "function": strict}], tool_choice="none") is None
+
+
 @pytest.mark.parametrize("strict", [True, False, None])
 def test_openais_schema_is_held_to_whether_strict_or_not(strict: bool | None) -> None:
     param, kind, where, text = asked(response_format=json_schema(SCHEMA, strict=strict))
@@ -131,6 +141,13 @@ def test_text_completions_ask_in_the_same_way() -> None:
         ({"guided_regex": "a", "response_format": {"type": "json_object"}}, "guided_regex"),
         ({"guided_regex": "a", "ignore_eos": True}, "ignore_eos"),
         ({"tools": TOOLS, "tool_choice": "required", "ignore_eos": True}, "ignore_eos"),
+        (
+            {
+                "tools": [{"type": "function", "function": {"name": "a", "strict": True}}],
+                "ignore_eos": True,
+            },
+            "ignore_eos",
+        ),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tools": TOOLS, "tool_choice": "any"}, "tool_choice"),
         ({"tools": TOOLS, "tool_choice": 1}, "tool_choice"),
