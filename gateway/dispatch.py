@@ -7,9 +7,12 @@ speak ASGI.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
+
+import msgspec
 
 from engines.protocol.events import write_event
 from engines.protocol.requests import (
@@ -21,7 +24,7 @@ from engines.protocol.requests import (
 )
 from gateway.classify import Weigher
 from gateway.domain import Asked, Choice, Endpoint, Outcome, Weighed
-from gateway.errors import ApiError, GatewayStopping, NoModelAvailable
+from gateway.errors import ApiError, EngineFailed, GatewayStopping, NoModelAvailable
 from gateway.fleet import Fleet, Lease
 from gateway.fleet.care import Carer
 from gateway.fleet.tries import Tries
@@ -30,6 +33,7 @@ from gateway.relay.answers import foreign_error
 from gateway.relay.asked import choices_of, wants_usage
 from gateway.relay.bodies import edit_request
 from gateway.relay.client import UpstreamAnswer, UpstreamClient, UpstreamRequest
+from gateway.relay.continuation import check, count_request, counted, most_tokens, rest_of
 from gateway.relay.exchange import Headers, Reply, relay_stream, relay_whole
 from gateway.relay.failures import FAILURES, Failure, failure_of
 from gateway.relay.stream import StreamEditor
@@ -101,23 +105,43 @@ class Dispatcher:
             ApiError: nothing was sent; the caller renders it. Later failures end the stream.
         """
         decided = self._decide(incoming)
-        told = Told(choices=choices_of(incoming.request))
-        tries = Tries(self._queue_timeout_s)
+        told = Told(choices=choices_of(incoming.request), keeps=incoming.streams)
         try:
-            while True:
-                lease = await self._lease(decided.models, incoming, tries)
-                if lease is None:
-                    raise tries.failure or self._nobody(decided.models)
-                failure = await self._attempt(lease, incoming, decided, told, reply)
-                if failure is None:
-                    return
-                tries.failed(lease.replica, failure, lease.queued_s)
-                if reply.started or failure.final or tries.exhausted:
-                    raise failure.error
+            await self._answer(incoming, decided, told, reply)
         except ApiError as error:
             if not reply.started:
                 raise
             await reply.write(write_event(error.body()), more=False)
+        except asyncio.CancelledError:
+            # The gateway ends; or the client has gone, then nobody hears this.
+            if told.head is not None and reply.started and not told.ended:
+                await reply.write(write_event(GatewayStopping().body()), more=False)
+            raise
+
+    async def _answer(self, incoming: Incoming, decided: Decided, told: Told, reply: Reply) -> None:
+        """Try one replica after the other until the answer is whole.
+
+        Raises:
+            ApiError: nobody could give it, or its rest.
+        """
+        models, tries = decided.models, Tries(self._queue_timeout_s)
+        while True:
+            lease = await self._lease(models, incoming, tries, told)
+            if lease is None:
+                raise tries.failure or self._nobody(models)
+            failure = await self._attempt(lease, incoming, decided, told, reply)
+            if failure is None:
+                return
+            tries.failed(lease.replica, failure, lease.queued_s)
+            if failure.final or tries.exhausted:
+                raise failure.error
+            if reply.started:
+                plan = lease.replica.plan
+                models, tries.patience_s = (lease.model,), plan.continue_wait_s
+                if not plan.continue_wait_s or not self._fleet.may_serve(models, tries.ruled_out):
+                    raise failure.error
+                check(incoming.request, told, exact_seams=plan.exact_seams)
+                told.breaks += 1
 
     def _decide(self, incoming: Incoming) -> Decided:
         request = incoming.request
@@ -140,7 +164,9 @@ class Dispatcher:
             return self._weigher.weigh_embedding(request)
         return self._weigher.weigh_rerank(request)
 
-    async def _lease(self, models: Sequence[str], incoming: Incoming, tries: Tries) -> Lease | None:
+    async def _lease(
+        self, models: Sequence[str], incoming: Incoming, tries: Tries, told: Told
+    ) -> Lease | None:
         """Return a lease on the first model that has a ready replica; wait where that may help."""
         asked_s = self._clock()
         deadline_s = asked_s + tries.patience_s
@@ -148,7 +174,9 @@ class Dispatcher:
         while True:
             now_s, avoid = self._clock(), tries.avoided()
             for model in models:
-                account = Account(self._clock, incoming.arrived_s, retried=retried)
+                account = Account(
+                    self._clock, incoming.arrived_s, retried=retried, goes_on=told.breaks > 0
+                )
                 lease = self._fleet.lease(model, account, queued_s=now_s - asked_s, avoid=avoid)
                 if lease is not None:
                     return lease
@@ -181,8 +209,17 @@ class Dispatcher:
     async def _exchange(
         self, lease: Lease, incoming: Incoming, decided: Decided, told: Told, reply: Reply
     ) -> None:
-        plan, account = lease.replica.plan, lease.account
-        answer = await self._send(lease, incoming)
+        plan, account, request = lease.replica.plan, lease.account, incoming.request
+        changes = None
+        if told.spoke:
+            tokens = await self._tokens(lease, told)
+            told.tokens_before = told.events if tokens is None else len(tokens)
+            if told.tokens_before >= (most_tokens(request) or math.inf):
+                editor = StreamEditor(account, lease.model, wants_usage(request), told)
+                await reply.write(editor.cut_short(), more=False)
+                return
+            changes = rest_of(incoming.body, request, told, tokens)
+        answer = await self._send(lease, incoming, changes)
         try:
             if answer.status != 200:
                 raise foreign_error(answer.status, await answer.read(_MAX_ERROR_BYTES))
@@ -192,29 +229,36 @@ class Dispatcher:
                 *decided.headers,
             )
             kind = answer.header(b"content-type") or b""
-            if not kind.startswith(b"text/event-stream"):
-                await relay_whole(answer, reply, account, lease.model, headers)
-                return
-            editor = StreamEditor(
-                account, served=lease.model, wants_usage=wants_usage(incoming.request), told=told
-            )
-            try:
+            if kind.startswith(b"text/event-stream"):
+                editor = StreamEditor(account, lease.model, wants_usage(request), told)
                 await relay_stream(answer, reply, editor, headers)
-            except asyncio.CancelledError:
-                # The gateway ends; or the client has gone, then nobody hears this.
-                if reply.started and not editor.whole:
-                    await reply.write(write_event(GatewayStopping().body()), more=False)
-                raise
+            elif reply.started:
+                raise EngineFailed("The engine sent no stream where one was to go on.")
+            else:
+                await relay_whole(answer, reply, account, lease.model, headers)
         finally:
             answer.release()
 
-    async def _send(self, lease: Lease, incoming: Incoming) -> UpstreamAnswer:
+    async def _tokens(self, lease: Lease, told: Told) -> list[int] | None:
+        """Ask an engine for the tokens of what has been told; None where it cannot say."""
+        plan = lease.replica.plan
+        if plan.tokenize_path is None:
+            return None
+        body = count_request(plan.upstream_name(lease.model), told.text)
+        sent = UpstreamRequest("POST", plan.tokenize_path, body)
+        status, answer = await self._client.fetch(plan.address, sent, plan.deadlines)
+        return counted(answer) if status == 200 else None
+
+    async def _send(
+        self, lease: Lease, incoming: Incoming, changes: Mapping[str, msgspec.Raw] | None
+    ) -> UpstreamAnswer:
         plan, request = lease.replica.plan, incoming.request
         name = plan.upstream_name(lease.model)
         body = edit_request(
             incoming.body,
             model=None if request.model == name else name,
             ask_usage=incoming.streams and not wants_usage(request),
+            changes=changes,
         )
         path = PATHS[incoming.endpoint]
         sent = UpstreamRequest("POST", path, body, (("x-request-id", incoming.request_id),))

@@ -19,6 +19,7 @@ Must not: render or log; `gateway.rendering` has the one renderer.
     +-- RateLimited 429 ............ engine: it has no room
     +-- InternalError 500 .......... gateway: a defect of ours
     +-- EngineFailed 502 ........... engine: died, or answered nonsense
+    |   +-- ContinuationImpossible . engine: it broke, and no other can go on exactly
     +-- NoModelAvailable 503 ....... engine: nothing that may serve is up
     +-- TooManyConnections 503 ..... gateway: as many as it takes are open
     +-- GatewayStopping 503 ........ gateway: it ends, another one may serve
@@ -39,6 +40,7 @@ __all__ = [
     "BodyTooLarge",
     "CapabilityMissing",
     "ContextLengthExceeded",
+    "ContinuationImpossible",
     "EngineFailed",
     "EngineTimeout",
     "Forbidden",
@@ -144,6 +146,12 @@ class EngineFailed(ApiError):
     status = 502
     default_code = "engine_error"
     fault = "engine"
+
+
+class ContinuationImpossible(EngineFailed):
+    """An engine broke in the middle of its answer, and no other can go on with it exactly: 502."""
+
+    default_code = "continuation_impossible"
 
 
 class NoModelAvailable(ApiError):

@@ -55,7 +55,7 @@ def build_gateway(
     selector = Selector(file, facts)
     dispatcher = Dispatcher(
         selector=selector,
-        weigher=Weigher(file.sizes),
+        weigher=Weigher(file.sizes, file.languages),
         fleet=fleet,
         carer=carer,
         client=client,
@@ -84,7 +84,11 @@ def plans_of(config: LoadedConfig, runtime_folder: Path, cores: int) -> Iterator
             continue  # the replicas of its model serve it
         for engine in engines_of(model):
             for plan in file.engines[engine].plan(_order(name, engine, config), room):
-                yield replace(plan, deadlines=_deadlines(plan.deadlines, model))
+                yield replace(
+                    plan,
+                    deadlines=_deadlines(plan.deadlines, model),
+                    continue_wait_s=model.continue_wait_s if model.on_break == "continue" else 0,
+                )
 
 
 def engines_of(model: ModelSection) -> tuple[str, ...]:

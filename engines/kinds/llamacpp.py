@@ -105,6 +105,8 @@ class LlamacppEngine(Section):
             health_path="/health",
             health_interval_s=1,
             metrics_path="/metrics",
+            tokenize_path="/tokenize",
+            exact_seams=True,
             capacity=order.parallel or self.parallel,
             launch=Launch(
                 (*self._command(order, weights, socket_path, threads), *adapters),

@@ -81,6 +81,7 @@ class RemoteEngine(Section):
             health_path=f"{address.base_path}/models",
             health_interval_s=self.health_interval_s,
             metrics_path=f"{root}/metrics",
+            tokenize_path=f"{root}/tokenize",
             deadlines=Deadlines(
                 self.connect_timeout_s,
                 self.first_byte_timeout_s,

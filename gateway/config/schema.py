@@ -90,6 +90,15 @@ class ModelSection(Section):
     adapter_scale: float = Field(
         1.0, allow_inf_nan=False, description="How strongly an adapter counts; 0 is not at all."
     )
+    on_break: Literal["continue", "fail"] = Field(
+        "continue",
+        description="What becomes of a stream whose engine breaks in the middle: another replica "
+        "goes on with it, or it ends with an error event.",
+    )
+    continue_wait_s: Seconds = Field(
+        30,
+        description="Seconds that a broken stream may wait for a replica that is starting again.",
+    )
     catalogue: str | None = Field(
         None, description="Catalogue entry with the family's facts, where the name does not say it."
     )

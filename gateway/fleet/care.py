@@ -8,7 +8,7 @@ Must not: touch requests in flight.
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
@@ -26,7 +26,6 @@ _LOOK = Deadlines(connect_s=3, first_byte_s=5, idle_s=5)
 _LOOK_AT_CHILD = Deadlines(connect_s=1, first_byte_s=1, idle_s=1)  # next door, and looked at often
 _SCRAPE = Deadlines(connect_s=0.5, first_byte_s=1, idle_s=1)
 _log = logging.getLogger("weighbridge.engine")
-_MAX_BYTES = 8 * 1024 * 1024
 _SILENCES_UNTIL_DOWN = 2  # a server under load may be late once
 
 
@@ -187,13 +186,8 @@ class Carer:
 
     async def _get(self, plan: ReplicaPlan, path: str, deadlines: Deadlines) -> tuple[int, bytes]:
         """Return status and body; status 0 with the reason as its body when there is no answer."""
-        address = replace(plan.address, base_path="")
         try:
-            answer = await self._client.send(address, UpstreamRequest("GET", path), deadlines)
-            try:
-                return answer.status, await answer.read(_MAX_BYTES)
-            finally:
-                answer.release()
+            return await self._client.fetch(plan.address, UpstreamRequest("GET", path), deadlines)
         except Unreachable as error:
             return 0, f"cannot connect: {error}".encode()
         except (ConnectionLost, DeadlinePassed) as error:

@@ -61,6 +61,10 @@ class Fleet:
         """Say whether a replica of one of these models may be ready soon."""
         return any(r.condition.hopeful for name in models for r in self._replicas.get(name, ()))
 
+    def may_serve(self, models: Sequence[str], ruled_out: Collection[Replica]) -> bool:
+        """Say whether these models have a replica beside those that are ruled out."""
+        return any(r not in ruled_out for name in models for r in self._replicas.get(name, ()))
+
     async def changed(self) -> None:
         """Wait until some replica's condition changes. The caller sets the deadline."""
         await self._change.wait()

@@ -24,7 +24,7 @@ class Tries:
         self.patience_s = patience_s
         self.failure: ApiError | None = None
         self._deaths = 0
-        self._ruled_out: set[Replica] = set()
+        self.ruled_out: set[Replica] = set()
         # Not there -> how often it had been started again by then.
         self._away: dict[Replica, int] = {}
 
@@ -37,7 +37,7 @@ class Tries:
             self._away[replica] = replica.restarts
         else:
             self._away.pop(replica, None)
-            self._ruled_out.add(replica)
+            self.ruled_out.add(replica)
 
     @property
     def exhausted(self) -> bool:
@@ -55,7 +55,7 @@ class Tries:
 
     def avoided(self) -> set[Replica]:
         """Return whom this request does not go to now."""
-        return self._ruled_out | {r for r in self._away if self._stale(r)}
+        return self.ruled_out | {r for r in self._away if self._stale(r)}
 
     def _stale(self, replica: Replica) -> bool:
         return replica.ready and replica.restarts == self._away[replica]

@@ -16,6 +16,7 @@ class Account:
 
     `gaps_s` are the times between two events that carry content (ITL where an event is a token).
     `retried` says that another replica was tried before: its time is no overhead of ours.
+    `goes_on` says that another had begun to answer.
     """
 
     clock: Callable[[], float]
@@ -29,6 +30,7 @@ class Account:
     finish_reasons: set[str] = field(default_factory=set)
     on_token: Callable[[int], None] | None = None
     retried: bool = False
+    goes_on: bool = False
 
     def content_seen(self) -> None:
         """Note that an event with content has arrived now."""

@@ -54,6 +54,7 @@ class ReplicaMetrics:
         self._queue = metrics.queue.labels(*labels)
         self._overhead = metrics.overhead.labels(*labels)
         self._in_flight = metrics.in_flight.labels(*labels)
+        self._continuations = metrics.continuations.labels(*labels)
         self.throughput = Throughput()
 
     def began(self, queued_s: float) -> None:
@@ -74,8 +75,10 @@ class ReplicaMetrics:
         now_s = account.clock()
         self._in_flight.dec()
         self._requests[outcome].inc()
+        if account.goes_on and outcome is Outcome.OK:
+            self._continuations.inc()
         self._duration.observe(max(0.0, now_s - account.arrived_s))
-        if account.first_token_s is not None:
+        if account.first_token_s is not None and not account.goes_on:
             self._first_token.observe(account.first_token_s - account.arrived_s)
         for gap_s in account.gaps_s:
             self._gap.observe(gap_s)
@@ -97,6 +100,9 @@ class Metrics:
         self._children: dict[tuple[str, str, str], ReplicaMetrics] = {}
         outcome_labels = (*LABELS, "outcome")
         self.requests = self._counter("requests", "Requests that have ended.", outcome_labels)
+        self.continuations = self._counter(
+            "continuations", "Streams brought to their end after another replica broke."
+        )
         self.prompt_tokens = self._counter("prompt_tokens", "Prompt tokens, as engines report.")
         self.completion_tokens = self._counter("completion_tokens", "Completion tokens generated.")
         self.first_token = self._histogram(

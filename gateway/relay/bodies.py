@@ -4,20 +4,29 @@ Owns: the top level of a JSON object.
 Must not: look deeper than a field it is asked to set.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def edit_request(body: bytes, *, model: str | None, ask_usage: bool) -> bytes:
-    """Return `body` with `model` set and, with `ask_usage`, the usage of a stream asked for.
+def edit_request(
+    body: bytes,
+    *,
+    model: str | None,
+    ask_usage: bool,
+    changes: Mapping[str, msgspec.Raw] | None = None,
+) -> bytes:
+    """Return `body` with `model` and `changes` set; with `ask_usage` a stream's usage is asked for.
 
-    With `model=None` and `ask_usage=False` the very same bytes come back. Values that are not
-    edited keep their bytes; white space between fields may go. `body` is a JSON object.
+    With nothing to change the very same bytes come back. Values that are not edited keep their
+    bytes; white space between fields may go. `body` is a JSON object.
     """
-    if model is None and not ask_usage:
+    if model is None and not ask_usage and not changes:
         return body
     fields = _OBJECT.decode(body)
+    fields.update(changes or {})
     if model is not None:
         fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     if ask_usage:

@@ -7,13 +7,14 @@ Must not: read what an answer says.
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engines.kinds import Deadlines, ReplicaAddress
 from gateway.relay.connection import Connection, ConnectionLost
 from gateway.relay.watch import DeadlinePassed, Watch
 
 MAX_IDLE_PER_ADDRESS = 64
+_MAX_FETCHED_BYTES = 8 * 1024 * 1024
 
 
 class Unreachable(Exception):
@@ -157,6 +158,20 @@ class UpstreamClient:
                 raise
             else:
                 return UpstreamAnswer(self, address.key, link, watch)
+
+    async def fetch(
+        self, address: ReplicaAddress, request: UpstreamRequest, deadlines: Deadlines
+    ) -> tuple[int, bytes]:
+        """Return status and body of what is no endpoint of OpenAI's: `path` is a whole one.
+
+        Raises:
+            Unreachable, ConnectionLost, DeadlinePassed: as `send` and `read` say.
+        """
+        answer = await self.send(replace(address, base_path=""), request, deadlines)
+        try:
+            return answer.status, await answer.read(_MAX_FETCHED_BYTES)
+        finally:
+            answer.release()
 
     def take_back(self, key: str, link: Connection) -> None:
         """Keep a connection for reuse, or close it."""

@@ -12,6 +12,7 @@ from gateway.relay.answers import MAX_ANSWER_BYTES, read_usage, rename_model
 from gateway.relay.client import UpstreamAnswer
 from gateway.relay.connection import ConnectionLost
 from gateway.relay.stream import StreamEditor
+from gateway.relay.watch import DeadlinePassed
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -61,24 +62,27 @@ async def relay_stream(
         ConnectionLost, DeadlinePassed, EngineFailed: the stream broke. Unless `reply` has started
             nothing was sent; in either case another engine may go on.
     """
-    events = 0
-    async for piece in answer.pieces():
-        out = editor.feed(piece)
-        if editor.events != events:
-            events = editor.events
-            answer.heard()
-        if editor.whole:
-            break
-        if out:
-            if not reply.started:
-                await reply.start(200, (*_STREAM, *headers))
-            await reply.write(out, more=True)
-        if editor.failure is not None:
-            raise editor.failure
-    else:
+    events, out = 0, b""
+    try:
+        async for piece in answer.pieces():
+            out = editor.feed(piece)
+            if editor.events != events:
+                events = editor.events
+                answer.heard()
+            if editor.whole:
+                break
+            if out:
+                if not reply.started:
+                    await reply.start(200, (*_STREAM, *headers))
+                await reply.write(out, more=True)
+            if editor.failure is not None:
+                raise editor.failure
+        else:
+            raise ConnectionLost("the engine's stream ended early", answered=True)
+    except (ConnectionLost, DeadlinePassed):
         out = editor.close()
-    if not editor.whole:
-        raise ConnectionLost("the engine's stream ended early", answered=True)
+        if not editor.whole:
+            raise
     if not reply.started:
         await reply.start(200, (*_STREAM, *headers))
     await reply.write(out, more=False)

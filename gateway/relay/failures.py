@@ -16,7 +16,7 @@ Owns: the table. Must not: ask anybody.
 from dataclasses import dataclass
 
 from gateway.domain import Outcome
-from gateway.errors import ApiError, EngineFailed, EngineTimeout
+from gateway.errors import ApiError, ContinuationImpossible, EngineFailed, EngineTimeout
 from gateway.relay.client import ConnectTimeout, Unreachable
 from gateway.relay.connection import ConnectionLost
 from gateway.relay.watch import DeadlinePassed, TotalPassed
@@ -59,6 +59,9 @@ def failure_of(error: Exception, *, begun: bool) -> Failure:
             failure = Failure(gone, Outcome.ENGINE_ERROR, said, died=True, back=begun)
         case DeadlinePassed():
             failure = _late(error, begun=begun)
+        case ApiError(fault="client") if begun:
+            gone = ContinuationImpossible(f"The engine that was to go on refused: {said}")
+            failure = Failure(gone, Outcome.ENGINE_ERROR, said, final=True, blamed=False)
         case ApiError(fault="client"):
             failure = Failure(error, Outcome.CLIENT_ERROR, said, final=True, blamed=False)
         case EngineTimeout():

@@ -7,7 +7,14 @@ Must not: do I/O; it takes pieces and returns the bytes to send.
 
 import msgspec
 
-from engines.protocol.answers import Usage
+from engines.protocol.answers import (
+    ChatChunk,
+    ChatChunkChoice,
+    ChatDelta,
+    TextAnswer,
+    TextChoice,
+    Usage,
+)
 from engines.protocol.events import (
     DONE,
     EventSplitter,
@@ -42,13 +49,11 @@ class StreamEditor:
     engine goes on with it. After a `failure` nothing more is taken.
     """
 
-    def __init__(
-        self, account: Account, *, served: str, wants_usage: bool, told: Told | None = None
-    ) -> None:
+    def __init__(self, account: Account, served: str, wants_usage: bool, told: Told) -> None:
         self._account = account
         self._served = served
         self._wants_usage = wants_usage
-        self._told = told if told is not None else Told()
+        self._told = told
         self._splitter = EventSplitter()
         self._goes_on = self._told.head is not None
         self._edits: list[tuple[bytes, bytes]] = []
@@ -84,6 +89,17 @@ class StreamEditor:
         if self._done or self.failure is not None or self._told.finished < self._told.choices:
             return b""
         return self._finish(DONE)
+
+    def cut_short(self) -> bytes:
+        """End an answer that has all the tokens it may have, but was never told so."""
+        head = self._told.head or Head()
+        if head.object == "text_completion":
+            text = TextChoice(0, "", "length")
+            last: ChatChunk | TextAnswer = TextAnswer(head.id, head.created, self._served, [text])
+        else:
+            empty = ChatChunkChoice(0, ChatDelta(), "length")
+            last = ChatChunk(head.id, head.created, self._served, [empty])
+        return self._marked(write_event(msgspec.json.encode(last))) + self._finish(DONE)
 
     def _edit(self, event: bytes) -> bytes:
         data = event_data(event)
@@ -165,7 +181,7 @@ class StreamEditor:
                 told.finished += 1
                 self._account.finish_reasons.add(choice.finish_reason)
         if spoke:
-            told.spoke = True
+            told.events += 1
             self._account.content_seen()
         if chunk.usage is not None:
             self._account.usage = self._own_share(chunk.usage)
@@ -192,13 +208,14 @@ class StreamEditor:
             if not (delta.speaks or choice.finish_reason):
                 return b""
             event = event.replace(_ROLE, b"", 1)
-        if choice.finish_reason:
-            event = event.replace(b"{", b'{"weighbridge":{"continued":%d},' % self._told.breaks, 1)
-        return event
+        return self._marked(event) if choice.finish_reason else event
+
+    def _marked(self, event: bytes) -> bytes:
+        return event.replace(b"{", b'{"weighbridge":{"continued":%d},' % self._told.breaks, 1)
 
     def _finish(self, done: bytes) -> bytes:
-        self._done = True
         told = self._told
+        self._done = told.ended = True
         if self._wants_usage and not told.usage_sent and told.head is not None:
             return self._written_usage() + done
         return done

@@ -14,7 +14,8 @@ class Told:
 
     `choices` is how many answers the client waits for. What was said is kept only where `keeps`:
     an engine that breaks may have to be followed by one that goes on from there. `breaks` is how
-    often that happened; `tokens_before` were generated before the last break.
+    often that happened; `tokens_before` were generated before the last break; `events` said
+    something.
     """
 
     __slots__ = (
@@ -23,10 +24,11 @@ class Told:
         "breaks",
         "called",
         "choices",
+        "ended",
+        "events",
         "finished",
         "head",
         "odd",
-        "spoke",
         "tokens_before",
         "usage_sent",
     )
@@ -35,7 +37,8 @@ class Told:
         self.choices = choices
         self.head: Head | None = None
         self.finished = 0
-        self.spoke = False  # more than a role
+        self.ended = False
+        self.events = 0
         self.called = False
         self.odd = False  # what is neither text, nor a thought, nor a call
         self.usage_sent = False
@@ -43,6 +46,11 @@ class Told:
         self.tokens_before = 0
         self._text = io.StringIO() if keeps else None
         self._thought = io.StringIO() if keeps else None
+
+    @property
+    def spoke(self) -> bool:
+        """Whether more than a role has been told."""
+        return self.odd or self.events > 0
 
     @property
     def text(self) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from engines.protocol.answers import Usage
 from gateway.observe.account import Account
 from gateway.relay.stream import StreamEditor
+from gateway.relay.told import Told
 
 
 def event(**fields: object) -> bytes:
@@ -35,7 +36,7 @@ STREAM = [
 def relay(pieces: list[bytes], *, wants_usage: bool = False) -> tuple[bytes, Account, StreamEditor]:
     ticks = iter(range(10_000))
     account = Account(clock=lambda: float(next(ticks)), arrived_s=0.0)
-    editor = StreamEditor(account, served="ours", wants_usage=wants_usage)
+    editor = StreamEditor(account, "ours", wants_usage, Told())
     out = b"".join(editor.feed(piece) for piece in pieces) + editor.close()
     return out, account, editor
 

@@ -21,7 +21,7 @@ CONFIG = """
 engines:
   cpu: {kind: llamacpp}
 models:
-  a: {engine: cpu, weights: "demo:qwen"}
+  a: {engine: cpu, weights: "demo:qwen", on_break: fail}
   b: {engine: cpu, weights: "demo:qwen"}
   two: {engine: cpu, weights: "demo:qwen", replicas: 2}
   gone: {engine: cpu, weights: ./gone.gguf}

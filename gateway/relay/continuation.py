@@ -1,0 +1,166 @@
+"""Going on with a stream whose engine has broken: where that is exact, and what another is asked.
+
+Owns: the reasons against it; the request for the rest of an answer.
+Must not: choose the other engine, or relay.
+
+Nothing has been said yet: the same request is asked again. Otherwise the answer so far becomes its
+own beginning: the last message of a conversation (`continue_final_message`), the end of a prompt.
+At temperature 0 the rest is that of the unbroken answer; above it is a valid one.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from engines.protocol.requests import ChatRequest, CompletionRequest, Sampling
+from gateway.errors import ContinuationImpossible
+from gateway.relay.asked import choices_of
+from gateway.relay.told import Told
+
+# What OpenAI's completions have where the request has no bound.
+_COMPLETION_TOKENS = 16
+_FORMS = ("structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar")
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TOKENS = msgspec.json.Decoder(dict[str, Any])
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    role: str
+    content: str
+    reasoning_content: str | msgspec.UnsetType
+
+
+def check(request: object, told: Told, *, exact_seams: bool) -> None:
+    """Refuse to go on where the answer would not be the one that was begun.
+
+    `exact_seams`: the engine takes the beginning as it is, white space at its ends included.
+
+    Raises:
+        ContinuationImpossible: it says why.
+    """
+    if not told.spoke:
+        return
+    why = "its kind of answer cannot be continued"
+    if isinstance(request, Sampling):
+        why = _reason(request, told, exact_seams=exact_seams)
+    if why:
+        raise ContinuationImpossible(
+            f"The engine broke in the middle of its answer, and no other can go on exactly: {why}."
+        )
+
+
+def most_tokens(request: object) -> int | None:
+    """Return the bound on an answer's tokens, None where there is none."""
+    if isinstance(request, ChatRequest):
+        return request.answer_tokens()
+    if isinstance(request, CompletionRequest):
+        return request.answer_tokens() or _COMPLETION_TOKENS
+    return None
+
+
+def rest_of(
+    body: bytes, request: object, told: Told, tokens: Sequence[int] | None
+) -> dict[str, msgspec.Raw]:
+    """Return the fields of a request that ask for the rest of its answer.
+
+    `tokens` are those of what has been told, None where nobody could say them; `told.tokens_before`
+    of them are taken off the request's bound.
+    """
+    given = _OBJECT.decode(body)
+    new: dict[str, Any] = {}
+    if isinstance(request, ChatRequest):
+        new["messages"] = _with_answer(given["messages"], told)
+        new["continue_final_message"] = True
+        new["add_generation_prompt"] = False
+    elif isinstance(request, CompletionRequest):
+        new["prompt"] = _with_text(request.prompt, told.text, tokens)
+    bounds = [name for name in ("max_completion_tokens", "max_tokens") if _number(given, name)]
+    if isinstance(request, CompletionRequest) and not bounds:
+        new["max_tokens"] = _COMPLETION_TOKENS - told.tokens_before
+    for name in bounds:
+        new[name] = max(1, _number(given, name) - told.tokens_before)
+    return {
+        name: value if isinstance(value, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(value))
+        for name, value in new.items()
+    }
+
+
+def count_request(model: str, text: str) -> bytes:
+    """Return what `/tokenize` is asked about a text."""
+    return msgspec.json.encode({"model": model, "prompt": text, "add_special_tokens": False})
+
+
+def counted(body: bytes) -> list[int] | None:
+    """Return the tokens that `/tokenize` told, None where it told none."""
+    try:
+        tokens = _TOKENS.decode(body).get("tokens")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    whole = isinstance(tokens, list) and all(type(token) is int for token in tokens)
+    return tokens if whole else None
+
+
+def _reason(request: Sampling, told: Told, *, exact_seams: bool) -> str:
+    """Return why the rest cannot be exact, "" where it can."""
+    text, chat = told.text, isinstance(request, ChatRequest)
+    trimmed = chat and not exact_seams
+    penalized = request.presence_penalty or request.frequency_penalty
+    logprobs = getattr(request, "logprobs", None) not in (None, False)
+    around = isinstance(request, CompletionRequest) and (request.echo or request.suffix)
+    reasons = (
+        (choices_of(request) > 1 or request.choices() > 1, "it has several choices"),
+        (told.called, "a tool call is under way"),
+        (told.odd, "something else than text is in it"),
+        (_is_held(request), "its form is prescribed (structured output)"),
+        (told.thought and not text, "it is amid a thought"),
+        (logprobs, "log probabilities are asked for"),
+        (penalized, "a penalty counts the tokens of the whole answer"),
+        (any(_half_said(text, stop) for stop in request.stops()), "it may be amid a stop string"),
+        (around, "it has an echo or a suffix"),
+        (trimmed and told.thought, "this engine may not take its thought back"),
+        (trimmed and text != text.strip(), "white space at its seam may be trimmed by a template"),
+    )
+    return next((why for holds, why in reasons if holds), "")
+
+
+def _is_held(request: Sampling) -> bool:
+    form = request.response_format
+    choice = getattr(request, "tool_choice", None)
+    return (
+        (form is not None and form.get("type") != "text")
+        or any(getattr(request, name) is not None for name in (*_FORMS, "grammar"))
+        or choice not in (None, "auto", "none")
+    )
+
+
+def _half_said(text: str, stop: str) -> bool:
+    return any(text.endswith(stop[:length]) for length in range(1, len(stop)))
+
+
+def _with_answer(messages: msgspec.Raw, told: Told) -> msgspec.Raw:
+    begun = _Begun("assistant", told.text, told.thought or msgspec.UNSET)
+    return msgspec.Raw(bytes(messages).rstrip()[:-1] + b"," + msgspec.json.encode(begun) + b"]")
+
+
+def _with_text(prompt: str | list[Any], text: str, tokens: Sequence[int] | None) -> Any:
+    """Return a prompt with the answer so far at its end, text or token ids as it was.
+
+    Raises:
+        ContinuationImpossible: it is token ids, and nobody could say those of the answer.
+    """
+    if isinstance(prompt, list) and not isinstance(prompt[0], int):
+        (prompt,) = prompt
+    if isinstance(prompt, str):
+        return prompt + text
+    if tokens is None:
+        raise ContinuationImpossible(
+            "The engine broke in the middle of its answer, and no other can say the token ids of "
+            "what it said, which must stand behind those of the prompt."
+        )
+    return [*prompt, *tokens]
+
+
+def _number(given: dict[str, msgspec.Raw], name: str) -> int:
+    value = bytes(given.get(name, b"null"))
+    return 0 if value == b"null" else int(value)
