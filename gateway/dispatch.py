@@ -22,7 +22,7 @@ from engines.protocol.requests import (
     RerankRequest,
     ScoreRequest,
 )
-from gateway.classify import Weigher
+from gateway.classify import Weigher, language_hints
 from gateway.domain import Asked, Choice, Endpoint, Outcome, Weighed
 from gateway.errors import ApiError, EngineFailed, GatewayStopping, NoModelAvailable
 from gateway.fleet import Fleet, Lease
@@ -157,7 +157,7 @@ class Dispatcher:
     def _weigh(self, incoming: Incoming) -> Weighed:
         request = incoming.request
         if isinstance(request, ChatRequest):
-            return self._weigher.weigh_chat(request)
+            return self._weigher.weigh_chat(request, language_hints(incoming.headers))
         if isinstance(request, CompletionRequest):
             return self._weigher.weigh_completion(request)
         if isinstance(request, EmbeddingRequest):

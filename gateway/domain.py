@@ -29,6 +29,7 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     UNAVAILABLE = "unavailable"
+    OVERLOADED = "overloaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Weighed:
     """What weighing found out, each with the reason a person can read.
 
     `language` is the one the answer should be in, `prompt_language` the one most of the prompt is
-    written in: ISO 639-1 codes or `undecided`. `prompt_tokens` is an estimate.
+    written in: ISO 639-1 codes or `undecided`, with how sure it is of each, 0 to 1. `prompt_tokens`
+    is an estimate.
     """
 
     task: str
@@ -48,6 +50,8 @@ class Weighed:
     tools: bool = False
     images: bool = False
     json_schema: bool = False
+    language_confidence: float = 0.0
+    prompt_language_confidence: float = 0.0
     reasons: tuple[str, ...] = ()
 
 

@@ -55,7 +55,7 @@ def build_gateway(
     selector = Selector(file, facts)
     dispatcher = Dispatcher(
         selector=selector,
-        weigher=Weigher(file.sizes),
+        weigher=Weigher(file.sizes, file.languages),
         fleet=fleet,
         carer=carer,
         client=client,

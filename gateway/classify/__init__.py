@@ -4,6 +4,7 @@ Owns: the words of `data/`, the language detector, the estimates.
 Must not: choose models (`gateway.selection` does), keep anything of a request, raise on any text.
 """
 
+from gateway.classify.hints import language_hints
 from gateway.classify.weigher import Weigher
 
-__all__ = ["Weigher"]
+__all__ = ["Weigher", "language_hints"]

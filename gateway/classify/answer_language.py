@@ -13,7 +13,7 @@ from gateway.classify.lexicon import Hit, Index, entry_of, read_data
 from gateway.classify.plain import plain
 
 _NEAR_CHARS = 70
-_HEAD_LETTERS = 3  # what names are looked up by, before anything dearer
+_HEAD_LETTERS = 4  # what names are looked up by, before anything dearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _asking(data: dict[str, Any]) -> _Asking:
     entries += [("answer", entry_of(verb)) for verb in data.get("strict", ())]
     return _Asking(
         names=names,
-        heads=frozenset(name[:_HEAD_LETTERS] for name in names if spaced),
+        heads=frozenset(name[:_HEAD_LETTERS].strip() for name in names if spaced),
         before=tuple(space + plain(word).strip() for word in data.get("before", ())),
         after=tuple(entry_of(word) for word in data.get("after", ())),
         unless=tuple(entry_of(word) for word in data.get("unless", ())),

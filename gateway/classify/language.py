@@ -60,8 +60,8 @@ NOTHING = Found(UNDECIDED, 0.0, "there are no words to tell a language by")
 class LanguageFinder:
     """Finds the language of a text. Built once (it loads a model of 1 MB); then read only."""
 
-    def __init__(self, threshold: float = 0.35) -> None:
-        self._threshold = threshold
+    def __init__(self, undecided_below: float) -> None:
+        self._undecided_below = undecided_below
         self._scripts = ScriptCounter()
         self._everyday = Everyday()
         self._spelling = Spelling(self._everyday.words)
@@ -76,9 +76,9 @@ class LanguageFinder:
         if script is None:
             return NOTHING
         found = self._best(spaced, script, hints)
-        if found.confidence >= self._threshold:
+        if found.confidence >= self._undecided_below:
             return found
-        why = f"{found.reason}, less than {self._threshold:.2f}"
+        why = f"{found.reason}, less than {self._undecided_below:.2f}"
         return Found(UNDECIDED, found.confidence, why)
 
     def _best(self, spaced: str, script: str, hints: Sequence[str]) -> Found:
@@ -101,7 +101,7 @@ class LanguageFinder:
             count = votes.by_language[clear]
             return Found(clear, _SURE, f"{script} script, {count} words or letters are {clear}")
         scores = self._scores(spaced, script, votes, said_in)
-        for hint in hints:
+        for hint in SHARED[script].intersection(hints):
             scores[hint] = scores.get(hint, _NONE_OF_THEM) + _HINT
         return _likeliest(scores, script)
 

@@ -25,7 +25,11 @@ class RequestWords:
 
     def __init__(self, entries: Iterable[str]) -> None:
         known = {entry for entry in entries if _telling(entry)}
-        self._stems = tuple(sorted(f" {entry}" for entry in known if entry < _UNSPACED))
+        self._stems: dict[str, tuple[str, ...]] = {}
+        for entry in known:
+            if entry < _UNSPACED:
+                head = entry[:_LEAST_LETTERS]
+                self._stems[head] = (*self._stems.get(head, ()), entry)
         self._signs = tuple(sorted(entry for entry in known if entry >= _UNSPACED))
 
     def asks(self, text: str) -> bool:
@@ -33,7 +37,8 @@ class RequestWords:
         opening = plain(text[:_READ_CHARS])
         closing = plain(text[-_READ_CHARS:])
         words = opening.split()[:_LEADING_WORDS] + closing.split()[-_TRAILING_WORDS:]
-        if any(f" {word} ".startswith(self._stems) for word in words):
+        stems = self._stems
+        if any(f"{word} ".startswith(stems.get(word[:_LEAST_LETTERS], ())) for word in words):
             return True
         if opening.isascii() and closing.isascii():
             return False

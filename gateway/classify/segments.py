@@ -16,7 +16,10 @@ _FENCE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 _INLINE = re.compile(r"`[^`\n]{1,200}`")
 _ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+|\S+@\S+\.\w+")
 # Where none of these stands, a text has no code, address or log to take out.
-_NO_PROSE = re.compile(r"[`@{};=]|~~~|://|www\.|>>>|\bimport |\bdef |\d:\d\d:\d\d|\[[A-Z]+\]")
+_NO_PROSE = (
+    "`", "@", "{", ";", "=", "~~~", "://", "www.", ">>>", "import ", "def ", "DEBUG", "INFO",
+    "WARN", "ERROR", "FATAL", "TRACE", "Error:", "Exception", ":0", ":1", ":2", ":3", ":4", ":5",
+)  # fmt: skip
 _CODE_LINE = re.compile(
     r"^\s*(?:>>>.*|def \w+\(.*|class \w+[(:{].*|import \S.*|from \S+ import .*|return\b.*"
     r"|#include.*|@\w+.*|for \w+ in .*:|while .*:|(?:el)?if .*:|else:|try:|except\b.*:|[\])}]+[;,]?"
@@ -64,7 +67,7 @@ def clip(text: str) -> str:
 
 def prose_of(text: str) -> str:
     """Return the text without code, addresses and lines of logs, unless nothing else is there."""
-    if not _NO_PROSE.search(text):
+    if not any(mark in text for mark in _NO_PROSE):
         return text
     prose = _ADDRESS.sub(" ", _INLINE.sub(" ", _FENCE.sub("\n\n", text)))
     bare = _LOG_LINE.sub("", _CODE_LINE.sub("", prose))

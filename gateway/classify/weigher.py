@@ -27,12 +27,14 @@ from gateway.classify.requesting import RequestWords, load_openings
 from gateway.classify.segments import clip, has_fence, has_letters, instruction_of, prose_of
 from gateway.classify.size import TOKENS_PER_IMAGE, TOKENS_PER_TURN, request_size, tokens_of
 from gateway.classify.task import Task, TaskFinder, Text
-from gateway.config.schema import SizeSection
+from gateway.config.schema import LanguageSection, SizeSection
 from gateway.domain import UNDECIDED, Weighed
 
 _EARLIER_TURNS = 4
 _SHORT_LETTERS = 24  # a turn shorter than this leans on the turns before it
 _SURE = 0.75
+_ASKED = 0.95  # how sure it is that a language which the request names is meant
+_HINTED = 0.5
 _INSTRUCTION_CHARS = 900
 _CLOSING_CHARS = 240
 _SHORT_CHARS = 60
@@ -57,6 +59,7 @@ class _Turn:
 
     text: Text
     found: Found
+    supplied: bool  # there is more than the instruction
 
 
 class Weigher:
@@ -65,20 +68,26 @@ class Weigher:
     Synchronous and quick; long texts are read at their ends only. Safe from any thread.
     """
 
-    def __init__(self, sizes: SizeSection | None = None) -> None:
+    def __init__(
+        self, sizes: SizeSection | None = None, languages: LanguageSection | None = None
+    ) -> None:
         self._sizes = sizes or SizeSection()
-        self._languages = LanguageFinder()
+        languages = languages or LanguageSection()
+        self._languages = LanguageFinder(languages.undecided_below)
         self._answers = AnswerLanguageFinder()
         lexicons = load_lexicons()
         self._tasks = TaskFinder(lexicons)
         leads = (one.leads() for one in lexicons.values())
         self._requests = RequestWords(chain(load_openings(), self._answers.verbs(), *leads))
 
-    def weigh_chat(self, request: ChatRequest) -> Weighed:
-        """Return what a chat request weighs; the newest user turn leads."""
+    def weigh_chat(self, request: ChatRequest, hints: Sequence[str] = ()) -> Weighed:
+        """Return what a chat request weighs; the newest user turn leads.
+
+        `hints` are languages that something beside the text speaks for, the likeliest first.
+        """
         turns = [m.text() for m in request.messages if m.role == "user"]
         systems = [m.text() for m in request.messages if m.role in ("system", "developer")]
-        return self._weigh(turns, systems, _shape_of_chat(request))
+        return self._weigh(turns, systems, _shape_of_chat(request), hints)
 
     def weigh_completion(self, request: CompletionRequest) -> Weighed:
         """Return what a text completion weighs; token ids count but cannot be read."""
@@ -100,15 +109,24 @@ class Weigher:
         task = Task("rerank", "the endpoint ranks texts")
         return self._weigh(first[:1], (), _Shape(tokens, task=task))
 
-    def _weigh(self, turns: Sequence[str], systems: Sequence[str], shape: _Shape) -> Weighed:
-        read = [self._read(text) for text in turns[: -_EARLIER_TURNS - 2 : -1] if text.strip()]
+    def _weigh(
+        self,
+        turns: Sequence[str],
+        systems: Sequence[str],
+        shape: _Shape,
+        hints: Sequence[str] = (),
+    ) -> Weighed:
+        recent = [text for text in turns[: -_EARLIER_TURNS - 2 : -1] if text.strip()]
+        read = [self._read(text, hints) for text in recent]
         prompt = self._prompt_language(read)
         task = self._task(read, shape)
-        answer, why = self._answer_language(read, systems, prompt, task.name)
+        answer = self._answer_language(read, systems, prompt, task.name)
+        if answer.language == UNDECIDED and hints:
+            answer = Found(hints[0], _HINTED, "the request's headers hint at it")
         size = request_size(shape.prompt_tokens, self._sizes)
         return Weighed(
             task=task.name,
-            language=answer,
+            language=answer.language,
             prompt_language=prompt.language,
             request_size=size,
             prompt_tokens=shape.prompt_tokens,
@@ -116,24 +134,27 @@ class Weigher:
             tools=shape.tools,
             images=shape.images,
             json_schema=shape.json_schema,
+            language_confidence=round(answer.confidence, 2),
+            prompt_language_confidence=round(prompt.confidence, 2),
             reasons=(
                 f"task is {task.name}: {task.reason}",
                 f"prompt_language is {prompt.language}: {prompt.reason}",
-                f"language is {answer}: {why}",
+                f"language is {answer.language}: {answer.reason}",
                 f"request_size is {size}: about {shape.prompt_tokens} prompt tokens, "
                 f"small below {self._sizes.small_below}, large from {self._sizes.large_from}",
             ),
         )
 
-    def _read(self, raw: str) -> _Turn:
+    def _read(self, raw: str, hints: Sequence[str]) -> _Turn:
         text = clip(raw)
         prose = prose_of(text)
         instruction = instruction_of(prose, self._requests.asks)
         asked = plain(instruction[:_INSTRUCTION_CHARS])
-        found = self._languages.find(asked)
-        if found.language == UNDECIDED and instruction != prose.strip():
-            found = self._languages.find(plain(prose))
-        return _Turn(Text(text, prose, asked, found.language, has_fence(text)), found)
+        found = self._languages.find(asked, hints)
+        supplied = len(instruction) < len(prose.strip())
+        if found.language == UNDECIDED and supplied:
+            found = self._languages.find(plain(prose), hints)
+        return _Turn(Text(text, prose, asked, found.language, has_fence(text)), found, supplied)
 
     def _prompt_language(self, turns: Sequence[_Turn]) -> Found:
         """Return the newest turn's language; where it is too short to tell, an earlier one's."""
@@ -151,23 +172,24 @@ class Weigher:
 
     def _answer_language(
         self, turns: Sequence[_Turn], systems: Sequence[str], prompt: Found, task: str
-    ) -> tuple[str, str]:
+    ) -> Found:
         if turns:
             text = turns[0].text
             # In "a script that translates into English" the language belongs to the script.
             asked = self._answers.find(text.asked, prompt.language, strict=task == "code")
-            if asked is None and len(text.prose) > len(text.asked):
+            if asked is None and turns[0].supplied:
                 closing = plain(text.prose[-_CLOSING_CHARS:])
                 asked = self._answers.find(closing, prompt.language, strict=True)
             if asked is not None:
-                return asked, "the prompt asks for it"
+                return Found(asked, _ASKED, "the prompt asks for it")
         for system in systems:
             start = plain(clip(system)[:_INSTRUCTION_CHARS])
             written = self._languages.find(start).language
             named = self._answers.find(start, written)
             if named is not None:
-                return named, "the system prompt asks for it"
-        return prompt.language, "the prompt's own, as no other is asked for"
+                return Found(named, _ASKED, "the system prompt asks for it")
+        why = "the prompt's own, as no other is asked for"
+        return Found(prompt.language, prompt.confidence, why)
 
     def _task(self, turns: Sequence[_Turn], shape: _Shape) -> Task:
         if shape.task is not None:

@@ -47,7 +47,9 @@ class Explanation:
             "asked": self.asked,
             "task": weighed.task,
             "language": weighed.language,
+            "language_confidence": weighed.language_confidence,
             "prompt_language": weighed.prompt_language,
+            "prompt_language_confidence": weighed.prompt_language_confidence,
             "request_size": weighed.request_size,
             "prompt_tokens": weighed.prompt_tokens,
             "reasons": list(weighed.reasons),
@@ -93,7 +95,7 @@ def explain(
     """
     messages = [Message("system", system)] if system else []
     request = ChatRequest(messages=[*messages, Message("user", text)])
-    weighed = Weigher(file.sizes).weigh_chat(request)
+    weighed = Weigher(file.sizes, file.languages).weigh_chat(request)
     selector = Selector(file, facts)
     asked = Asked(model, Endpoint.CHAT)
     choice = selector.choose(asked, weighed, {})

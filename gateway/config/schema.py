@@ -208,6 +208,18 @@ class SizeSection(Section):
     large_from: int = Field(4_000, ge=1, description="This many prompt tokens or more are large.")
 
 
+class LanguageSection(Section):
+    """`languages:` how sure weighing must be of a language."""
+
+    undecided_below: float = Field(
+        0.35,
+        ge=0,
+        le=1,
+        description="A language that is less likely than this is `undecided`; higher decides "
+        "fewer short texts, and fewer of them wrongly.",
+    )
+
+
 class RoutingFile(Section):
     """The whole of `routing.yaml`."""
 
@@ -226,4 +238,7 @@ class RoutingFile(Section):
     )
     sizes: SizeSection = Field(
         default_factory=SizeSection, description="What small and large mean."
+    )
+    languages: LanguageSection = Field(
+        default_factory=LanguageSection, description="How sure weighing must be of a language."
     )

@@ -13,7 +13,7 @@ from gateway.domain import UNDECIDED
 
 @pytest.fixture(scope="module")
 def finder() -> LanguageFinder:
-    return LanguageFinder()
+    return LanguageFinder(0.35)
 
 
 def found_in(finder: LanguageFinder, text: str, *hints: str) -> Found:
@@ -98,7 +98,7 @@ def test_a_reason_and_a_confidence_come_along(finder: LanguageFinder) -> None:
 
 
 def test_a_threshold_beyond_reach_leaves_everything_undecided() -> None:
-    strict = LanguageFinder(threshold=1.01)
+    strict = LanguageFinder(1.01)
     assert found_in(strict, "How tall is the tallest tree in the world?").language == UNDECIDED
 
 

@@ -18,7 +18,7 @@ from engines.protocol.requests import (
     ScoreRequest,
 )
 from gateway.classify import Weigher
-from gateway.config.schema import SizeSection
+from gateway.config.schema import LanguageSection, SizeSection
 from gateway.domain import UNDECIDED, Weighed
 
 
@@ -153,6 +153,24 @@ def test_a_request_for_ranks_is_one_and_reads_its_query_with_each_document(
     assert {one.task for one in weighed} == {"rerank"}
     assert weighed[0].prompt_language == "de"
     assert weighed[0].prompt_tokens == weighed[1].prompt_tokens > weighed[2].prompt_tokens == 4
+
+
+def test_a_hint_is_heard_where_the_words_do_not_tell(weigher: Weigher) -> None:
+    assert weigher.weigh_chat(chat("12*7"), ["de"]).language == "de"
+    assert weigher.weigh_chat(chat("12*7"), ["de"]).prompt_language == UNDECIDED
+    assert weigher.weigh_chat(chat("Why is the sky blue?"), ["de"]).language == "en"
+    assert weigher.weigh_chat(chat("Answer in French: 12*7"), ["de"]).language == "fr"
+
+
+def test_languages_come_with_how_sure_they_are(weigher: Weigher) -> None:
+    long = weigher.weigh_chat(chat("Why is the sky blue in the morning?"))
+    assert long.prompt_language_confidence == long.language_confidence > 0.9
+    assert weigher.weigh_chat(chat("12*7")).prompt_language_confidence == 0
+
+
+def test_a_threshold_of_the_file_leaves_more_undecided() -> None:
+    strict = Weigher(languages=LanguageSection(undecided_below=1))
+    assert strict.weigh_chat(chat("Why is the sky blue?")).prompt_language == UNDECIDED
 
 
 def test_sizes_follow_their_thresholds() -> None:
