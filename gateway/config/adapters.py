@@ -9,16 +9,8 @@ from engines.kinds.section import several
 from gateway.config.finding import Finding, missing
 from gateway.config.schema import ModelSection, RoutingFile
 
-# What the processes of the model have, and an adapter has with it.
-_MODELS_KEYS = (
-    "replicas",
-    "context",
-    "parallel",
-    "threads",
-    "pooling",
-    "embeddings",
-    "reranks",
-)
+# All else belongs to the processes of the model, which an adapter has with it.
+_OWN_KEYS = {"engine", "weights", "aliases", "catalogue", "adapter_of", "adapter_scale"}
 
 
 def adapters_of(file: RoutingFile, model: str) -> dict[str, ModelSection]:
@@ -59,10 +51,10 @@ def _errors(name: str, adapter: ModelSection, base: str, file: RoutingFile) -> I
             "`upstream_model` with the adapter's name there instead"
         )
         yield Finding((*path, "adapter_of"), what, (("engines", remote[0], "kind"),))
-    for key in _MODELS_KEYS:
-        if key in adapter.model_fields_set:
-            what = f"'{key}' has no effect: the adapter has that of '{base}'; remove it"
-            yield Finding((*path, key), what, ((*path, "adapter_of"),))
+    # `upstream_model` is refused for every model that a process of ours serves.
+    for key in sorted(adapter.model_fields_set - _OWN_KEYS - {"upstream_model"}):
+        what = f"'{key}' has no effect: the adapter has that of '{base}'; remove it"
+        yield Finding((*path, key), what, ((*path, "adapter_of"),))
 
 
 def _runs(file: RoutingFile, engine: str) -> bool:

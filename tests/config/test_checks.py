@@ -94,6 +94,10 @@ CASES = {
         file(models="  m: {engine: cpu, weights: x, adapter_of: small, §replicas: 2}"),
         "'replicas' has no effect: the adapter has that of 'small'",
     ),
+    "an adapter with a deadline of its own": (
+        file(models="  m: {engine: cpu, weights: x, adapter_of: small, §idle_timeout_s: 2}"),
+        "'idle_timeout_s' has no effect: the adapter has that of 'small'",
+    ),
     "an adapter without a file": (
         file(models="  §m: {engine: cpu, adapter_of: small}"),
         "needs `weights`",

@@ -18,9 +18,13 @@ from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order, SequenceState, TokenTold
 from engines.llamacpp.speech.budget import ThoughtBudget
 from engines.llamacpp.speech.speech import Tags
+from tests.conftest import WorkerOf
 from tests.support.batching import Client, batching
+from tests.support.contract import CHAT, user
 from tests.support.listening import Listener, check_same
+from tests.support.streams import events_of
 from tests.support.toy_runtime import SIZE, ToyRuntime, following
+from tests.support.worker import figures
 
 TOKENS = st.lists(st.integers(0, 2), min_size=1, max_size=60)
 
@@ -236,3 +240,29 @@ async def test_a_real_model_says_the_same_with_guesses() -> None:
     assert accepted > 0
     for guessed, plain in zip(*heard, strict=True):
         check_same(guessed, plain)
+
+
+async def test_clients_see_the_same_answer_and_usage(worker_of: WorkerOf) -> None:
+    told = []
+    async with worker_of("demo:qwen").client() as http:
+        asked = user("What is Weighbridge?")
+        first = await http.post(CHAT, json={"messages": asked, "temperature": 0})
+    said_before = first.json()["choices"][0]["message"]
+    body = {
+        "messages": [*asked, said_before, *asked],
+        "temperature": 0,
+        "logprobs": True,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    for options in ((), ("--prompt-lookup",)):
+        async with worker_of("demo:qwen", *options).client() as http:
+            events = events_of((await http.post(CHAT, json=body)).text)
+            accepted = (await figures(http))["accepted_tokens"]
+        said = [event["choices"][0] for event in events if event["choices"]]
+        text = "".join(choice["delta"].get("content") or "" for choice in said)
+        told_of = [choice["logprobs"]["content"] for choice in said if choice.get("logprobs")]
+        tokens = [token["token"] for content in told_of for token in content]
+        told.append((text, tokens, len(events), events[-1]["usage"]["completion_tokens"]))
+    assert told[0] == told[1]
+    assert accepted > 0
