@@ -44,9 +44,17 @@ from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import KV_TYPES, Limits, Runtime
 from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.model import Model
+from engines.llamacpp.pooled import POOLINGS, Pooled
 from engines.llamacpp.template import TemplateProblem
 from engines.platform import usable_cores
-from engines.weights import GgufHeader, WeightsProblem, read_header, resolve
+from engines.weights import (
+    Abilities,
+    GgufHeader,
+    WeightsProblem,
+    abilities_of,
+    read_header,
+    resolve,
+)
 
 # KV cells in all, beyond one whole context: sequences share them, and most are short.
 _SHARED_CELLS = 32_768
@@ -91,12 +99,12 @@ def main() -> None:
             "Pass --no-auth if that is what you want",
             2,
         )
-    runtime, model = _load(asked)
+    runtime, pooled, model = _load(asked)
     listener = _listen(asked)
     # uvicorn raises the signal again when it has ended: a clean end is no failure.
     signal.signal(signal.SIGTERM, _leave)
     try:
-        sys.exit(asyncio.run(_serve(asked, runtime, model, listener)))
+        sys.exit(asyncio.run(_serve(asked, runtime, pooled, model, listener)))
     except KeyboardInterrupt:
         sys.exit(0)
     finally:
@@ -104,7 +112,7 @@ def main() -> None:
             asked.socket.unlink(missing_ok=True)
 
 
-def _load(asked: argparse.Namespace) -> tuple[Runtime, Model]:
+def _load(asked: argparse.Namespace) -> tuple[Runtime, Pooled, Model]:
     """Return what is served; end the process with 2 and one line where that cannot be."""
     try:
         weights = resolve(asked.weights, Path.cwd())
@@ -112,6 +120,8 @@ def _load(asked: argparse.Namespace) -> tuple[Runtime, Model]:
         name = asked.name or header.name or weights.stem
         adapters = [adapter.name for adapter in asked.adapter]
         _check_adapters(name, asked.adapter)
+        abilities = abilities_of(header, pooling=asked.pooling, embeddings=asked.embeddings)
+        _check_pooling(abilities)
         with hopeless_aborts(weights.name):
             runtime = Runtime(
                 weights,
@@ -120,13 +130,17 @@ def _load(asked: argparse.Namespace) -> tuple[Runtime, Model]:
                 prefix_cache=asked.prefix_cache,
                 kv_type=asked.kv_type,
                 adapters=asked.adapter,
+                generates=abilities.generates,
             )
-            model = Model(name, weights, runtime, embeddings=asked.embeddings, adapters=adapters)
+            pooled = Pooled(runtime, abilities.pooling, in_pieces=header.is_causal)
+            if not abilities.generates:
+                pooled.prepare()  # it is what the model is for: better to fail now
+            model = Model(name, weights, runtime, abilities, adapters=adapters)
     except (WeightsProblem, LoadFailed, TemplateProblem) as error:
         _fail(str(error), 2)
     except MemoryError:
         _fail(_NO_MEMORY, 2)
-    return runtime, model
+    return runtime, pooled, model
 
 
 def _check_adapters(model: str, adapters: Sequence[Adapter]) -> None:
@@ -143,11 +157,25 @@ def _check_adapters(model: str, adapters: Sequence[Adapter]) -> None:
         read_header(adapter.path)
 
 
+def _check_pooling(abilities: Abilities) -> None:
+    """Refuse to rank by a head that is not there.
+
+    Raises:
+        WeightsProblem: it is not there.
+    """
+    if abilities.pooling == "rank" and not abilities.reranks:
+        raise WeightsProblem("these weights have no head that ranks; choose another --pooling")
+
+
 async def _serve(
-    asked: argparse.Namespace, runtime: Runtime, model: Model, listener: socket.socket
+    asked: argparse.Namespace,
+    runtime: Runtime,
+    pooled: Pooled,
+    model: Model,
+    listener: socket.socket,
 ) -> int:
     """Serve to the end; return the exit code."""
-    batcher = Batcher(runtime, asyncio.get_running_loop())
+    batcher = Batcher(runtime, pooled, asyncio.get_running_loop())
     worker = Worker(model, batcher, int(time.time()))
     server = _Server(
         uvicorn.Config(
@@ -174,6 +202,7 @@ async def _serve(
         ending.cancel()
         await asyncio.to_thread(worker.holder.close)
         await asyncio.to_thread(batcher.close)
+        pooled.close()
         runtime.close()
     return 1 if batcher.failed.is_set() else 0
 
@@ -199,6 +228,8 @@ async def _end_when_failed(server: uvicorn.Server, batcher: Batcher) -> None:
 
 def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:
     context = asked.context or own_context(header.context_length)
+    if not header.is_causal:  # an encoder may have no positions beyond its own
+        context = min(context, header.context_length or context)
     cells = max(context, asked.cells or min(context * asked.parallel, _SHARED_CELLS))
     threads = asked.threads or usable_cores()
     return Limits(
@@ -322,6 +353,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--embeddings", action=argparse.BooleanOptionalAction, help="default: what the file says"
+    )
+    parser.add_argument(
+        "--pooling",
+        choices=POOLINGS,
+        help="how a text becomes a vector or a rank; default: what the file says, else mean",
     )
     parser.add_argument(
         "--exit-with-stdin", action="store_true", help="end when standard input ends"

@@ -5,7 +5,6 @@ Must not: evaluate, or know what a prompt means.
 """
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -21,21 +20,24 @@ from starlette.types import Receive, Scope, Send
 
 from engines.asgi import BodyTooLong, ClientGone, Departure, read_body
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import DecodeFailed, Floats
+from engines.llamacpp.binding import DecodeFailed
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.holding import Holder
 from engines.llamacpp.grammar.wish import UnsupportedGrammar, wish_of, wish_of_chat
 from engines.llamacpp.model import Draining, Model
+from engines.llamacpp.reading import Reader
 from engines.llamacpp.scrape import exposition
 from engines.llamacpp.sequence import Order, Progress, SequenceState
 from engines.llamacpp.writing import ChatWriter, TextWriter, Writer
-from engines.protocol.answers import Embedding, EmbeddingAnswer, Usage
 from engines.protocol.errors import ApiError, InvalidRequest, NotFound
 from engines.protocol.events import DONE, write_event
 from engines.protocol.requests import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    RequestT,
+    RerankRequest,
+    ScoreRequest,
     decode_request,
 )
 
@@ -64,6 +66,7 @@ class Worker:
         self.created_s = created_s
         self.draining = False
         self.holder = Holder(model.vocabulary)
+        self.reader = Reader(model, batcher)
 
     async def run(self, orders: Sequence[Order]) -> AsyncIterator[tuple[int, Progress]]:
         """Yield what each sequence says; closing the iterator frees their slots.
@@ -120,7 +123,9 @@ def build_app(worker: Worker) -> Starlette:
     posts: dict[str, _Answer] = {
         "/v1/chat/completions": _chat,
         "/v1/completions": _completion,
-        "/v1/embeddings": _embed,
+        "/v1/embeddings": _reading(_EMBEDDING, Reader.embed),
+        "/v1/rerank": _reading(_RERANK, Reader.rerank),
+        "/v1/score": _reading(_SCORE, Reader.score),
         "/tokenize": _tokenize,
         "/detokenize": _detokenize,
     }
@@ -159,18 +164,21 @@ async def _completion(worker: Worker, body: bytes, send: Send) -> None:
     await _generate(worker, orders, writer, send, _streams(request))
 
 
-async def _embed(worker: Worker, body: bytes, send: Send) -> None:
-    request = decode_request(_EMBEDDING, body)
-    inputs = await _beside(body, lambda: worker.model.embedding_inputs(request))
-    try:
-        vectors = [await worker.batcher.embed(tokens) for tokens in inputs]
-    except DecodeFailed as error:
-        raise EngineFailure(f"The engine failed: {error}.") from None
-    pack = _packed if request.encoding_format == "base64" else _listed
-    tokens = sum(map(len, inputs))
-    data = [Embedding(index, pack(vector)) for index, vector in enumerate(vectors)]
-    answer = EmbeddingAnswer(data, worker.model.name, Usage(tokens, 0, tokens))
-    await _send_json(send, msgspec.json.encode(answer))
+def _reading(
+    decoder: "msgspec.json.Decoder[RequestT]",
+    read: Callable[[Reader, RequestT], Awaitable[msgspec.Struct]],
+) -> _Answer:
+    """Return an endpoint on whose texts nothing is generated."""
+
+    async def answer(worker: Worker, body: bytes, send: Send) -> None:
+        request = decode_request(decoder, body)
+        try:
+            told = await read(worker.reader, request)
+        except DecodeFailed as error:
+            raise EngineFailure(f"The engine failed: {error}.") from None
+        await _send_json(send, msgspec.json.encode(told))
+
+    return answer
 
 
 async def _generate(
@@ -245,7 +253,6 @@ async def _detokenize(worker: Worker, body: bytes, send: Send) -> None:
 
 async def _models(worker: Worker, _request: Request) -> Response:
     model = worker.model
-    embeds = model.capabilities.embeddings
     rows = [
         {
             "id": name,
@@ -255,11 +262,22 @@ async def _models(worker: Worker, _request: Request) -> Response:
             # As vLLM tells of an adapter.
             "parent": None if name == model.name else model.name,
             "max_model_len": model.context,
-            "capabilities": ["embeddings"] if embeds and name == model.name else [],
+            "capabilities": _capabilities(model, name),
         }
         for name in model.names
     ]
     return _json({"object": "list", "data": rows})
+
+
+def _capabilities(model: Model, name: str) -> list[str]:
+    """Return what a name can be asked for; an adapter changes what is generated alone."""
+    abilities, whole = model.abilities, name == model.name
+    able = {
+        "generation": abilities.generates,
+        "embeddings": abilities.embeds and whole,
+        "reranking": abilities.reranks and whole,
+    }
+    return [what for what, is_able in able.items() if is_able]
 
 
 async def _health(worker: Worker, _request: Request) -> Response:
@@ -295,14 +313,6 @@ def _object(body: bytes) -> dict[str, Any]:
         raise InvalidRequest(f"The body is no JSON object: {error}.") from None
 
 
-def _listed(vector: Floats) -> list[float]:
-    return [float(value) for value in vector]
-
-
-def _packed(vector: Floats) -> str:
-    return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")
-
-
 def _json(value: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
@@ -330,3 +340,5 @@ async def _end(send: Send, body: bytes) -> None:
 _CHAT = msgspec.json.Decoder(ChatRequest)
 _COMPLETION = msgspec.json.Decoder(CompletionRequest)
 _EMBEDDING = msgspec.json.Decoder(EmbeddingRequest)
+_RERANK = msgspec.json.Decoder(RerankRequest)
+_SCORE = msgspec.json.Decoder(ScoreRequest)

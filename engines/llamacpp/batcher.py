@@ -2,7 +2,9 @@
 
 Owns: continuous batching. Each step evaluates one token of every running sequence and chunks of
 waiting prompts; of those with several adapters, of the one whose turn it is.
-Must not: decide shares (`scheduler`) or what the cache keeps (`prefixes`), or draw (`sequence`).
+Between two steps a batch of texts is evaluated that wait for a vector or a score.
+Must not: decide shares (`scheduler`), what the cache keeps (`prefixes`) or which texts go together
+(`texts`), or draw (`sequence`).
 
 | a sequence is | left by |
 |---|---|
@@ -17,18 +19,19 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 
 from engines.llamacpp.binding import DecodeFailed, Floats, Piece, Runtime
-from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.counts import Counts
+from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.prefixes import Outlook, Prefixes
 from engines.llamacpp.scheduler import Turn, Waiting, next_turn, share_step
 from engines.llamacpp.sequence import Progress, SequenceState
+from engines.llamacpp.texts import Text, Texts
 
 _log = logging.getLogger("weighbridge.worker")
 
@@ -39,18 +42,19 @@ _KEPT_SHARE = 4
 
 
 class Batcher:
-    """Runs until `close`; `submit`, `cancel` and `embed` may be called from the event loop.
+    """Runs until `close`; `submit`, `cancel` and `pool` may be called from the event loop.
 
     `failed` is set when the thread met an error that it does not know: the state of the context is
     then unknown as well, and the process must end.
     """
 
-    def __init__(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, runtime: Runtime, pooled: Pooled, loop: asyncio.AbstractEventLoop) -> None:
+        self.pooled = pooled
         self._runtime = runtime
         self._loop = loop
         self._wake = threading.Condition()
         self._arrived: deque[SequenceState] = deque()
-        self._embeddings: deque[tuple[Sequence[int], Future[Floats]]] = deque()
+        self._texts = Texts(pooled)
         self._queue: deque[SequenceState] = deque()
         self._running: list[SequenceState] = []  # from the oldest to the youngest
         # No more than a step has tokens: decoding sequences would leave prompts none.
@@ -84,19 +88,25 @@ class Batcher:
             sequence.cancelled = True
             self._wake.notify()
 
-    async def embed(self, tokens: Sequence[int]) -> Floats:
-        """Return the unit vector of a text, evaluated between two steps.
+    async def pool(self, prompts: Sequence[Sequence[int]]) -> list[Floats]:
+        """Return the pooled numbers of each text, evaluated in batches between steps.
+
+        Cancelling it takes the texts out of the line.
 
         Raises:
-            DecodeFailed: llama.cpp refused the text, or the thread has ended.
+            DecodeFailed: llama.cpp refused a text, or the thread has ended.
         """
-        future: Future[Floats] = Future()
+        texts = [Text(prompt) for prompt in prompts]
         with self._wake:
             if self._ended is not None:
                 raise DecodeFailed(self._ended)
-            self._embeddings.append((tokens, future))
+            self._texts.add(texts)
             self._wake.notify()
-        return await asyncio.wrap_future(future)
+        try:
+            return [await asyncio.wrap_future(text.outcome) for text in texts]
+        finally:
+            for text in texts:
+                text.outcome.cancel()
 
     def close(self) -> None:
         """End the thread; what still runs ends with an error."""
@@ -108,7 +118,7 @@ class Batcher:
     def _run(self) -> None:
         try:
             while self._collect():
-                self._embed_one()
+                self._read_texts()
                 self._step()
             self._end("this engine is ending")
         except Exception:  # noqa: BLE001 - the root of this thread
@@ -122,21 +132,18 @@ class Batcher:
         with self._wake:
             self._ended = why
             held = [*self._running, *self._queue, *self._arrived]
-            embeddings = [future for _, future in self._embeddings]
-            for waiting in (self._running, self._queue, self._arrived, self._embeddings):
+            for waiting in (self._running, self._queue, self._arrived):
                 waiting.clear()
             self._count()
         self._masks.shutdown(wait=False, cancel_futures=True)
         self._tell([(s.deliver, Progress(error=why)) for s in held if not s.cancelled])
-        for future in embeddings:
-            if future.set_running_or_notify_cancel():
-                future.set_exception(DecodeFailed(why))
+        self._texts.end(why)
 
     def _collect(self) -> bool:
         """Take in what has arrived; sleep while there is nothing to do. False ends the thread."""
         with self._wake:
             self._drop_cancelled()
-            while not (self._closing or self._arrived or self._embeddings or self._busy()):
+            while not (self._closing or self._arrived or self._texts or self._busy()):
                 self._count()
                 self._wake.wait()
                 self._drop_cancelled()
@@ -200,20 +207,11 @@ class Batcher:
         sequence.slot = -1
         sequence.done = 0
 
-    def _embed_one(self) -> None:
-        """Evaluate one waiting text, so that running sequences wait for one at most."""
-        if not self._embeddings:
-            return
-        tokens, future = self._embeddings.popleft()
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            future.set_result(self._runtime.embed(tokens))
-        except (DecodeFailed, LoadFailed) as error:
-            future.set_exception(DecodeFailed(str(error)))
-        except BaseException as error:
-            future.set_exception(DecodeFailed(str(error)))
-            raise
+    def _read_texts(self) -> None:
+        """Evaluate one batch of texts, so that running sequences wait for no more than that."""
+        tokens = self._texts.step()
+        self.counts.prompt_tokens += tokens
+        self.counts.text_batches += tokens > 0
 
     def _step(self) -> None:
         if not self._running:

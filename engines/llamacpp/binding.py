@@ -1,4 +1,4 @@
-"""llama.cpp through ctypes: `vocabulary`, `adapters` and `complaints` call it too, nobody else.
+"""llama.cpp through ctypes; beside it `vocabulary`, `adapters`, `pooled`, `complaints` call it.
 
 Owns: model, contexts, batches.
 Must not: decide what is decoded next; every method is called from one thread.
@@ -65,7 +65,7 @@ class Piece:
 
 
 class Runtime:
-    """A loaded model with the context that its sequences share.
+    """A loaded model with the context that its sequences share, where it `generates`.
 
     `sequences` is how many the cache tells apart; `shares` whether they can have cells in common,
     `cuts` whether one can lose its last cells.
@@ -83,6 +83,7 @@ class Runtime:
         prefix_cache: bool = True,
         kv_type: str = "f16",
         adapters: Sequence[Adapter] = (),
+        generates: bool = True,
     ) -> None:
         native.llama_backend_init()
         self.model = _load(weights, gpu_layers)
@@ -91,21 +92,19 @@ class Runtime:
         self.limits = limits
         self._kv_type = kv_type
         self.vocabulary = Vocabulary(self.model)
-        why = _cannot_share(self.model)
-        if prefix_cache and why is not None:
+        why = _cannot_share(self.model) if generates else "it generates nothing"
+        if generates and prefix_cache and why is not None:
             _log.warning("prompts of this model are always read whole: %s", why)
-        if limits.drafts and why is not None:
+        if generates and limits.drafts and why is not None:
             _log.warning("nothing is guessed of what this model says: %s", why)
         self.cuts = why is None
         self.shares = prefix_cache and why is None
         # Sequences that have ended keep their cells under a number of their own.
         self.sequences = limits.parallel * 2 if self.shares else limits.parallel
         self.sequences = min(self.sequences, _MOST_SEQUENCES)
-        self._context = self._new_context(limits.cells, limits.batch_tokens, pooled=False)
-        self._memory = native.llama_get_memory(self._context)
-        self._batch = _Batch(limits.batch_tokens)
-        self._pooled: Any = None
-        self._pooled_batch: _Batch | None = None
+        self._context = self._generating() if generates else None
+        self._memory = native.llama_get_memory(self._context) if generates else None
+        self._batch = Batch(limits.batch_tokens)
 
     def meta(self, key: str) -> str | None:
         """Return a value of the GGUF header as text."""
@@ -155,55 +154,27 @@ class Runtime:
         """Let an empty sequence begin with the first `length` cells of another; none is copied."""
         native.llama_memory_seq_cp(self._memory, donor, slot, 0, length)
 
-    def embed(self, tokens: Sequence[int]) -> Floats:
-        """Return the mean of the final states over the tokens, as a unit vector [width].
-
-        Each text is evaluated alone, so that its vector does not depend on its neighbours.
-
-        Raises:
-            DecodeFailed: llama.cpp refused the batch.
-        """
-        if self._pooled is None:
-            size = self.limits.context
-            self._pooled = self._new_context(size, size, pooled=True)
-            self._pooled_batch = _Batch(size)
-        native.llama_memory_clear(native.llama_get_memory(self._pooled), True)
-        assert self._pooled_batch is not None  # noqa: S101 - made together with the context
-        batch = self._pooled_batch.fill([Piece(0, 0, tokens, wanted=True)], all_wanted=True)
-        result: int = native.llama_decode(self._pooled, batch)
-        if result != 0:
-            raise DecodeFailed(f"llama_decode returned {result}")
-        width: int = native.llama_model_n_embd(self.model)
-        pointer = native.llama_get_embeddings_seq(self._pooled, 0)
-        vector = np.array(np.ctypeslib.as_array(pointer, shape=(width,)), dtype=np.float32)
-        return vector / max(float(np.linalg.norm(vector)), 1e-12)
-
-    def close(self) -> None:
-        """Free contexts and model."""
-        for context in (self._context, self._pooled):
-            if context:
-                native.llama_free(context)
-        native.llama_model_free(self.model)
-
-    def _new_context(self, cells: int, batch_tokens: int, *, pooled: bool) -> Any:
+    def context_params(self, cells: int, batch_tokens: int, sequences: int) -> Any:
+        """Return how a context of this model is made; the caller may say more."""
         params = native.llama_context_default_params()
         params.n_ctx = cells
         params.n_batch = params.n_ubatch = batch_tokens
-        params.n_seq_max = 1 if pooled else self.sequences
-        if not pooled:
-            # By default as many as a batch has tokens: llama.cpp aborts where sequences are more.
-            drafted = 1 + LONGEST_DRAFT if self.limits.drafts else 0
-            params.n_outputs_max = max(self.sequences, drafted)
+        params.n_seq_max = sequences
         params.n_threads = self.limits.threads
         params.n_threads_batch = self.limits.batch_threads
         params.kv_unified = True
-        params.embeddings = pooled
         params.type_k = params.type_v = KV_TYPES[self._kv_type]
         if self._kv_type != "f16":
             # llama.cpp reads quantised values in its flash attention alone.
             params.flash_attn_type = native.LLAMA_FLASH_ATTN_TYPE_ENABLED
-        if pooled:
-            params.pooling_type = native.LLAMA_POOLING_TYPE_MEAN
+        return params
+
+    def new_context(self, params: Any) -> Any:
+        """Return a context, which whoever asks frees before the model.
+
+        Raises:
+            LoadFailed: llama.cpp cannot make it.
+        """
         context = native.llama_init_from_model(self.model, params)
         if not context:
             quantised = f", and does --kv-type {self._kv_type} suit this model"
@@ -212,6 +183,21 @@ class Runtime:
                 f"{quantised if self._kv_type != 'f16' else ''}?"
             )
         return context
+
+    def close(self) -> None:
+        """Free context and model."""
+        if self._context:
+            native.llama_free(self._context)
+        native.llama_model_free(self.model)
+
+    def _generating(self) -> Any:
+        """Return the context that sequences share."""
+        limits = self.limits
+        params = self.context_params(limits.cells, limits.batch_tokens, self.sequences)
+        # By default as many as a batch has tokens: llama.cpp aborts where sequences are more.
+        drafted = 1 + LONGEST_DRAFT if limits.drafts else 0
+        params.n_outputs_max = max(self.sequences, drafted)
+        return self.new_context(params)
 
 
 def _cannot_share(model: Any) -> str | None:
@@ -223,7 +209,7 @@ def _cannot_share(model: Any) -> str | None:
     return None
 
 
-class _Batch:
+class Batch:
     """A `llama_batch` over numpy arrays: no ctypes assignment for each token."""
 
     def __init__(self, size: int) -> None:

@@ -42,6 +42,7 @@ class Counts:
     """Written by the batcher's thread, read by anybody."""
 
     steps: int = 0
+    text_batches: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0

@@ -5,24 +5,25 @@ Must not: evaluate; speak HTTP.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.defaults import Defaults
+from engines.llamacpp.pairs import Pairs
 from engines.llamacpp.room import Room
 from engines.llamacpp.sequence import Order
 from engines.llamacpp.writing import Telling
 from engines.protocol.errors import ApiError, InvalidRequest, NotFound
-from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Sampling
+from engines.protocol.requests import ChatRequest, CompletionRequest, Sampling
+from engines.weights import Abilities
 
 _MAX_SEQUENCES = 128
 
 
-class NoEmbeddings(InvalidRequest):
-    """This model makes no embeddings: 400."""
+class Unable(InvalidRequest):
+    """This model was not made for what is asked of it: 400."""
 
     default_code = "unsupported_capability"
 
@@ -41,13 +42,6 @@ class Draining(ApiError):
     fault = "engine"
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What the model declares. `embeddings` comes from the weights or the command line."""
-
-    embeddings: bool
-
-
 class Model:
     """What requests need of one model. Reads only, from any thread.
 
@@ -59,8 +53,8 @@ class Model:
         name: str,
         weights: Path,
         runtime: Runtime,
+        abilities: Abilities,
         *,
-        embeddings: bool | None,
         adapters: Sequence[str] = (),
     ) -> None:
         self.name = name
@@ -69,9 +63,9 @@ class Model:
         self.vocabulary = runtime.vocabulary
         self.context = runtime.limits.context
         self.room = Room(runtime.vocabulary, self.context)
-        declared = runtime.meta("weighbridge.embeddings") == "true"
-        self.capabilities = Capabilities(declared if embeddings is None else embeddings)
+        self.abilities = abilities
         self.conversations = Conversations(runtime)
+        self.pairs = Pairs(runtime)
         self._defaults = Defaults(runtime)
 
     def served(self, name: str | None) -> str:
@@ -95,6 +89,7 @@ class Model:
             InvalidRequest: the template rejects it, it does not fit, or asks for what this worker
                 does not do.
         """
+        self._check_generates()
         prompt = self.conversations.tokens(request)
         alternatives = (request.top_logprobs or 0) if request.logprobs else None
         orders = self._orders(request, [prompt], request.answer_tokens(), alternatives, "messages")
@@ -106,8 +101,9 @@ class Model:
         Raises:
             InvalidRequest: as for `chat_orders`.
         """
+        self._check_generates()
         _check_completion(request)
-        prompts = self._prompts(request.prompt, "prompt")
+        prompts = self.prompts(request.prompt, "prompt")
         if request.suffix:
             prompts = [self._filling(prompt, request.suffix) for prompt in prompts]
         # OpenAI's default for this endpoint is 16, and clients rely on its being short.
@@ -128,26 +124,39 @@ class Model:
             kept=None if request.best_of is None else request.n or 1,
         )
 
-    def embedding_inputs(self, request: EmbeddingRequest) -> list[list[int]]:
-        """Return the tokens of each input.
+    def check_embeds(self, name: str | None) -> None:
+        """Refuse to make embeddings where nobody has said that this model can.
 
         Raises:
-            InvalidRequest: an input is empty or too long, or this model makes no embeddings.
+            UnknownModel: the name is not served here.
+            Unable: it makes none; adapters never do.
         """
-        name = self.served(request.model)
-        if not self.capabilities.embeddings or name != self.name:
-            raise NoEmbeddings(f"The model '{name}' makes no embeddings.", param="model")
-        if request.dimensions is not None:
-            raise InvalidRequest(
-                "This model's embeddings cannot be shortened; leave 'dimensions' out.",
-                param="dimensions",
+        served = self.served(name)
+        if not self.abilities.embeds or served != self.name:
+            raise Unable(f"The model '{served}' makes no embeddings.", param="model")
+
+    def check_ranks(self, name: str | None) -> None:
+        """Refuse to rank without a head for it, or vectors whose likeness ranks.
+
+        Raises:
+            UnknownModel: the name is not served here.
+            Unable: there is neither; adapters have none.
+        """
+        served = self.served(name)
+        if not (self.abilities.reranks or self.abilities.embeds) or served != self.name:
+            raise Unable(
+                f"The model '{served}' ranks nothing: it has no head for that, and makes no "
+                "embeddings.",
+                param="model",
             )
-        if request.encoding_format not in (None, "float", "base64"):
-            raise InvalidRequest("Must be 'float' or 'base64'.", param="encoding_format")
-        inputs = self._prompts(request.input, "input")
-        for tokens in inputs:
-            self.room.check(len(tokens), "input", answer=0)
-        return inputs
+
+    def _check_generates(self) -> None:
+        if not self.abilities.generates:
+            made_for = "ranks" if self.abilities.reranks else "embeddings"
+            raise Unable(
+                f"The model '{self.name}' generates no text: it was made for {made_for}.",
+                param="model",
+            )
 
     def tokens(self, text: str, param: str, *, add_special: bool = True) -> list[int]:
         """Return the tokens of a text that stands in `param`.
@@ -192,8 +201,12 @@ class Model:
             ]
         return orders
 
-    def _prompts(self, given: str | list[Any], param: str) -> list[list[int]]:
-        """Read text, ids, or a list of either."""
+    def prompts(self, given: str | Sequence[Any], param: str) -> list[list[int]]:
+        """Return the tokens of text, ids, or a list of either.
+
+        Raises:
+            InvalidRequest: it is none of these, an empty list, or an id is none of this model.
+        """
         if isinstance(given, str):
             return [self.tokens(given, param)]
         if given and all(isinstance(item, int) for item in given):

@@ -23,9 +23,9 @@ class Room:
         """
         fewest = self._vocabulary.fewest(text)
         if fewest > self._context:
-            raise self._too_long(f"at least {fewest}", param)
+            raise self._too_long(f"The prompt has at least {fewest}", param)
 
-    def check(self, tokens: int, param: str, *, answer: int) -> None:
+    def check(self, tokens: int, param: str, *, answer: int, who: str = "The prompt") -> None:
         """Refuse a prompt that leaves no room for an `answer` of as many tokens.
 
         Raises:
@@ -34,11 +34,11 @@ class Room:
         if tokens == 0:
             raise InvalidRequest(f"The {param} is empty; there is nothing to read.", param=param)
         if tokens + answer > self._context:
-            raise self._too_long(str(tokens), param)
+            raise self._too_long(f"{who} has {tokens}", param)
 
-    def _too_long(self, tokens: str, param: str) -> ContextLengthExceeded:
+    def _too_long(self, what: str, param: str) -> ContextLengthExceeded:
         return ContextLengthExceeded(
-            f"The prompt has {tokens} tokens, and this model's context length is "
+            f"{what} tokens, and this model's context length is "
             f"{self._context} tokens, the answer's included. Shorten the {param}.",
             param=param,
         )

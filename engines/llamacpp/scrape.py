@@ -15,6 +15,7 @@ _ROWS = (
     ("kv_used_ratio", "gauge", "KV cells of running sequences, 0 to 1.", "kv_used_ratio"),
     ("kv_kept_ratio", "gauge", "KV cells kept for later, 0 to 1.", "kv_kept_ratio"),
     ("steps_total", "counter", "Batches evaluated.", "steps"),
+    ("text_batches_total", "counter", "Batches for vectors and ranks.", "text_batches"),
     ("prompt_tokens_total", "counter", "Prompt tokens evaluated.", "prompt_tokens"),
     ("cached_tokens_total", "counter", "Prompt tokens found in the cache.", "cached_tokens"),
     ("completion_tokens_total", "counter", "Tokens generated.", "completion_tokens"),

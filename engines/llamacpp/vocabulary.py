@@ -66,6 +66,19 @@ class Vocabulary:
         )
         return found if min(found) >= 0 else None
 
+    def frame(self) -> tuple[list[int], list[int], list[int]]:
+        """Return what stands before a text, behind it, and between it and a second one."""
+        bare = self.tokens("a", add_special=False, parse_special=False)
+        framed = self.tokens("a", add_special=True, parse_special=False)
+        start = next(at for at in range(len(framed)) if framed[at : at + len(bare)] == bare)
+        opening, ending = framed[:start], framed[start + len(bare) :]
+        between = list(ending)
+        # BERT's one separator ends a text too; RoBERTa's stands behind the end of the first.
+        separate = not ending or native.llama_vocab_get_add_eos(self._vocab)
+        if separate and native.llama_vocab_get_add_sep(self._vocab):
+            between.append(native.llama_vocab_sep(self._vocab))
+        return opening, ending, between
+
     def piece(self, token: int) -> bytes:
         """Return the bytes that a token stands for; none for a control token."""
         return self._visible[token]
@@ -117,6 +130,8 @@ class Vocabulary:
         )
 
     def _piece(self, token: int, *, special: bool) -> bytes:
+        if token < 0:  # how llama.cpp says that there is no such token, BERT's end of a text, say
+            return b""
         buffer = ctypes.create_string_buffer(256)
         size: int = native.llama_token_to_piece(self._vocab, token, buffer, 256, 0, special)
         if size < 0:

@@ -22,15 +22,17 @@ def likeness(one: Vector, other: Vector) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-async def test_every_vector_has_length_one_and_is_the_same_in_any_batch(
+async def test_every_vector_has_length_one_and_its_neighbours_change_it_by_rounding_alone(
     qwen: httpx.AsyncClient,
 ) -> None:
     texts = ["Hello", "What is Weighbridge?", "漢字 🐘", "a", "nobody taught this " * 40]
     together = await embed(qwen, *texts)
     for text, vector in zip(texts, together, strict=True):
         assert math.isclose(math.hypot(*vector), 1, abs_tol=1e-5)
-        assert await embed(qwen, text) == [vector]
-    assert [*reversed(await embed(qwen, *reversed(texts)))] == together
+        assert likeness(vector, (await embed(qwen, text))[0]) > 1 - 1e-5
+    backwards = reversed(await embed(qwen, *reversed(texts)))
+    for vector, other in zip(together, backwards, strict=True):
+        assert likeness(vector, other) > 1 - 1e-5
 
 
 async def test_a_question_is_nearer_to_its_paraphrase_than_to_other_intents(
@@ -61,7 +63,7 @@ async def test_tokens_may_be_embedded_as_well_as_text(qwen: httpx.AsyncClient) -
 
 
 async def test_what_cannot_be_embedded_is_named(qwen: httpx.AsyncClient) -> None:
-    bad = {"input": "", "dimensions": 8, "encoding_format": "hex"}
+    bad = {"input": "", "dimensions": 129, "encoding_format": "hex"}
     for field, value in bad.items():
         answer = await qwen.post(EMBEDDINGS, json={"input": "Hello"} | {field: value})
         assert answer.status_code == 400

@@ -217,9 +217,9 @@ async def test_an_unknown_error_fails_everybody_and_says_so(
         batcher.submit(running.sequence)
         await arrive(gate)
         batcher.submit(queued.sequence)
-        embedding = asyncio.create_task(batcher.embed([1]))
+        embedding = asyncio.create_task(batcher.pool([[1]]))
         runtime.before = _explode
-        runtime.before_embed = _explode
+        runtime.pooled.before = _explode
         gate.open_for_good()
         for one in (running, queued):
             assert "must start again" in ((await one.end()).error or "")
@@ -231,7 +231,7 @@ async def test_an_unknown_error_fails_everybody_and_says_so(
         batcher.submit(late.sequence)
         assert (await late.end()).error
         with pytest.raises(DecodeFailed):
-            await batcher.embed([1])
+            await batcher.pool([[1]])
         assert batcher.counts.running == batcher.counts.waiting == 0
     assert "the batcher's thread failed" in caplog.text
     assert "RuntimeError: boom" in caplog.text
@@ -250,7 +250,7 @@ async def test_closing_ends_what_runs_waits_or_comes_later() -> None:
         batcher.submit(running.sequence)
         await arrive(gate)
         batcher.submit(queued.sequence)
-        embeddings = [asyncio.create_task(batcher.embed([1])) for _ in range(3)]
+        embeddings = [asyncio.create_task(batcher.pool([[1]])) for _ in range(3)]
         closing = asyncio.create_task(asyncio.to_thread(batcher.close))
         runtime.before = lambda: _wait_for_close(batcher)
         gate.open_for_good()
@@ -271,27 +271,28 @@ def _wait_for_close(batcher: Batcher) -> None:
 
 
 async def test_an_idle_batcher_closes_at_once_and_twice() -> None:
-    batcher = Batcher(ToyRuntime(), asyncio.get_running_loop())
-    await asyncio.to_thread(batcher.close)
-    await asyncio.to_thread(batcher.close)
-
-
-async def test_texts_are_embedded_one_between_two_steps() -> None:
     runtime = ToyRuntime()
+    batcher = Batcher(runtime, runtime.pooled, asyncio.get_running_loop())
+    await asyncio.to_thread(batcher.close)
+    await asyncio.to_thread(batcher.close)
+
+
+async def test_running_sequences_wait_for_one_batch_of_texts_at_most() -> None:
+    runtime = ToyRuntime(batch_tokens=8)
     seen: list[int] = []
-    runtime.before_embed = lambda: seen.append(len(runtime.steps))
+    runtime.pooled.before = lambda: seen.append(len(runtime.steps))
     gate = Gate()
     runtime.before = gate
     async with batching(runtime) as batcher:
         speaking = client(2, 30)
         batcher.submit(speaking.sequence)
         await arrive(gate)
-        tasks = [asyncio.create_task(batcher.embed([0] * n)) for n in (1, 2, 3)]
+        task = asyncio.create_task(batcher.pool([[n] * n for n in (5, 6, 20)]))
         await asyncio.sleep(0)
         gate.open_for_good()
-        assert [float(vector[0]) for vector in await asyncio.gather(*tasks)] == [1, 2, 3]
+        assert [float(numbers[0]) for numbers in await task] == [5, 6, 20]
         assert (await speaking.end()).text == answer(speaking.prompt, 30)
-    assert seen == [1, 2, 3]
+    assert seen == [1, 2, 3, 4, 5]
 
 
 async def test_a_cancelled_embedding_is_not_evaluated_and_a_failed_one_says_why() -> None:
@@ -302,8 +303,8 @@ async def test_a_cancelled_embedding_is_not_evaluated_and_a_failed_one_says_why(
         speaking = client(2, 3)
         batcher.submit(speaking.sequence)
         await arrive(gate)
-        gone = asyncio.create_task(batcher.embed([1, 2]))
-        bad = asyncio.create_task(batcher.embed([]))
+        gone = asyncio.create_task(batcher.pool([[1, 2]]))
+        bad = asyncio.create_task(batcher.pool([[]]))
         await asyncio.sleep(0)
         gone.cancel()
         await asyncio.wait([gone])
@@ -311,8 +312,8 @@ async def test_a_cancelled_embedding_is_not_evaluated_and_a_failed_one_says_why(
         with pytest.raises(DecodeFailed, match="nothing to embed"):
             await bad
         assert gone.cancelled()
-        await batcher.embed([1])
-        assert runtime.embedded == 2  # the bad one and the last
+        await batcher.pool([[1]])
+        assert runtime.pooled.batches == [[()], [(1,)]]
 
 
 async def test_no_memory_for_embeddings_is_told_and_the_thread_goes_on() -> None:
@@ -321,10 +322,10 @@ async def test_no_memory_for_embeddings_is_told_and_the_thread_goes_on() -> None
     def no_memory() -> None:
         raise LoadFailed("llama.cpp cannot make a context")
 
-    runtime.before_embed = no_memory
+    runtime.pooled.before = no_memory
     async with batching(runtime) as batcher:
         with pytest.raises(DecodeFailed, match="cannot make a context"):
-            await batcher.embed([1])
+            await batcher.pool([[1]])
         await together(batcher, [client(3, 4)])
 
 
@@ -332,11 +333,11 @@ async def test_figures_return_to_nothing_and_are_written_for_a_scrape() -> None:
     runtime = ToyRuntime()
     async with batching(runtime) as batcher:
         await together(batcher, [client(3, 4, n) for n in range(6)])
-        await batcher.embed([1])
-        await batcher.embed([1])
+        await batcher.pool([[1]])
+        await batcher.pool([[1]])
         counts = batcher.counts
         assert (counts.running, counts.waiting, counts.kv_used_ratio) == (0, 0, 0)
         text = exposition(counts)
     assert "\nweighbridge_worker_completion_tokens_total 24\n" in text
-    assert text.count("# HELP") == text.count("# TYPE") == 15
+    assert text.count("# HELP") == text.count("# TYPE") == 16
     assert text.endswith("\n")

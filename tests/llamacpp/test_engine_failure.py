@@ -43,7 +43,7 @@ def test_an_engine_that_breaks_answers_and_ends_its_worker_with_1() -> None:
 
 def test_an_embedding_that_llama_refuses_is_an_engine_error() -> None:
     refusal = "module.DecodeFailed('llama_decode returned -1')"
-    with child("binding", "Runtime.embed", refusal) as worker:
+    with child("pooled", "Pooled.evaluate", refusal) as worker:
         assert worker.stdout is not None
         url = worker.stdout.readline().split()[-1]
         for _ in range(2):

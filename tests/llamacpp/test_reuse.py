@@ -88,7 +88,7 @@ async def test_kept_prefixes_leave_before_anybody_is_preempted() -> None:
     async with batching(runtime) as batcher:
         await together(batcher, [client(40, 5, 1)])
         for _ in range(2):  # the second is evaluated when the figures are those after the first
-            await batcher.embed([1])
+            await batcher.pool([[1]])
         assert batcher.counts.kv_used_ratio == 0
         assert batcher.counts.kv_kept_ratio == 0.44
         await together(batcher, [client(45, 5, 2), client(30, 18, 3)])

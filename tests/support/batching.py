@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import Runtime
+from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order, Progress, SequenceState
 from tests.support.toy_runtime import Gate, ToyRuntime, answer
@@ -57,7 +58,9 @@ def client(length: int, count: int, salt: int = 0, adapter: int = 0) -> Client:
 
 @asynccontextmanager
 async def batching(runtime: Runtime) -> AsyncIterator[Batcher]:
-    batcher = Batcher(runtime, asyncio.get_running_loop())
+    toy = runtime.pooled if isinstance(runtime, ToyRuntime) else None
+    pooled = toy or Pooled(runtime, "mean", in_pieces=True)
+    batcher = Batcher(runtime, pooled, asyncio.get_running_loop())
     try:
         yield batcher
     finally:

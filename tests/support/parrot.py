@@ -16,6 +16,7 @@ from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import Floats, Piece
 from engines.llamacpp.model import Model
+from engines.weights import Abilities
 from tests.support.serving import Server, serving
 from tests.support.toy_runtime import ToyRuntime, ToyVocabulary, rows_of
 
@@ -129,8 +130,9 @@ async def parrot(
     """Serve, as `parrot`, a model with these templates that says these turns."""
     templates = [template] if for_tools is None else [template, for_tools]
     runtime = ParrotRuntime(templates, turns, architecture)
-    batcher = Batcher(runtime, asyncio.get_running_loop())
-    model = Model("parrot", Path("parrot.gguf"), runtime, embeddings=False)
+    batcher = Batcher(runtime, runtime.pooled, asyncio.get_running_loop())
+    abilities = Abilities(generates=True, embeds=False, reranks=False, pooling="mean")
+    model = Model("parrot", Path("parrot.gguf"), runtime, abilities)
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     app = build_app(Worker(model, batcher, 0))

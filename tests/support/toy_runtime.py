@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.llamacpp.binding import DecodeFailed, Floats, Limits, Piece, Runtime
+from engines.llamacpp.binding import Floats, Limits, Piece, Runtime
 from engines.llamacpp.vocabulary import Vocabulary
+from tests.support.toy_pooled import ToyPooled
 
 SIZE = 64
 END = SIZE - 1
@@ -66,6 +67,7 @@ class ToyRuntime(Runtime):
         self.limits = Limits(cells, cells, parallel, batch_tokens, 1, 1, drafts)
         self.cuts = True
         self.vocabulary = ToyVocabulary()
+        self.pooled = ToyPooled(batch_tokens=batch_tokens)
         self.shares = shares
         self.sequences = 2 * parallel if shares else parallel
         self.cache: dict[int, list[_Cell]] = {}
@@ -73,9 +75,7 @@ class ToyRuntime(Runtime):
         self.turns: list[int] = []
         self.broken: int | None = None
         self.refused = 0
-        self.embedded = 0
         self.before: Callable[[], None] = lambda: None
-        self.before_embed: Callable[[], None] = lambda: None
         self.full: Callable[[], bool] = lambda: False
         self.speaks: Callable[[Sequence[int], int], Floats] = _one_token
 
@@ -114,13 +114,6 @@ class ToyRuntime(Runtime):
         assert slot not in self.cache, "an empty sequence takes the cells of another"
         assert 0 < length <= len(self.cache[donor])
         self.cache[slot] = self.cache[donor][:length]
-
-    def embed(self, tokens: Sequence[int]) -> Floats:
-        self.before_embed()
-        self.embedded += 1
-        if not tokens:
-            raise DecodeFailed("nothing to embed")
-        return np.array([len(tokens)], dtype=np.float32)
 
     def held(self) -> int:
         return len({cell for cells in self.cache.values() for cell in cells})

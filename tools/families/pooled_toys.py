@@ -123,7 +123,8 @@ def _write_more(pooled: PooledToy, writer: Any) -> None:
     if pooled.template is not None:
         writer.add_chat_template([{"name": "rerank", "template": pooled.template}])
     if pooled.scores > 1:
-        writer.add_classifier_output_labels(["yes", "no"])
+        labels = ("yes", "no", "perhaps")
+        writer.add_classifier_output_labels(labels[: pooled.scores])
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import Floats, Limits, Piece, Runtime
+from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order, Progress, SequenceState, TokenTold
 
@@ -135,7 +136,8 @@ async def _ask_twice(runtime: _Held) -> tuple[list[_Stream], list[_Stream]]:
 
 async def _run(runtime: _Held, *rounds: list[_Stream]) -> list[_Stream]:
     """Let each round run together, one round after the other; return the last."""
-    batcher = Batcher(runtime, asyncio.get_running_loop())
+    pooled = Pooled(runtime, "mean", in_pieces=True)
+    batcher = Batcher(runtime, pooled, asyncio.get_running_loop())
     try:
         for streams in rounds:
             runtime.arrived.clear()

@@ -1,0 +1,171 @@
+"""What is asked of texts and not answered with text: embeddings, ranks, scores.
+
+Owns: from a decoded request to the struct that answers it.
+Must not: evaluate (`batcher`); speak HTTP.
+"""
+
+import asyncio
+import base64
+import math
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from engines.llamacpp.batcher import Batcher
+from engines.llamacpp.binding import Floats
+from engines.llamacpp.model import Model
+from engines.protocol.answers import (
+    Embedding,
+    EmbeddingAnswer,
+    RankedDocument,
+    RankedResult,
+    RerankAnswer,
+    Score,
+    ScoreAnswer,
+    Usage,
+)
+from engines.protocol.errors import InvalidRequest
+from engines.protocol.requests import EmbeddingRequest, RerankRequest, ScoreRequest
+
+Pair = tuple[str, str]
+
+
+class Reader:
+    """Answers for one model. Where the model has no head that ranks, likeness of vectors ranks.
+
+    Cancelling an answer takes its texts out of the line.
+    """
+
+    def __init__(self, model: Model, batcher: Batcher) -> None:
+        self._model = model
+        self._batcher = batcher
+
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingAnswer:
+        """Return a unit vector for each input.
+
+        Raises:
+            InvalidRequest: the model makes none, or not of what is sent, or not so wide.
+            DecodeFailed: the engine could not go on.
+        """
+        self._model.check_embeds(request.model)
+        kept, pack = self._dimensions(request), _packing(request)
+        inputs = await asyncio.to_thread(self._model.prompts, request.input, "input")
+        vectors = await self._evaluate(inputs, "input")
+        data = [Embedding(at, pack(_unit(vector[:kept]))) for at, vector in enumerate(vectors)]
+        return EmbeddingAnswer(data, self._model.name, _usage(inputs))
+
+    async def rerank(self, request: RerankRequest) -> RerankAnswer:
+        """Return the documents' scores, the best first.
+
+        Raises:
+            InvalidRequest: the model cannot rank, or a document is too long for it.
+            DecodeFailed: the engine could not go on.
+        """
+        _, texts = request.sides()
+        scores, usage = await self._scores(request, "documents")
+        order = sorted(range(len(scores)), key=lambda at: -scores[at])
+        told = request.return_documents is not False
+        results = [
+            RankedResult(at, scores[at], RankedDocument(texts[at]) if told else None)
+            for at in order[: request.top_n or None]
+        ]
+        return RerankAnswer(f"rerank-{uuid.uuid4().hex}", self._model.name, usage, results)
+
+    async def score(self, request: ScoreRequest) -> ScoreAnswer:
+        """Return the score of each pair.
+
+        Raises:
+            InvalidRequest: the model cannot rank, a pair is too long for it, or they are none.
+            DecodeFailed: the engine could not go on.
+        """
+        scores, usage = await self._scores(request, "text_2")
+        data = [Score(at, score) for at, score in enumerate(scores)]
+        name = f"score-{uuid.uuid4().hex}"
+        return ScoreAnswer(name, int(time.time()), self._model.name, data, usage)
+
+    async def _scores(
+        self, request: RerankRequest | ScoreRequest, param: str
+    ) -> tuple[list[float], Usage]:
+        self._model.check_ranks(request.model)
+        pairs = _pairs(request)
+        if not self._model.abilities.reranks:
+            return await self._likeness(pairs, param)
+        prompts = await asyncio.to_thread(self._paired, pairs, param)
+        told = await self._evaluate(prompts, param)
+        # Of several scores llama.cpp has made chances, of which the first is that of "yes".
+        bare = request.use_activation is False or self._batcher.pooled.width > 1
+        score = float if bare else _chance
+        return [score(numbers[0]) for numbers in told], _usage(prompts)
+
+    def _paired(self, pairs: Sequence[Pair], param: str) -> list[list[int]]:
+        """Return the tokens of each pair; what cannot fit is refused before it is read."""
+        for first, second in pairs:
+            self._model.room.check_text(first + second, param)
+        return [self._model.pairs.tokens(first, second) for first, second in pairs]
+
+    async def _likeness(self, pairs: Sequence[Pair], param: str) -> tuple[list[float], Usage]:
+        """Return the cosine of each pair; a text that stands in several is evaluated once."""
+        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+        prompts = await asyncio.to_thread(self._model.prompts, texts, param)
+        vectors = map(_unit, await self._evaluate(prompts, param))
+        found = dict(zip(texts, vectors, strict=True))
+        likeness = [float(found[first] @ found[second]) for first, second in pairs]
+        return likeness, _usage(prompts)
+
+    async def _evaluate(self, prompts: Sequence[Sequence[int]], param: str) -> list[Floats]:
+        for at, prompt in enumerate(prompts, 1):
+            self._model.room.check(len(prompt), param, answer=0, who=f"Text {at} of '{param}'")
+        return await self._batcher.pool(prompts)
+
+    def _dimensions(self, request: EmbeddingRequest) -> int:
+        width = self._batcher.pooled.width
+        if request.dimensions is not None and request.dimensions > width:
+            raise InvalidRequest(
+                f"This model's vectors have {width} dimensions; {request.dimensions} are more.",
+                param="dimensions",
+            )
+        return request.dimensions or width
+
+
+def _pairs(request: RerankRequest | ScoreRequest) -> list[Pair]:
+    """Return the texts that are held against each other: one and several, or as many as others."""
+    first, second = request.sides()
+    if len(first) == 1:
+        first = first * len(second)
+    if len(first) != len(second):
+        raise InvalidRequest(
+            f"'text_1' has {len(first)} texts and 'text_2' has {len(second)}; send one and "
+            "several, or as many on both sides.",
+            param="text_2",
+        )
+    return [*zip(first, second, strict=True)]
+
+
+def _packing(request: EmbeddingRequest) -> Callable[[Floats], list[float] | str]:
+    if request.encoding_format not in (None, "float", "base64"):
+        raise InvalidRequest("Must be 'float' or 'base64'.", param="encoding_format")
+    return _packed if request.encoding_format == "base64" else _listed
+
+
+def _unit(vector: Floats) -> Floats:
+    return vector / max(np.linalg.norm(vector), np.float32(1e-12))
+
+
+def _chance(score: np.float32) -> float:
+    return (1 + math.tanh(score / 2)) / 2  # the logistic function, which never overflows so
+
+
+def _listed(vector: Floats) -> list[float]:
+    numbers: list[float] = vector.tolist()
+    return numbers
+
+
+def _packed(vector: Floats) -> str:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")
+
+
+def _usage(prompts: Sequence[Sequence[int]]) -> Usage:
+    tokens = sum(map(len, prompts))
+    return Usage(tokens, 0, tokens)
