@@ -29,7 +29,7 @@ def _from_weights(config: LoadedConfig, name: str) -> ModelFacts:
         header = read_header(resolve(model.weights, config.base))
     except WeightsProblem:
         return ModelFacts()
-    abilities = abilities_of(header)
+    abilities = abilities_of(header, pooling=model.pooling)
     return ModelFacts(
         parameters=header.parameters,
         # What a worker takes where the weights do not say it, which no catalogue knows better.

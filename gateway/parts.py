@@ -130,6 +130,7 @@ def _order(name: str, engine: str, config: LoadedConfig) -> ModelOrder:
         parallel=model.parallel,
         threads=model.threads,
         embeddings=model.embeddings,
+        pooling=model.pooling,
         adapters=tuple(
             AdapterOrder(adapter, section.weights or "", section.adapter_scale)
             for adapter, section in adapters_of(config.file, name).items()

@@ -136,6 +136,7 @@ class LlamacppEngine(Section):
             "batch-tokens": self.batch_tokens,
             "kv-type": self.kv_type,
             "gpu-layers": self.gpu_layers,
+            "pooling": order.pooling,
             "drain-timeout-s": self.drain_timeout_s,
         }
         for name, value in options.items():

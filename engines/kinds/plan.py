@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.deadlines import Deadlines
+from engines.weights import Pooling
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class ModelOrder:
     parallel: int | None = None
     threads: int | None = None
     embeddings: bool | None = None
+    pooling: Pooling | None = None
     adapters: tuple[AdapterOrder, ...] = ()
 
 

@@ -26,7 +26,7 @@ from gateway.config.schema import ModelSection, RoutingFile
 from gateway.config.vocabulary import AUTO
 
 # Keys that mean something to a process of ours only.
-_MANAGED_KEYS = ("weights", "replicas", "parallel", "threads")
+_MANAGED_KEYS = ("weights", "replicas", "parallel", "threads", "pooling")
 
 
 def errors_in(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> tuple[Finding, ...]:

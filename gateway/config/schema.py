@@ -12,6 +12,7 @@ from pydantic import Field
 
 from engines.kinds import EngineSection
 from engines.kinds.section import OneOrMore, Seconds, Section, several
+from engines.weights import Pooling
 
 
 class GatewaySection(Section):
@@ -109,6 +110,11 @@ class ModelSection(Section):
         None,
         description="Whether it has a head that ranks documents; the weights say it when absent. "
         "Where no model has one, likeness of embeddings ranks.",
+    )
+    pooling: Pooling | None = Field(
+        None,
+        description="How a text's tokens become one vector (`mean`, `cls`, `last`) or a rank "
+        "(`rank`); the weights say it when absent, and else `mean`. Managed engines only.",
     )
 
 

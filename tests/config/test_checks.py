@@ -67,6 +67,10 @@ CASES = {
         file(models="  m: {engine: lab, §threads: 1}"),
         "'threads' has no effect",
     ),
+    "pooling of a remote model": (
+        file(models="  m: {engine: lab, §pooling: cls}"),
+        "'pooling' has no effect",
+    ),
     "parallel of a remote model": (
         file(models="  m: {engine: lab, §parallel: 1}"),
         "'parallel' has no effect",

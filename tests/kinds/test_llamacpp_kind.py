@@ -98,6 +98,13 @@ def test_embeddings_are_asked_for_refused_or_left_to_the_weights(
     assert said == ([flag] if flag else [])
 
 
+def test_a_pooling_is_told_to_the_worker_where_the_file_names_one(weights: Path) -> None:
+    (plain,) = engine().plan(order(weights), ROOM)
+    (named,) = engine().plan(order(weights, pooling="last"), ROOM)
+    assert "--pooling" not in options(plain)
+    assert options(named)["--pooling"] == "last"
+
+
 def test_how_the_cache_is_kept_is_told_to_the_worker(weights: Path) -> None:
     (plain,) = engine().plan(order(weights), ROOM)
     (small,) = engine(kv_type="q8_0", prefix_cache=False).plan(order(weights), ROOM)
