@@ -14,6 +14,7 @@ COMMANDS = {
     "check": ("gateway.cli.check", "check"),
     "models": ("gateway.cli.models", "models"),
     "route": ("gateway.cli.route", "route"),
+    "bench": ("gateway.cli.bench", "bench"),
 }
 
 
