@@ -39,10 +39,15 @@ def check_continuing(request: ChatRequest, tags: Tags | None) -> None:
     check_parts(last, len(request.messages) - 1)
 
 
+def has_begun(message: Message) -> bool:
+    """Say whether anything of a continued answer was said yet."""
+    return bool(message.text() or message.thought())
+
+
 def begun(message: Message, tags: Tags | None, *, opened: bool) -> str:
     """Return what a continued answer begins with; `opened`: the template opens its thought."""
     content, thought = message.text(), message.thought() or ""
-    if tags is None or not (content or thought):
+    if tags is None or not has_begun(message):
         return content
     if content.startswith(tags.opening):  # the raw text of an answer, its thought in it
         return content.removeprefix(tags.opening).removeprefix("\n") if opened else content
@@ -56,7 +61,7 @@ def begun(message: Message, tags: Tags | None, *, opened: bool) -> str:
 def goes_on_thinking(message: Message, tags: Tags | None) -> bool | None:
     """Say whether what comes next is in the thought; None where nothing was said yet."""
     content = message.text()
-    if tags is None or not (content or message.thought()):
+    if tags is None or not has_begun(message):
         return None
     if content:
         return content.rfind(tags.opening) > content.rfind(tags.closing)

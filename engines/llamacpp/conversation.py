@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engines.llamacpp.binding import Runtime
-from engines.llamacpp.continuing import begun, check_continuing, goes_on_thinking
+from engines.llamacpp.continuing import begun, check_continuing, goes_on_thinking, has_begun
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.room import Room
 from engines.llamacpp.sequence import Order
@@ -112,7 +112,7 @@ class Conversations:
         return self._for(request).dialect.hear(
             _functions(request),
             thinking=self._thinks_after(request, order.prompt),
-            amid=bool(request.continue_final_message),
+            amid=bool(request.continue_final_message) and has_begun(request.messages[-1]),
             split=request.reasoning_format != "none",
             most=_most_calls(request),
         )

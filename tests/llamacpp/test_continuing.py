@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from engines.llamacpp.continuing import begun, goes_on_thinking
+from engines.llamacpp.speech.dialect import dialect_of
 from engines.llamacpp.speech.speech import Tags
 from engines.protocol.requests import Message
 from tests.conftest import WorkerOf
@@ -113,6 +114,15 @@ def test_an_answer_begins_with_its_thought_where_the_model_thinks() -> None:
     assert begun(answer(""), TAGS, opened=True) == ""
     assert begun(answer("<think>\nHm"), TAGS, opened=True) == "Hm"
     assert begun(answer("<think>\nHm"), TAGS, opened=False) == "<think>\nHm"
+
+
+def test_an_answer_begins_with_its_header_where_a_model_writes_one() -> None:
+    tags = dialect_of("<|channel|>analysis<|message|>", "gpt-oss").tags
+    thought, final = "<|channel|>analysis<|message|>Hm", "<|channel|>final<|message|>So"
+    assert begun(answer("So"), tags, opened=False) == final
+    assert begun(answer("", "Hm"), tags, opened=False) == thought
+    both = f"{thought}<|end|><|start|>assistant{final}"
+    assert begun(answer("So", "Hm"), tags, opened=False) == both
 
 
 def test_only_a_thought_without_an_end_goes_on() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engines.llamacpp.speech.dialect import Dialect
 from engines.llamacpp.speech.form import Elements, Form
-from engines.llamacpp.speech.formats import FORMATS, HERMES, KIMI, LLAMA, PLAIN, QWEN_XML
+from engines.llamacpp.speech.formats import FORMATS, HARMONY, HERMES, KIMI, LLAMA, PLAIN, QWEN_XML
 from engines.llamacpp.speech.parts import (
     CallBegan,
     CallBroke,
@@ -295,6 +295,23 @@ def test_a_call_keeps_the_id_that_the_model_gave_it_where_it_is_new() -> None:
     call = "<|tool_call_begin|>functions.now:7<|tool_call_argument_begin|>{}<|tool_call_end|>"
     parts = heard(hear(Dialect(KIMI, None)), [call + call])
     assert [p.id for p in parts if isinstance(p, CallBegan)] == ["functions.now:7", "call_0"]
+
+
+@pytest.mark.parametrize(
+    ("thinking", "text", "parts"),
+    [
+        (False, " it is.", [Content(" it is.")]),
+        (True, " so.<|end|>", [Thought(" so.")]),
+        (
+            True,
+            " so.<|end|><|start|>assistant<|channel|>final<|message|>Yes.",
+            [Thought(" so."), Content("Yes.")],
+        ),
+    ],
+)
+def test_a_message_that_goes_on_has_no_header(thinking: bool, text: str, parts: list[Part]) -> None:
+    speech = hear(Dialect(HARMONY, TAGS["harmony"]), thinking=thinking, amid=True)
+    assert heard(speech, text) == parts
 
 
 def test_a_python_call_is_told_when_its_parenthesis_closes() -> None:
