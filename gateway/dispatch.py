@@ -26,6 +26,7 @@ from gateway.classify import Weigher, language_hints
 from gateway.domain import Asked, Choice, Endpoint, Outcome, Weighed
 from gateway.errors import ApiError, EngineFailed, GatewayStopping, NoModelAvailable
 from gateway.fleet import Fleet, Lease
+from gateway.fleet.budget import RetryBudget
 from gateway.fleet.care import Carer
 from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
@@ -89,6 +90,7 @@ class Dispatcher:
         client: UpstreamClient,
         clock: Callable[[], float],
         queue_timeout_s: float,
+        retry_share: float,
     ) -> None:
         self._selector = selector
         self._weigher = weigher
@@ -97,6 +99,7 @@ class Dispatcher:
         self._client = client
         self._clock = clock
         self._queue_timeout_s = queue_timeout_s
+        self._budget = RetryBudget(retry_share)
 
     async def dispatch(self, incoming: Incoming, reply: Reply) -> None:
         """Answer a request. Cancellation stops the engine at once.
@@ -125,6 +128,7 @@ class Dispatcher:
             ApiError: nobody could give it, or its rest.
         """
         models, tries = decided.models, Tries(self._queue_timeout_s)
+        self._budget.earn()
         while True:
             lease = await self._lease(models, incoming, tries, told)
             if lease is None:
@@ -134,6 +138,9 @@ class Dispatcher:
                 return
             tries.failed(lease.replica, failure, lease.queued_s)
             if failure.final or tries.exhausted:
+                raise failure.error
+            # What was never sent costs nobody anything, however often it is tried.
+            if not failure.unreached and not self._budget.spend():
                 raise failure.error
             if reply.started:
                 plan = lease.replica.plan
@@ -202,6 +209,8 @@ class Dispatcher:
             outcome = failure.outcome
             if failure.blamed:
                 self._carer.suspect(lease.replica, failure.reason, unreachable=failure.unreached)
+            if failure.error.retry_after_s is not None:
+                lease.replica.breaker.rest(failure.error.retry_after_s, self._clock())
         finally:
             lease.end(outcome)
         return failure
@@ -222,7 +231,8 @@ class Dispatcher:
         answer = await self._send(lease, incoming, changes)
         try:
             if answer.status != 200:
-                raise foreign_error(answer.status, await answer.read(_MAX_ERROR_BYTES))
+                body = await answer.read(_MAX_ERROR_BYTES)
+                raise foreign_error(answer.status, body, answer.header(b"retry-after"))
             headers: Headers = (
                 (b"x-weighbridge-model", _header(lease.model)),
                 (b"x-weighbridge-replica", _header(f"{plan.engine}/{plan.replica}")),
@@ -268,10 +278,13 @@ class Dispatcher:
 
     def _nobody(self, models: Sequence[str]) -> NoModelAvailable:
         self._fleet.turned_away(models)
-        why = self._fleet.why_not(models)
-        return NoModelAvailable(
+        now_s = self._clock()
+        why = self._fleet.why_not(models, now_s)
+        error = NoModelAvailable(
             f"No model that may serve this request is up: {why}. GET /ready says more."
         )
+        error.retry_after_s = self._fleet.rests_s(models, now_s) or None
+        return error
 
 
 def _decision_headers(choice: Choice, weighed: Weighed | None) -> tuple[tuple[bytes, bytes], ...]:

@@ -18,6 +18,7 @@ from gateway.config.schema import ModelSection, RoutingFile
 from gateway.dispatch import Dispatcher
 from gateway.domain import ModelFacts
 from gateway.fleet import Fleet
+from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.care import Carer
 from gateway.observe.metrics import Metrics
 from gateway.relay.client import UpstreamClient
@@ -48,7 +49,8 @@ def build_gateway(
     """
     file = config.file
     metrics = Metrics()
-    fleet = Fleet(plans_of(config, runtime_folder, cores), metrics)
+    breaking = BreakerRules(file.gateway.breaker_failures, file.gateway.breaker_open_s)
+    fleet = Fleet(plans_of(config, runtime_folder, cores), metrics, breaking)
     metrics.show(fleet.figures)
     client = UpstreamClient()
     carer = Carer(fleet, client)
@@ -61,6 +63,7 @@ def build_gateway(
         client=client,
         clock=time.perf_counter,
         queue_timeout_s=file.gateway.queue_timeout_s,
+        retry_share=file.gateway.retry_share,
     )
     return Gateway(
         config=config,

@@ -4,6 +4,7 @@ Owns: status, headers and body of every error, whoever raised it.
 Must not: decide which error it is; put anything of the inside into a response.
 """
 
+import math
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -28,7 +29,9 @@ _RETRIED_BY_CLIENTS = (408, 409, 429)
 def headers_of(error: ApiError) -> dict[str, str]:
     """Return the headers that go with an error."""
     headers = {"content-type": "application/json"}
-    if isinstance(error, GatewayStopping):
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(math.ceil(error.retry_after_s))
+    elif isinstance(error, GatewayStopping):
         headers["x-should-retry"] = "true"  # whoever has taken our place may answer
     elif error.status >= 500 or error.status in _RETRIED_BY_CLIENTS:
         headers["x-should-retry"] = "false"

@@ -42,6 +42,7 @@ class ApiError(Exception):
         self.message = message
         self.param = param
         self.code = code if code is not None else self.default_code
+        self.retry_after_s: float | None = None  # when to try again, where somebody knows
 
     def body(self) -> bytes:
         """Return the JSON body of this error."""

@@ -51,6 +51,19 @@ class GatewaySection(Section):
         description="Seconds a request may wait for a replica that is starting, "
         "when nobody else may serve it.",
     )
+    retry_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Share of requests that may be tried again after an engine got and failed "
+        "them; ten may be at once.",
+    )
+    breaker_failures: int = Field(
+        5, ge=1, description="Failures in a row after which a replica is left alone."
+    )
+    breaker_open_s: Seconds = Field(
+        10, description="Seconds for which it is left alone; then one request tries it."
+    )
 
 
 class ModelSection(Section):

@@ -5,10 +5,12 @@ Must not: choose a model; talk to an engine (`gateway.fleet.care` does).
 """
 
 import asyncio
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from engines.kinds import ReplicaPlan
 from gateway.domain import ModelStatus
+from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.replica import Condition, Lease, Replica, ReplicaView
 from gateway.observe.account import Account
 from gateway.observe.metrics import Metrics, ReplicaFigures
@@ -17,14 +19,16 @@ from gateway.observe.metrics import Metrics, ReplicaFigures
 class Fleet:
     """Decides synchronously and does no I/O; used from the event loop's thread only."""
 
-    def __init__(self, plans: Iterable[ReplicaPlan], metrics: Metrics) -> None:
+    def __init__(
+        self, plans: Iterable[ReplicaPlan], metrics: Metrics, rules: BreakerRules | None = None
+    ) -> None:
         self._all: list[Replica] = []
         self._replicas: dict[str, list[Replica]] = {}  # by the names that they serve
         self._uses = 0
         self._change = asyncio.Event()
         for plan in plans:
             names = {name: metrics.of(name, plan.engine, plan.replica) for name in plan.served}
-            replica = Replica(plan, names)
+            replica = Replica(plan, names, rules or BreakerRules())
             if plan.problem is not None:
                 replica.condition, replica.reason = Condition.FAILED, plan.problem
             self._all.append(replica)
@@ -38,12 +42,17 @@ class Fleet:
     def lease(
         self, model: str, account: Account, *, queued_s: float = 0, avoid: Collection[Replica] = ()
     ) -> Lease | None:
-        """Return a lease on the model's least busy replica, or None when none is ready.
+        """Return a lease on the model's least busy replica, or None when none may be asked.
 
         Among equally busy ones the one that was used longest ago is taken; one whose last request
         failed stands behind all others.
         """
-        ready = [r for r in self._replicas.get(model, ()) if r.ready and r not in avoid]
+        now_s = account.clock()
+        ready = [
+            r
+            for r in self._replicas.get(model, ())
+            if r.ready and r not in avoid and r.breaker.admits(now_s)
+        ]
         if not ready:
             return None
         chosen = min(ready, key=_busyness)
@@ -79,6 +88,7 @@ class Fleet:
             replica.restarts = restarts
         if different:
             replica.suspect = False
+            replica.breaker.reset()
             self._change.set()
             self._change = asyncio.Event()
         return different
@@ -91,13 +101,25 @@ class Fleet:
         """Return the replicas of a model as they are now."""
         return tuple(replica.view() for replica in self._replicas.get(model, ()))
 
-    def why_not(self, models: Sequence[str]) -> str:
-        """Say, for people, why none of these models serves now."""
-        reasons = dict.fromkeys(
-            f"{name} is {r.condition.value}{f' ({r.reason})' if r.reason else ''}"
+    def rests_s(self, models: Sequence[str], now_s: float) -> float:
+        """Return how soon a replica that is left alone may be asked again, 0 where none is."""
+        shut = [
+            r.breaker.opens_in_s(now_s)
             for name in models
             for r in self._replicas.get(name, ())
-            if not r.ready
+            if r.ready and not r.breaker.admits(now_s)
+        ]
+        return min(shut, default=0.0)
+
+    def why_not(self, models: Sequence[str], now_s: float = math.inf) -> str:
+        """Say, for people, why none of these models serves now."""
+        reasons = dict.fromkeys(
+            f"{name} is left alone for a while: it has failed or is full"
+            if r.ready
+            else f"{name} is {r.condition.value}{f' ({r.reason})' if r.reason else ''}"
+            for name in models
+            for r in self._replicas.get(name, ())
+            if not r.ready or not r.breaker.admits(now_s)
         )
         return "; ".join(reasons)
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from engines.kinds import ReplicaPlan
 from gateway.domain import Outcome
+from gateway.fleet.breaker import Breaker, BreakerRules
 from gateway.observe.account import Account
 from gateway.observe.engine_figures import EngineFigures
 from gateway.observe.metrics import ReplicaFigures, ReplicaMetrics
@@ -62,7 +63,9 @@ class Replica:
     `metrics` are those of each name that it serves.
     """
 
-    def __init__(self, plan: ReplicaPlan, metrics: Mapping[str, ReplicaMetrics]) -> None:
+    def __init__(
+        self, plan: ReplicaPlan, metrics: Mapping[str, ReplicaMetrics], rules: BreakerRules
+    ) -> None:
         self.plan = plan
         self.metrics = metrics
         self.name = f"{plan.model}/{plan.engine}/{plan.replica}"
@@ -73,6 +76,7 @@ class Replica:
         self.last_used = 0
         # Its last request failed there: others are preferred until one succeeds or it is looked at.
         self.suspect = False
+        self.breaker = Breaker(rules)
         self.figures = EngineFigures()
 
     @property
@@ -115,7 +119,7 @@ class Lease:
     `model` is the one of the served names that was asked for.
     """
 
-    __slots__ = ("_ended", "account", "model", "queued_s", "replica")
+    __slots__ = ("_ended", "_probe", "account", "model", "queued_s", "replica")
 
     def __init__(self, replica: Replica, model: str, account: Account, queued_s: float) -> None:
         self.replica = replica
@@ -125,6 +129,7 @@ class Lease:
         self._ended = False
         account.on_token = replica.metrics[model].tokens_now
         replica.in_flight += 1
+        self._probe = replica.breaker.begin()
         replica.metrics[model].began(queued_s)
 
     def end(self, outcome: Outcome) -> None:
@@ -133,6 +138,7 @@ class Lease:
             return
         self._ended = True
         self.replica.in_flight -= 1
+        self.replica.breaker.end(outcome, self.account.clock(), probe=self._probe)
         if outcome is Outcome.OK:
             self.replica.suspect = False
         metrics = self.replica.metrics[self.model]

@@ -71,8 +71,10 @@ def rename_model(body: bytes, told: str, served: str) -> bytes:
     return re.sub(rb'("model"\s*:\s*)' + old, lambda found: found.group(1) + new, body, count=1)
 
 
-def foreign_error(status: int, body: bytes) -> ApiError:
+def foreign_error(status: int, body: bytes, retry_after: bytes | None = None) -> ApiError:
     """Turn an engine's error answer into ours; see the table for what each status means.
+
+    `retry_after` is its header, which is passed on where the engine is busy (429, 503).
 
     | engine says | the client gets | because |
     |---|---|---|
@@ -82,6 +84,13 @@ def foreign_error(status: int, body: bytes) -> ApiError:
     | 401, 403, 404, 405 | 502 | our key, our URL or our model name is wrong, not the client's |
     | anything else | 502 | the engine failed |
     """
+    error = _foreign(status, body)
+    if status in (429, 503) and retry_after is not None and retry_after.isdigit():
+        error.retry_after_s = float(retry_after[:9])
+    return error
+
+
+def _foreign(status: int, body: bytes) -> ApiError:
     message, param = error_words(body)
     if status in (400, 413, 422):
         if _CONTEXT_WORDS.search(message):

@@ -16,7 +16,13 @@ Owns: the table. Must not: ask anybody.
 from dataclasses import dataclass
 
 from gateway.domain import Outcome
-from gateway.errors import ApiError, ContinuationImpossible, EngineFailed, EngineTimeout
+from gateway.errors import (
+    ApiError,
+    ContinuationImpossible,
+    EngineFailed,
+    EngineTimeout,
+    RateLimited,
+)
 from gateway.relay.client import ConnectTimeout, Unreachable
 from gateway.relay.connection import ConnectionLost
 from gateway.relay.watch import DeadlinePassed, TotalPassed
@@ -64,6 +70,8 @@ def failure_of(error: Exception, *, begun: bool) -> Failure:
             failure = Failure(gone, Outcome.ENGINE_ERROR, said, final=True, blamed=False)
         case ApiError(fault="client"):
             failure = Failure(error, Outcome.CLIENT_ERROR, said, final=True, blamed=False)
+        case RateLimited():
+            failure = Failure(error, Outcome.OVERLOADED, said)
         case EngineTimeout():
             failure = Failure(error, Outcome.ENGINE_ERROR, said, final=not begun, blamed=False)
         case ApiError():
