@@ -132,7 +132,8 @@ def build_app(worker: Worker) -> Starlette:
     gets = {"/v1/models": _models, "/health": _health, "/metrics": _metrics}
     routes = [Route(path, _Endpoint(worker, f), methods=["POST"]) for path, f in posts.items()]
     routes += [Route(path, partial(f, worker), methods=["GET"]) for path, f in gets.items()]
-    return Starlette(routes=routes, exception_handlers={ApiError: _error, HTTPException: _error})
+    errors = dict.fromkeys((ApiError, HTTPException, Exception), _error)
+    return Starlette(routes=routes, exception_handlers=errors)
 
 
 async def _chat(worker: Worker, body: bytes, send: Send) -> None:
@@ -293,7 +294,8 @@ async def _metrics(worker: Worker, _request: Request) -> Response:
 async def _error(_request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         error = NotFound("There is no such endpoint here.")
-    assert isinstance(error, ApiError)  # noqa: S101 - registered for these two only
+    if not isinstance(error, ApiError):  # it is raised again, and so logged
+        error = EngineFailure(f"The engine failed: {type(error).__name__}; its log says more.")
     return Response(error.body(), error.status, media_type="application/json")
 
 

@@ -175,12 +175,13 @@ class Runtime:
         Raises:
             LoadFailed: llama.cpp cannot make it.
         """
-        context = native.llama_init_from_model(self.model, params)
+        with complaints() as heard:
+            context = native.llama_init_from_model(self.model, params)
         if not context:
             quantised = f", and does --kv-type {self._kv_type} suit this model"
             raise LoadFailed(
-                "llama.cpp cannot make a context; is there memory for --context"
-                f"{quantised if self._kv_type != 'f16' else ''}?"
+                f"llama.cpp cannot make a context: {first_reason(heard, ': ')}; is there memory "
+                f"for --context{quantised if self._kv_type != 'f16' else ''}?"
             )
         return context
 
