@@ -18,6 +18,7 @@ from tests.support.worker import WorkerProcess, command, figures
 from tools.families.pooled_toys import (
     BERT,
     BERT_RERANKER,
+    MODERN_BERT,
     NOMIC,
     QWEN3_EMBEDDING,
     QWEN3_RERANKER,
@@ -28,7 +29,7 @@ from tools.families.pooled_toys import (
 RERANK, SCORE = "/v1/rerank", "/v1/score"
 TEXTS = ["the weigh bridge", "one two", "three " * 60, "the", "weigh one, weigh two! " * 9]
 QUERY, DOCUMENTS = "what weighs?", ["the bridge", "one two three", "nothing at all, or so"]
-EMBEDDERS = (BERT, NOMIC, QWEN3_EMBEDDING)
+EMBEDDERS = (BERT, NOMIC, MODERN_BERT, QWEN3_EMBEDDING)
 RERANKERS = (BERT_RERANKER, QWEN3_RERANKER)
 SMALL = ("--batch-tokens=64",)
 # Sums in another order, in f32 and, where keys and values are kept, f16.
@@ -77,6 +78,7 @@ def pool(states: Any, pooling: str) -> Any:
         (BERT, "cls", ()),
         (BERT, "mean", ("--pooling=mean",)),
         (NOMIC, "mean", ()),
+        (MODERN_BERT, "cls", ()),
         (QWEN3_EMBEDDING, "last", ()),
         (QWEN3_EMBEDDING, "mean", ("--pooling=mean",)),
         (QWEN3_EMBEDDING, "cls", ("--pooling=cls",)),

@@ -1,6 +1,6 @@
 """The states that a model has for each token, from which vectors and ranks are reckoned anew.
 
-Encoders are reckoned in numpy alone, from the tensors of the file; decoders by llama.cpp without
+BERT's are reckoned in numpy alone, from the tensors of the file; others by llama.cpp without
 pooling, one text at a time.
 """
 

@@ -9,7 +9,7 @@ from tests.support.gguf_files import GgufFile, flag, number, string, tensor
 from tools.families.pooled_toys import POOLED_TOYS, PooledToy, write_pooled_toy
 
 CHAT = GgufHeader("qwen2", None, 512, 100, None, has_chat_template=True)
-MADE = {"bert": "cls", "nomic": "mean", "qwen3-embedding": "last"}
+MADE = {"bert": "cls", "modern-bert": "cls", "nomic": "mean", "qwen3-embedding": "last"}
 
 
 @pytest.mark.parametrize("pooled", POOLED_TOYS, ids=lambda pooled: pooled.toy.name)

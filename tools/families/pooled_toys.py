@@ -8,7 +8,7 @@ Must not: know the layers of models that generate (`toys`).
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,18 +60,31 @@ def _decoder(name: str, pooling: int) -> Toy:
 
 BERT = PooledToy(_encoder("bert", "bert", _CLS, "positions"))
 NOMIC = PooledToy(_encoder("nomic", "nomic-bert", _MEAN, "fused", "gate"))
+MODERN_BERT = PooledToy(
+    replace(
+        _encoder("modern-bert", "modern-bert", _CLS, "modern"),
+        layers=4,  # the first and the fourth look at everything
+        keys={"attention.causal": False, "pooling_type": _CLS, "attention.sliding_window": 8},
+    )
+)
 BERT_RERANKER = PooledToy(_encoder("bert-reranker", "bert", _RANK, "positions"), scores=1)
 QWEN3_EMBEDDING = PooledToy(_decoder("qwen3-embedding", _LAST), ends=True)
 QWEN3_RERANKER = PooledToy(_decoder("qwen3-reranker", _RANK), scores=2, template=_RANK_TEMPLATE)
-POOLED_TOYS = (BERT, NOMIC, BERT_RERANKER, QWEN3_EMBEDDING, QWEN3_RERANKER)
+POOLED_TOYS = (BERT, NOMIC, MODERN_BERT, BERT_RERANKER, QWEN3_EMBEDDING, QWEN3_RERANKER)
 
 
 def write_pooled_toy(pooled: PooledToy, path: Path, seed: int = 0) -> Path:
     """Write a toy as GGUF; the same toy and seed are always the same file. Return the path."""
     toy = pooled.toy
-    tensors = dict(_encoder_tensors(toy)) if pooled.is_encoder else tensors_of(toy)
-    tensors |= dict(_head(pooled))
+    tensors = _layers(pooled) | dict(_head(pooled))
     return write_file(toy, tensors, path, seed, partial(_write_more, pooled))
+
+
+def _layers(pooled: PooledToy) -> dict[str, Shape]:
+    if not pooled.is_encoder:
+        return tensors_of(pooled.toy)
+    modern = "modern" in pooled.toy.parts
+    return dict(_modern_tensors(pooled.toy) if modern else _encoder_tensors(pooled.toy))
 
 
 def _encoder_tensors(toy: Toy) -> Iterator[tuple[str, Shape]]:
@@ -88,6 +101,21 @@ def _encoder_tensors(toy: Toy) -> Iterator[tuple[str, Shape]]:
         yield weight(T.FFN_UP, layer), (toy.hidden, toy.width)
         yield weight(T.FFN_DOWN, layer), (toy.width, toy.hidden)
         yield from _both(T.LAYER_OUT_NORM, layer, toy.width)
+
+
+def _modern_tensors(toy: Toy) -> Iterator[tuple[str, Shape]]:
+    """Return ModernBERT's: norms before each half and no biases, gates beside what they gate."""
+    yield weight(T.TOKEN_EMBD), (size_of(toy.pre), toy.width)
+    yield weight(T.TOKEN_EMBD_NORM), (toy.width,)
+    yield weight(T.OUTPUT_NORM), (toy.width,)
+    for layer in range(toy.layers):
+        if layer:
+            yield weight(T.ATTN_NORM, layer), (toy.width,)
+        yield weight(T.ATTN_QKV, layer), (3 * toy.width, toy.width)
+        yield weight(T.ATTN_OUT, layer), (toy.width, toy.width)
+        yield weight(T.FFN_NORM, layer), (toy.width,)
+        yield weight(T.FFN_UP, layer), (2 * toy.hidden, toy.width)
+        yield weight(T.FFN_DOWN, layer), (toy.width, toy.hidden)
 
 
 def _attention(toy: Toy, layer: int) -> Iterator[tuple[str, Shape]]:
