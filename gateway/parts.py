@@ -9,7 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engines.kinds import AdapterOrder, Deadlines, ModelOrder, ReplicaPlan, Room
+from engines.kinds import (
+    AdapterOrder,
+    Deadlines,
+    ModelOrder,
+    RemoteEngine,
+    ReplicaPlan,
+    Room,
+)
 from engines.kinds.section import several
 from gateway.classify import Weigher
 from gateway.config.adapters import adapters_of
@@ -81,14 +88,17 @@ def build_gateway(
 def plans_of(config: LoadedConfig, runtime_folder: Path, cores: int) -> Iterator[ReplicaPlan]:
     """Yield the replicas of every model on every engine that it names, in the file's order."""
     file = config.file
+    secrets = _secrets_of(file)
     room = Room(runtime_folder, threads=max(1, cores // max(1, managed_replicas(file))))
     for name, model in file.models.items():
         if model.adapter_of is not None:
             continue  # the replicas of its model serve it
         for engine in engines_of(model):
             for plan in file.engines[engine].plan(_order(name, engine, config), room):
+                launch = plan.launch
                 yield replace(
                     plan,
+                    launch=None if launch is None else replace(launch, secrets=secrets),
                     deadlines=_deadlines(plan.deadlines, model),
                     continue_wait_s=model.continue_wait_s if model.on_break == "continue" else 0,
                 )
@@ -108,6 +118,12 @@ def managed_replicas(file: RoutingFile) -> int:
         for engine in engines_of(model)
         if file.engines[engine].managed
     )
+
+
+def _secrets_of(file: RoutingFile) -> frozenset[str]:
+    """Return the keys of servers elsewhere: no process of ours is to find them in a variable."""
+    keys = [engine.api_key for engine in file.engines.values() if isinstance(engine, RemoteEngine)]
+    return frozenset(key.get_secret_value() for key in keys if key is not None)
 
 
 def _deadlines(own: Deadlines, model: ModelSection) -> Deadlines:

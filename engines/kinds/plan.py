@@ -52,13 +52,17 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How a child process is started and ended. `environment` is added to the gateway's own."""
+    """How a child process is started and ended.
+
+    `environment` is added to the gateway's own, less the variables whose values are `secrets`.
+    """
 
     argv: tuple[str, ...]
     socket_path: Path | None
     start_timeout_s: float
     drain_timeout_s: float
     environment: tuple[tuple[str, str], ...] = ()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

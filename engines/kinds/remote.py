@@ -4,11 +4,13 @@ Owns: its section of the file, and the replicas that its URLs are.
 Must not: connect.
 """
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
+from engines.door import LOOPBACK_NAMES
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.deadlines import Deadlines
 from engines.kinds.plan import ModelOrder, ReplicaPlan, Room
@@ -43,7 +45,7 @@ class RemoteEngine(Section):
     @field_validator("url")
     @classmethod
     def _url_can_be_used(cls, given: OneOrMore) -> OneOrMore:
-        addresses = [_address(url, None) for url in several(given)]
+        addresses = [_place(_address(url, None)) for url in several(given)]
         if len(set(addresses)) < len(addresses):
             raise ValueError("the same server stands here twice; replicas have URLs of their own")
         return given
@@ -89,6 +91,11 @@ class RemoteEngine(Section):
                 self.total_timeout_s,
             ),
         )
+
+
+def _place(address: ReplicaAddress) -> ReplicaAddress:
+    """Return an address under one name for this machine, which has three."""
+    return replace(address, host="localhost") if address.host in LOOPBACK_NAMES else address
 
 
 def _address(url: str, key: str | None) -> ReplicaAddress:

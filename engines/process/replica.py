@@ -137,7 +137,10 @@ class ManagedReplica:
     async def _spawn(
         self,
     ) -> tuple[asyncio.SubprocessTransport, asyncio.subprocess.Process, asyncio.Event]:
-        environment = {k: v for k, v in os.environ.items() if k not in _PRIVATE}
+        secrets = self._launch.secrets
+        environment = {
+            k: v for k, v in os.environ.items() if k not in _PRIVATE and v not in secrets
+        }
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.subprocess_exec(
             lambda: _Protocol(_LONGEST_LINE, loop),

@@ -51,6 +51,24 @@ async def test_the_key_opens_and_shows_nowhere(environ: dict[str, str], tmp_path
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+async def test_no_child_gets_the_keys_of_servers_elsewhere(tmp_path: Path) -> None:
+    config = """
+engines:
+  cpu: {kind: llamacpp}
+  lab: {kind: remote, url: "http://127.0.0.1:9", api_key: "${LAB}"}
+models:
+  m: {engine: cpu, weights: "demo:qwen"}
+  far: {engine: lab}
+"""
+    with gateway_process(tmp_path, config=config, environ={"LAB": KEY, "OTHER": "seen"}) as gateway:
+        await ready(gateway)
+        (worker,) = children(gateway.pid)
+        inherited = of_process(worker, "environ")
+        assert KEY.encode() not in inherited
+        assert b"OTHER=seen" in inherited
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 async def test_no_child_gets_the_key(environ: dict[str, str], tmp_path: Path) -> None:
     with gateway_process(tmp_path, config=CONFIG, environ=environ) as gateway:
         await ready(gateway)
