@@ -40,9 +40,15 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
 class ChunkChoice(msgspec.Struct, frozen=True, gc=False):
     """One choice's part of an event; chat events have a delta, completions a text."""
 
+    index: int = 0
     delta: Delta | None = None
     text: str | None = None
     finish_reason: str | None = None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it adds anything to its answer."""
+        return bool(self.text) or (self.delta is not None and self.delta.speaks)
 
 
 class Chunk(msgspec.Struct, frozen=True):

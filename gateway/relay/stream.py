@@ -5,6 +5,8 @@ another's answer) and its account; a cut stream's proper end.
 Must not: do I/O; it takes pieces and returns the bytes to send.
 """
 
+import re
+
 import msgspec
 
 from engines.protocol.answers import (
@@ -26,10 +28,13 @@ from engines.protocol.events import (
 from gateway.errors import ApiError, EngineFailed
 from gateway.observe.account import Account
 from gateway.relay.answers import error_words
+from gateway.relay.calls import CallMender
 from gateway.relay.chunks import Chunk, Head, Unreadable, is_error, read_chunk, read_head
 from gateway.relay.told import Told
 
 _ROLE = b'"role":"assistant",'
+_CALLS = b'"tool_calls"'
+_FINISH = re.compile(rb'"finish_reason"\s*:\s*"[a-z_]*"')
 
 
 class _UsageEvent(msgspec.Struct, frozen=True):
@@ -57,6 +62,9 @@ class StreamEditor:
         self._splitter = EventSplitter()
         self._goes_on = self._told.head is not None
         self._edits: list[tuple[bytes, bytes]] = []
+        self._calls = CallMender()
+        self._held = b""
+        self._ending: set[int] = set()
         self._begun = False
         self._done = False
         self.events = 0
@@ -112,32 +120,55 @@ class StreamEditor:
             chunk = read_chunk(data)
         except Unreadable:
             self.failure = EngineFailed("The engine sent an event that is no JSON.")
-            return b""
+            return self._released()
         if chunk is None or not (chunk.choices or chunk.usage):
             return self._other(event, data, chunk)
         if not self._begun:
             self._begin(event, data)
+        before = self._released(chunk) if self._held else b""
+        finished = self._told.finished
         self._note(chunk)
         if chunk.usage is not None and not chunk.choices:
-            return self._usage_event(event)
+            return before + self._usage_event(event)
+        if self._told.called and _CALLS in data:
+            event = self._calls.mend(event, data)
         if self._goes_on:
             event = self._going_on(event, chunk)
-        return self._edited(event)
+        event = self._edited(event)
+        if self._told.finished > finished:
+            self._ending = {choice.index for choice in chunk.choices if choice.finish_reason}
+            self._held, event = event, b""
+        return before + event
 
     def _beside(self, event: bytes) -> bytes:
         """Take what is no part of the answer: a comment, or what comes behind its end."""
         under_way = self.events and not self._done and self.failure is None
         return event if under_way else b""
 
+    def _released(self, chunk: Chunk | None = None) -> bytes:
+        """Return the event that ended a choice, and was kept for that; `chunk` comes behind it.
+
+        Some engines give a reason with every event: where the choice goes on, it was none.
+        """
+        held, self._held = self._held, b""
+        going_on = chunk is not None and any(
+            choice.index in self._ending and choice.speaks for choice in chunk.choices
+        )
+        if not going_on:
+            return held
+        self._told.finished -= len(self._ending)
+        return _FINISH.sub(b'"finish_reason":null', held)
+
     def _other(self, event: bytes, data: bytes, chunk: Chunk | None) -> bytes:
         """Take an event that carries nothing of an answer: an error, or what engines add."""
+        before = self._released()
         if is_error(data) or is_error_event(event):
             message, _ = error_words(data)
             self.failure = EngineFailed(message or "The engine failed in the middle.")
-            return b""
+            return before
         if chunk is None:
             self._told.odd = True
-        return self._edited(event)
+        return before + self._edited(event)
 
     def _edited(self, event: bytes) -> bytes:
         for old, new in self._edits:
@@ -216,9 +247,10 @@ class StreamEditor:
     def _finish(self, done: bytes) -> bytes:
         told = self._told
         self._done = told.ended = True
+        before = self._released()
         if self._wants_usage and not told.usage_sent and told.head is not None:
-            return self._written_usage() + done
-        return done
+            return before + self._written_usage() + done
+        return before + done
 
     def _written_usage(self) -> bytes:
         """Write the usage event from what was seen: the engine owes it, or knows a part only."""

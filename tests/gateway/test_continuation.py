@@ -78,6 +78,11 @@ def requests(*engines: ScriptedEngine) -> list[Heard]:
     return [one for engine in engines for one in engine.heard if "completions" in one.path]
 
 
+def bounds(*engines: ScriptedEngine) -> list[int]:
+    """Return the `max_tokens` that were asked for, the least first."""
+    return sorted(int(str(heard.json()["max_tokens"])) for heard in requests(*engines))
+
+
 @pytest.mark.parametrize("how", ["cut", "stalled", "malformed", "error"])
 async def test_another_replica_goes_on_in_the_same_stream(how: str) -> None:
     break_ = {"cut": CUT, "stalled": asyncio.Event(), "malformed": MALFORMED, "error": ERROR}[how]
@@ -111,7 +116,7 @@ async def test_an_engine_that_cannot_count_has_its_events_counted() -> None:
     one.tokens = two.tokens = None
     async with running(one), running(two), serving(config(one, two)) as served:
         assert said(events_of(await streamed(served))) == "It weighs much"
-        assert sorted(heard.json()["max_tokens"] for heard in requests(one, two)) == [7, 9]
+        assert bounds(one, two) == [7, 9]
 
 
 async def test_a_completion_goes_on_from_its_prompt_and_text() -> None:
@@ -132,7 +137,7 @@ async def test_a_completion_goes_on_from_its_prompt_and_text() -> None:
 async def test_an_answer_that_has_all_its_tokens_is_only_ended() -> None:
     one, two = Breaking(CUT), Breaking(CUT)
     async with running(one), running(two), serving(config(one, two)) as served:
-        wants = {"stream_options": {"include_usage": True}}
+        wants: dict[str, Any] = {"stream_options": {"include_usage": True}}
         *_, last, usage = events_of(await streamed(served, max_tokens=3, **wants))
         assert last["choices"][0]["finish_reason"] == "length"
         assert last["weighbridge"] == {"continued": 1}
@@ -150,7 +155,7 @@ async def test_a_stream_that_lost_only_its_done_is_whole() -> None:
 async def test_what_breaks_before_a_word_is_asked_again_whatever_it_is() -> None:
     one = ScriptedEngine(answer=lambda _: events_play(FIRST, CUT))
     two = ScriptedEngine(answer=lambda _: events_play(*BEGUN, chunk(finish="stop"), DONE))
-    held = {"response_format": {"type": "json_object"}}
+    held: dict[str, Any] = {"response_format": {"type": "json_object"}}
     async with running(one), running(two), serving(config(one, two)) as served:
         for _ in range(2):
             events = events_of(await streamed(served, **held))
