@@ -50,6 +50,11 @@ class ModelDraft:
         """Whether it is there for embeddings and nothing else."""
         return self.found.role is Role.EMBEDDING
 
+    @property
+    def reranks(self) -> bool:
+        """Whether it is there to rank and for nothing else."""
+        return self.found.role is Role.RERANKER
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from engines.families import Catalogue, Entry
 from engines.llamacpp.beforehand import own_context
-from engines.weights import GgufHeader
+from engines.weights import GgufHeader, abilities_of
 from gateway.setup.sources import Listed
 
 # Ollama and LM Studio, by their `owned_by`.
@@ -20,7 +20,8 @@ _SPARING = ("library", "organization_owner")
 _WORDS = re.compile(r"[a-z0-9]+")
 _EMBED_WORDS = frozenset({"embed", "embedding", "embeddings", "bge", "gte", "minilm"})
 _E5 = re.compile(r"\be5-(?:small|base|large|mistral)")
-_OTHER_WORDS = frozenset({"rerank", "reranker", "whisper", "tts", "asr", "diffusion"})
+_RANK_WORDS = frozenset({"rerank", "reranker"})
+_OTHER_WORDS = frozenset({"whisper", "tts", "asr", "diffusion"})
 
 
 class Role(StrEnum):
@@ -28,6 +29,7 @@ class Role(StrEnum):
 
     CHAT = "chat"
     EMBEDDING = "embedding"
+    RERANKER = "reranker"
     ADAPTER = "adapter"
     BASE = "base"
     OTHER = "other"
@@ -105,22 +107,27 @@ def found_in_file(written: str, header: GgufHeader, catalogue: Catalogue) -> Fou
     names = [written] + ([f"{header.name}.gguf"] if header.name else [])
     entries = filter(None, (catalogue.find(name) for name in names))
     entry = next((e for e in entries if e.architecture in (None, header.architecture)), None)
-    role = _role(header.name or written, entry)
-    if entry is None and "bert" in header.architecture:  # all models of these make embeddings
-        role = Role.EMBEDDING
-    if (
-        header.architecture == "clip"
-    ):  # the eyes of another model, which stands in a file of its own
-        role = Role.OTHER
     return Found(
         served=written,
         entry=entry,
-        role=role,
+        role=_told_role(header) or _role(header.name or written, entry),
         local=True,
         trained_tokens=header.context_length,
         parameters=(None if entry is None else entry.parameters) or header.parameters,
         architecture=header.architecture,
     )
+
+
+def _told_role(header: GgufHeader) -> Role | None:
+    """Return the role that a file's header leaves no doubt of."""
+    abilities = abilities_of(header)
+    if header.architecture == "clip":  # the eyes of a model that stands in a file of its own
+        return Role.OTHER
+    if abilities.reranks:
+        return Role.RERANKER
+    if not abilities.generates or "bert" in header.architecture:
+        return Role.EMBEDDING
+    return None
 
 
 def _role(name: str, entry: Entry | None) -> Role:
@@ -131,6 +138,8 @@ def _role(name: str, entry: Entry | None) -> Role:
         return Role.EMBEDDING if entry.embeddings and not entry.chat else Role.CHAT
     lower = name.lower()
     words = set(_WORDS.findall(lower))
+    if words & _RANK_WORDS:
+        return Role.RERANKER
     if words & _OTHER_WORDS:
         return Role.OTHER
     return Role.EMBEDDING if words & _EMBED_WORDS or _E5.search(lower) else Role.CHAT

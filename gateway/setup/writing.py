@@ -20,6 +20,7 @@ _HEAD = (
 )
 _ROLES = {
     Role.EMBEDDING: "It makes embeddings; no rule for chat names it.",
+    Role.RERANKER: "It ranks documents for `/v1/rerank`; no rule names it.",
     Role.BASE: "It is a base model, not tuned for chat; ask for it by its name.",
     Role.OTHER: "It is not for chat, by its name or its file; ask for it by its name.",
 }
@@ -90,6 +91,7 @@ def _model(model: ModelDraft, models: Iterable[ModelDraft]) -> Iterator[str]:
         "context": model.context,
         "catalogue": model.catalogue,
         "embeddings": model.embeddings or None,
+        "reranks": model.reranks or None,
     }
     value |= {key: part for key, part in optional.items() if part is not None}
     yield from entry(model.name, value, 2)

@@ -1,6 +1,7 @@
 """What becomes one engine, one model, one name; whatever the servers say, the file loads."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -155,6 +156,8 @@ def test_a_file_is_matched_by_its_name_or_by_its_header_if_the_architecture_agre
         WeightsFile("./Qwen2.5-14B-Instruct.gguf", header("llama")),
         WeightsFile("./c.gguf", header("nomic-bert", "nomic")),
         WeightsFile("./mmproj-f16.gguf", header("clip")),
+        WeightsFile("./d.gguf", replace(header("bert"), pooling="rank", has_rank_head=True)),
+        WeightsFile("./e.gguf", replace(header("qwen3"), pooling="last")),
     )
     found = draft(Sources((), (), files), CATALOGUE).models
     assert [model.name for model in found[:2]] == ["qwen2.5-7b", "qwen2.5-coder-7b"]
@@ -162,6 +165,8 @@ def test_a_file_is_matched_by_its_name_or_by_its_header_if_the_architecture_agre
     assert found[2].found.entry is None
     assert found[3].embeddings
     assert found[4].found.role is Role.OTHER
+    assert found[5].reranks
+    assert found[6].embeddings
 
 
 def test_workers_take_so_much_context_as_is_counted_on() -> None:

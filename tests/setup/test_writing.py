@@ -71,6 +71,7 @@ def test_models_that_no_rule_names_say_why() -> None:
         Listed("Qwen/Qwen2.5-7B"),
         Listed("bge-m3"),
         Listed("whisper-1"),
+        Listed("BAAI/bge-reranker-v2-m3"),
     )
     flat = text.replace("\n  # ", " ")
     for words in (
@@ -78,6 +79,8 @@ def test_models_that_no_rule_names_say_why() -> None:
         "It is a base model, not tuned for chat",
         "It makes embeddings",
         "It is not for chat",
+        "It ranks documents",
+        "reranks: true",
     ):
         assert words in flat
 
