@@ -111,9 +111,11 @@ NEIGHBOURS = (
         for v in ("", "-interleaved")
     ),
     *(Official(f"ibm-granite-granite-{version}", "hermes") for version in ("4.0", "4.1")),
+    Official("ByteDance-Seed-OSS", "seed", "<seed:think>"),
     Official("HuggingFaceTB-SmolLM3-3B", "hermes", _THINK, "us"),
     Official("Kimi-K2-Thinking", "kimi", _THINK),
     Official("microsoft-Phi-3.5-mini-instruct", "hermes", tools="us"),
+    Official("MiniMax-M2", "minimax", _THINK),
     Official("moonshotai-Kimi-K2", "kimi"),
     Official("NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "qwen-xml", _THINK),
     Official("openai-gpt-oss-120b", "harmony", "<|channel|>analysis<|message|>"),

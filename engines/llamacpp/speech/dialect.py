@@ -21,10 +21,12 @@ from engines.llamacpp.speech.formats import (
     HERMES,
     KIMI,
     LLAMA,
+    MINIMAX,
     MISTRAL,
     MISTRAL_ARGS,
     PLAIN,
     QWEN_XML,
+    SEED,
 )
 from engines.llamacpp.speech.harmony import HarmonySpeech
 from engines.llamacpp.speech.speech import Speech, Tags
@@ -66,6 +68,8 @@ _TABLE = (
     _Row(GEMMA, GEMMA.markers),
     _Row(QWEN_XML, ("<tool_call>", "<function=", "<parameter=")),
     _Row(GLM, ("<tool_call>", "<arg_key>", "<arg_value>")),
+    _Row(SEED, ("<seed:tool_call>", "<function=", "<parameter=")),
+    _Row(MINIMAX, ("<minimax:tool_call>", "<invoke name=", "<parameter name=")),
     _Row(HERMES, ("<tool_call>", "arguments"), ('"name', '\\"name'), _OTHERS),
     _Row(
         LLAMA,
@@ -78,6 +82,7 @@ _TABLE = (
 # Thoughts, by a text that only templates of their kind have.
 _TAGS = (
     ("</think>", Tags("<think>", "</think>", "\n</think>\n\n")),
+    ("</seed:think>", Tags("<seed:think>", "</seed:think>", "</seed:think>")),
     ("[/THINK]", Tags("[THINK]", "[/THINK]", "[/THINK]")),
     (
         "<|channel>thought",

@@ -220,6 +220,32 @@ GLM = _elements(
         end="</tool_call>",
     ),
 )
+SEED = _elements(
+    "seed",
+    Elements(
+        openings=("<seed:tool_call>",),
+        before="<function=",
+        behind=">",
+        key="<parameter=",
+        kinds=((">", None),),
+        value_end="</parameter>",
+        end="</function>",
+        closings=("</seed:tool_call>",),
+    ),
+)
+MINIMAX = _elements(
+    "minimax",
+    Elements(
+        openings=("<minimax:tool_call>",),
+        before='<invoke name="',
+        behind='">',
+        key='<parameter name="',
+        kinds=(('">', None),),
+        value_end="</parameter>",
+        end="</invoke>",
+        closings=("</minimax:tool_call>",),
+    ),
+)
 KIMI = Format(
     "kimi",
     _read_kimi,
@@ -251,5 +277,5 @@ HARMONY = Format(
 )
 FORMATS = (
     *(PLAIN, HERMES, LLAMA, MISTRAL, MISTRAL_ARGS, DEEPSEEK, DEEPSEEK_BARE),
-    *(DSML, QWEN_XML, GLM, KIMI, GEMMA, HARMONY),
+    *(DSML, QWEN_XML, GLM, SEED, MINIMAX, KIMI, GEMMA, HARMONY),
 )
