@@ -32,6 +32,7 @@ from gateway.errors import (
     NoModelAvailable,
     NotAuthenticated,
     RateLimited,
+    RequestTimeout,
     UnsupportedMediaType,
 )
 
@@ -45,7 +46,8 @@ _DESCRIPTION = (
 )
 _REF = "#/components/schemas/{name}"
 _REFUSED_AT_THE_DOOR = (NotAuthenticated, Forbidden)
-_ANY = (*_REFUSED_AT_THE_DOOR, HeadTooLarge, InternalError)
+_SLOW_OR_LARGE = (HeadTooLarge, RequestTimeout)
+_ANY = (*_REFUSED_AT_THE_DOOR, *_SLOW_OR_LARGE, InternalError)
 _GENERATION = (
     InvalidRequest,
     ContextLengthExceeded,
@@ -60,7 +62,7 @@ _GENERATION = (
     GatewayStopping,
     EngineTimeout,
 )
-_OPEN = (Forbidden, HeadTooLarge, InternalError)
+_OPEN = (Forbidden, *_SLOW_OR_LARGE, InternalError)
 _OURS = {
     "x-weighbridge-model": "The model that answered.",
     "x-weighbridge-replica": "Its engine and replica.",
