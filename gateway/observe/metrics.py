@@ -48,6 +48,7 @@ class ReplicaMetrics:
         }
         self._prompt_tokens = metrics.prompt_tokens.labels(*labels)
         self._completion_tokens = metrics.completion_tokens.labels(*labels)
+        self._estimated = metrics.estimated_tokens.labels(*labels)
         self._first_token = metrics.first_token.labels(*labels)
         self._gap = metrics.gap.labels(*labels)
         self._duration = metrics.duration.labels(*labels)
@@ -86,6 +87,8 @@ class ReplicaMetrics:
             self._overhead.observe(max(0.0, account.forwarded_s - account.arrived_s - queued_s))
         if account.usage is not None:
             self._prompt_tokens.inc(account.usage.prompt_tokens)
+        else:
+            self._estimated.inc(account.content_events)
         completion_tokens = account.completion_tokens
         self._completion_tokens.inc(completion_tokens)
         # Events were counted as they came; what usage says beyond them is settled now.
@@ -105,6 +108,10 @@ class Metrics:
         )
         self.prompt_tokens = self._counter("prompt_tokens", "Prompt tokens, as engines report.")
         self.completion_tokens = self._counter("completion_tokens", "Completion tokens generated.")
+        self.estimated_tokens = self._counter(
+            "completion_tokens_estimated",
+            "Completion tokens counted as events, for want of the engine's own count.",
+        )
         self.first_token = self._histogram(
             "time_to_first_token_seconds",
             "TTFT of streamed requests: arrival to the first event with content.",
