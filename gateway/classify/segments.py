@@ -14,7 +14,7 @@ TAIL_CHARS = 500
 
 _FENCE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 _INLINE = re.compile(r"`[^`\n]{1,200}`")
-_ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+|\S+@\S+\.\w+")
+_ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+|\b[\w.+-]{1,64}@[\w-]+\.[\w.]+")
 # Where none of these stands, a text has no code, address or log to take out.
 _NO_PROSE = (
     "`", "@", "{", ";", "=", "~~~", "://", "www.", ">>>", "import ", "def ", "DEBUG", "INFO",
@@ -34,7 +34,7 @@ _LOG_LINE = re.compile(
     re.MULTILINE,
 )
 # Where none of these stands, a text holds no quotation.
-_QUOTES = re.compile("[\"“„«「『'<]")
+_QUOTES = re.compile("[\"“„«「『<]|(?<!\\w)'")
 _QUOTED = re.compile(
     r'"{3}[^"]{4,}"{3}|"[^"\n]{1,400}"|“[^”\n]{1,400}”|„[^“”\n]{1,400}[“”]|«[^»\n]{1,400}»'
     r"|「[^」\n]{1,400}」|『[^』\n]{1,400}』|(?<!\w)'[^'\n]{3,400}'(?!\w)"
@@ -67,7 +67,7 @@ def clip(text: str) -> str:
 
 def prose_of(text: str) -> str:
     """Return the text without code, addresses and lines of logs, unless nothing else is there."""
-    if not any(mark in text for mark in _NO_PROSE):
+    if not any(map(text.__contains__, _NO_PROSE)):
         return text
     prose = _ADDRESS.sub(" ", _INLINE.sub(" ", _FENCE.sub("\n\n", text)))
     bare = _LOG_LINE.sub("", _CODE_LINE.sub("", prose))
