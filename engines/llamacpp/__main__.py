@@ -35,6 +35,8 @@ if __name__ == "__main__":
     # Read by llama.cpp as it is imported: where it gives up, the reason shall be its last word,
     # not a stack, for which it starts a debugger.
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    # Python would hear of Ctrl-C when the weights are loaded.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from engines.door import LOOPBACK_NAMES, PageDoor, is_address
 from engines.llamacpp.aborts import hopeless_aborts
@@ -101,6 +103,7 @@ def main() -> None:
         )
     runtime, pooled, model = _load(asked)
     listener = _listen(asked)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # uvicorn raises the signal again when it has ended: a clean end is no failure.
     signal.signal(signal.SIGTERM, _leave)
     try:
