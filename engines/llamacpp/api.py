@@ -45,6 +45,10 @@ _MAX_BODY_BYTES = 64 * 1024 * 1024
 # What is in a shorter one is read in less time than a step takes.
 _SHORT_BODY_BYTES = 32 * 1024
 
+# Answers that are written or waited for; each that waits holds its prompt in memory.
+MOST_ANSWERS = 4_096
+_RETRY_AFTER_S = 5
+
 _T = TypeVar("_T")
 _Answer: TypeAlias = Callable[["Worker", bytes, Send], Awaitable[None]]
 
@@ -57,6 +61,18 @@ class EngineFailure(ApiError):
     fault = "engine"
 
 
+class Overloaded(ApiError):
+    """More wait here already than can be kept: 503."""
+
+    status = 503
+    default_code = "engine_overloaded"
+    fault = "engine"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.retry_after_s = _RETRY_AFTER_S
+
+
 class Worker:
     """What the endpoints share: the model, its batcher, whether it is about to end."""
 
@@ -67,14 +83,20 @@ class Worker:
         self.draining = False
         self.holder = Holder(model.vocabulary)
         self.reader = Reader(model, batcher)
+        self._answers = 0
 
     async def run(self, orders: Sequence[Order]) -> AsyncIterator[tuple[int, Progress]]:
         """Yield what each sequence says; closing the iterator frees their slots.
 
         Raises:
             EngineFailure: the engine could not go on.
+            Overloaded: too many wait already.
             UnsupportedGrammar: an answer's grammar has grown beyond what can be held.
         """
+        if self._answers + len(orders) > MOST_ANSWERS:
+            raise Overloaded(
+                f"{self._answers} answers wait here to be written, and {MOST_ANSWERS} are the most."
+            )
         heard: asyncio.Queue[tuple[int, Progress]] = asyncio.Queue()
 
         def listener(index: int) -> Callable[[Progress], None]:
@@ -82,6 +104,7 @@ class Worker:
 
         sequences = [SequenceState(order, listener(index)) for index, order in enumerate(orders)]
         open_sequences = len(sequences)
+        self._answers += len(sequences)
         try:
             for sequence in sequences:
                 self.batcher.submit(sequence)
@@ -92,6 +115,7 @@ class Worker:
                 open_sequences -= progress.finish_reason is not None
                 yield index, progress
         finally:
+            self._answers -= len(sequences)
             if open_sequences:
                 for sequence in sequences:
                     self.batcher.cancel(sequence)
@@ -296,7 +320,8 @@ async def _error(_request: Request, error: Exception) -> Response:
         error = NotFound("There is no such endpoint here.")
     if not isinstance(error, ApiError):  # it is raised again, and so logged
         error = EngineFailure(f"The engine failed: {type(error).__name__}; its log says more.")
-    return Response(error.body(), error.status, media_type="application/json")
+    headers = None if error.retry_after_s is None else {"retry-after": f"{error.retry_after_s:.0f}"}
+    return Response(error.body(), error.status, headers, media_type="application/json")
 
 
 def _streams(request: ChatRequest | CompletionRequest) -> tuple[bool, bool]:

@@ -1,0 +1,103 @@
+"""Many requests on one worker: all are answered or told to come back, and those who leave go."""
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from engines.llamacpp.api import MOST_ANSWERS
+from tests.support.contract import CHAT, COMPLETIONS, user
+from tests.support.waiting import until
+from tests.support.worker import WorkerProcess, figures, working
+
+MANY = 1_000
+STAY = 100
+LONG_TOKENS = 1_500
+
+
+def client(worker: WorkerProcess) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=None)
+    headers = {"content-type": "application/json"}
+    return httpx.AsyncClient(base_url=worker.url, timeout=120, limits=limits, headers=headers)
+
+
+async def idle(http: httpx.AsyncClient, *, most: int = 0) -> None:
+    """Wait until no more requests than these run and wait."""
+
+    async def is_idle() -> bool:
+        now = await figures(http)
+        return now["requests_running"] + now["requests_waiting"] <= most
+
+    await until(is_idle)
+
+
+async def test_a_thousand_at_once_are_all_answered_and_leave_nothing() -> None:
+    body = {"messages": user("Hello"), "max_tokens": 4}
+    with working() as worker:
+        async with client(worker) as http:
+            answers = await asyncio.gather(*(http.post(CHAT, json=body) for _ in range(MANY)))
+            assert {answer.status_code for answer in answers} == {200}
+            assert (
+                len({answer.json()["choices"][0]["message"]["content"] for answer in answers}) == 1
+            )
+            await idle(http)
+            assert (await figures(http))["kv_used_ratio"] == 0
+
+
+async def test_of_a_thousand_nine_hundred_leave_and_the_rest_is_answered() -> None:
+    body = {"prompt": "a", "max_tokens": 100, "ignore_eos": True}
+    with working() as worker:
+        async with client(worker) as http:
+            asked = [asyncio.create_task(http.post(COMPLETIONS, json=body)) for _ in range(MANY)]
+
+            async def are_there() -> bool:
+                return (await figures(http))["requests_waiting"] > MANY // 2
+
+            await until(are_there)
+            for task in asked[STAY:]:
+                task.cancel()
+            await idle(http, most=STAY)
+            answers = await asyncio.gather(*asked[:STAY])
+            assert {answer.status_code for answer in answers} == {200}
+            await idle(http)
+
+
+async def test_beyond_the_most_answers_clients_are_told_to_come_back() -> None:
+    body: dict[str, Any] = {"prompt": "a", "max_tokens": 1_000, "ignore_eos": True, "n": 128}
+    with working() as worker:
+        async with client(worker) as http:
+            count = MOST_ANSWERS // 128
+            asked = [asyncio.create_task(http.post(COMPLETIONS, json=body)) for _ in range(count)]
+
+            async def is_full() -> bool:
+                now = await figures(http)
+                return now["requests_running"] + now["requests_waiting"] == MOST_ANSWERS
+
+            await until(is_full)
+            for stream in (False, True):
+                refused = await http.post(COMPLETIONS, json=body | {"n": 1, "stream": stream})
+                assert refused.status_code == 503
+                assert refused.json()["error"]["code"] == "engine_overloaded"
+                assert int(refused.headers["retry-after"]) > 0
+            for task in asked:
+                task.cancel()
+            await idle(http)
+            assert (await http.post(COMPLETIONS, json={"prompt": "a"})).status_code == 200
+
+
+async def test_who_leaves_in_a_long_prompt_frees_the_slot_within_a_step() -> None:
+    prompt = [10 + at % 900 for at in range(LONG_TOKENS)]
+    with working(options=["--batch-tokens", "8", "--parallel", "1"]) as worker:
+        async with client(worker) as http:
+            leaving = asyncio.create_task(http.post(COMPLETIONS, json={"prompt": prompt}))
+
+            async def reads() -> bool:
+                return (await figures(http))["prompt_tokens"] > 0
+
+            await until(reads)
+            leaving.cancel()
+            await idle(http)
+            read = (await figures(http))["prompt_tokens"]
+            assert read < LONG_TOKENS
+            assert (await http.post(COMPLETIONS, json={"prompt": [7]})).status_code == 200
+            assert (await figures(http))["prompt_tokens"] == read + 1
