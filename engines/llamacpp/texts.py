@@ -40,7 +40,11 @@ class Text:
         elif pooling != "cls":  # of which the first token decides
             self._numbers = numbers
         self.done += count
-        if not self.pending and self.outcome.set_running_or_notify_cancel():
+        if self.pending:
+            return
+        if not np.isfinite(self._numbers).all():
+            self.fail("what came out is no number")
+        elif self.outcome.set_running_or_notify_cancel():
             self.outcome.set_result(self._numbers)
 
     def fail(self, why: str) -> None:

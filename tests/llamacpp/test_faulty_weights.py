@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines.demo import weights_path
-from tests.support.contract import CHAT, user
+from tests.support.contract import CHAT, EMBEDDINGS, user
 from tests.support.gguf_files import patched, text
 from tests.support.process import gateway_process
 from tests.support.worker import command, working
@@ -74,4 +74,7 @@ async def test_weights_that_are_no_numbers_end_requests_and_not_the_worker(tmp_p
                 assert answer.status_code == 500
                 assert answer.json()["error"]["code"] == "engine_error"
                 assert "no token has a finite logit" in answer.json()["error"]["message"]
+            embedded = await http.post(EMBEDDINGS, json={"input": "a"})
+            assert embedded.status_code == 500
+            assert "no number" in embedded.json()["error"]["message"]
             assert (await http.get("/health")).status_code == 200
