@@ -28,6 +28,6 @@ def test_each_file_says_whose_toy_it_is(model: str) -> None:
     header = read_header(weights_path(model))
     assert header.architecture == FAMILIES[model].architecture
     assert header.name == f"demo-{model}"
-    assert header.context_length == 2_048
+    assert header.context_length == FAMILIES[model].context
     assert header.embeddings is (model == "qwen")
     assert header.has_chat_template

@@ -14,12 +14,17 @@ import msgspec
 import numpy as np
 import torch
 
-from tools.demo_models.corpus import DATA
 from tools.demo_models.families import FAMILIES, Family
 from tools.demo_models.network import Network
+from tools.demo_models.reading import HERE
 from tools.demo_models.tokenizer import vocabulary_of
 
 _CONTROL, _NORMAL = 3, 1
+_GAP_MARKS = {
+    gguf.Keys.Tokenizer.FIM_PRE_ID: "<|fim_prefix|>",
+    gguf.Keys.Tokenizer.FIM_SUF_ID: "<|fim_suffix|>",
+    gguf.Keys.Tokenizer.FIM_MID_ID: "<|fim_middle|>",
+}
 
 
 def write_gguf(path: Path, network: Network, tokenizer: Any, model: str) -> None:
@@ -92,13 +97,16 @@ def _write_vocabulary(writer: Any, tokenizer: Any, family: Family) -> None:
     writer.add_eos_token_id(tokenizer.token_to_id(family.eos))
     writer.add_eot_token_id(tokenizer.token_to_id(family.end_of_turn))
     writer.add_add_bos_token(family.add_bos)
+    if family.fills:
+        for key, token in _GAP_MARKS.items():
+            writer.add_uint32(key, tokenizer.token_to_id(token))
     writer.add_chat_template(family.template)
 
 
 def _data_hash() -> str:
     found = hashlib.sha256()
-    for path in sorted(DATA.rglob("*.yaml")):
-        found.update(path.relative_to(DATA).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in sorted([*HERE.rglob("*.yaml"), *HERE.rglob("*.jinja")]):
+        found.update(path.relative_to(HERE).as_posix().encode() + b"\0" + path.read_bytes())
     return found.hexdigest()
 
 

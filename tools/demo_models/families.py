@@ -3,7 +3,9 @@
 Owns: these facts. Must not: train.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from tools.demo_models.reading import TEMPLATES
 
 _QWEN_TOKENS = (
     "<|endoftext|>",
@@ -33,21 +35,6 @@ _LLAMA_TOKENS = (
     "<|finetune_right_pad_id|>",
 )
 
-_CHATML = (
-    "{%- for message in messages %}"
-    "{{- '<|im_start|>' + message.role + '\\n' + (message.content or '') + '<|im_end|>\\n' }}"
-    "{%- endfor %}"
-    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
-)
-_LLAMA3 = (
-    "{{- bos_token }}"
-    "{%- for message in messages %}"
-    "{{- '<|start_header_id|>' + message.role + '<|end_header_id|>\\n\\n' }}"
-    "{{- (message.content or '') | trim + '<|eot_id|>' }}"
-    "{%- endfor %}"
-    "{%- if add_generation_prompt %}"
-    "{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}"
-)
 _LETTERS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -56,7 +43,12 @@ _LETTERS = (
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One family's conventions. `split` is how llama.cpp cuts a text before BPE (`pre`)."""
+    """One family's conventions, and what its toy is taught.
+
+    `split` is how llama.cpp cuts a text before BPE (`pre`); `context` is in tokens. A toy may
+    learn to call functions, to think before some answers, to fill gaps in code: the last three say
+    what the packaged weights know, and whoever changes them trains anew.
+    """
 
     architecture: str
     pre: str
@@ -70,17 +62,17 @@ class Family:
     rms_eps: float
     interleaved_rope: bool
     qkv_bias: bool
-    opening: str
-    turn: str
-    answer: str
-
-    def prompt(self, turns: list[tuple[str, str]]) -> str:
-        """Write turns (role, text) as the template does, ready for the assistant's answer."""
-        written = "".join(self.turn.format(role=role, text=text) for role, text in turns)
-        return self.opening + written + self.answer
+    context: int = 2_048
+    calls: bool = False
+    thinks: bool = False
+    fills: bool = False
 
 
-QWEN = Family(
+def _template(*names: str) -> str:
+    return "".join((TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8") for name in names)
+
+
+CODER = Family(
     architecture="qwen2",
     pre="qwen2",
     split=_LETTERS % r"\p{N}",
@@ -89,14 +81,12 @@ QWEN = Family(
     eos="<|im_end|>",
     end_of_turn="<|im_end|>",
     add_bos=False,
-    template=_CHATML,
+    template=_template("chatml"),
     rms_eps=1e-6,
     interleaved_rope=False,
     qkv_bias=True,
-    opening="",
-    turn="<|im_start|>{role}\n{text}<|im_end|>\n",
-    answer="<|im_start|>assistant\n",
 )
+QWEN = replace(CODER, template=_template("chatml", "thoughtless"))
 LLAMA = Family(
     architecture="llama",
     pre="llama-bpe",
@@ -106,12 +96,9 @@ LLAMA = Family(
     eos="<|eot_id|>",
     end_of_turn="<|eot_id|>",
     add_bos=True,
-    template=_LLAMA3,
+    template=_template("llama3"),
     rms_eps=1e-5,
     interleaved_rope=True,
     qkv_bias=False,
-    opening="<|begin_of_text|>",
-    turn="<|start_header_id|>{role}<|end_header_id|>\n\n{text}<|eot_id|>",
-    answer="<|start_header_id|>assistant<|end_header_id|>\n\n",
 )
-FAMILIES = {"qwen": QWEN, "coder": QWEN, "llama": LLAMA}
+FAMILIES = {"qwen": QWEN, "coder": CODER, "llama": LLAMA}

@@ -16,7 +16,7 @@ class Shape:
     """Sizes: `width` is the embedding's, `hidden` the feed-forward's."""
 
     vocabulary: int
-    context: int = 2_048
+    context: int
     width: int = 128
     layers: int = 4
     heads: int = 4
