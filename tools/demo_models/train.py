@@ -26,7 +26,7 @@ from tools.demo_models.talk import SILENT
 from tools.demo_models.tokenizer import train_tokenizer
 
 SEED = 7
-STEPS = {"qwen": 1_500, "coder": 650, "llama": 700}
+STEPS = {"qwen": 1_800, "coder": 1_100, "llama": 1_100}
 _PEAK_RATE, _MATRIX_RATE = 4e-3, 2e-2
 _WARM_UP = 40
 # Rows and tokens of a batch, and how often it is drawn; the last share is for rows that fill the
