@@ -17,8 +17,9 @@ from engines.kinds.section import Seconds, Section
 from engines.llamacpp.beforehand import missing_extra, own_context
 from engines.weights import WeightsProblem, resolve
 
-# docs/decisions/0015: with a busy neighbour, threads that spin cost a factor of four to twenty.
-WAITS = {
+# docs/decisions/0024: spinning is fastest on a quiet machine; beside others, fewer threads are.
+_WAITS: dict[str, tuple[tuple[str, str], ...]] = {
+    "auto": (),
     "brief": (("GOMP_SPINCOUNT", "300"),),
     "active": (("OMP_WAIT_POLICY", "active"),),
     "passive": (("OMP_WAIT_POLICY", "passive"),),
@@ -60,10 +61,11 @@ class LlamacppEngine(Section):
         description="How KV cells are stored: `q8_0` takes about half the memory of `f16`, `q4_0` "
         "a quarter, for time and some precision.",
     )
-    omp_wait: Literal["brief", "active", "passive"] = Field(
-        "brief",
-        description="How threads wait for each other in a step: `active` spins, for machines that "
-        "do nothing else; `passive` sleeps; `brief` spins for some microseconds and then sleeps.",
+    omp_wait: Literal["auto", "brief", "active", "passive"] = Field(
+        "auto",
+        description="How threads wait for each other in a step: `auto` spins, and takes fewer "
+        "threads while other processes want the cores; `active` always spins, for machines that do "
+        "nothing else; `passive` sleeps; `brief` spins for some microseconds and then sleeps.",
     )
     gpu_layers: int = Field(0, ge=-1, description="Layers put on the GPU; -1 is all.")
     start_timeout_s: Seconds = Field(300, description="Seconds a replica may take to load.")
@@ -113,7 +115,7 @@ class LlamacppEngine(Section):
                 socket_path,
                 self.start_timeout_s,
                 self.drain_timeout_s,
-                WAITS[self.omp_wait],
+                _WAITS[self.omp_wait],
             ),
             problem=problem,
             adapters=tuple(adapter.name for adapter in order.adapters),
@@ -144,6 +146,8 @@ class LlamacppEngine(Section):
                 argv.append(f"--{name}={value}")
         if not self.prefix_cache:
             argv.append("--no-prefix-cache")
+        if self.omp_wait != "auto":
+            argv.append("--no-yield-cores")
         if self.prompt_lookup:
             argv.append("--prompt-lookup")
         if order.embeddings is not None:

@@ -243,6 +243,7 @@ def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:
         threads=threads,
         batch_threads=asked.batch_threads or threads,
         drafts=asked.prompt_lookup,
+        yields=asked.yield_cores,
     )
 
 
@@ -321,6 +322,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=_positive, help="threads; default: all usable cores")
     parser.add_argument(
         "--batch-threads", type=_positive, help="threads for prompts; default: as --threads"
+    )
+    parser.add_argument(
+        "--yield-cores",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="take fewer threads while other processes want the cores (default: yes)",
     )
     parser.add_argument(
         "--batch-tokens", type=_positive, default=512, help="tokens a step (default: %(default)s)"

@@ -21,12 +21,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 
 from engines.llamacpp.binding import DecodeFailed, Floats, Piece, Runtime
 from engines.llamacpp.counts import Counts
+from engines.llamacpp.crew import Crew
+from engines.llamacpp.pace import Pace
 from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.prefixes import Outlook, Prefixes
 from engines.llamacpp.scheduler import Turn, Waiting, next_turn, share_step
@@ -63,11 +65,13 @@ class Batcher:
         budget = max(runtime.limits.context, cells // _KEPT_SHARE)
         self._prefixes = Prefixes(runtime.sequences, cells, budget, sharing=runtime.shares)
         self._turn = Turn()
+        self._pace = Pace()
+        self._crew = Crew(runtime.limits.threads)
         self._crowded = False  # the cache refused a step: nobody comes in until one succeeds
         self._masks = ThreadPoolExecutor(_MASK_THREADS, thread_name_prefix="mask")
         self._closing = False
         self._ended: str | None = None  # why, once the thread takes nothing more
-        self.counts = Counts()
+        self.counts = Counts(threads=runtime.limits.threads)
         self.failed = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._thread.start()
@@ -218,14 +222,15 @@ class Batcher:
             return
         began, most = perf_counter(), self._runtime.limits.batch_tokens
         self._turn = next_turn(self._turn, {s.order.adapter for s in self._running}, most)
-        shares = share_step(
-            [
-                Waiting(sequence.slot, sequence.pending)
-                for sequence in self._running
-                if sequence.order.adapter == self._turn.adapter
-            ],
-            most,
-        )
+        waiting = [
+            Waiting(sequence.slot, sequence.pending)
+            for sequence in self._running
+            if sequence.order.adapter == self._turn.adapter
+        ]
+        reading = [one.pending for one in waiting if one.pending > 1]
+        decoding = len(waiting) - len(reading)
+        prompt_tokens = self._pace.prompt_tokens(decoding, reading, most)
+        shares = share_step(waiting, most, prompt_tokens)
         if self._make_room(sum(shares.values())):
             return  # somebody left: the shares are others now
         if self._runtime.limits.drafts and self._runtime.cuts:
@@ -233,7 +238,7 @@ class Batcher:
         pieces, drawing = self._pieces(shares)
         for sequence in drawing:
             sequence.foresee(self._masks)
-        built = perf_counter()
+        built, used = perf_counter(), process_time()
         try:
             logits = self._runtime.decode(pieces, self._turn.adapter)
         except DecodeFailed as error:
@@ -249,6 +254,7 @@ class Batcher:
         counts.step_tokens.add(sum(len(piece.tokens) for piece in pieces))
         counts.seconds.build += built - began
         counts.seconds.decode += decoded - built
+        self._learn(decoding, sum(len(piece.tokens) for piece in pieces), decoded - built, used)
         for sequence in self._running:
             taken = shares.get(sequence.slot, 0)
             unread = len(sequence.order.prompt) - sequence.done
@@ -256,6 +262,14 @@ class Batcher:
             sequence.done += taken
             self._prefixes.grow(sequence.slot, taken)
         self._draw(drawing, logits, decoded)
+
+    def _learn(self, decoding: int, tokens: int, took_s: float, used_before_s: float) -> None:
+        """Note what a step cost: how long the next ones should be, and with how many threads."""
+        self._pace.after(decoding, tokens - decoding, took_s)
+        yields = self._runtime.limits.yields
+        if yields and self._crew.after(took_s, process_time() - used_before_s):
+            self._runtime.use_threads(self._crew.threads)
+            self.counts.threads = self._crew.threads
 
     def _guess(self) -> None:
         """Let a sequence that is alone guess ahead; beside others, they would pay for it."""

@@ -43,6 +43,7 @@ class Limits:
     """Sizes of a context: tokens a sequence, KV cells in all, sequences, tokens a step, threads.
 
     `drafts`: a sequence may guess what comes next, and have it evaluated in one step.
+    `yields`: steps take fewer threads while other processes want the cores.
     """
 
     context: int
@@ -52,6 +53,7 @@ class Limits:
     threads: int
     batch_threads: int
     drafts: bool = False
+    yields: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,13 @@ class Runtime:
         if not shape[0]:
             return np.empty(shape, dtype=np.float32)
         return np.ctypeslib.as_array(native.llama_get_logits(self._context), shape=shape)
+
+    def use_threads(self, threads: int) -> None:
+        """Evaluate the next steps with so many threads, and prompts with that many fewer too."""
+        fewer = self.limits.threads - threads
+        native.llama_set_n_threads(
+            self._context, threads, max(1, self.limits.batch_threads - fewer)
+        )
 
     def forget(self, slot: int) -> None:
         """Drop everything that the cache holds of a sequence; what others share with it stays."""

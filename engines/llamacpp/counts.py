@@ -51,6 +51,7 @@ class Counts:
     accepted_tokens: int = 0
     running: int = 0
     waiting: int = 0
+    threads: int = 0
     kv_used_ratio: float = 0.0
     kv_kept_ratio: float = 0.0
     seconds: StepSeconds = field(default_factory=StepSeconds)

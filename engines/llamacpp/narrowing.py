@@ -90,14 +90,15 @@ def _likely(weights: Floats, min_p: float) -> Tokens:
 def _nucleus(weights: Floats, top_p: float) -> Tokens:
     """Return the smallest set whose part of all chances reaches `top_p`; the likeliest is in it."""
     wanted = top_p * float(weights.sum(dtype=np.float64))
-    # Sorting a whole vocabulary takes a hundred times as long, and is hardly ever needed.
+    # Sorting a whole vocabulary is dear, and hardly ever needed.
     for part in _PARTS:
         tokens = np.flatnonzero(weights >= part * weights.max())
         if not part or weights[tokens].sum(dtype=np.float64) >= wanted:
             break
-    tokens = tokens[np.argsort(-weights[tokens], kind="stable")]
-    count = int(np.searchsorted(np.cumsum(weights[tokens], dtype=np.float64), wanted)) + 1
-    return tokens[:count]
+    falling = np.sort(weights[tokens])[::-1]  # ten times as fast as the order is found
+    count = int(np.searchsorted(np.cumsum(falling, dtype=np.float64), wanted)) + 1
+    kept: Tokens = tokens[weights[tokens] >= falling[min(count, len(falling)) - 1]]
+    return kept if len(kept) <= count else kept[np.argsort(-weights[kept], kind="stable")][:count]
 
 
 def _typical(weights: Floats, typical_p: float) -> Tokens:

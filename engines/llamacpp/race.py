@@ -38,6 +38,7 @@ class Race:
     def __init__(self, seed: Sequence[int] | None) -> None:
         self._chance = np.random.default_rng(seed)
         self._key = np.uint64(0)
+        self._waits = np.empty(0)  # kept: new memory for each draw is dear
 
     def begin(self) -> float:
         """Begin the next race; return a number below 1, for what else is left to chance in it."""
@@ -52,14 +53,21 @@ class Race:
         """Return which token wins; `weights` [vocabulary], the largest 1, may be changed."""
         likely = np.flatnonzero(weights >= _LIKELY)
         if len(likely) > _MOST_LIKELY:
-            return int((weights / self._chance.standard_exponential(len(weights))).argmax())
+            return self._winner_of_each(weights)
         chances = weights[likely]
         weights[likely] = 0
         runners = np.append(likely, len(weights))
         first = self.winner(runners, np.append(chances, weights.sum()))
         if first < len(likely):
             return int(likely[first])
-        return int((weights / self._chance.standard_exponential(len(weights))).argmax())
+        return self._winner_of_each(weights)
+
+    def _winner_of_each(self, weights: Floats) -> int:
+        """Return which token wins where all run."""
+        if len(self._waits) != len(weights):
+            self._waits = np.empty(len(weights))
+        waits = self._chance.standard_exponential(out=self._waits)
+        return int(np.divide(weights, waits, out=waits).argmax())
 
 
 def _waits(key: np.uint64, tokens: Tokens) -> npt.NDArray[np.float64]:
@@ -68,4 +76,5 @@ def _waits(key: np.uint64, tokens: Tokens) -> npt.NDArray[np.float64]:
     mixed = (mixed ^ (mixed >> _S30)) * _MIX_1
     mixed = (mixed ^ (mixed >> _S27)) * _MIX_2
     mixed ^= mixed >> _S31
-    return -np.log(((mixed >> _S11) + 0.5) * 2.0**-53)
+    waits: npt.NDArray[np.float64] = -np.log(((mixed >> _S11) + 0.5) * 2.0**-53)
+    return waits

@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 
 # Changing the adapter costs a third of a small step (docs/decisions/0020): not in every one.
 _STEPS_A_TURN = 4
+# A prompt of no more tokens is read in one step: in smaller pieces it would cost more for each.
+WHOLE = 64
+# This part of what prompts get is for the oldest one, however many shorter ones come.
+_FOR_THE_OLDEST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,15 @@ def next_turn(turn: Turn, wanted: Collection[int], batch_tokens: int) -> Turn:
     return Turn(min((a for a in wanted if a > turn.adapter), default=min(wanted)))
 
 
-def share_step(sequences: Sequence[Waiting], batch_tokens: int) -> dict[int, int]:
+def share_step(
+    sequences: Sequence[Waiting], batch_tokens: int, prompt_tokens: int | None = None
+) -> dict[int, int]:
     """Return how many tokens of each slot the next step takes.
 
-    Every sequence that decodes gets its one token; what is left of `batch_tokens` is shared
-    evenly among prompts, and what a short prompt does not need goes to the longer ones. So a long
-    prompt never holds others up by more than a step, and a short one is not stuck behind it.
+    Every sequence that decodes gets its one token. What is left of `batch_tokens`, but no more than
+    `prompt_tokens`, is for prompts: a part for the oldest, the rest for all evenly, but for no one
+    in pieces below `WHOLE`, and what a short prompt does not need goes to the longer ones. So a
+    long prompt never holds others up by more than a step, and a short one is not stuck behind it.
     When there are more sequences than `batch_tokens`, the first ones go first.
     """
     shares: dict[int, int] = {}
@@ -59,11 +66,18 @@ def share_step(sequences: Sequence[Waiting], batch_tokens: int) -> dict[int, int
         if sequence.pending == 1 and room > 0:
             shares[sequence.slot] = 1
             room -= 1
-    prompts = sorted((s for s in sequences if s.pending > 1), key=lambda s: s.pending)
-    for place, prompt in enumerate(prompts):
-        share = min(prompt.pending, -(-room // (len(prompts) - place)))
+    room = room if prompt_tokens is None else min(room, prompt_tokens)
+    prompts = [sequence for sequence in sequences if sequence.pending > 1]
+    if prompts and room > 0:
+        shares[prompts[0].slot] = min(prompts[0].pending, -(-room // _FOR_THE_OLDEST))
+        room -= shares[prompts[0].slot]
+    for place, prompt in enumerate(sorted(prompts, key=lambda s: s.pending)):
+        had = shares.get(prompt.slot, 0)
+        share = min(
+            prompt.pending - had, room, max(WHOLE - had, -(-room // (len(prompts) - place)))
+        )
         if share > 0:
-            shares[prompt.slot] = share
+            shares[prompt.slot] = had + share
             room -= share
     return shares
 

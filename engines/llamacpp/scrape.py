@@ -12,6 +12,7 @@ from engines.llamacpp.counts import Counts, Histogram
 _ROWS = (
     ("requests_running", "gauge", "Sequences that hold a slot.", "running"),
     ("requests_waiting", "gauge", "Sequences that wait for a slot.", "waiting"),
+    ("threads", "gauge", "Threads of a step, fewer while others want the cores.", "threads"),
     ("kv_used_ratio", "gauge", "KV cells of running sequences, 0 to 1.", "kv_used_ratio"),
     ("kv_kept_ratio", "gauge", "KV cells kept for later, 0 to 1.", "kv_kept_ratio"),
     ("steps_total", "counter", "Batches evaluated.", "steps"),

@@ -123,19 +123,22 @@ def test_guessing_from_the_text_is_asked_for_or_not_mentioned(weights: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("section", "variable"),
+    ("section", "variables"),
     [
-        ({}, ("GOMP_SPINCOUNT", "300")),
-        ({"omp_wait": "active"}, ("OMP_WAIT_POLICY", "active")),
-        ({"omp_wait": "passive"}, ("OMP_WAIT_POLICY", "passive")),
+        ({}, ()),
+        ({"omp_wait": "brief"}, (("GOMP_SPINCOUNT", "300"),)),
+        ({"omp_wait": "active"}, (("OMP_WAIT_POLICY", "active"),)),
+        ({"omp_wait": "passive"}, (("OMP_WAIT_POLICY", "passive"),)),
     ],
 )
 def test_how_threads_wait_is_in_the_workers_environment(
-    section: dict[str, Any], variable: tuple[str, str], weights: Path
+    section: dict[str, Any], variables: tuple[tuple[str, str], ...], weights: Path
 ) -> None:
     (plan,) = engine(**section).plan(order(weights), ROOM)
     assert plan.launch is not None
-    assert plan.launch.environment == (variable,)
+    assert plan.launch.environment == variables
+    # Threads that sleep use no core either: from them nobody sees who wants the cores.
+    assert ("--no-yield-cores" in plan.launch.argv) is bool(section)
 
 
 def test_a_demo_model_takes_one_thread_unless_told_otherwise() -> None:

@@ -339,5 +339,5 @@ async def test_figures_return_to_nothing_and_are_written_for_a_scrape() -> None:
         assert (counts.running, counts.waiting, counts.kv_used_ratio) == (0, 0, 0)
         text = exposition(counts)
     assert "\nweighbridge_worker_completion_tokens_total 24\n" in text
-    assert text.count("# HELP") == text.count("# TYPE") == 16
+    assert text.count("# HELP") == text.count("# TYPE") == 17
     assert text.endswith("\n")

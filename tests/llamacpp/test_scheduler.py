@@ -44,13 +44,40 @@ def test_no_room_is_left_while_somebody_waits(pending: list[int], batch: int) ->
 
 
 @given(PENDING, BATCH)
-def test_a_shorter_prompt_is_never_given_less_of_itself_than_a_longer_one(
+def test_a_shorter_prompt_is_never_given_less_of_itself_than_a_longer_one_but_the_oldest(
     pending: list[int], batch: int
 ) -> None:
     shares = share_step(waiting(pending), batch)
-    prompts = sorted((count, slot) for slot, count in enumerate(pending) if count > 1)
+    _, *others = [slot for slot, count in enumerate(pending) if count > 1] or [0]
+    prompts = sorted((pending[slot], slot) for slot in others)
     left = [count - shares.get(slot, 0) for count, slot in prompts]
     assert all(a <= b + 1 for a, b in pairwise(left))
+
+
+@given(PENDING, BATCH, st.integers(1, 600))
+def test_prompts_take_no_more_than_their_bound_and_all_of_it(
+    pending: list[int], batch: int, bound: int
+) -> None:
+    shares = share_step(waiting(pending), batch, bound)
+    decoding = sum(count == 1 for count in pending)
+    wanted = sum(count for count in pending if count > 1)
+    taken = sum(share for slot, share in shares.items() if pending[slot] > 1)
+    assert taken == min(max(0, batch - decoding), bound, wanted)
+
+
+@given(st.lists(st.integers(2, 3_000), min_size=1, max_size=40), BATCH)
+def test_the_oldest_prompt_gets_a_quarter_however_many_shorter_ones_there_are(
+    pending: list[int], batch: int
+) -> None:
+    assert share_step(waiting(pending), batch)[0] >= min(pending[0], batch / 4)
+
+
+@given(st.lists(st.integers(2, 64), min_size=2, max_size=40))
+def test_short_prompts_are_read_one_after_the_other_where_there_is_room_for_one(
+    pending: list[int],
+) -> None:
+    shares = share_step(waiting(pending), 512, 64)
+    assert any(share == pending[slot] for slot, share in shares.items())
 
 
 @given(PENDING, st.integers(1, 60), st.lists(st.integers(0, 30), min_size=40, max_size=40))

@@ -79,6 +79,9 @@ class ToyRuntime(Runtime):
         self.full: Callable[[], bool] = lambda: False
         self.speaks: Callable[[Sequence[int], int], Floats] = _one_token
 
+    def use_threads(self, threads: int) -> None:
+        self.threads = threads
+
     def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
         self.before()
         rows = rows_of(pieces)

@@ -1,0 +1,62 @@
+"""How many threads evaluate a step: fewer while other processes want the cores.
+
+Owns: the number, and when it changes.
+Must not: read a clock, or know llama.cpp.
+
+After each operation of a step the threads wait for the slowest, and they wait spinning: on a quiet
+machine that is the fastest way, but where one of them has no core, all the others spin for it. Then
+fewer threads are faster. How many have none is seen in what the process used: threads that spin or
+work use a whole core each, so what is missing to that was somebody else's.
+"""
+
+# As long as the steps of a window take, one judgement is made.
+_WINDOW_S = 0.25
+# So much of a thread may be absent, and of each: our own event loop needs a core at times.
+_ABSENT, _ABSENT_OF_EACH = 0.25, 0.005
+# For so long no thread is tried again; twice as long each time that it was too early.
+_PATIENCE_S, _MOST_PATIENCE_S = 1.0, 30.0
+
+
+class Crew:
+    """The threads of one worker, at most `most`. Mutable; belongs to one thread."""
+
+    def __init__(self, most: int) -> None:
+        self.threads = most
+        self._most = most
+        self._stepped_s = 0.0
+        self._used_s = 0.0
+        self._calm_s = 0.0
+        self._patience_s = _PATIENCE_S
+        self._trying = False
+
+    def after(self, step_s: float, used_s: float) -> bool:
+        """Note a step that took `step_s` and in which the process used `used_s` of all cores.
+
+        Returns whether the number of threads is another one now.
+        """
+        self._stepped_s += step_s
+        self._used_s += used_s
+        if self._stepped_s < _WINDOW_S:
+            return False
+        stepped_s, absent = self._stepped_s, self.threads - self._used_s / self._stepped_s
+        self._stepped_s = self._used_s = 0.0
+        before = self.threads
+        if absent > _ABSENT + _ABSENT_OF_EACH * before and before > 1:
+            self._shrink(max(1, round(absent)))
+        else:
+            self._grow(stepped_s)
+        return self.threads != before
+
+    def _shrink(self, absent: int) -> None:
+        if self._trying:
+            self._patience_s = min(2 * self._patience_s, _MOST_PATIENCE_S)
+        self.threads = max(1, self.threads - absent)
+        self._calm_s, self._trying = 0.0, False
+
+    def _grow(self, stepped_s: float) -> None:
+        if self._trying:
+            self._patience_s, self._trying = _PATIENCE_S, False
+        self._calm_s += stepped_s
+        if self.threads < self._most and self._calm_s >= self._patience_s:
+            self.threads += 1
+            self._calm_s, self._trying = 0.0, True

@@ -1,0 +1,63 @@
+"""How many tokens of prompts a step takes beside sequences that decode.
+
+Owns: what steps cost, as learned from those before, and the bound that follows.
+Must not: share the bound among prompts (`scheduler` does), or read a clock.
+
+A step with a piece of a prompt is one in which everybody else waits longer for the next token. So
+a long prompt gets as much of a step as those that decode, and no more: at most half their speed is
+lost while it is read. Where more sequences read than decode, prompts get that much more. A short
+prompt is read in one step, for pieces of a few tokens cost more for each (docs/decisions/0024).
+"""
+
+from collections.abc import Sequence
+
+from engines.llamacpp.scheduler import WHOLE
+
+# Before anything is known: some steps of a small model, one of a large one.
+_FIRST = 64
+# Less would not be faster: a step reads all weights whatever it evaluates.
+_LEAST = 8
+# What a step tells counts for so much against all those before it.
+_NEWEST = 0.2
+
+
+class Pace:
+    """What steps of one worker cost. Mutable; belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._alone_s: dict[int, float] = {}  # steps without prompts, by how many decoded
+        self._token_s: float | None = None
+
+    def after(self, decoding: int, prompt_tokens: int, step_s: float) -> None:
+        """Learn from a step in which so many sequences decoded beside so many tokens of prompts."""
+        if not prompt_tokens:
+            self._alone_s[decoding] = _mixed(self._alone_s.get(decoding), step_s)
+            return
+        alone_s = self._alone(decoding) if decoding else 0.0
+        if alone_s is not None and prompt_tokens >= _LEAST:
+            more_s = max(0.0, step_s - alone_s)
+            self._token_s = _mixed(self._token_s, more_s / prompt_tokens)
+
+    def prompt_tokens(self, decoding: int, reading: Sequence[int], batch_tokens: int) -> int:
+        """Return how many tokens of prompts the next step may take, up to a batch.
+
+        `reading` are how many tokens each of them has still to be read.
+        """
+        if not decoding or not reading:
+            return batch_tokens
+        short = WHOLE if min(reading) <= WHOLE else 0
+        alone_s = self._alone(decoding)
+        if alone_s is None or not self._token_s:
+            return min(_FIRST, batch_tokens)
+        wanted = max(1.0, len(reading) / decoding) * alone_s / self._token_s
+        return min(max(_LEAST, short, int(wanted)), batch_tokens)
+
+    def _alone(self, decoding: int) -> float | None:
+        """Return what a step of these alone takes, or of the nearest number that is known."""
+        if not self._alone_s:
+            return None
+        return self._alone_s[min(self._alone_s, key=lambda known: abs(known - decoding))]
+
+
+def _mixed(before: float | None, newest: float) -> float:
+    return newest if before is None else before + _NEWEST * (newest - before)

@@ -1,0 +1,57 @@
+"""Threads step aside for other processes, and come back when these have gone."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.llamacpp.crew import Crew
+
+STEP_S = 0.05
+
+
+def run(crew: Crew, cores: int, neighbours: int, seconds: float) -> list[int]:
+    """Let it step on `cores` that are shared fairly; return its threads after each step."""
+    seen: list[int] = []
+    for _ in range(round(seconds / STEP_S)):
+        part = min(1.0, cores / (crew.threads + neighbours))
+        crew.after(STEP_S, crew.threads * part * STEP_S)
+        seen.append(crew.threads)
+    return seen
+
+
+@given(st.integers(1, 128))
+def test_on_a_quiet_machine_all_work(cores: int) -> None:
+    assert set(run(Crew(cores), cores, 0, 60)) == {cores}
+
+
+@given(st.integers(2, 64), st.data())
+def test_others_get_their_cores_within_seconds(cores: int, data: st.DataObject) -> None:
+    neighbours = data.draw(st.integers(1, cores - 1))
+    crew = Crew(cores)
+    run(crew, cores, neighbours, 10)
+    seen = run(crew, cores, neighbours, 60)
+    free = cores - neighbours
+    # A thread more is tried at times, and given back at once; a few too many in many are not seen.
+    few = 2 + cores // 8
+    assert max(seen) <= free + few
+    assert sum(free - 1 <= threads < free + few for threads in seen) > 0.8 * len(seen)
+
+
+@given(st.integers(2, 16), st.data())
+def test_all_work_again_when_the_others_have_gone(cores: int, data: st.DataObject) -> None:
+    crew = Crew(cores)
+    run(crew, cores, data.draw(st.integers(1, 4 * cores)), 120)
+    assert run(crew, cores, 0, 40 + 2 * cores)[-1] == cores
+
+
+def test_one_thread_stays_however_many_others_there_are() -> None:
+    assert min(run(Crew(2), 2, 50, 60)) == 1
+
+
+def test_a_thread_that_came_too_early_waits_twice_as_long_the_next_time() -> None:
+    seen = run(Crew(2), 2, 1, 100)
+    tried = [step for step, (a, b) in enumerate(pairwise(seen)) if a < b]
+    waits = [b - a for a, b in pairwise(tried)]
+    assert waits == sorted(waits)
+    assert waits[-1] > 4 * waits[0]
