@@ -14,6 +14,7 @@ from tests.support.streams import events_of, said
 from tests.support.waiting import until
 from tests.support.worker import figures
 from tools.demo_models.corpus import corpus_of
+from tools.demo_models.families import FAMILIES
 
 STEP = 64  # tokens: prompts of some hundred take several steps
 # Eight sequences of which three fill the cache.
@@ -29,7 +30,7 @@ async def answer(http: httpx.AsyncClient, messages: list[dict[str, str]], **fiel
 
 async def test_sixteen_at_once_get_the_answers_that_each_gets_alone(worker_of: WorkerOf) -> None:
     async with worker_of("demo:qwen", "--batch-tokens", str(STEP)).client() as http:
-        talk = Talk(http, corpus_of("qwen"), random.Random(5))  # noqa: S311 - no secret
+        talk = Talk(http, corpus_of("qwen"), random.Random(5), FAMILIES["qwen"].context)  # noqa: S311 - no secret
         asked = [
             [*talk.before(at % 5 * 2), *user(question.ask)]
             for at, question in enumerate(talk.sample(16))
@@ -70,7 +71,7 @@ async def test_a_long_prompt_does_not_stall_the_streams_beside_it(worker_of: Wor
 
 async def test_answers_are_right_though_the_cache_overflows(worker_of: WorkerOf) -> None:
     async with worker_of("demo:qwen", *TIGHT).client() as http:
-        talk = Talk(http, corpus_of("qwen"), random.Random(6))  # noqa: S311 - no secret
+        talk = Talk(http, corpus_of("qwen"), random.Random(6), FAMILIES["qwen"].context)  # noqa: S311 - no secret
         asked = [user(question.ask) for question in talk.sample(24)]
         alone = [await answer(http, messages) for messages in asked]
         before = await figures(http)
