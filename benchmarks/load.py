@@ -136,7 +136,7 @@ async def intruded(
             if task.done():
                 task.result()
     settled_s = max(stream.heard_s[0] for stream in streams)
-    long = await complete(endpoint, intruder, 2, Stream())
+    long = await complete(endpoint, intruder, 8, Stream())
     await asyncio.gather(*running)
     took_s = perf_counter() - began_s
     window = (long.sent_s, long.heard_s[0])
