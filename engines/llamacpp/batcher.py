@@ -342,8 +342,8 @@ class Batcher:
             told += ((sequence.deliver, progress) for progress in said)
             if said[-1].ends:
                 self._leave(sequence, keep=said[-1].error is None)
+        self._time(drawing, decoded_s)  # before anybody is told: then it stands in a scrape too
         self._tell(told)
-        self._time(drawing, decoded_s)
 
     def _settle(self, sequence: SequenceState, drafted: int, right: int) -> None:
         """Keep the cells of the right part of a draft, and drop the others.
