@@ -1,9 +1,10 @@
 """How fast our llama.cpp worker is beside llama-server and `llama_cpp.server`, in one run.
 
-    .venv/bin/python -m benchmarks.peers                   # once: builds what we compare with
-    .venv/bin/python -m benchmarks.engine_speed --quick    # 8 cells, about a quarter of an hour
-    .venv/bin/python -m benchmarks.engine_speed --log F    # all cells: hours; goes on from F
+    .venv/bin/python -m benchmarks.peers     # once: builds what we compare with
+    .venv/bin/python -m benchmarks.engine_speed --models FOLDER --quick
+    .venv/bin/python -m benchmarks.engine_speed --models FOLDER --log FILE
 
+Quick are 8 cells, about a quarter of an hour; all cells take hours, and go on from what FILE has.
 Engines run with the same build, threads, slots and cells; in each cell they take turns, and the
 figures are medians over the runs, with the lowest and the highest. Needs a quiet machine.
 
@@ -18,7 +19,6 @@ import json
 import math
 import os
 import platform
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,9 +37,9 @@ from benchmarks.contestants import (
 from benchmarks.load import Measured, closed_loop, intruded
 from benchmarks.peers import places
 from benchmarks.shapes import SHAPES, Shape, Writer, write
+from benchmarks.soak import commit
 from engines.platform import usable_cores
 
-_ROOT = Path(__file__).resolve().parent.parent
 _RUNS = 5
 _SHORT, _LONG, _PREFIX = 41, 1_500, 1_000
 _SPOKEN = 48
@@ -212,9 +212,8 @@ def machine(threads: int) -> str:
     with contextlib.suppress(OSError, StopIteration):
         rows = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         cpu = next(row for row in rows if row.startswith("model name")).partition(": ")[2]
-    asked = ["git", "-C", str(_ROOT), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-    return f"{cpu}, {os.cpu_count()} cores, {threads} threads, {platform.system()}, commit {commit}"
+    where = f"{os.cpu_count()} cores, {threads} threads, {platform.system()}"
+    return f"{cpu}, {where}, commit {commit()}"
 
 
 def read_log(path: Path | None) -> list[Result]:

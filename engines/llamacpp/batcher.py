@@ -250,11 +250,12 @@ class Batcher:
         self._crowded = False
         self._turn = self._turn.after(sum(shares.values()))
         counts, decoded = self.counts, perf_counter()
+        tokens = sum(len(piece.tokens) for piece in pieces)
         counts.steps += 1
-        counts.step_tokens.add(sum(len(piece.tokens) for piece in pieces))
+        counts.step_tokens.add(tokens)
         counts.seconds.build += built - began
         counts.seconds.decode += decoded - built
-        self._learn(decoding, sum(len(piece.tokens) for piece in pieces), decoded - built, used)
+        self._learn(decoding, tokens, decoded - built, used)
         for sequence in self._running:
             taken = shares.get(sequence.slot, 0)
             unread = len(sequence.order.prompt) - sequence.done

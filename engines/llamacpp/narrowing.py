@@ -89,10 +89,10 @@ def _likely(weights: Floats, min_p: float) -> Tokens:
 
 def _nucleus(weights: Floats, top_p: float) -> Tokens:
     """Return the smallest set whose part of all chances reaches `top_p`; the likeliest is in it."""
-    wanted = top_p * float(weights.sum(dtype=np.float64))
+    wanted, best = top_p * float(weights.sum(dtype=np.float64)), weights.max()
     # Sorting a whole vocabulary is dear, and hardly ever needed.
     for part in _PARTS:
-        tokens = np.flatnonzero(weights >= part * weights.max())
+        tokens = np.flatnonzero(weights >= part * best)
         if not part or weights[tokens].sum(dtype=np.float64) >= wanted:
             break
     falling = np.sort(weights[tokens])[::-1]  # ten times as fast as the order is found

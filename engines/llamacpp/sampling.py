@@ -72,8 +72,7 @@ class Sampler:
         Raises:
             NothingToPick: no logit is finite.
         """
-        best = logits.max()
-        if not np.isfinite(best):
+        if not np.isfinite(logits.max()):
             np.nan_to_num(logits, copy=False, nan=-np.inf, posinf=_CERTAIN, neginf=-np.inf)
             if logits.max() == -np.inf:
                 raise NothingToPick("no token has a finite logit")
