@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gateway.classify.lexicon import LEADS, Hit, Lexicon
 from gateway.classify.plain import plain
+from gateway.classify.reading import Text
 from gateway.domain import UNDECIDED
 
 _TRACE = re.compile(
@@ -77,20 +78,6 @@ class Task:
 
     name: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A prompt cut up.
-
-    `raw` is as written, `prose` without code, `asked` the instruction as `plain` returns it.
-    """
-
-    raw: str
-    prose: str
-    asked: str
-    language: str
-    fenced: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,11 @@ from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.language import NOTHING, Found, LanguageFinder
 from gateway.classify.lexicon import load_lexicons
 from gateway.classify.plain import plain
-from gateway.classify.requesting import RequestWords, load_openings
-from gateway.classify.segments import clip, has_fence, has_letters, instruction_of, prose_of
+from gateway.classify.reading import Reader, Turn
+from gateway.classify.requesting import load_openings
+from gateway.classify.segments import clip, has_letters
 from gateway.classify.size import TOKENS_PER_IMAGE, TOKENS_PER_TURN, request_size, tokens_of
-from gateway.classify.task import Task, TaskFinder, Text
+from gateway.classify.task import Task, TaskFinder
 from gateway.config.schema import LanguageSection, SizeSection
 from gateway.domain import UNDECIDED, Weighed
 
@@ -53,15 +54,6 @@ class _Shape:
     json_schema: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """One turn, read."""
-
-    text: Text
-    found: Found
-    supplied: bool  # there is more than the instruction
-
-
 class Weigher:
     """Weighs requests. Built once: it loads word lists and a language detector of 1 MB.
 
@@ -78,7 +70,8 @@ class Weigher:
         lexicons = load_lexicons()
         self._tasks = TaskFinder(lexicons)
         leads = (one.leads() for one in lexicons.values())
-        self._requests = RequestWords(chain(load_openings(), self._answers.verbs(), *leads))
+        openings = chain(load_openings(), self._answers.verbs(), *leads)
+        self._reader = Reader(self._languages, openings)
 
     def weigh_chat(self, request: ChatRequest, hints: Sequence[str] = ()) -> Weighed:
         """Return what a chat request weighs; the newest user turn leads.
@@ -117,7 +110,7 @@ class Weigher:
         hints: Sequence[str] = (),
     ) -> Weighed:
         recent = [text for text in turns[: -_EARLIER_TURNS - 2 : -1] if text.strip()]
-        read = [self._read(text, hints) for text in recent]
+        read = [self._reader.read(text, hints) for text in recent]
         prompt = self._prompt_language(read)
         task = self._task(read, shape)
         answer = self._answer_language(read, systems, prompt, task.name)
@@ -145,18 +138,7 @@ class Weigher:
             ),
         )
 
-    def _read(self, raw: str, hints: Sequence[str]) -> _Turn:
-        text = clip(raw)
-        prose = prose_of(text)
-        instruction = instruction_of(prose, self._requests.asks)
-        asked = plain(instruction[:_INSTRUCTION_CHARS])
-        found = self._languages.find(asked, hints)
-        supplied = len(instruction) < len(prose.strip())
-        if found.language == UNDECIDED and supplied:
-            found = self._languages.find(plain(prose), hints)
-        return _Turn(Text(text, prose, asked, found.language, has_fence(text)), found, supplied)
-
-    def _prompt_language(self, turns: Sequence[_Turn]) -> Found:
+    def _prompt_language(self, turns: Sequence[Turn]) -> Found:
         """Return the newest turn's language; where it is too short to tell, an earlier one's."""
         if not turns:
             return NOTHING
@@ -171,7 +153,7 @@ class Weigher:
         return newest
 
     def _answer_language(
-        self, turns: Sequence[_Turn], systems: Sequence[str], prompt: Found, task: str
+        self, turns: Sequence[Turn], systems: Sequence[str], prompt: Found, task: str
     ) -> Found:
         if turns:
             text = turns[0].text
@@ -191,7 +173,7 @@ class Weigher:
         why = "the prompt's own, as no other is asked for"
         return Found(prompt.language, prompt.confidence, why)
 
-    def _task(self, turns: Sequence[_Turn], shape: _Shape) -> Task:
+    def _task(self, turns: Sequence[Turn], shape: _Shape) -> Task:
         if shape.task is not None:
             return shape.task
         task = self._tasks.find(turns[0].text) if turns else Task(UNDECIDED, "there is no text")

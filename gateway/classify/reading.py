@@ -1,0 +1,64 @@
+"""A turn of a conversation, read: its instruction, what is supplied with it, its language.
+
+Owns: which part of a turn is looked at by which finder.
+Must not: tell the task, or the language of the answer.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway.classify.language import Found, LanguageFinder
+from gateway.classify.plain import plain
+from gateway.classify.requesting import RequestWords
+from gateway.classify.segments import clip, has_fence, instruction_of, prose_of
+from gateway.domain import UNDECIDED
+
+_INSTRUCTION_CHARS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A prompt cut up.
+
+    `raw` is as written but clipped, `prose` without code, `instruction` the part of it that says
+    what is wanted, `asked` the same as `plain` returns it.
+    """
+
+    raw: str
+    prose: str
+    instruction: str
+    asked: str
+    language: str
+    fenced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn, read."""
+
+    text: Text
+    found: Found
+    supplied: bool  # there is more than the instruction
+
+
+class Reader:
+    """Reads turns. Built once, then read only."""
+
+    def __init__(self, languages: LanguageFinder, openings: Iterable[str]) -> None:
+        """Take what requests open with beside a finder of languages."""
+        self._languages = languages
+        self._requests = RequestWords(openings)
+
+    def read(self, raw: str, hints: Sequence[str] = ()) -> Turn:
+        """Return a turn, read; any text will do. Long texts are read at their ends only."""
+        text = clip(raw)
+        prose = prose_of(text)
+        instruction = instruction_of(prose, self._requests.asks)
+        supplied = len(instruction) < len(prose.strip())
+        instruction = instruction[:_INSTRUCTION_CHARS]
+        asked = plain(instruction)
+        found = self._languages.find(asked, hints)
+        if found.language == UNDECIDED and supplied:
+            found = self._languages.find(plain(prose), hints)
+        read = Text(text, prose, instruction, asked, found.language, has_fence(text))
+        return Turn(read, found, supplied)
