@@ -23,7 +23,7 @@ from gateway.rendering import HANDLERS
 _log = logging.getLogger("weighbridge")
 _OUR_HEADERS = (
     "x-request-id",
-    *(f"x-weighbridge-{what}" for what in ("model", "replica", "rule", "language", "task")),
+    *(f"x-weighbridge-{what}" for what in ("model", "replica", "rule", "language", "task", "size")),
 )
 
 

@@ -15,13 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from engines.protocol.events import write_event
-from engines.protocol.requests import (
-    ChatRequest,
-    CompletionRequest,
-    EmbeddingRequest,
-    RerankRequest,
-    ScoreRequest,
-)
+from engines.protocol.requests import AnyRequest
 from gateway.classify import Weigher, language_hints
 from gateway.domain import Asked, Choice, Endpoint, Outcome, Weighed
 from gateway.errors import ApiError, EngineFailed, GatewayStopping, NoModelAvailable
@@ -58,7 +52,7 @@ class Incoming:
 
     endpoint: Endpoint
     body: bytes
-    request: ChatRequest | CompletionRequest | EmbeddingRequest | RerankRequest | ScoreRequest
+    request: AnyRequest
     headers: Sequence[tuple[bytes, bytes]]
     request_id: str
     arrived_s: float
@@ -155,21 +149,11 @@ class Dispatcher:
         weighed = None
         headers: tuple[tuple[str, str], ...] = ()
         if self._selector.meaning(request.model).model is None:
-            weighed = self._weigh(incoming)
+            weighed = self._weigher.weigh(request, language_hints(incoming.headers))
             headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in incoming.headers)
         asked = Asked(request.model, incoming.endpoint, headers)
         choice = self._selector.choose(asked, weighed, self._fleet.status())
         return Decided(choice.models, _decision_headers(choice, weighed))
-
-    def _weigh(self, incoming: Incoming) -> Weighed:
-        request = incoming.request
-        if isinstance(request, ChatRequest):
-            return self._weigher.weigh_chat(request, language_hints(incoming.headers))
-        if isinstance(request, CompletionRequest):
-            return self._weigher.weigh_completion(request)
-        if isinstance(request, EmbeddingRequest):
-            return self._weigher.weigh_embedding(request)
-        return self._weigher.weigh_rerank(request)
 
     async def _lease(
         self, models: Sequence[str], incoming: Incoming, tries: Tries, told: Told
@@ -292,6 +276,7 @@ def _decision_headers(choice: Choice, weighed: Weighed | None) -> tuple[tuple[by
     if weighed is not None:
         told.append((b"x-weighbridge-language", _header(weighed.language)))
         told.append((b"x-weighbridge-task", _header(weighed.task)))
+        told.append((b"x-weighbridge-size", _header(weighed.request_size)))
     return tuple(told)
 
 

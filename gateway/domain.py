@@ -37,8 +37,8 @@ class Weighed:
     """What weighing found out, each with the reason a person can read.
 
     `language` is the one the answer should be in, `prompt_language` the one most of the prompt is
-    written in: ISO 639-1 codes or `undecided`, with how sure it is of each, 0 to 1. `prompt_tokens`
-    is an estimate.
+    written in: ISO 639-1 codes or `undecided`. `prompt_tokens` is an estimate, `difficulty` is 0
+    to 1, and 0.5 where nothing tells. Each confidence says how sure it is of its value, 0 to 1.
     """
 
     task: str
@@ -50,8 +50,12 @@ class Weighed:
     tools: bool = False
     images: bool = False
     json_schema: bool = False
+    difficulty: float = 0.5
+    task_confidence: float = 0.0
     language_confidence: float = 0.0
     prompt_language_confidence: float = 0.0
+    request_size_confidence: float = 0.0
+    difficulty_confidence: float = 0.0
     reasons: tuple[str, ...] = ()
 
 

@@ -114,6 +114,14 @@ class BodyTooLarge(ApiError):
     default_code = "body_too_large"
     fault = "client"
 
+    @classmethod
+    def beyond(cls, limit_bytes: int) -> "BodyTooLarge":
+        """Say what the limit is, and which key raises it."""
+        return cls(
+            f"The body is larger than {limit_bytes} bytes. Send less, or raise "
+            "gateway.body_limit_bytes in routing.yaml."
+        )
+
 
 class HeadTooLarge(ApiError):
     """The path and the headers together are beyond what the gateway reads: 431."""

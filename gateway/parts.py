@@ -24,6 +24,7 @@ from gateway.config.loading import LoadedConfig
 from gateway.config.schema import ModelSection, RoutingFile
 from gateway.dispatch import Dispatcher
 from gateway.domain import ModelFacts
+from gateway.explanation import Explainer
 from gateway.fleet import Fleet
 from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.care import Carer
@@ -39,6 +40,7 @@ class Gateway:
     config: LoadedConfig
     facts: Mapping[str, ModelFacts]
     selector: Selector
+    explainer: Explainer
     fleet: Fleet
     carer: Carer
     client: UpstreamClient
@@ -61,10 +63,10 @@ def build_gateway(
     metrics.show(fleet.figures)
     client = UpstreamClient()
     carer = Carer(fleet, client)
-    selector = Selector(file, facts)
+    selector, weigher = Selector(file, facts), Weigher(file.sizes, file.languages)
     dispatcher = Dispatcher(
         selector=selector,
-        weigher=Weigher(file.sizes, file.languages),
+        weigher=weigher,
         fleet=fleet,
         carer=carer,
         client=client,
@@ -76,6 +78,7 @@ def build_gateway(
         config=config,
         facts=facts,
         selector=selector,
+        explainer=Explainer(selector, weigher),
         fleet=fleet,
         carer=carer,
         client=client,

@@ -250,16 +250,20 @@ class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True):
         return first, second
 
 
+AnyRequest: TypeAlias = (
+    ChatRequest | CompletionRequest | EmbeddingRequest | RerankRequest | ScoreRequest
+)
 RequestT = TypeVar(
     "RequestT", ChatRequest, CompletionRequest, EmbeddingRequest, RerankRequest, ScoreRequest
 )
+BodyT = TypeVar("BodyT")
 
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _ROLE = re.compile(r"messages\[[^\]]*\]\.role")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
 
 
-def decode_request(decoder: "msgspec.json.Decoder[RequestT]", body: bytes) -> RequestT:
+def decode_request(decoder: "msgspec.json.Decoder[BodyT]", body: bytes) -> BodyT:
     """Decode `body`; say in OpenAI's shape what is wrong with it.
 
     Raises:

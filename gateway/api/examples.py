@@ -1,4 +1,4 @@
-"""Requests to copy: one dictionary for each generation endpoint, by what they show.
+"""Requests to copy: one dictionary for each endpoint that takes a body, by what they show.
 
 Owns: the examples in the API's description. Must not: name a configured model.
 """
@@ -61,6 +61,10 @@ EXAMPLES: Mapping[str, Mapping[str, dict[str, Any]]] = {
             "documents": ["A weighbridge.", "A thermometer.", {"text": "A spring balance."}],
             "top_n": 2,
         }
+    },
+    "/v1/route": {
+        "a text": {"text": "Schreibe eine Funktion, die zwei Zahlen addiert"},
+        "a conversation": {"model": "auto:small", "messages": _HELLO},
     },
     "/v1/score": {
         "one text and two": {

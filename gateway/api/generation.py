@@ -148,7 +148,4 @@ class Generation:
         except ClientGone:
             return
         except BodyTooLong:
-            raise BodyTooLarge(
-                f"The body is larger than {self._limit_bytes} bytes. Send less, or raise "
-                "gateway.body_limit_bytes in routing.yaml."
-            ) from None
+            raise BodyTooLarge.beyond(self._limit_bytes) from None

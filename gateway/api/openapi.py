@@ -35,6 +35,7 @@ from gateway.errors import (
     RequestTimeout,
     UnsupportedMediaType,
 )
+from gateway.explanation import Explained, Prompt
 
 TITLE = "Weighbridge"
 SUMMARY = "One endpoint in front of many open-weight models."
@@ -48,14 +49,17 @@ _REF = "#/components/schemas/{name}"
 _REFUSED_AT_THE_DOOR = (NotAuthenticated, Forbidden)
 _SLOW_OR_LARGE = (HeadTooLarge, RequestTimeout)
 _ANY = (*_REFUSED_AT_THE_DOOR, *_SLOW_OR_LARGE, InternalError)
-_GENERATION = (
+_ASKED = (
     InvalidRequest,
     ContextLengthExceeded,
     CapabilityMissing,
-    *_ANY,
     ModelNotFound,
     BodyTooLarge,
     UnsupportedMediaType,
+)
+_GENERATION = (
+    *_ASKED,
+    *_ANY,
     RateLimited,
     EngineFailed,
     NoModelAvailable,
@@ -69,6 +73,7 @@ _OURS = {
     "x-weighbridge-rule": "The rule that decided, or `name` or `alias`.",
     "x-weighbridge-language": "The language of the answer, where rules decided.",
     "x-weighbridge-task": "The task, where rules decided.",
+    "x-weighbridge-size": "The size of the request, where rules decided.",
 }
 
 
@@ -110,9 +115,11 @@ def openapi_document() -> dict[str, Any]:
     answers = [row.answer for row in GENERATION]
     events = [row.event for row in GENERATION if row.event is not None]
     told = [page.answer for page in _PAGES if not isinstance(page.answer, str)]
-    types = [*(row.body for row in GENERATION), *answers, *events, *told, ErrorBody]
+    bodies = [*(row.body for row in GENERATION), Prompt]
+    types = [*bodies, *answers, *events, *told, Explained, ErrorBody]
     _, schemas = msgspec.json.schema_components(dict.fromkeys(types), ref_template=_REF)
     paths = {row.path: {"post": _generation(row)} for row in GENERATION}
+    paths["/v1/route"] = {"post": _route()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -157,15 +164,11 @@ def _generation(row: GenerationRow) -> dict[str, Any]:
             "The answer. With `stream: true` an event stream: each event's data is one such "
             "object, the last is `[DONE]`; what fails in between is an event with an `error`."
         )
-    body = _json(row.body)
-    body["application/json"]["examples"] = {
-        name: {"summary": name, "value": value} for name, value in EXAMPLES[row.path].items()
-    }
     return {
         "tags": ["generation"],
         "summary": row.summary,
         "operationId": row.endpoint.value,
-        "requestBody": {"required": True, "content": body},
+        "requestBody": _body(row.path, _ref(row.body)),
         "responses": {
             "200": {
                 "description": description,
@@ -175,6 +178,30 @@ def _generation(row: GenerationRow) -> dict[str, Any]:
             **_errors(_GENERATION),
         },
     }
+
+
+def _route() -> dict[str, Any]:
+    bodies = [_ref(Prompt), *(_ref(row.body) for row in GENERATION)]
+    return {
+        "tags": ["gateway"],
+        "summary": "Where a request would go now, and why; nothing is sent.",
+        "operationId": "route",
+        "requestBody": _body("/v1/route", {"anyOf": bodies}),
+        "responses": {
+            "200": {
+                "description": "The decision and its reasons.",
+                "headers": {"x-request-id": _header("x-request-id")},
+                "content": _json(Explained),
+            },
+            **_errors((*_ASKED, *_ANY)),
+        },
+    }
+
+
+def _body(path: str, schema: dict[str, Any]) -> dict[str, Any]:
+    examples = {name: {"summary": name, "value": value} for name, value in EXAMPLES[path].items()}
+    content = {"application/json": {"schema": schema, "examples": examples}}
+    return {"required": True, "content": content}
 
 
 def _page(page: _Page) -> dict[str, Any]:

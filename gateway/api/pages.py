@@ -1,15 +1,19 @@
 """The endpoints that tell about the gateway itself.
 
-Owns: `/v1/models`, `/health`, `/ready`, `/metrics`, `/docs`, `/openapi.json`.
+Owns: `/v1/models`, `/health`, `/ready`, `/metrics`, `/docs`, `/openapi.json`, and
+`/v1/route`, which tells where a request would go.
 Must not: be on the path of a generation; describe itself (`gateway.api.openapi` does).
 """
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from engines.asgi import BodyTooLong, ClientGone, read_body
 from gateway.api.models import Health, Readiness, list_models, one_model, readiness
 from gateway.api.openapi import openapi_json
 from gateway.api.reference import reference_page
+from gateway.errors import BodyTooLarge
+from gateway.explanation import read_request
 from gateway.parts import Gateway
 
 router = APIRouter(include_in_schema=False)
@@ -68,6 +72,25 @@ async def metrics(request: Request) -> Response:
     return Response(
         gateway.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8"
     )
+
+
+@router.post("/v1/route")
+async def route(request: Request) -> Response:
+    """Return where a request would go now, and why, without sending it."""
+    gateway = _gateway(request)
+    limit_bytes = gateway.config.file.gateway.body_limit_bytes
+    try:
+        body = await read_body(request.scope, request.receive, limit_bytes)
+    except ClientGone:
+        return Response()
+    except BodyTooLong:
+        raise BodyTooLarge.beyond(limit_bytes) from None
+    explained = gateway.explainer.explain(
+        *read_request(body),
+        headers=tuple(request.scope["headers"]),
+        status=gateway.fleet.status(),
+    )
+    return _json(explained.whole())
 
 
 @router.get("/openapi.json")

@@ -107,7 +107,7 @@ def _fields(document: Mapping[str, Any], schema: Mapping[str, Any], depth: int =
     """Return a table of an object's fields; objects inside are told in their rows."""
     found = _resolved(document, schema)
     if "properties" not in found:
-        return f"<p>{_shape(document, found)}</p>"
+        return f"<p>{_shape(document, found)}</p>" + "".join(_inside(document, found, depth))
     needed = found.get("required", ())
     rows = []
     for name, field in found["properties"].items():

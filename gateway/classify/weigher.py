@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from engines.protocol.requests import (
+    AnyRequest,
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
@@ -72,6 +73,16 @@ class Weigher:
         leads = (one.leads() for one in lexicons.values())
         openings = chain(load_openings(), self._answers.verbs(), *leads)
         self._reader = Reader(self._languages, openings)
+
+    def weigh(self, request: AnyRequest, hints: Sequence[str] = ()) -> Weighed:
+        """Return what a request to any endpoint weighs; `hints` as for `weigh_chat`."""
+        if isinstance(request, ChatRequest):
+            return self.weigh_chat(request, hints)
+        if isinstance(request, CompletionRequest):
+            return self.weigh_completion(request)
+        if isinstance(request, EmbeddingRequest):
+            return self.weigh_embedding(request)
+        return self.weigh_rerank(request)
 
     def weigh_chat(self, request: ChatRequest, hints: Sequence[str] = ()) -> Weighed:
         """Return what a chat request weighs; the newest user turn leads.

@@ -156,6 +156,8 @@ async def test_what_a_gateway_answers_is_what_is_described() -> None:
         await meets(served, "POST", "/v1/rerank", 200, json=ranks)
         pair = {"model": "big", "text_1": "a", "text_2": "b"}
         await meets(served, "POST", "/v1/score", 200, json=pair)
+        await meets(served, "POST", "/v1/route", 200, json={"text": "Hola"})
+        await meets(served, "POST", "/v1/route", 400, json={"words": "Hola"})
         await meets(served, "POST", CHAT, 400, json=ASK | {"temperature": 9})
         await meets(served, "POST", CHAT, 404, json=ASK | {"model": "nobody"})
         await meets(served, "POST", CHAT, 413, json=ASK | {"user": "x" * 2_000})

@@ -73,3 +73,66 @@ def test_a_file_that_is_not_there_is_said_with_its_name(tmp_path: Path) -> None:
     result = ran(tmp_path / "none.yaml", "hola")
     assert result.exit_code == 2
     assert "none.yaml" in result.output
+
+
+def test_json_tells_a_confidence_for_each_feature(config: Path) -> None:
+    answer = json.loads(ran(config, "Hola, ¿cómo estás hoy?", "--json").output)
+    for feature in ("task", "language", "prompt_language", "request_size", "difficulty"):
+        assert 0 <= answer[f"{feature}_confidence"] <= 1
+    assert answer["language_confidence"] > 0.5
+    assert answer["asked"] == "auto"
+
+
+LINES = """\
+{"text": "Write a Python function that adds two numbers."}
+
+{"text": "und in Rot?", "history": ["Bitte zeichne mir ein großes Haus mit Garten."]}
+{"model": "llama", "messages": [{"role": "user", "content": "hola"}]}
+{"input": "a river"}
+{"text": "Weather in Lima?", "has_tools": true}
+"""
+
+
+def test_each_line_of_a_file_is_explained(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "asked.jsonl"
+    path.write_text(LINES, encoding="utf-8")
+    result = ran(config, "--file", str(path), "--json")
+    assert result.exit_code == 0, result.output
+    told = [json.loads(line) for line in result.output.splitlines()]
+    assert [one["rule"] for one in told] == ["code", "other tongue", "name", "default", "default"]
+    assert told[1]["prompt_language"] == "de"
+    assert told[3]["task"] == "embedding"
+    assert told[4]["task"] == "tool_use"
+    assert ran(config, "--file", str(path)).output.count("\n") == len(told)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "not valid JSON"),
+        ('{"words": "x"}', "nothing to weigh"),
+        ('{"text": 3}', "'text' is not allowed"),
+        ('{"text": "hola", "model": "nobody"}', "not served here"),
+    ],
+)
+def test_a_line_that_is_no_request_is_told_and_the_others_are_explained(
+    config: Path, tmp_path: Path, line: str, said: str
+) -> None:
+    path = tmp_path / "asked.jsonl"
+    path.write_text(f'{line}\n{{"text": "hola"}}\n', encoding="utf-8")
+    result = ran(config, "--file", str(path), "--json")
+    first, second = map(json.loads, result.output.splitlines())
+    assert result.exit_code == 1
+    assert first["line"] == 1
+    assert said in first["error"]
+    assert second["model"] == "qwen"
+
+
+def test_a_text_and_a_file_are_not_explained_together(config: Path) -> None:
+    assert ran(config, "hola", "--file", str(config)).exit_code == 2
+    assert ran(config).exit_code == 2
+
+
+def test_a_text_may_stand_behind_two_dashes(config: Path) -> None:
+    result = CliRunner().invoke(route, ["--config", str(config), "--", "--help me please"])
+    assert "Decided by" in result.output

@@ -1,0 +1,163 @@
+"""`weighbridge route "TEXT"` and `--file`: explains, without a gateway, where requests would go.
+
+Owns: the options, and the explanation's layout as a table.
+Must not: decide, or know what an explanation holds (`gateway.explanation` does).
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import msgspec
+
+from engines.protocol.errors import ApiError
+from gateway.classify import Weigher
+from gateway.cli.config_source import find_config
+from gateway.config.loading import LoadedConfig, load_config
+from gateway.config.names import all_aliases
+from gateway.config.problems import ConfigError
+from gateway.config.schema import RoutingFile
+from gateway.domain import Endpoint
+from gateway.environment import EnvironmentProblem, read_environment
+from gateway.errors import ModelNotFound
+from gateway.explanation import Explainer, Explanation, Prompt, read_request
+from gateway.known import gather_facts
+from gateway.selection import Selector
+
+_FEATURES = ("task", "prompt_language", "language", "request_size", "difficulty")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One request of a file: its number, and its way or what is wrong with it."""
+
+    number: int
+    explanation: Explanation | None
+    error: str = ""
+
+    def as_json(self) -> bytes:
+        """Return the line as one JSON object."""
+        if self.explanation is None:
+            return msgspec.json.encode({"line": self.number, "error": self.error})
+        return msgspec.json.encode(self.explanation.brief())
+
+
+def explainer_of(config: LoadedConfig) -> Explainer:
+    """Return what explains by a configuration; every model counts as up."""
+    file = config.file
+    return Explainer(Selector(file, gather_facts(config)), Weigher(file.sizes, file.languages))
+
+
+def explain_lines(explainer: Explainer, lines: Iterable[bytes]) -> Iterator[Line]:
+    """Explain a request on each line that is not empty."""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield Line(number, explainer.explain(*read_request(line)))
+        except ApiError as error:
+            yield Line(number, None, error.message)
+
+
+@click.command(name="route", short_help="Explain where a request with TEXT would go, and why.")
+@click.argument("text", required=False)
+@click.option(
+    "--config",
+    "config_option",
+    metavar="FILE",
+    help="The routing file; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
+)
+@click.option("--model", help="The model a client asks for; auto when absent.")
+@click.option("--system", help="A system prompt before the text.")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Explain each line of a file instead: an object with `text` and perhaps `history` and "
+    "`has_tools`, or a whole request body.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (a line each).")
+def route_text(
+    text: str | None,
+    config_option: str | None,
+    model: str | None,
+    system: str | None,
+    path: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Explain where a request with TEXT would go, and why, without sending it."""
+    if (text is None) == (path is None):
+        raise click.UsageError("Give either a TEXT or a --file.")
+    try:
+        source = find_config(config_option, read_environment(os.environ), Path())
+        config = load_config(source.path, os.environ)
+        explainer = explainer_of(config)
+        if path is not None:
+            _tell_file(explainer, path, as_json=as_json)
+            return
+        request = Prompt(text or "", system=system, model=model).request()
+        explanation = explainer.explain(Endpoint.CHAT, request)
+    except (ConfigError, EnvironmentProblem) as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    except ModelNotFound as error:
+        # A client would ask the gateway what there is; here the file tells.
+        click.echo(f"{error.what} {source.path.name} serves {_names(config.file)}.", err=True)
+        sys.exit(1)
+    except ApiError as error:
+        click.echo(error.message, err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(msgspec.json.encode(explanation.whole()))
+    else:
+        click.echo("\n".join(_table(explanation)))
+
+
+def _tell_file(explainer: Explainer, path: Path, *, as_json: bool) -> None:
+    """Print a line for each request; the exit status is 1 where one could not be explained."""
+    failed = False
+    with path.open("rb") as lines:
+        for line in explain_lines(explainer, lines):
+            failed = failed or line.explanation is None
+            click.echo(line.as_json() if as_json else _row_of(line))
+    if failed:
+        sys.exit(1)
+
+
+def _row_of(line: Line) -> str:
+    told = line.explanation
+    if told is None:
+        return f"{line.number:>6}  {line.error}"
+    weighed, choice = told.weighed, told.choice
+    features = (weighed.task, weighed.language, weighed.request_size, f"{weighed.difficulty:.2f}")
+    words = "  ".join(f"{word:<13}" for word in features)
+    return f"{line.number:>6}  {words}  {choice.rule:<20}  {choice.models[0]}"
+
+
+def _table(explanation: Explanation) -> Iterator[str]:
+    """Yield the explanation for people, a line each."""
+    weighed, choice = explanation.weighed, explanation.choice
+    reasons = {reason.partition(" is ")[0]: reason for reason in weighed.reasons}
+    yield "What the request is"
+    for feature in _FEATURES:
+        why = reasons.get(feature, "").partition(": ")[2]
+        yield _row(feature, str(getattr(weighed, feature)), why)
+    yield "\nRules, first match wins"
+    for verdict in explanation.verdicts:
+        yield _row(verdict.rule, "yes" if verdict.matched else "no", verdict.reason)
+    if not explanation.verdicts:
+        yield "  none tried"
+    yield f"\nDecided by {choice.rule}: {', '.join(choice.models)}"
+    yield from (f"  - {reason}" for reason in choice.reasons)
+
+
+def _names(file: RoutingFile) -> str:
+    return ", ".join([*file.models, *all_aliases(file), *(["auto"] if file.routes else [])])
+
+
+def _row(name: str, value: str, reason: str) -> str:
+    return f"  {name:<16} {value:<14} {reason}".rstrip()

@@ -1,0 +1,177 @@
+"""Where a request would go and why, without sending it: what `route` tells on every path.
+
+Owns: reading what may be asked about (whole bodies, or a text with its history), and the fields of
+an explanation.
+Must not: decide (`classify` and `selection` do), send anything, or lay out tables.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from engines.protocol.errors import InvalidRequest
+from engines.protocol.requests import (
+    AnyRequest,
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    Message,
+    RerankRequest,
+    ScoreRequest,
+    decode_request,
+)
+from gateway.classify import Weigher, language_hints
+from gateway.domain import Asked, Choice, Endpoint, ModelStatus, Weighed
+from gateway.selection import Selector, Verdict
+
+_FEATURES = ("task", "language", "prompt_language", "request_size", "difficulty")
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """A prompt that is no whole body; `history` are earlier user turns, the oldest first."""
+
+    text: str
+    history: tuple[str, ...] = ()
+    has_tools: bool = False
+    system: str | None = None
+    model: str | None = None
+
+    def request(self) -> ChatRequest:
+        """Return the chat request that it stands for."""
+        before = [Message("system", self.system)] if self.system else []
+        turns = [Message("user", text) for text in (*self.history, self.text)]
+        tools: list[Any] | None = [{}] if self.has_tools else None
+        return ChatRequest(messages=[*before, *turns], model=self.model, tools=tools)
+
+
+# The field that tells which body it is, and what decodes it; the first that is there counts.
+_BODIES: tuple[tuple[str, Endpoint, "msgspec.json.Decoder[Any]"], ...] = (
+    ("messages", Endpoint.CHAT, msgspec.json.Decoder(ChatRequest)),
+    ("prompt", Endpoint.COMPLETIONS, msgspec.json.Decoder(CompletionRequest)),
+    ("input", Endpoint.EMBEDDINGS, msgspec.json.Decoder(EmbeddingRequest)),
+    ("query", Endpoint.RERANK, msgspec.json.Decoder(RerankRequest)),
+    ("text_1", Endpoint.SCORE, msgspec.json.Decoder(ScoreRequest)),
+)
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_PROMPT = msgspec.json.Decoder(Prompt)
+
+
+def read_request(body: bytes) -> tuple[Endpoint, AnyRequest]:
+    """Return what a body asks for: a whole request of any endpoint, or an object with `text`.
+
+    Raises:
+        InvalidRequest: it is neither.
+    """
+    fields = decode_request(_FIELDS, body)
+    for name, endpoint, decoder in _BODIES:
+        if name in fields:
+            return endpoint, decode_request(decoder, body)
+    if "text" in fields:
+        return Endpoint.CHAT, decode_request(_PROMPT, body).request()
+    raise InvalidRequest(
+        "There is nothing to weigh. Send a whole request body (`messages`, `prompt`, `input`, "
+        "`query` or `text_1`), or an object with `text`.",
+        param="messages",
+        code="missing_required_parameter",
+    )
+
+
+class RuleTried(msgspec.Struct, frozen=True):
+    """A rule tried on the request: whether it matched, and why."""
+
+    rule: str
+    matched: bool
+    reason: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided; each feature with a confidence from 0 to 1."""
+
+    asked: str
+    task: str
+    task_confidence: float
+    language: str
+    language_confidence: float
+    prompt_language: str
+    prompt_language_confidence: float
+    request_size: str
+    request_size_confidence: float
+    difficulty: float
+    difficulty_confidence: float
+    prompt_tokens: int
+    rule: str
+    model: str
+    models: tuple[str, ...]
+
+
+class Explained(Decision, frozen=True, kw_only=True):
+    """What was decided, with the reasons for each feature, each rule and the choice."""
+
+    reasons: tuple[str, ...]
+    rules: tuple[RuleTried, ...]
+    choice_reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A request's way: what it weighs, each rule tried, the choice."""
+
+    asked: str
+    weighed: Weighed
+    verdicts: tuple[Verdict, ...]
+    choice: Choice
+
+    def brief(self) -> Decision:
+        """Return what was decided."""
+        return Decision(**self._decision())
+
+    def whole(self) -> Explained:
+        """Return what was decided with every reason."""
+        return Explained(
+            **self._decision(),
+            reasons=self.weighed.reasons,
+            rules=tuple(RuleTried(v.rule, v.matched, v.reason) for v in self.verdicts),
+            choice_reasons=self.choice.reasons,
+        )
+
+    def _decision(self) -> dict[str, Any]:
+        weighed, choice = self.weighed, self.choice
+        told: dict[str, Any] = {name: getattr(weighed, name) for name in _FEATURES}
+        told |= {f"{name}_confidence": getattr(weighed, f"{name}_confidence") for name in _FEATURES}
+        return told | {
+            "asked": self.asked,
+            "prompt_tokens": weighed.prompt_tokens,
+            "rule": choice.rule,
+            "model": choice.models[0],
+            "models": choice.models,
+        }
+
+
+class Explainer:
+    """Explains requests by one configuration. Safe from any thread."""
+
+    def __init__(self, selector: Selector, weigher: Weigher) -> None:
+        self._selector = selector
+        self._weigher = weigher
+
+    def explain(
+        self,
+        endpoint: Endpoint,
+        request: AnyRequest,
+        *,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        status: Mapping[str, ModelStatus] | None = None,
+    ) -> Explanation:
+        """Return where a request would go; without a `status` every model counts as up and idle.
+
+        Raises:
+            ApiError: the asked model does not exist, or nothing can serve the request.
+        """
+        weighed = self._weigher.weigh(request, language_hints(headers))
+        told = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+        asked = Asked(request.model, endpoint, told)
+        choice = self._selector.choose(asked, weighed, status or {})
+        verdicts = self._selector.explain(asked, weighed)
+        return Explanation(request.model or "auto", weighed, verdicts, choice)
