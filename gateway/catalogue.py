@@ -42,6 +42,7 @@ def facts_of_entry(entry: Entry) -> ModelFacts:
         context_tokens=entry.context_tokens,
         licence=terms_of(entry.licence),
         languages=entry.languages or (),
+        strengths=entry.strengths,
         generates=entry.chat or entry.is_base or (False if entry.embeddings else None),
         embeddings=entry.embeddings,
         reranks=False if entry.chat or entry.is_base else None,

@@ -22,6 +22,7 @@ from gateway.errors import ApiError, EngineFailed, GatewayStopping, NoModelAvail
 from gateway.fleet import Fleet, Lease
 from gateway.fleet.budget import RetryBudget
 from gateway.fleet.care import Carer
+from gateway.fleet.prefixes import Beginnings, Prefixes, beginnings_of
 from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
 from gateway.relay.answers import foreign_error
@@ -69,6 +70,7 @@ class Decided:
 
     models: tuple[str, ...]
     headers: tuple[tuple[bytes, bytes], ...]
+    beginnings: Beginnings
 
 
 class Dispatcher:
@@ -82,6 +84,7 @@ class Dispatcher:
         fleet: Fleet,
         carer: Carer,
         client: UpstreamClient,
+        prefixes: Prefixes,
         clock: Callable[[], float],
         queue_timeout_s: float,
         retry_share: float,
@@ -91,6 +94,7 @@ class Dispatcher:
         self._fleet = fleet
         self._carer = carer
         self._client = client
+        self._prefixes = prefixes
         self._clock = clock
         self._queue_timeout_s = queue_timeout_s
         self._budget = RetryBudget(retry_share)
@@ -129,6 +133,7 @@ class Dispatcher:
                 raise tries.failure or self._nobody(models)
             failure = await self._attempt(lease, incoming, decided, told, reply)
             if failure is None:
+                self._prefixes.note(decided.beginnings.hashes, lease.model)
                 return
             tries.failed(lease.replica, failure, lease.queued_s)
             if failure.final or tries.exhausted:
@@ -151,9 +156,11 @@ class Dispatcher:
         if self._selector.meaning(request.model).model is None:
             weighed = self._weigher.weigh(request, language_hints(incoming.headers))
             headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in incoming.headers)
-        asked = Asked(request.model, incoming.endpoint, headers)
+        recalls = weighed is not None and self._selector.recalls
+        beginnings = beginnings_of(request) if recalls else Beginnings()
+        asked = Asked(request.model, incoming.endpoint, headers, self._prefixes.seen(beginnings))
         choice = self._selector.choose(asked, weighed, self._fleet.status())
-        return Decided(choice.models, _decision_headers(choice, weighed))
+        return Decided(choice.models, _decision_headers(choice, weighed), beginnings)
 
     async def _lease(
         self, models: Sequence[str], incoming: Incoming, tries: Tries, told: Told

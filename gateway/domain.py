@@ -4,6 +4,7 @@ Owns: features of a request, decisions, served models, outcomes.
 Must not: decide or do anything.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -61,11 +62,24 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the client asked for by name: the model as written and the headers rules may match."""
+    """What the client asked for by name: the model as written and the headers rules may match.
+
+    `seen` says of models what share of the prompt, from its beginning, they have read before.
+    """
 
     model: str | None
     endpoint: Endpoint
     headers: tuple[tuple[str, str], ...] = ()
+    seen: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScore:
+    """How well a model suits a request: the weighted mean, and each criterion, all 0 to 1."""
+
+    model: str
+    total: float
+    parts: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +87,14 @@ class Choice:
     """Selection's answer: which models may serve, in order of preference, and why.
 
     `rule` is the route's name, or `name` / `alias` when the client chose the model itself.
+    `scores`, the best first, are those of the models that were scored; a model may be left out or
+    put behind all the same, and `reasons` say so.
     """
 
     models: tuple[str, ...]
     rule: str
     reasons: tuple[str, ...] = field(default=())
+    scores: tuple[ModelScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +120,8 @@ class ModelFacts:
 
     `parameters` and `active_parameters` are counts (active: used for one token, for mixtures of
     experts), `languages` the official ones (ISO 639-1). `generates` is about text, `reranks` about
-    a head that says how well a document answers a query.
+    a head that says how well a document answers a query. `strengths` are the catalogue's words
+    (`code`, `multilingual`).
     """
 
     family: str | None = None
@@ -112,6 +130,7 @@ class ModelFacts:
     context_tokens: int | None = None
     licence: LicenceTerms | None = None
     languages: tuple[str, ...] = ()
+    strengths: tuple[str, ...] = ()
     generates: bool | None = None
     embeddings: bool | None = None
     reranks: bool | None = None
@@ -123,10 +142,12 @@ class ModelStatus:
     """How a served model is doing now.
 
     `capacity` is how many requests it runs at once over all its replicas, None when unknown;
-    `reason` says why it is not available.
+    `reason` says why it is not available. `ready_in_s` is about how soon it serves: 0 when it
+    does, None when nobody knows that it ever will.
     """
 
     available: bool = True
     in_flight: int = 0
     capacity: int | None = None
     reason: str = ""
+    ready_in_s: float | None = 0.0

@@ -23,7 +23,7 @@ from engines.protocol.requests import (
     decode_request,
 )
 from gateway.classify import Weigher, language_hints
-from gateway.domain import Asked, Choice, Endpoint, ModelStatus, Weighed
+from gateway.domain import Asked, Choice, Endpoint, ModelScore, ModelStatus, Weighed
 from gateway.selection import Selector, Verdict
 
 _FEATURES = ("task", "language", "prompt_language", "request_size", "difficulty")
@@ -106,11 +106,20 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
 
 
+class Scored(msgspec.Struct, frozen=True):
+    """How well a model suits the request: the weighted mean, and each criterion, 0 to 1."""
+
+    model: str
+    score: float
+    parts: dict[str, float]
+
+
 class Explained(Decision, frozen=True, kw_only=True):
     """What was decided, with the reasons for each feature, each rule and the choice."""
 
     reasons: tuple[str, ...]
     rules: tuple[RuleTried, ...]
+    scores: tuple[Scored, ...]
     choice_reasons: tuple[str, ...]
 
 
@@ -133,6 +142,7 @@ class Explanation:
             **self._decision(),
             reasons=self.weighed.reasons,
             rules=tuple(RuleTried(v.rule, v.matched, v.reason) for v in self.verdicts),
+            scores=tuple(_rounded(score) for score in self.choice.scores),
             choice_reasons=self.choice.reasons,
         )
 
@@ -149,6 +159,11 @@ class Explanation:
         }
 
 
+def _rounded(score: ModelScore) -> Scored:
+    parts = {name: round(value, 3) for name, value in score.parts}
+    return Scored(score.model, round(score.total, 3), parts)
+
+
 class Explainer:
     """Explains requests by one configuration. Safe from any thread."""
 
@@ -163,15 +178,18 @@ class Explainer:
         *,
         headers: tuple[tuple[bytes, bytes], ...] = (),
         status: Mapping[str, ModelStatus] | None = None,
+        seen: Mapping[str, float] | None = None,
     ) -> Explanation:
         """Return where a request would go; without a `status` every model counts as up and idle.
+
+        `seen` is as in `Asked`.
 
         Raises:
             ApiError: the asked model does not exist, or nothing can serve the request.
         """
         weighed = self._weigher.weigh(request, language_hints(headers))
         told = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
-        asked = Asked(request.model, endpoint, told)
+        asked = Asked(request.model, endpoint, told, seen or {})
         choice = self._selector.choose(asked, weighed, status or {})
         verdicts = self._selector.explain(asked, weighed)
         return Explanation(request.model or "auto", weighed, verdicts, choice)

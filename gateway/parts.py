@@ -28,6 +28,7 @@ from gateway.explanation import Explainer
 from gateway.fleet import Fleet
 from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.care import Carer
+from gateway.fleet.prefixes import Prefixes
 from gateway.observe.metrics import Metrics
 from gateway.relay.client import UpstreamClient
 from gateway.selection import Selector
@@ -46,6 +47,7 @@ class Gateway:
     client: UpstreamClient
     metrics: Metrics
     dispatcher: Dispatcher
+    prefixes: Prefixes
     created_s: int
 
 
@@ -63,6 +65,7 @@ def build_gateway(
     metrics.show(fleet.figures)
     client = UpstreamClient()
     carer = Carer(fleet, client)
+    prefixes = Prefixes()
     selector, weigher = Selector(file, facts), Weigher(file.sizes, file.languages)
     dispatcher = Dispatcher(
         selector=selector,
@@ -70,6 +73,7 @@ def build_gateway(
         fleet=fleet,
         carer=carer,
         client=client,
+        prefixes=prefixes,
         clock=time.perf_counter,
         queue_timeout_s=file.gateway.queue_timeout_s,
         retry_share=file.gateway.retry_share,
@@ -84,6 +88,7 @@ def build_gateway(
         client=client,
         metrics=metrics,
         dispatcher=dispatcher,
+        prefixes=prefixes,
         created_s=int(time.time()),
     )
 

@@ -5,7 +5,7 @@ Must not: import the gateway, read weights, ask a network, or guess: an unknown 
 """
 
 from engines.families.catalogue import Catalogue
-from engines.families.entry import CatalogueProblem, Entry, Licence
+from engines.families.entry import CatalogueProblem, Entry, Licence, Strength
 from engines.families.loading import load_catalogue
 
-__all__ = ["Catalogue", "CatalogueProblem", "Entry", "Licence", "load_catalogue"]
+__all__ = ["Catalogue", "CatalogueProblem", "Entry", "Licence", "Strength", "load_catalogue"]

@@ -14,6 +14,7 @@ from gateway.api.openapi import openapi_json
 from gateway.api.reference import reference_page
 from gateway.errors import BodyTooLarge
 from gateway.explanation import read_request
+from gateway.fleet.prefixes import beginnings_of
 from gateway.parts import Gateway
 
 router = APIRouter(include_in_schema=False)
@@ -85,10 +86,13 @@ async def route(request: Request) -> Response:
         return Response()
     except BodyTooLong:
         raise BodyTooLarge.beyond(limit_bytes) from None
+    endpoint, asked = read_request(body)
     explained = gateway.explainer.explain(
-        *read_request(body),
+        endpoint,
+        asked,
         headers=tuple(request.scope["headers"]),
         status=gateway.fleet.status(),
+        seen=gateway.prefixes.seen(beginnings_of(asked)),
     )
     return _json(explained.whole())
 

@@ -151,6 +151,13 @@ def _table(explanation: Explanation) -> Iterator[str]:
         yield _row(verdict.rule, "yes" if verdict.matched else "no", verdict.reason)
     if not explanation.verdicts:
         yield "  none tried"
+    if choice.scores:
+        yield "\nScores, 0 to 1"
+        names = ("", "total", *(name for name, _ in choice.scores[0].parts))
+        yield "  " + " ".join(f"{name:<{16 if not name else 8}}" for name in names).rstrip()
+    for score in choice.scores:
+        parts = (score.total, *(value for _, value in score.parts))
+        yield f"  {score.model:<16} " + " ".join(f"{part:<8.2f}" for part in parts).rstrip()
     yield f"\nDecided by {choice.rule}: {', '.join(choice.models)}"
     yield from (f"  - {reason}" for reason in choice.reasons)
 

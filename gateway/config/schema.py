@@ -10,9 +10,11 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from engines.families import Strength
 from engines.kinds import EngineSection
 from engines.kinds.section import OneOrMore, Seconds, Section, several
 from engines.weights import Pooling
+from gateway.config.choosing import ScoreSection
 
 
 class GatewaySection(Section):
@@ -116,6 +118,12 @@ class ModelSection(Section):
     catalogue: str | None = Field(
         None, description="Catalogue entry with the family's facts, where the name does not say it."
     )
+    languages: tuple[str, ...] = Field(
+        (), description="Languages it officially speaks; the catalogue says it when absent."
+    )
+    strengths: tuple[Strength, ...] = Field(
+        (), description="What it was made for; the catalogue says it when absent."
+    )
     embeddings: bool | None = Field(
         None, description="Whether it makes embeddings; the weights say it when absent."
     )
@@ -201,7 +209,7 @@ class RequireSection(Section):
 
 
 class AnyOf(Section):
-    """`{any: [...]}` in a rule's `use:`: the least loaded of these first."""
+    """`{any: [...]}` in a rule's `use:`: scores decide who of these is first."""
 
     any: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="Models or their aliases."
@@ -215,8 +223,8 @@ class RouteSection(Section):
     when: WhenSection | None = Field(None, description="Conditions; absent matches everything.")
     require: RequireSection | None = Field(None, description="Constraints on the models.")
     use: AnyOf | OneOrMore = Field(
-        description="Models or their aliases in order of preference, or `{any: [...]}` for the "
-        "least loaded."
+        description="Models or their aliases in order of preference, or `{any: [...]}` to let "
+        "scores decide."
     )
 
 
@@ -254,6 +262,9 @@ class RoutingFile(Section):
     )
     routes: tuple[RouteSection, ...] = Field(
         (), description="Rules for requests to `auto`, first match wins."
+    )
+    scores: ScoreSection = Field(
+        default_factory=ScoreSection, description="What counts where scores decide."
     )
     sizes: SizeSection = Field(
         default_factory=SizeSection, description="What small and large mean."

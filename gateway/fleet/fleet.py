@@ -6,7 +6,8 @@ Must not: choose a model; talk to an engine (`gateway.fleet.care` does).
 
 import asyncio
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from engines.kinds import ReplicaPlan
 from gateway.domain import ModelStatus
@@ -15,13 +16,20 @@ from gateway.fleet.replica import Condition, Lease, Replica, ReplicaView
 from gateway.observe.account import Account
 from gateway.observe.metrics import Metrics, ReplicaFigures
 
+_UNKNOWN_START_S = 30.0  # until a first start has been seen
+
 
 class Fleet:
     """Decides synchronously and does no I/O; used from the event loop's thread only."""
 
     def __init__(
-        self, plans: Iterable[ReplicaPlan], metrics: Metrics, rules: BreakerRules | None = None
+        self,
+        plans: Iterable[ReplicaPlan],
+        metrics: Metrics,
+        rules: BreakerRules | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._all: list[Replica] = []
         self._replicas: dict[str, list[Replica]] = {}  # by the names that they serve
         self._uses = 0
@@ -83,7 +91,8 @@ class Fleet:
     ) -> bool:
         """Note how a replica is doing; return whether its condition is another one now."""
         different = condition is not replica.condition
-        replica.condition, replica.reason = condition, reason
+        replica.entered(condition, self._clock())
+        replica.reason = reason
         if restarts is not None:
             replica.restarts = restarts
         if different:
@@ -142,4 +151,12 @@ def _status(replicas: Sequence[Replica]) -> ModelStatus:
         in_flight=sum(r.in_flight for r in replicas),
         capacity=sum(known) if known and len(known) == len(capacities) else None,
         reason="" if ready else f"it is {first.condition.value}: {first.reason}".rstrip(": "),
+        ready_in_s=0.0 if ready else _soonest_s(replicas),
     )
+
+
+def _soonest_s(replicas: Sequence[Replica]) -> float | None:
+    """Return about how soon one of them serves, by how long its last start took."""
+    hopeful = [r for r in replicas if r.condition.hopeful]
+    known = [_UNKNOWN_START_S if r.start_s is None else r.start_s for r in hopeful]
+    return min(known, default=None)

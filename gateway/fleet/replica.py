@@ -70,6 +70,9 @@ class Replica:
         self.metrics = metrics
         self.name = f"{plan.model}/{plan.engine}/{plan.replica}"
         self.condition = Condition.STARTING
+        self._starting_since_s: float | None = None
+        # How long its last start took that was seen from its beginning.
+        self.start_s: float | None = None
         self.reason = ""
         self.restarts = 0
         self.in_flight = 0
@@ -83,6 +86,17 @@ class Replica:
     def ready(self) -> bool:
         """Whether it takes requests."""
         return self.condition is Condition.READY
+
+    def entered(self, condition: Condition, now_s: float) -> None:
+        """Note its condition, and how long it took to start when it has."""
+        since_s = self._starting_since_s
+        if condition is Condition.STARTING:
+            self._starting_since_s = now_s if since_s is None else since_s
+        else:
+            self._starting_since_s = None
+        if condition is Condition.READY and since_s is not None:
+            self.start_s = now_s - since_s
+        self.condition = condition
 
     def view(self) -> ReplicaView:
         """Return how it is doing now."""

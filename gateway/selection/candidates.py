@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from engines.kinds.section import several
 from gateway.config.schema import RangeClause, RequireSection
-from gateway.domain import Endpoint, ModelFacts, ModelStatus, Weighed
+from gateway.domain import Endpoint, ModelFacts, ModelScore, ModelStatus, Weighed
 from gateway.selection.abilities import able_ones, why_unable
 from gateway.selection.licences import licence_refusal
 
@@ -20,10 +20,14 @@ _IDLE = ModelStatus()
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Names that stay, in order, and a sentence about each that does not stay or moved."""
+    """Names that stay, in order, and a sentence about each that does not stay or moved.
+
+    `scores` are those that made the order, where scores did.
+    """
 
     names: tuple[str, ...]
     reasons: tuple[str, ...] = ()
+    scores: tuple[ModelScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +70,11 @@ def able(names: Sequence[str], endpoint: Endpoint, weighed: Weighed | None, know
     return Kept(saw.names, (*kept.reasons, *saw.reasons))
 
 
-def by_load(names: Sequence[str], known: Known) -> tuple[str, ...]:
-    """Return the least loaded first; among equals the order given."""
-    return tuple(sorted(names, key=lambda name: _load(known.status_of(name))))
-
-
 def by_size(names: Sequence[str], variant: str, known: Known) -> Kept:
     """Order for `auto:small`, `auto:large` or `auto:fast`; models of unknown size come last."""
 
     def fast(name: str) -> tuple[bool, int, float]:
-        facts, load = known.facts_of(name), _load(known.status_of(name))
+        facts, load = known.facts_of(name), load_of(known.status_of(name))
         active = facts.active_parameters or facts.parameters
         return (load >= 1, active or _HUGE, load)
 
@@ -114,7 +113,7 @@ def usable_first(names: Sequence[str], need_tokens: int, known: Known) -> Kept:
 _HUGE = 1 << 62
 
 
-def _load(status: ModelStatus) -> float:
+def load_of(status: ModelStatus) -> float:
     """Return requests over capacity; without a known capacity any request makes it busier."""
     if status.capacity:
         return status.in_flight / status.capacity

@@ -38,7 +38,8 @@ def facts_of(
     for name, model in file.models.items():
         if model.adapter_of is not None:
             own = catalogue.facts_for(model.catalogue) if model.catalogue else None
-            facts[name] = _adapted(facts.get(model.adapter_of, _UNKNOWN), own or _UNKNOWN)
+            base = facts.get(model.adapter_of, _UNKNOWN)
+            facts[name] = _adapted(base, own or _UNKNOWN, model)
     return facts
 
 
@@ -65,15 +66,24 @@ def _facts(model: ModelSection, file: RoutingFile, known: ModelFacts) -> ModelFa
         known,
         active_parameters=min(active) if known.active_parameters is not None else None,
         context_tokens=model.context or min(contexts, default=None),
+        languages=model.languages or known.languages,
+        strengths=model.strengths or known.strengths,
         embeddings=known.embeddings if model.embeddings is None else model.embeddings,
         reranks=known.reranks if model.reranks is None else model.reranks,
         vision=False if blind else known.vision,
     )
 
 
-def _adapted(model: ModelFacts, own: ModelFacts) -> ModelFacts:
-    """Return the facts of an adapter: its model's, but for the licence, which is its own."""
-    return replace(model, licence=own.licence, embeddings=False, reranks=False)
+def _adapted(base: ModelFacts, own: ModelFacts, model: ModelSection) -> ModelFacts:
+    """Return the facts of an adapter: its model's, but for the licence and what the file says."""
+    return replace(
+        base,
+        licence=own.licence,
+        languages=model.languages or base.languages,
+        strengths=model.strengths or base.strengths,
+        embeddings=False,
+        reranks=False,
+    )
 
 
 def _from_catalogue(name: str, model: ModelSection, catalogue: FactSource) -> ModelFacts:

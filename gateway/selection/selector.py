@@ -18,7 +18,6 @@ from gateway.selection.candidates import (
     Kept,
     Known,
     able,
-    by_load,
     by_size,
     meeting,
     usable_first,
@@ -30,6 +29,7 @@ from gateway.selection.matching import (
     features_of,
     verdict,
 )
+from gateway.selection.scores import Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,19 @@ class Selector:
         self._aliases = resolved_aliases(file)
         self._rules = tuple(self._rule(route) for route in file.routes)
         self._variants = variants_of(file)
+        self._scores = Scores(file.scores)
+        self._recalls = file.scores.cache > 0 and _scores_may_decide(file)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every name a client may ask for: models, aliases, `auto` and its variants."""
         auto = (AUTO, *(f"{AUTO}:{variant}" for variant in self._variants))
         return (*self._models, *self._aliases, *auto)
+
+    @property
+    def recalls(self) -> bool:
+        """Whether it may matter who has read a prompt's beginning (`Asked.seen`)."""
+        return self._recalls
 
     def meaning(self, name: str | None) -> Meaning:
         """Return what an asked name means; no name means `auto`.
@@ -143,24 +150,31 @@ class Selector:
             if kept.names:
                 why = f"rule '{rule.route.name}' matched: {tried.reason}"
                 reasons = (meaning.reason, *passed_over, why, *kept.reasons)
-                return Choice(kept.names, rule.route.name, reasons)
+                return Choice(kept.names, rule.route.name, reasons, kept.scores)
             passed_over += kept.reasons
             passed_over.append(f"rule '{rule.route.name}' matched, but none of its models will do")
-        kept = self._ordered(Kept(self._models), meaning.variant, asked, weighed, known)
+        kept = self._scored(Kept(self._models), asked, weighed, known)
+        kept = self._ordered(kept, meaning.variant, asked, weighed, known)
         if not kept.names:
             raise self._unable(asked.endpoint, None)
-        why = "no rule decided; all models that can serve, in the file's order"
-        return Choice(kept.names, "none", (meaning.reason, *passed_over, why, *kept.reasons))
+        why = "no rule decided; all models that can serve are considered"
+        reasons = (meaning.reason, *passed_over, why, *kept.reasons)
+        return Choice(kept.names, "none", reasons, kept.scores)
 
     def _candidates(
         self, rule: _Rule, meaning: Meaning, asked: Asked, weighed: Weighed | None, known: Known
     ) -> Kept:
         met = meeting(rule.models, rule.route.require, known)
         if isinstance(rule.route.use, AnyOf):
-            order = by_load(met.names, known)
-            met = Kept(order, (*met.reasons, f"the least loaded first: {', '.join(order)}"))
+            met = self._scored(met, asked, weighed, known)
         variant = "" if rule.names_variant else meaning.variant
         return self._ordered(met, variant, asked, weighed, known)
+
+    def _scored(self, kept: Kept, asked: Asked, weighed: Weighed | None, known: Known) -> Kept:
+        scores = self._scores.ranked(kept.names, asked, weighed, known)
+        order = tuple(score.model for score in scores)
+        told = ", ".join(f"{score.model} {score.total:.2f}" for score in scores)
+        return Kept(order, (*kept.reasons, f"by their scores: {told}"), scores)
 
     def _ordered(
         self, kept: Kept, variant: str, asked: Asked, weighed: Weighed | None, known: Known
@@ -173,7 +187,7 @@ class Selector:
             reasons += can.reasons
         need = weighed.prompt_tokens + (weighed.answer_tokens or 0) if weighed else 0
         final = usable_first(can.names, need, known)
-        return Kept(final.names, (*reasons, *final.reasons))
+        return Kept(final.names, (*reasons, *final.reasons), kept.scores)
 
     def _unable(self, endpoint: Endpoint, model: str | None) -> CapabilityMissing:
         told = refusal(endpoint, model, self._models, self._facts)
@@ -187,3 +201,10 @@ class Selector:
 
 def _names_variant(route: RouteSection) -> bool:
     return route.when is not None and route.when.variant is not None
+
+
+def _scores_may_decide(file: RoutingFile) -> bool:
+    """Say whether any request may come to where scores decide."""
+    if any(isinstance(route.use, AnyOf) for route in file.routes):
+        return True
+    return not any(route.when is None and route.require is None for route in file.routes)

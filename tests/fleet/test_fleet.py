@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import Outcome
 from gateway.fleet import Condition, Fleet, Lease
+from gateway.observe.metrics import Metrics
 from tests.support.fleets import account, figure, fleet_of, named, plan
 
 NOT_READY = [condition for condition in Condition if condition is not Condition.READY]
@@ -237,3 +238,18 @@ async def test_no_better_replica_than_the_chosen_one_is_left(
         if other.suspect == chosen.suspect:
             load = other.in_flight / (other.plan.capacity or 1)
             assert chosen.in_flight / (chosen.plan.capacity or 1) <= load
+
+
+async def test_a_model_says_how_soon_it_may_serve_by_how_long_its_last_start_took() -> None:
+    times = iter((5.0, 12.0, 20.0, 21.0, 30.0))
+    fleet = Fleet([plan()], Metrics(), clock=lambda: next(times))
+    (replica,) = fleet
+    assert fleet.status()["m"].ready_in_s == 30
+    fleet.update(replica, Condition.STARTING)
+    fleet.update(replica, Condition.READY)
+    assert fleet.status()["m"].ready_in_s == 0
+    fleet.update(replica, Condition.BACKING_OFF)
+    fleet.update(replica, Condition.STARTING)
+    assert fleet.status()["m"].ready_in_s == 7
+    fleet.update(replica, Condition.FAILED)
+    assert fleet.status()["m"].ready_in_s is None

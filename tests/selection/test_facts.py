@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engines.weights import resolve
+from gateway.catalogue import CatalogueFacts
 from gateway.config.loading import parse_config
 from gateway.config.schema import RoutingFile
 from gateway.domain import LicenceTerms, ModelFacts
@@ -168,7 +169,7 @@ def test_a_known_no_is_not_a_gap() -> None:
 
 
 def test_an_adapter_has_its_models_facts_but_a_licence_of_its_own() -> None:
-    models = {
+    models: dict[str, dict[str, Any]] = {
         "sql": {"engine": "e", "weights": "x", "adapter_of": "base"},
         "law": {"engine": "e", "weights": "x", "adapter_of": "base", "catalogue": "llama-3.1-8b"},
         "base": {"engine": "e", "weights": "y", "catalogue": "Qwen/Qwen2.5-7B-Instruct"},
@@ -181,3 +182,18 @@ def test_an_adapter_has_its_models_facts_but_a_licence_of_its_own() -> None:
     assert facts["sql"].context_tokens == facts["base"].context_tokens == 4_096
     assert (facts["sql"].licence, facts["sql"].embeddings) == (None, False)
     assert facts["law"].licence == LicenceTerms("conditional")
+
+
+def test_the_file_says_languages_and_strengths_better_than_the_catalogue() -> None:
+    models: dict[str, dict[str, Any]] = {
+        "demo-coder": {"engine": "lab"},
+        "own": {
+            "engine": "lab",
+            "upstream_model": "demo-coder",
+            "languages": ["de"],
+            "strengths": ["math"],
+        },
+    }
+    facts = facts_of(file_of(models), {}, CatalogueFacts())
+    assert (facts["demo-coder"].languages, facts["demo-coder"].strengths) == (("en",), ("code",))
+    assert (facts["own"].languages, facts["own"].strengths) == (("de",), ("math",))

@@ -112,9 +112,12 @@ def test_the_first_rule_that_matches_decides() -> None:
     assert choose(routes, what=weighed(task="code")).models == ("coder",)
 
 
-def test_without_a_matching_rule_all_models_may_serve_in_the_files_order() -> None:
-    choice = choose([{"name": "code", "when": {"task": "code"}, "use": "coder"}])
+def test_without_a_matching_rule_all_models_may_serve_by_their_scores() -> None:
+    routes: list[dict[str, Any]] = [{"name": "code", "when": {"task": "code"}, "use": "coder"}]
+    choice = choose(routes)
     assert (choice.models, choice.rule) == (MODELS, "none")
+    full = {"tiny": ModelStatus(in_flight=9, capacity=9)}
+    assert choose(routes, status=full).models == ("big", "coder", "embedder", "tiny")
 
 
 def test_a_plain_list_is_strict_preference() -> None:
@@ -123,7 +126,7 @@ def test_a_plain_list_is_strict_preference() -> None:
     assert choose(routes, status=busy).models == ("big", "tiny")
 
 
-def test_any_puts_the_least_loaded_first() -> None:
+def test_any_puts_the_best_score_first_and_every_score_is_told() -> None:
     status = {
         "big": ModelStatus(in_flight=5, capacity=10),
         "coder": ModelStatus(in_flight=1, capacity=10),
@@ -132,9 +135,14 @@ def test_any_puts_the_least_loaded_first() -> None:
     routes: list[dict[str, Any]] = [
         {"name": "r", "use": {"any": ["big", "tiny", "coder", "embedder"]}}
     ]
-    models = choose(routes, status=status).models
-    assert models[:2] == ("embedder", "coder")
-    assert set(models[2:]) == {"big", "tiny"}
+    choice = choose(routes, status=status)
+    assert choice.models[:2] == ("embedder", "coder")
+    assert [score.model for score in choice.scores] == list(choice.models)
+    assert any(why.startswith("by their scores: embedder 0.") for why in choice.reasons)
+
+
+def test_a_strict_list_is_not_scored() -> None:
+    assert choose([ALL]).scores == ()
 
 
 def test_a_model_that_is_down_comes_last_and_the_reason_says_so() -> None:
