@@ -34,7 +34,7 @@ from gateway.relay.exchange import Headers, Reply, relay_stream, relay_whole
 from gateway.relay.failures import FAILURES, Failure, failure_of
 from gateway.relay.stream import StreamEditor
 from gateway.relay.told import Told
-from gateway.selection import Selector
+from gateway.selection import Selector, constraints_of
 
 _MAX_ERROR_BYTES = 1024 * 1024
 
@@ -158,7 +158,13 @@ class Dispatcher:
             headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in incoming.headers)
         recalls = weighed is not None and self._selector.recalls
         beginnings = beginnings_of(request) if recalls else Beginnings()
-        asked = Asked(request.model, incoming.endpoint, headers, self._prefixes.seen(beginnings))
+        asked = Asked(
+            request.model,
+            incoming.endpoint,
+            headers,
+            constraints_of(incoming.headers, request.metadata),
+            self._prefixes.seen(beginnings),
+        )
         choice = self._selector.choose(asked, weighed, self._fleet.status())
         return Decided(choice.models, _decision_headers(choice, weighed), beginnings)
 

@@ -61,15 +61,31 @@ class Weighed:
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """One demand of a request on whichever model serves it, and `where` the request makes it.
+
+    `kind` is licence, family, max_parameters or min_context; the first two have lower-case `words`
+    of which one must fit, the others a `count`.
+    """
+
+    where: str
+    kind: str
+    words: tuple[str, ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What the client asked for by name: the model as written and the headers rules may match.
 
-    `seen` says of models what share of the prompt, from its beginning, they have read before.
+    A model that does not meet all `constraints` is not asked. `seen` says of models what share of
+    the prompt, from its beginning, they have read before.
     """
 
     model: str | None
     endpoint: Endpoint
     headers: tuple[tuple[str, str], ...] = ()
+    constraints: tuple[Constraint, ...] = ()
     seen: Mapping[str, float] = field(default_factory=dict)
 
 

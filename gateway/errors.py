@@ -7,6 +7,7 @@ Must not: render or log; `gateway.rendering` has the one renderer.
     +-- InvalidRequest 400 ......... client: the body is wrong
     |   +-- ContextLengthExceeded .. client: prompt and answer do not fit
     |   +-- CapabilityMissing ...... client: the model cannot do this
+    |   +-- ConstraintsUnmet ....... client: it demands what no model here has
     +-- NotAuthenticated 401 ....... client: no key, or a wrong one
     +-- Forbidden 403 .............. client: foreign Host or Origin
     +-- NotFound 404
@@ -39,6 +40,7 @@ __all__ = [
     "ApiError",
     "BodyTooLarge",
     "CapabilityMissing",
+    "ConstraintsUnmet",
     "ContextLengthExceeded",
     "ContinuationImpossible",
     "EngineFailed",
@@ -64,6 +66,12 @@ class CapabilityMissing(InvalidRequest):
     """The model is there but cannot do what is asked: 400."""
 
     default_code = "unsupported_capability"
+
+
+class ConstraintsUnmet(InvalidRequest):
+    """No model meets the constraints of the request: 400."""
+
+    default_code = "no_model_meets_constraints"
 
 
 class NotAuthenticated(ApiError):

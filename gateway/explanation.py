@@ -24,7 +24,7 @@ from engines.protocol.requests import (
 )
 from gateway.classify import Weigher, language_hints
 from gateway.domain import Asked, Choice, Endpoint, ModelScore, ModelStatus, Weighed
-from gateway.selection import Selector, Verdict
+from gateway.selection import Selector, Verdict, constraints_of
 
 _FEATURES = ("task", "language", "prompt_language", "request_size", "difficulty")
 
@@ -37,13 +37,16 @@ class Prompt(msgspec.Struct, frozen=True):
     has_tools: bool = False
     system: str | None = None
     model: str | None = None
+    metadata: Any = None
 
     def request(self) -> ChatRequest:
         """Return the chat request that it stands for."""
         before = [Message("system", self.system)] if self.system else []
         turns = [Message("user", text) for text in (*self.history, self.text)]
         tools: list[Any] | None = [{}] if self.has_tools else None
-        return ChatRequest(messages=[*before, *turns], model=self.model, tools=tools)
+        return ChatRequest(
+            messages=[*before, *turns], model=self.model, tools=tools, metadata=self.metadata
+        )
 
 
 # The field that tells which body it is, and what decodes it; the first that is there counts.
@@ -189,7 +192,8 @@ class Explainer:
         """
         weighed = self._weigher.weigh(request, language_hints(headers))
         told = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
-        asked = Asked(request.model, endpoint, told, seen or {})
+        constraints = constraints_of(headers, request.metadata)
+        asked = Asked(request.model, endpoint, told, constraints, seen or {})
         choice = self._selector.choose(asked, weighed, status or {})
         verdicts = self._selector.explain(asked, weighed)
         return Explanation(request.model or "auto", weighed, verdicts, choice)

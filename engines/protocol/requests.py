@@ -114,6 +114,8 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     guided_grammar: Any = None
     grammar: Any = None
     user: str | None = None
+    # What holds in it is for gateways; engines pass it over.
+    metadata: Any = None
 
     def choices(self) -> int:
         """Return how many answers are drawn to each prompt."""
@@ -205,6 +207,7 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
     encoding_format: str | None = None
     dimensions: PositiveInt | None = None
     user: str | None = None
+    metadata: Any = None
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -227,6 +230,7 @@ class RerankRequest(msgspec.Struct, frozen=True, kw_only=True):
     return_documents: bool | None = None
     use_activation: bool | None = None
     user: str | None = None
+    metadata: Any = None
 
     def sides(self) -> tuple[list[str], list[str]]:
         """Return the query, and the texts that are ranked by it."""
@@ -242,6 +246,7 @@ class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     use_activation: bool | None = None
     user: str | None = None
+    metadata: Any = None
 
     def sides(self) -> tuple[list[str], list[str]]:
         """Return the texts that are held against each other, as they were sent."""

@@ -20,6 +20,7 @@ from gateway.errors import (
     ApiError,
     BodyTooLarge,
     CapabilityMissing,
+    ConstraintsUnmet,
     ContextLengthExceeded,
     EngineFailed,
     EngineTimeout,
@@ -42,7 +43,10 @@ SUMMARY = "One endpoint in front of many open-weight models."
 _DESCRIPTION = (
     "OpenAI's API for every model behind this gateway. `model` is a model's name, an alias, `auto` "
     "or a variant of it (`auto:small`, `auto:large`, `auto:fast`); without it, `auto`. Fields that "
-    "are not described here are passed on. Where the gateway has a key, send it as "
+    "are not described here are passed on. What a request demands of its model stands in headers "
+    "or in `metadata`: `x-weighbridge-licence` or `weighbridge_licence`, and in the same way "
+    "`family`, `max-parameters` (`max_parameters`) and `min-context` (`min_context`). Where the "
+    "gateway has a key, send it as "
     "`Authorization: Bearer KEY`."
 )
 _REF = "#/components/schemas/{name}"
@@ -53,6 +57,7 @@ _ASKED = (
     InvalidRequest,
     ContextLengthExceeded,
     CapabilityMissing,
+    ConstraintsUnmet,
     ModelNotFound,
     BodyTooLarge,
     UnsupportedMediaType,

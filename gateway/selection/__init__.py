@@ -4,7 +4,8 @@ Owns: names and aliases, the rules of `routing.yaml`, filters, the order of cand
 Must not: do I/O, read a clock, log, or weigh requests (`gateway.classify` does).
 """
 
+from gateway.selection.constraints import constraints_of
 from gateway.selection.matching import Verdict
 from gateway.selection.selector import Selector
 
-__all__ = ["Selector", "Verdict"]
+__all__ = ["Selector", "Verdict", "constraints_of"]

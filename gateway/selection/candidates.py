@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from engines.kinds.section import several
 from gateway.config.schema import RangeClause, RequireSection
-from gateway.domain import Endpoint, ModelFacts, ModelScore, ModelStatus, Weighed
+from gateway.domain import Constraint, Endpoint, ModelFacts, ModelScore, ModelStatus, Weighed
 from gateway.selection.abilities import able_ones, why_unable
+from gateway.selection.constraints import constraint_refusal
 from gateway.selection.licences import licence_refusal
 
 _UNKNOWN = ModelFacts()
@@ -51,6 +52,13 @@ def meeting(names: Sequence[str], require: RequireSection | None, known: Known) 
     if require is None:
         return Kept(tuple(names))
     return _keep(names, lambda name: _refusal(known.facts_of(name), require))
+
+
+def allowed(names: Sequence[str], constraints: Sequence[Constraint], known: Known) -> Kept:
+    """Keep the models that meet the request's own constraints."""
+    if not constraints:
+        return Kept(tuple(names))
+    return _keep(names, lambda name: constraint_refusal(known.facts_of(name), constraints))
 
 
 def able(names: Sequence[str], endpoint: Endpoint, weighed: Weighed | None, known: Known) -> Kept:

@@ -12,16 +12,18 @@ from gateway.config.names import resolved_aliases, used_by, variants_of
 from gateway.config.schema import AnyOf, RouteSection, RoutingFile
 from gateway.config.vocabulary import AUTO, SIZE_VARIANTS
 from gateway.domain import Asked, Choice, Endpoint, ModelFacts, ModelStatus, Weighed
-from gateway.errors import CapabilityMissing, ModelNotFound
+from gateway.errors import CapabilityMissing, ConstraintsUnmet, ModelNotFound
 from gateway.selection.abilities import is_unable, refusal
 from gateway.selection.candidates import (
     Kept,
     Known,
     able,
+    allowed,
     by_size,
     meeting,
     usable_first,
 )
+from gateway.selection.constraints import constraint_refusal
 from gateway.selection.matching import (
     Condition,
     Verdict,
@@ -108,6 +110,7 @@ class Selector:
         Raises:
             ModelNotFound: the asked name means nothing here.
             CapabilityMissing: the model asked for cannot do that, or none here can.
+            ConstraintsUnmet: it does not meet the request's constraints, or none here does.
         """
         meaning = self.meaning(asked.model)
         known = Known(self._facts, status)
@@ -135,6 +138,13 @@ class Selector:
     def _named(self, meaning: Meaning, model: str, asked: Asked, known: Known) -> Choice:
         if is_unable(known.facts_of(model), asked.endpoint):
             raise self._unable(asked.endpoint, model)
+        why = constraint_refusal(known.facts_of(model), asked.constraints)
+        if why is not None:
+            raise ConstraintsUnmet(
+                f"The model '{model}' does not meet the request: {why}. Ask for `auto`, or demand "
+                "less.",
+                param="model",
+            )
         return Choice((model,), meaning.rule, (meaning.reason,))
 
     def _by_rules(
@@ -153,7 +163,10 @@ class Selector:
                 return Choice(kept.names, rule.route.name, reasons, kept.scores)
             passed_over += kept.reasons
             passed_over.append(f"rule '{rule.route.name}' matched, but none of its models will do")
-        kept = self._scored(Kept(self._models), asked, weighed, known)
+        let = allowed(self._models, asked.constraints, known)
+        if not let.names:
+            raise ConstraintsUnmet(f"No model here meets the request: {'; '.join(let.reasons)}.")
+        kept = self._scored(let, asked, weighed, known)
         kept = self._ordered(kept, meaning.variant, asked, weighed, known)
         if not kept.names:
             raise self._unable(asked.endpoint, None)
@@ -165,6 +178,8 @@ class Selector:
         self, rule: _Rule, meaning: Meaning, asked: Asked, weighed: Weighed | None, known: Known
     ) -> Kept:
         met = meeting(rule.models, rule.route.require, known)
+        let = allowed(met.names, asked.constraints, known)
+        met = Kept(let.names, (*met.reasons, *let.reasons))
         if isinstance(rule.route.use, AnyOf):
             met = self._scored(met, asked, weighed, known)
         variant = "" if rule.names_variant else meaning.variant
