@@ -70,6 +70,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        await gateway.shadows.close()
         care.cancel()
         await asyncio.wait([care])
         gateway.client.close()

@@ -8,16 +8,19 @@ speak ASGI.
 
 import asyncio
 import math
+import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from urllib.parse import quote
 
 import msgspec
 
 from engines.protocol.events import write_event
 from engines.protocol.requests import AnyRequest
+from gateway.asking import asked_by
 from gateway.classify import Weigher, language_hints
-from gateway.domain import Asked, Choice, Endpoint, Outcome, Weighed
+from gateway.domain import Choice, Endpoint, Outcome, Weighed
 from gateway.errors import ApiError, EngineFailed, GatewayStopping, NoModelAvailable
 from gateway.fleet import Fleet, Lease
 from gateway.fleet.budget import RetryBudget
@@ -32,9 +35,10 @@ from gateway.relay.client import UpstreamAnswer, UpstreamClient, UpstreamRequest
 from gateway.relay.continuation import check, count_request, counted, most_tokens, rest_of
 from gateway.relay.exchange import Headers, Reply, relay_stream, relay_whole
 from gateway.relay.failures import FAILURES, Failure, failure_of
+from gateway.relay.shadows import Nowhere, Shadows
 from gateway.relay.stream import StreamEditor
 from gateway.relay.told import Told
-from gateway.selection import Selector, constraints_of
+from gateway.selection import Selector
 
 _MAX_ERROR_BYTES = 1024 * 1024
 
@@ -71,6 +75,7 @@ class Decided:
     models: tuple[str, ...]
     headers: tuple[tuple[bytes, bytes], ...]
     beginnings: Beginnings
+    shadow: str | None = None
 
 
 class Dispatcher:
@@ -85,6 +90,7 @@ class Dispatcher:
         carer: Carer,
         client: UpstreamClient,
         prefixes: Prefixes,
+        shadows: Shadows,
         clock: Callable[[], float],
         queue_timeout_s: float,
         retry_share: float,
@@ -95,6 +101,7 @@ class Dispatcher:
         self._carer = carer
         self._client = client
         self._prefixes = prefixes
+        self._shadows = shadows
         self._clock = clock
         self._queue_timeout_s = queue_timeout_s
         self._budget = RetryBudget(retry_share)
@@ -106,6 +113,10 @@ class Dispatcher:
             ApiError: nothing was sent; the caller renders it. Later failures end the stream.
         """
         decided = self._decide(incoming)
+        if decided.shadow is not None:
+            self._shadows.start(
+                decided.shadow, partial(self._copy, decided.shadow, incoming, decided)
+            )
         told = Told(choices=choices_of(incoming.request), keeps=incoming.streams)
         try:
             await self._answer(incoming, decided, told, reply)
@@ -151,22 +162,32 @@ class Dispatcher:
 
     def _decide(self, incoming: Incoming) -> Decided:
         request = incoming.request
-        weighed = None
-        headers: tuple[tuple[str, str], ...] = ()
+        weighed, beginnings = None, Beginnings()
         if self._selector.meaning(request.model).model is None:
             weighed = self._weigher.weigh(request, language_hints(incoming.headers))
-            headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in incoming.headers)
-        recalls = weighed is not None and self._selector.recalls
-        beginnings = beginnings_of(request) if recalls else Beginnings()
-        asked = Asked(
-            request.model,
+            beginnings = beginnings_of(request) if self._selector.recalls else beginnings
+        asked = asked_by(
             incoming.endpoint,
-            headers,
-            constraints_of(incoming.headers, request.metadata),
-            self._prefixes.seen(beginnings),
+            request,
+            incoming.headers,
+            self._selector,
+            chance=random.random(),  # noqa: S311 - a share of requests, no secret
+            seen=self._prefixes.seen(beginnings),
         )
         choice = self._selector.choose(asked, weighed, self._fleet.status())
-        return Decided(choice.models, _decision_headers(choice, weighed), beginnings)
+        headers = _decision_headers(choice, weighed)
+        return Decided(choice.models, headers, beginnings, choice.shadow)
+
+    async def _copy(self, model: str, incoming: Incoming, decided: Decided) -> Outcome:
+        """Send the request to a model whose answer nobody gets."""
+        account = Account(self._clock, self._clock())
+        lease = self._fleet.lease(model, account)
+        if lease is None:
+            return Outcome.UNAVAILABLE
+        told = Told(choices=choices_of(incoming.request), keeps=False)
+        copy = replace(incoming, request_id=f"{incoming.request_id}-shadow")
+        failure = await self._attempt(lease, copy, decided, told, Nowhere())
+        return Outcome.OK if failure is None else failure.outcome
 
     async def _lease(
         self, models: Sequence[str], incoming: Incoming, tries: Tries, told: Told

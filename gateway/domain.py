@@ -79,7 +79,8 @@ class Asked:
     """What the client asked for by name: the model as written and the headers rules may match.
 
     A model that does not meet all `constraints` is not asked. `seen` says of models what share of
-    the prompt, from its beginning, they have read before.
+    the prompt, from its beginning, they have read before. `user` and `conversation` mark what may
+    have to stay with one model; `chance` is a number from 0 to 1 that was drawn for this request.
     """
 
     model: str | None
@@ -87,6 +88,9 @@ class Asked:
     headers: tuple[tuple[str, str], ...] = ()
     constraints: tuple[Constraint, ...] = ()
     seen: Mapping[str, float] = field(default_factory=dict)
+    user: str | None = None
+    conversation: str | None = None
+    chance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +108,14 @@ class Choice:
 
     `rule` is the route's name, or `name` / `alias` when the client chose the model itself.
     `scores`, the best first, are those of the models that were scored; a model may be left out or
-    put behind all the same, and `reasons` say so.
+    put behind all the same, and `reasons` say so. `shadow` is a model that gets a copy.
     """
 
     models: tuple[str, ...]
     rule: str
     reasons: tuple[str, ...] = field(default=())
     scores: tuple[ModelScore, ...] = ()
+    shadow: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ from engines.protocol.requests import (
     ScoreRequest,
     decode_request,
 )
+from gateway.asking import asked_by
 from gateway.classify import Weigher, language_hints
-from gateway.domain import Asked, Choice, Endpoint, ModelScore, ModelStatus, Weighed
-from gateway.selection import Selector, Verdict, constraints_of
+from gateway.domain import Choice, Endpoint, ModelScore, ModelStatus, Weighed
+from gateway.selection import Selector, Verdict
 
 _FEATURES = ("task", "language", "prompt_language", "request_size", "difficulty")
 
@@ -123,6 +124,7 @@ class Explained(Decision, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     rules: tuple[RuleTried, ...]
     scores: tuple[Scored, ...]
+    shadow: str | None
     choice_reasons: tuple[str, ...]
 
 
@@ -146,6 +148,7 @@ class Explanation:
             reasons=self.weighed.reasons,
             rules=tuple(RuleTried(v.rule, v.matched, v.reason) for v in self.verdicts),
             scores=tuple(_rounded(score) for score in self.choice.scores),
+            shadow=self.choice.shadow,
             choice_reasons=self.choice.reasons,
         )
 
@@ -182,18 +185,17 @@ class Explainer:
         headers: tuple[tuple[bytes, bytes], ...] = (),
         status: Mapping[str, ModelStatus] | None = None,
         seen: Mapping[str, float] | None = None,
+        chance: float = 0.0,
     ) -> Explanation:
         """Return where a request would go; without a `status` every model counts as up and idle.
 
-        `seen` is as in `Asked`.
+        `seen` and `chance` are as in `Asked`.
 
         Raises:
             ApiError: the asked model does not exist, or nothing can serve the request.
         """
         weighed = self._weigher.weigh(request, language_hints(headers))
-        told = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
-        constraints = constraints_of(headers, request.metadata)
-        asked = Asked(request.model, endpoint, told, constraints, seen or {})
+        asked = asked_by(endpoint, request, headers, self._selector, chance=chance, seen=seen)
         choice = self._selector.choose(asked, weighed, status or {})
         verdicts = self._selector.explain(asked, weighed)
         return Explanation(request.model or "auto", weighed, verdicts, choice)

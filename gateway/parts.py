@@ -31,6 +31,7 @@ from gateway.fleet.care import Carer
 from gateway.fleet.prefixes import Prefixes
 from gateway.observe.metrics import Metrics
 from gateway.relay.client import UpstreamClient
+from gateway.relay.shadows import Shadows
 from gateway.selection import Selector
 
 
@@ -48,6 +49,7 @@ class Gateway:
     metrics: Metrics
     dispatcher: Dispatcher
     prefixes: Prefixes
+    shadows: Shadows
     created_s: int
 
 
@@ -65,8 +67,10 @@ def build_gateway(
     metrics.show(fleet.figures)
     client = UpstreamClient()
     carer = Carer(fleet, client)
-    prefixes = Prefixes()
+    prefixes, shadows = Prefixes(), Shadows(metrics.shadowed, time.perf_counter)
     selector, weigher = Selector(file, facts), Weigher(file.sizes, file.languages)
+    for model in selector.shadows:
+        metrics.may_shadow(model)
     dispatcher = Dispatcher(
         selector=selector,
         weigher=weigher,
@@ -74,6 +78,7 @@ def build_gateway(
         carer=carer,
         client=client,
         prefixes=prefixes,
+        shadows=shadows,
         clock=time.perf_counter,
         queue_timeout_s=file.gateway.queue_timeout_s,
         retry_share=file.gateway.retry_share,
@@ -89,6 +94,7 @@ def build_gateway(
         metrics=metrics,
         dispatcher=dispatcher,
         prefixes=prefixes,
+        shadows=shadows,
         created_s=int(time.time()),
     )
 

@@ -160,6 +160,8 @@ def _table(explanation: Explanation) -> Iterator[str]:
         yield f"  {score.model:<16} " + " ".join(f"{part:<8.2f}" for part in parts).rstrip()
     yield f"\nDecided by {choice.rule}: {', '.join(choice.models)}"
     yield from (f"  - {reason}" for reason in choice.reasons)
+    if choice.shadow is not None:
+        yield f"A copy goes to {choice.shadow}, whose answer is dropped"
 
 
 def _names(file: RoutingFile) -> str:

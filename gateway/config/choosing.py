@@ -4,13 +4,60 @@ Owns: keys, types, ranges, defaults of these; `gateway.config.schema` says where
 Must not: choose; `gateway.selection` does.
 """
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from engines.kinds.section import Section
+from engines.kinds.section import OneOrMore, Section
 
 Weight: TypeAlias = Annotated[float, Field(ge=0, le=1_000)]
+
+
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1_000_000)]
+Percent: TypeAlias = Annotated[float, Field(ge=0, le=100)]
+
+
+class AnyOf(Section):
+    """`{any: [...]}` in a rule's `use:`: scores decide who of these is first."""
+
+    any: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="Models or their aliases."
+    )
+
+
+class SplitOf(Section):
+    """`{split: {...}}` in a rule's `use:`: each takes its share of the requests."""
+
+    split: Annotated[dict[str, Share], Field(min_length=1)] = Field(
+        description="Models or their aliases, and the share of each; what they add up to is all."
+    )
+    sticky: Literal["user", "conversation", "none"] = Field(
+        "user",
+        description="What stays with its model: all requests of a user (the body's `user`; without "
+        "one as `conversation`), a conversation (by how it begins), or nothing.",
+    )
+
+
+def _kind_of_use(value: Any) -> str:
+    """Return which kind of `use:` somebody meant, so that only its own mistakes are told."""
+    if isinstance(value, SplitOf) or (isinstance(value, dict) and "split" in value):
+        return "SplitOf"
+    return "AnyOf" if isinstance(value, AnyOf | dict) else "OneOrMore"
+
+
+Use: TypeAlias = Annotated[
+    Annotated[AnyOf, Tag("AnyOf")]
+    | Annotated[SplitOf, Tag("SplitOf")]
+    | Annotated[OneOrMore, Tag("OneOrMore")],
+    Discriminator(_kind_of_use),
+]
+
+
+class ShadowSection(Section):
+    """`shadow:` of a rule: a copy of its requests for a second model, whose answers are dropped."""
+
+    model: str = Field(description="A model or its alias.")
+    percent: Percent = Field(100, description="Of how many requests in a hundred.")
 
 
 class ScoreSection(Section):

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engines.kinds.section import several
+from gateway.config.choosing import AnyOf, SplitOf
 from gateway.config.document import Path
-from gateway.config.schema import AnyOf, NotClause, RouteSection, RoutingFile, words_of
+from gateway.config.schema import NotClause, RouteSection, RoutingFile, words_of
 from gateway.config.vocabulary import AUTO, SIZE_VARIANTS
 
 # Where names are made: who says that there is no such name leans on all of these.
@@ -56,6 +57,8 @@ def variants_of(file: RoutingFile) -> tuple[str, ...]:
 def used_by(route: RouteSection) -> tuple[str, ...]:
     """Return the names in a rule's `use:`, as written."""
     use = route.use
+    if isinstance(use, SplitOf):
+        return tuple(use.split)
     return use.any if isinstance(use, AnyOf) else several(use)
 
 

@@ -4,9 +4,10 @@ Owns: the errors in `routes:`.
 Must not: compare rules with each other (`gateway.config.reach` does).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from engines.families import Catalogue
+from gateway.config.choosing import AnyOf, SplitOf
 from gateway.config.document import Path
 from gateway.config.finding import Finding, missing, placed
 from gateway.config.names import (
@@ -17,10 +18,10 @@ from gateway.config.names import (
     used_by,
 )
 from gateway.config.schema import (
-    AnyOf,
     NotClause,
     RangeClause,
     RequireSection,
+    RouteSection,
     RoutingFile,
     WhenSection,
     Words,
@@ -56,14 +57,31 @@ def rule_errors(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> Iterat
             yield from _when_errors((*path, "when"), route.when)
         if route.require is not None:
             yield from _require_errors((*path, "require"), route.require, catalogue)
-        use = route.use
+        yield from _use_errors(_used(path, route), file)
+        yield from _split_errors(path, route)
+
+
+def _used(path: Path, route: RouteSection) -> Iterator[tuple[Path, str]]:
+    """Yield the names that a rule sends to, each with its place."""
+    use = route.use
+    if isinstance(use, SplitOf):
+        yield from (((*path, "use", "split", name), name) for name in use.split)
+    else:
         where = (*path, "use", "any") if isinstance(use, AnyOf) else (*path, "use")
-        yield from _use_errors(where, use if isinstance(use, str) else used_by(route), file)
+        yield from placed(where, use if isinstance(use, str) else used_by(route))
+    if route.shadow is not None:
+        yield (*path, "shadow", "model"), route.shadow.model
 
 
-def _use_errors(path: Path, use: str | tuple[str, ...], file: RoutingFile) -> Iterator[Finding]:
+def _split_errors(path: Path, route: RouteSection) -> Iterator[Finding]:
+    use = route.use
+    if isinstance(use, SplitOf) and not any(use.split.values()):
+        yield Finding((*path, "use", "split"), "nobody has a share; give one more than 0")
+
+
+def _use_errors(used: Iterable[tuple[Path, str]], file: RoutingFile) -> Iterator[Finding]:
     aliases, ends = all_aliases(file), resolved_aliases(file)
-    for where, name in placed(path, use):
+    for where, name in used:
         meant = ends.get(name, name)
         if name in file.models or meant in file.models:
             continue

@@ -6,7 +6,7 @@ Must not: read files or the environment (`gateway.config.loading` does), or comp
 each other (`gateway.config.checks` does).
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from engines.families import Strength
 from engines.kinds import EngineSection
 from engines.kinds.section import OneOrMore, Seconds, Section, several
 from engines.weights import Pooling
-from gateway.config.choosing import ScoreSection
+from gateway.config.choosing import ScoreSection, ShadowSection, Use
 
 
 class GatewaySection(Section):
@@ -208,24 +208,17 @@ class RequireSection(Section):
     licence: LicenceClause | None = Field(None, description="Licences that will do.")
 
 
-class AnyOf(Section):
-    """`{any: [...]}` in a rule's `use:`: scores decide who of these is first."""
-
-    any: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        description="Models or their aliases."
-    )
-
-
 class RouteSection(Section):
     """An entry of `routes:`: for requests to `auto`, the first rule that matches wins."""
 
     name: str = Field(min_length=1, max_length=64, description="Shown in headers and explanations.")
     when: WhenSection | None = Field(None, description="Conditions; absent matches everything.")
     require: RequireSection | None = Field(None, description="Constraints on the models.")
-    use: AnyOf | OneOrMore = Field(
-        description="Models or their aliases in order of preference, or `{any: [...]}` to let "
-        "scores decide."
+    use: Use = Field(
+        description="Models or their aliases in order of preference; `{any: [...]}` to let scores "
+        "decide, `{split: {...}}` for shares."
     )
+    shadow: ShadowSection | None = Field(None, description="Who gets a copy of the requests.")
 
 
 class SizeSection(Section):

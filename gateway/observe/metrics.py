@@ -133,6 +133,17 @@ class Metrics:
             "The gateway's own time before the engine: arrival to forwarding, less queueing.",
             _SECONDS_SHORT,
         )
+        self.shadows = self._counter(
+            "shadow_requests",
+            "Copies of requests for a second model that have ended; their answers are dropped.",
+            ("model", "outcome"),
+        )
+        self.shadow_duration = self._histogram(
+            "shadow_duration_seconds",
+            "Sending of a copy to its answer's last byte.",
+            _SECONDS_LONG,
+            ("model",),
+        )
         self.in_flight = Gauge(
             "weighbridge_requests_in_flight",
             "Requests given to a replica and not ended.",
@@ -152,6 +163,18 @@ class Metrics:
             found = self._children[labels] = ReplicaMetrics(self, labels)
         return found
 
+    def may_shadow(self, model: str) -> None:
+        """Let the figures of copies for a configured model begin at 0."""
+        self.shadow_duration.labels(model)
+        for outcome in Outcome:
+            self.shadows.labels(model, outcome.value)
+
+    def shadowed(self, model: str, outcome: Outcome, seconds: float | None) -> None:
+        """A copy for a configured model has ended; without `seconds` it was never begun."""
+        self.shadows.labels(model, outcome.value).inc()
+        if seconds is not None:
+            self.shadow_duration.labels(model).observe(seconds)
+
     def exposition(self) -> bytes:
         """Return everything in Prometheus's text format."""
         return generate_latest(_WithoutCreated(self.registry))
@@ -159,9 +182,11 @@ class Metrics:
     def _counter(self, name: str, text: str, labels: Sequence[str] = LABELS) -> Counter:
         return Counter(f"weighbridge_{name}", text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
+    def _histogram(
+        self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = LABELS
+    ) -> Histogram:
         return Histogram(
-            f"weighbridge_{name}", text, LABELS, registry=self.registry, buckets=buckets
+            f"weighbridge_{name}", text, labels, registry=self.registry, buckets=buckets
         )
 
 

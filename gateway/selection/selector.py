@@ -8,8 +8,9 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.config.choosing import AnyOf, SplitOf
 from gateway.config.names import resolved_aliases, used_by, variants_of
-from gateway.config.schema import AnyOf, RouteSection, RoutingFile
+from gateway.config.schema import RouteSection, RoutingFile
 from gateway.config.vocabulary import AUTO, SIZE_VARIANTS
 from gateway.domain import Asked, Choice, Endpoint, ModelFacts, ModelStatus, Weighed
 from gateway.errors import CapabilityMissing, ConstraintsUnmet, ModelNotFound
@@ -32,6 +33,7 @@ from gateway.selection.matching import (
     verdict,
 )
 from gateway.selection.scores import Scores
+from gateway.selection.splitting import drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,12 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A route, read once; `models` are those of its `use:`, aliases resolved."""
+    """A route, read once; `models` are those of its `use:`, aliases resolved, as in `shares`."""
 
     route: RouteSection
     models: tuple[str, ...]
+    shares: Mapping[str, float]
+    shadow: str | None
     conditions: tuple[Condition, ...]
     names_variant: bool
 
@@ -79,6 +83,16 @@ class Selector:
     def recalls(self) -> bool:
         """Whether it may matter who has read a prompt's beginning (`Asked.seen`)."""
         return self._recalls
+
+    @property
+    def splits(self) -> bool:
+        """Whether it may matter which conversation a request belongs to (`Asked.conversation`)."""
+        return any(rule.shares for rule in self._rules)
+
+    @property
+    def shadows(self) -> frozenset[str]:
+        """The models that may get copies."""
+        return frozenset(rule.shadow for rule in self._rules if rule.shadow is not None)
 
     def meaning(self, name: str | None) -> Meaning:
         """Return what an asked name means; no name means `auto`.
@@ -131,9 +145,13 @@ class Selector:
         return tuple(verdict(rule.route.name, rule.conditions, features) for rule in self._rules)
 
     def _rule(self, route: RouteSection) -> _Rule:
-        named = (self._aliases.get(name, name) for name in used_by(route))
-        models = tuple(dict.fromkeys(named))
-        return _Rule(route, models, conditions_of(route.when), _names_variant(route))
+        ends, shares = self._aliases, dict[str, float]()
+        models = tuple(dict.fromkeys(ends.get(name, name) for name in used_by(route)))
+        for name, share in route.use.split.items() if isinstance(route.use, SplitOf) else ():
+            shares[ends.get(name, name)] = shares.get(ends.get(name, name), 0.0) + share
+        shadow = ends.get(route.shadow.model, route.shadow.model) if route.shadow else None
+        conditions = conditions_of(route.when)
+        return _Rule(route, models, shares, shadow, conditions, _names_variant(route))
 
     def _named(self, meaning: Meaning, model: str, asked: Asked, known: Known) -> Choice:
         if is_unable(known.facts_of(model), asked.endpoint):
@@ -160,7 +178,8 @@ class Selector:
             if kept.names:
                 why = f"rule '{rule.route.name}' matched: {tried.reason}"
                 reasons = (meaning.reason, *passed_over, why, *kept.reasons)
-                return Choice(kept.names, rule.route.name, reasons, kept.scores)
+                shadow = self._shadow(rule, kept, asked, known)
+                return Choice(kept.names, rule.route.name, reasons, kept.scores, shadow)
             passed_over += kept.reasons
             passed_over.append(f"rule '{rule.route.name}' matched, but none of its models will do")
         let = allowed(self._models, asked.constraints, known)
@@ -182,8 +201,19 @@ class Selector:
         met = Kept(let.names, (*met.reasons, *let.reasons))
         if isinstance(rule.route.use, AnyOf):
             met = self._scored(met, asked, weighed, known)
+        elif isinstance(rule.route.use, SplitOf):
+            met = _split(met, rule, asked)
         variant = "" if rule.names_variant else meaning.variant
         return self._ordered(met, variant, asked, weighed, known)
+
+    def _shadow(self, rule: _Rule, kept: Kept, asked: Asked, known: Known) -> str | None:
+        """Return who gets a copy: never who answers, nor whom the request itself would not have."""
+        section, model = rule.route.shadow, rule.shadow
+        if section is None or model is None or model == kept.names[0]:
+            return None
+        facts = known.facts_of(model)
+        refused = is_unable(facts, asked.endpoint) or constraint_refusal(facts, asked.constraints)
+        return None if refused or asked.chance * 100 >= section.percent else model
 
     def _scored(self, kept: Kept, asked: Asked, weighed: Weighed | None, known: Known) -> Kept:
         scores = self._scores.ranked(kept.names, asked, weighed, known)
@@ -216,6 +246,18 @@ class Selector:
 
 def _names_variant(route: RouteSection) -> bool:
     return route.when is not None and route.when.variant is not None
+
+
+def _split(kept: Kept, rule: _Rule, asked: Asked) -> Kept:
+    """Put first whom the user or the conversation has drawn."""
+    sticky = rule.route.use.sticky if isinstance(rule.route.use, SplitOf) else "none"
+    by = {"user": asked.user if sticky == "user" else None, "conversation": asked.conversation}
+    given = {name: key for name, key in by.items() if key and sticky != "none"}
+    name, key = next(iter(given.items()), ("chance", repr(asked.chance)))
+    shares = {model: rule.shares[model] for model in kept.names}
+    order = drawn(shares, rule.route.name, f"{name}\0{key}")
+    why = f"by their shares, drawn by the {name}: {', '.join(order)}"
+    return Kept(order, (*kept.reasons, why))
 
 
 def _scores_may_decide(file: RoutingFile) -> bool:

@@ -16,6 +16,7 @@ def exported() -> Iterator[tuple[str, Metric]]:
     """Yield every metric of the gateway and of a worker, by the name in the text."""
     metrics = Metrics()
     metrics.of("m", "cpu", "0")
+    metrics.may_shadow("m")
     own = ReplicaFigures(
         "m",
         "cpu",

@@ -1,0 +1,57 @@
+"""What a request asks of selection, read from its body and its headers.
+
+Owns: which parts of a request count for the choice, beside what it weighs.
+Must not: choose; keep anything of a request.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from engines.protocol.requests import AnyRequest, ChatRequest
+from gateway.domain import Asked, Endpoint
+from gateway.selection import Selector, constraints_of
+
+_OPENING_CHARS = 2_000
+
+
+def asked_by(
+    endpoint: Endpoint,
+    request: AnyRequest,
+    headers: Sequence[tuple[bytes, bytes]],
+    selector: Selector,
+    *,
+    chance: float,
+    seen: Mapping[str, float] | None = None,
+) -> Asked:
+    """Return what is asked; `chance` is a number from 0 to 1 drawn for this request.
+
+    Raises:
+        InvalidRequest: a constraint cannot be read.
+        ModelNotFound: the asked name means nothing here.
+    """
+    constraints = constraints_of(headers, request.metadata)
+    if selector.meaning(request.model).model is not None:
+        return Asked(request.model, endpoint, constraints=constraints)
+    return Asked(
+        request.model,
+        endpoint,
+        tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers),
+        constraints,
+        seen or {},
+        user=request.user,
+        conversation=_opening(request) if selector.splits else None,
+        chance=chance,
+    )
+
+
+def _opening(request: AnyRequest) -> str | None:
+    """Return a mark of how a conversation begins, which stays as it goes on.
+
+    That is its first message and the first of the user.
+    """
+    if not isinstance(request, ChatRequest):
+        return None
+    first = request.messages[0]
+    user = next((m for m in request.messages if m.role == "user"), first)
+    text = f"{first.text()[:_OPENING_CHARS]}\0{user.text()[:_OPENING_CHARS]}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
