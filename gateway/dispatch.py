@@ -12,16 +12,22 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from urllib.parse import quote
 
 import msgspec
 
 from engines.protocol.events import write_event
 from engines.protocol.requests import AnyRequest
+from gateway.answer_headers import decision_headers, header_value
 from gateway.asking import asked_by
-from gateway.classify import Weigher, language_hints
-from gateway.domain import Choice, Endpoint, Outcome, Weighed
-from gateway.errors import ApiError, EngineFailed, GatewayStopping, NoModelAvailable
+from gateway.deciding import Settled
+from gateway.domain import Endpoint, Outcome
+from gateway.errors import (
+    ApiError,
+    ContextLengthExceeded,
+    EngineFailed,
+    GatewayStopping,
+    NoModelAvailable,
+)
 from gateway.fleet import Fleet, Lease
 from gateway.fleet.budget import RetryBudget
 from gateway.fleet.care import Carer
@@ -39,6 +45,7 @@ from gateway.relay.shadows import Nowhere, Shadows
 from gateway.relay.stream import StreamEditor
 from gateway.relay.told import Told
 from gateway.selection import Selector
+from gateway.settling import Settler
 
 _MAX_ERROR_BYTES = 1024 * 1024
 
@@ -75,6 +82,7 @@ class Decided:
     models: tuple[str, ...]
     headers: tuple[tuple[bytes, bytes], ...]
     beginnings: Beginnings
+    settled: Settled
     shadow: str | None = None
 
 
@@ -85,7 +93,7 @@ class Dispatcher:
         self,
         *,
         selector: Selector,
-        weigher: Weigher,
+        settler: Settler,
         fleet: Fleet,
         carer: Carer,
         client: UpstreamClient,
@@ -96,7 +104,7 @@ class Dispatcher:
         retry_share: float,
     ) -> None:
         self._selector = selector
-        self._weigher = weigher
+        self._settler = settler
         self._fleet = fleet
         self._carer = carer
         self._client = client
@@ -112,7 +120,7 @@ class Dispatcher:
         Raises:
             ApiError: nothing was sent; the caller renders it. Later failures end the stream.
         """
-        decided = self._decide(incoming)
+        decided = await self._decide(incoming)
         if decided.shadow is not None:
             self._shadows.start(
                 decided.shadow, partial(self._copy, decided.shadow, incoming, decided)
@@ -136,7 +144,7 @@ class Dispatcher:
         Raises:
             ApiError: nobody could give it, or its rest.
         """
-        models, tries = decided.models, Tries(self._queue_timeout_s)
+        models, tries, promoted = decided.models, Tries(self._queue_timeout_s), False
         self._budget.earn()
         while True:
             lease = await self._lease(models, incoming, tries, told)
@@ -145,8 +153,14 @@ class Dispatcher:
             failure = await self._attempt(lease, incoming, decided, told, reply)
             if failure is None:
                 self._prefixes.note(decided.beginnings.hashes, lease.model)
+                self._learn(decided, lease, told)
                 return
             tries.failed(lease.replica, failure, lease.queued_s)
+            if isinstance(failure.error, ContextLengthExceeded) and not reply.started:
+                longer = self._selector.longer(models, lease.model)
+                if longer and not promoted:
+                    models, promoted = longer, True
+                    continue
             if failure.final or tries.exhausted:
                 raise failure.error
             # What was never sent costs nobody anything, however often it is tried.
@@ -160,12 +174,11 @@ class Dispatcher:
                 check(incoming.request, told, exact_seams=plan.exact_seams)
                 told.breaks += 1
 
-    def _decide(self, incoming: Incoming) -> Decided:
+    async def _decide(self, incoming: Incoming) -> Decided:
         request = incoming.request
-        weighed, beginnings = None, Beginnings()
-        if self._selector.meaning(request.model).model is None:
-            weighed = self._weigher.weigh(request, language_hints(incoming.headers))
-            beginnings = beginnings_of(request) if self._selector.recalls else beginnings
+        beginnings = Beginnings()
+        if self._selector.recalls and self._selector.meaning(request.model).model is None:
+            beginnings = beginnings_of(request)
         asked = asked_by(
             incoming.endpoint,
             request,
@@ -174,9 +187,12 @@ class Dispatcher:
             chance=random.random(),  # noqa: S311 - a share of requests, no secret
             seen=self._prefixes.seen(beginnings),
         )
-        choice = self._selector.choose(asked, weighed, self._fleet.status())
-        headers = _decision_headers(choice, weighed)
-        return Decided(choice.models, headers, beginnings, choice.shadow)
+        settled = await self._settler.settle(
+            asked, request, incoming.headers, incoming.body, self._fleet.status()
+        )
+        choice = settled.choice
+        headers = decision_headers(choice, settled.weighed)
+        return Decided(choice.models, headers, beginnings, settled, choice.shadow)
 
     async def _copy(self, model: str, incoming: Incoming, decided: Decided) -> Outcome:
         """Send the request to a model whose answer nobody gets."""
@@ -252,8 +268,8 @@ class Dispatcher:
                 body = await answer.read(_MAX_ERROR_BYTES)
                 raise foreign_error(answer.status, body, answer.header(b"retry-after"))
             headers: Headers = (
-                (b"x-weighbridge-model", _header(lease.model)),
-                (b"x-weighbridge-replica", _header(f"{plan.engine}/{plan.replica}")),
+                (b"x-weighbridge-model", header_value(lease.model)),
+                (b"x-weighbridge-replica", header_value(f"{plan.engine}/{plan.replica}")),
                 *decided.headers,
             )
             kind = answer.header(b"content-type") or b""
@@ -294,6 +310,11 @@ class Dispatcher:
         spent_s = now_s - incoming.arrived_s
         return await self._client.send(plan.address, sent, plan.deadlines, spent_s)
 
+    def _learn(self, decided: Decided, lease: Lease, told: Told) -> None:
+        usage = lease.account.usage
+        if usage is not None and not told.breaks:  # else the prompt had grown by what was told
+            self._settler.learn(decided.settled, lease.model, usage.prompt_tokens)
+
     def _nobody(self, models: Sequence[str]) -> NoModelAvailable:
         self._fleet.turned_away(models)
         now_s = self._clock()
@@ -303,19 +324,3 @@ class Dispatcher:
         )
         error.retry_after_s = self._fleet.rests_s(models, now_s) or None
         return error
-
-
-def _decision_headers(choice: Choice, weighed: Weighed | None) -> tuple[tuple[bytes, bytes], ...]:
-    told = [(b"x-weighbridge-rule", _header(choice.rule))]
-    if weighed is not None:
-        told.append((b"x-weighbridge-language", _header(weighed.language)))
-        told.append((b"x-weighbridge-task", _header(weighed.task)))
-        told.append((b"x-weighbridge-size", _header(weighed.request_size)))
-    return tuple(told)
-
-
-def _header(text: str) -> bytes:
-    """Return a header's value: printable ASCII stays, anything else is percent-encoded."""
-    if text.isascii() and text.isprintable():
-        return text.encode("ascii")
-    return quote(text, safe=" /:.-_").encode("ascii")

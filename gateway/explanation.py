@@ -23,7 +23,8 @@ from engines.protocol.requests import (
     decode_request,
 )
 from gateway.asking import asked_by
-from gateway.classify import Weigher, language_hints
+from gateway.classify import language_hints
+from gateway.deciding import Decider
 from gateway.domain import Choice, Endpoint, ModelScore, ModelStatus, Weighed
 from gateway.selection import Selector, Verdict
 
@@ -173,9 +174,9 @@ def _rounded(score: ModelScore) -> Scored:
 class Explainer:
     """Explains requests by one configuration. Safe from any thread."""
 
-    def __init__(self, selector: Selector, weigher: Weigher) -> None:
+    def __init__(self, selector: Selector, decider: Decider) -> None:
         self._selector = selector
-        self._weigher = weigher
+        self._decider = decider
 
     def explain(
         self,
@@ -194,8 +195,8 @@ class Explainer:
         Raises:
             ApiError: the asked model does not exist, or nothing can serve the request.
         """
-        weighed = self._weigher.weigh(request, language_hints(headers))
+        weighed = self._decider.weigh(request, language_hints(headers))
         asked = asked_by(endpoint, request, headers, self._selector, chance=chance, seen=seen)
-        choice = self._selector.choose(asked, weighed, status or {})
+        choice = self._decider.decide(asked, weighed, status or {}).choice
         verdicts = self._selector.explain(asked, weighed)
         return Explanation(request.model or "auto", weighed, verdicts, choice)

@@ -18,10 +18,10 @@ from engines.kinds import (
     Room,
 )
 from engines.kinds.section import several
-from gateway.classify import Weigher
 from gateway.config.adapters import adapters_of
 from gateway.config.loading import LoadedConfig
 from gateway.config.schema import ModelSection, RoutingFile
+from gateway.deciding import decider_of
 from gateway.dispatch import Dispatcher
 from gateway.domain import ModelFacts
 from gateway.explanation import Explainer
@@ -33,6 +33,8 @@ from gateway.observe.metrics import Metrics
 from gateway.relay.client import UpstreamClient
 from gateway.relay.shadows import Shadows
 from gateway.selection import Selector
+from gateway.settling import Settler
+from gateway.tokenizing import TokenCounter
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,13 @@ def build_gateway(
     client = UpstreamClient()
     carer = Carer(fleet, client)
     prefixes, shadows = Prefixes(), Shadows(metrics.shadowed, time.perf_counter)
-    selector, weigher = Selector(file, facts), Weigher(file.sizes, file.languages)
+    selector = Selector(file, facts)
+    decider = decider_of(file, facts, selector)
     for model in selector.shadows:
         metrics.may_shadow(model)
     dispatcher = Dispatcher(
         selector=selector,
-        weigher=weigher,
+        settler=Settler(selector, decider, TokenCounter(fleet, client, time.monotonic)),
         fleet=fleet,
         carer=carer,
         client=client,
@@ -87,7 +90,7 @@ def build_gateway(
         config=config,
         facts=facts,
         selector=selector,
-        explainer=Explainer(selector, weigher),
+        explainer=Explainer(selector, decider),
         fleet=fleet,
         carer=carer,
         client=client,

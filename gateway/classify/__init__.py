@@ -4,7 +4,8 @@ Owns: the words of `data/`, the language detector, the estimates.
 Must not: choose models (`gateway.selection` does), keep anything of a request, raise on any text.
 """
 
+from gateway.classify.gauge import Gauge
 from gateway.classify.hints import language_hints
 from gateway.classify.weigher import Weigher
 
-__all__ = ["Weigher", "language_hints"]
+__all__ = ["Gauge", "Weigher", "language_hints"]

@@ -1,45 +1,81 @@
-"""How many tokens a prompt may have, and whether that is small, medium or large.
+"""Whether a request is small, medium or large, and how sure that is.
 
-Owns: the estimate and its basis.
-Must not: call a tokenizer: this runs on every request, an engine's own is asked elsewhere.
-
-Basis: modern tokenizers of 100,000 to 260,000 entries (Qwen, Llama 3, Gemma) take about 4 bytes of
-English and 3 bytes of other text in Latin, Cyrillic, Greek or Arabic letters per token, 1.4 signs
-of Chinese, Japanese or Korean, and 3 to 4 bytes of Indic and South-East Asian scripts. Counting
-UTF-8 bytes covers them with two ratios. Expect an error of a third either way; code and digits
-come out low.
+Owns: what a request weighs (its prompt and the answer that it wants), and the thresholds' meaning.
+Must not: estimate tokens (`gateway.classify.tokens` does).
 """
 
+import math
+from dataclasses import dataclass, replace
+
 from gateway.config.schema import SizeSection
+from gateway.domain import Estimate, Weighed
 
-BYTES_PER_TOKEN_ASCII = 4.0
-BYTES_PER_TOKEN_OTHER = 3.0
-TOKENS_PER_TURN = 4  # role and separators of a chat template
-TOKENS_PER_IMAGE = 800
-_SAMPLE_CHARS = 4_096
+_SIGMAS = 2  # an estimate's error is one that 95% keep to
 
 
-def tokens_of(text: str) -> int:
-    """Return about how many tokens a text has; time does not grow with its length.
+@dataclass(frozen=True, slots=True)
+class Size:
+    """small, medium or large; how sure that is, 0 to 1; why; and whether it may be another."""
 
-    A long text is judged by three samples of it.
+    name: str
+    confidence: float
+    reason: str
+    open: bool
+
+
+def size_of(prompt: Estimate, answer_tokens: int | None, sizes: SizeSection) -> Size:
+    """Return the size of a request.
+
+    It weighs its prompt and the answer that it wants; of that at most `counted_answer_tokens`
+    count, as clients set the bound on every request. What nobody said counts nothing.
     """
-    if not text:
-        return 0
-    sample = text
-    if len(text) > 3 * _SAMPLE_CHARS:
-        middle = len(text) // 2
-        sample = text[:_SAMPLE_CHARS] + text[middle : middle + _SAMPLE_CHARS]
-        sample += text[-_SAMPLE_CHARS:]
-    byte_count = len(sample.encode("utf-8", "replace"))
-    ascii_count = len(sample.encode("ascii", "ignore"))
-    other_count = byte_count - ascii_count
-    tokens = ascii_count / BYTES_PER_TOKEN_ASCII + other_count / BYTES_PER_TOKEN_OTHER
-    return round(tokens * len(text) / len(sample)) or 1
+    answer = min(answer_tokens or 0, sizes.counted_answer_tokens)
+    weight = prompt.tokens + answer
+    name = _name(weight, sizes)
+    about = f"about {prompt.tokens} (+-{prompt.error})" if prompt.error else f"{prompt.tokens}"
+    reason = (
+        f"{about} prompt tokens and {answer} for the answer, "
+        f"small below {sizes.small_below}, large from {sizes.large_from}"
+    )
+    ends = {_name(end + answer, sizes) for end in (prompt.least, prompt.most)}
+    return Size(name, _confidence(name, weight, prompt.error, sizes), reason, ends != {name})
 
 
-def request_size(prompt_tokens: int, sizes: SizeSection) -> str:
-    """Return small, medium or large by the thresholds of `sizes:`."""
-    if prompt_tokens < sizes.small_below:
+def counted(weighed: Weighed, tokens: int, sizes: SizeSection) -> Weighed:
+    """Return what a request weighs once an engine has counted its prompt's tokens."""
+    size = size_of(Estimate(tokens), weighed.answer_tokens, sizes)
+    reasons = [
+        f"request_size is {size.name}: {size.reason}; the engine counted"
+        if reason.startswith("request_size is ")
+        else reason
+        for reason in weighed.reasons
+    ]
+    return replace(
+        weighed,
+        request_size=size.name,
+        request_size_confidence=size.confidence,
+        prompt_tokens=tokens,
+        prompt_tokens_error=0,
+        reasons=tuple(reasons),
+    )
+
+
+def _name(weight: int, sizes: SizeSection) -> str:
+    if weight < sizes.small_below:
         return "small"
-    return "large" if prompt_tokens >= sizes.large_from else "medium"
+    return "large" if weight >= sizes.large_from else "medium"
+
+
+def _confidence(name: str, weight: int, error: int, sizes: SizeSection) -> float:
+    """Return how likely it is that the true weight has the same name."""
+    least = {"small": -math.inf, "medium": sizes.small_below, "large": sizes.large_from}[name]
+    most = {"small": sizes.small_below, "medium": sizes.large_from, "large": math.inf}[name]
+    sigma = error / _SIGMAS
+    if not sigma:
+        return 1.0
+    below, above = ((end - weight) / sigma for end in (least, most))
+    return round(_share_below(above) - _share_below(below), 2)
+
+
+def _share_below(sigmas: float) -> float:
+    return (1 + math.erf(sigmas / math.sqrt(2))) / 2

@@ -14,12 +14,12 @@ import click
 import msgspec
 
 from engines.protocol.errors import ApiError
-from gateway.classify import Weigher
 from gateway.cli.config_source import find_config
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.names import all_aliases
 from gateway.config.problems import ConfigError
 from gateway.config.schema import RoutingFile
+from gateway.deciding import decider_of
 from gateway.domain import Endpoint
 from gateway.environment import EnvironmentProblem, read_environment
 from gateway.errors import ModelNotFound
@@ -48,7 +48,9 @@ class Line:
 def explainer_of(config: LoadedConfig) -> Explainer:
     """Return what explains by a configuration; every model counts as up."""
     file = config.file
-    return Explainer(Selector(file, gather_facts(config)), Weigher(file.sizes, file.languages))
+    facts = gather_facts(config)
+    selector = Selector(file, facts)
+    return Explainer(selector, decider_of(file, facts, selector))
 
 
 def explain_lines(explainer: Explainer, lines: Iterable[bytes]) -> Iterator[Line]:

@@ -171,7 +171,10 @@ def _matches_nobody(when: WhenSection, file: RoutingFile) -> tuple[str, str] | N
 
 
 def _sizes_left(when: WhenSection, file: RoutingFile) -> bool:
-    """Say whether any wanted size has a number of tokens in the wanted range."""
+    """Say whether any wanted size is that of a request with prompt tokens in the wanted range.
+
+    The wanted answer adds to them, up to a bound.
+    """
     if when.request_size is None:
         return True
     small_below, large_from = file.sizes.small_below, file.sizes.large_from
@@ -182,6 +185,8 @@ def _sizes_left(when: WhenSection, file: RoutingFile) -> bool:
     }
     least = (when.prompt_tokens.min if when.prompt_tokens else None) or 0
     most = when.prompt_tokens.max if when.prompt_tokens else None
+    if most is not None:
+        most += file.sizes.counted_answer_tokens
     for size, (first, last) in bounds.items():
         ends = [end for end in (last, most) if end is not None]
         if _holds(when.request_size, size) and (not ends or max(first, least) <= min(ends)):

@@ -222,10 +222,22 @@ class RouteSection(Section):
 
 
 class SizeSection(Section):
-    """`sizes:` what `request_size` means, in estimated prompt tokens."""
+    """`sizes:` what `request_size` means, in tokens of the prompt and of the wanted answer."""
 
-    small_below: int = Field(500, ge=1, description="Fewer prompt tokens than this are small.")
-    large_from: int = Field(4_000, ge=1, description="This many prompt tokens or more are large.")
+    small_below: int = Field(500, ge=1, description="Fewer tokens than this are small.")
+    large_from: int = Field(4_000, ge=1, description="This many tokens or more are large.")
+    counted_answer_tokens: int = Field(
+        1_000,
+        ge=0,
+        description="Of the answer that a request wants (`max_tokens`) at most so many tokens "
+        "count; many clients set it high on every request.",
+    )
+    image_tokens: int = Field(800, ge=0, description="Tokens that an image counts as.")
+    ask_tokenizer: bool = Field(
+        True,
+        description="Whether an engine is asked to count where an estimate lies so near a "
+        "threshold or a context that another model would be chosen.",
+    )
 
 
 class LanguageSection(Section):

@@ -68,6 +68,11 @@ class Fleet:
         chosen.last_used = self._uses
         return Lease(chosen, model, account, queued_s)
 
+    def ready_plan(self, model: str) -> ReplicaPlan | None:
+        """Return the plan of the model's least busy replica that is ready; None where none is."""
+        ready = [replica for replica in self._replicas.get(model, ()) if replica.ready]
+        return min(ready, key=_busyness).plan if ready else None
+
     def turned_away(self, models: Sequence[str]) -> None:
         """Count a request that no replica took, under the first replica of the first model."""
         name = next((name for name in models if name in self._replicas), None)

@@ -1,7 +1,7 @@
 """Which of a rule's models may serve, and in what order.
 
-Owns: the filters (`require:`, abilities, images), the order (preference, load, size, context,
-availability), the words that say who was left out or put behind.
+Owns: the filters (`require:`, abilities, images), the order (preference, load, size, availability),
+the words that say who was left out or put behind.
 Must not: know rules, names or aliases.
 """
 
@@ -100,22 +100,13 @@ def by_size(names: Sequence[str], variant: str, known: Known) -> Kept:
     return Kept(order, (f"auto:{variant} puts the {words[variant]}: {', '.join(order)}",))
 
 
-def usable_first(names: Sequence[str], need_tokens: int, known: Known) -> Kept:
-    """Put models that are down behind all others, and those whose context is too small behind."""
-    reasons = []
-    keys: dict[str, tuple[bool, bool]] = {}
-    for name in names:
-        status, context = known.status_of(name), known.facts_of(name).context_tokens
-        short = context is not None and context < need_tokens
-        keys[name] = (not status.available, short)
-        if not status.available:
-            reasons.append(f"{name} comes last: {status.reason or 'it is not available'}")
-        elif short:
-            reasons.append(
-                f"{name} comes behind: its context of {context} tokens is less than the "
-                f"{need_tokens} that prompt and answer may take"
-            )
-    return Kept(tuple(sorted(names, key=keys.__getitem__)), tuple(reasons))
+def available_first(names: Sequence[str], known: Known) -> Kept:
+    """Put models that are down behind all others."""
+    down = [name for name in names if not known.status_of(name).available]
+    reasons = (
+        f"{name} comes last: {known.status_of(name).reason or 'it is down'}" for name in down
+    )
+    return Kept(tuple(sorted(names, key=down.__contains__)), tuple(reasons))
 
 
 _HUGE = 1 << 62

@@ -5,7 +5,7 @@ Must not: do I/O or keep state; the same arguments give the same choice.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.config.choosing import AnyOf, SplitOf
@@ -20,11 +20,12 @@ from gateway.selection.candidates import (
     Known,
     able,
     allowed,
+    available_first,
     by_size,
     meeting,
-    usable_first,
 )
 from gateway.selection.constraints import constraint_refusal
+from gateway.selection.fitting import Room
 from gateway.selection.matching import (
     Condition,
     Verdict,
@@ -62,11 +63,15 @@ class _Rule:
 
 
 class Selector:
-    """Chooses models by the rules of one `routing.yaml`. Immutable: safe from any thread."""
+    """Chooses models by the rules of one `routing.yaml`. Immutable: safe from any thread.
+
+    `contexts` are those of the models, as far as they are known.
+    """
 
     def __init__(self, file: RoutingFile, facts: Mapping[str, ModelFacts]) -> None:
         self._models = tuple(file.models)
         self._facts = dict(facts)
+        self.contexts = {name: one.context_tokens for name, one in facts.items()}
         self._aliases = resolved_aliases(file)
         self._rules = tuple(self._rule(route) for route in file.routes)
         self._variants = variants_of(file)
@@ -125,12 +130,24 @@ class Selector:
             ModelNotFound: the asked name means nothing here.
             CapabilityMissing: the model asked for cannot do that, or none here can.
             ConstraintsUnmet: it does not meet the request's constraints, or none here does.
+            ContextLengthExceeded: the prompt, and for rules the wanted answer, fits none of those
+                that may serve.
         """
         meaning = self.meaning(asked.model)
         known = Known(self._facts, status)
         if meaning.model is not None:
             return self._named(meaning, meaning.model, asked, known)
         return self._by_rules(meaning, asked, weighed, known)
+
+    def longer(self, models: Sequence[str], model: str) -> tuple[str, ...]:
+        """Return those of the models whose context is longer than the one's, or not known."""
+        least = self.contexts.get(model)
+        return tuple(
+            name
+            for name in models
+            if name != model
+            and ((context := self.contexts.get(name)) is None or context > (least or 0))
+        )
 
     def explain(self, asked: Asked, weighed: Weighed | None) -> tuple[Verdict, ...]:
         """Try every rule on a request to `auto`, for people; none where a model was named.
@@ -163,6 +180,7 @@ class Selector:
                 "less.",
                 param="model",
             )
+        Room(asked.takes, None, self.contexts).check((model,))
         return Choice((model,), meaning.rule, (meaning.reason,))
 
     def _by_rules(
@@ -230,9 +248,11 @@ class Selector:
         if variant in SIZE_VARIANTS and can.names:
             can = by_size(can.names, variant, known)
             reasons += can.reasons
-        need = weighed.prompt_tokens + (weighed.answer_tokens or 0) if weighed else 0
-        final = usable_first(can.names, need, known)
-        return Kept(final.names, (*reasons, *final.reasons), kept.scores)
+        room = Room(asked.takes, weighed.answer_tokens if weighed else None, self.contexts)
+        room.check(can.names)
+        fit = room.fitting(can.names)
+        final = available_first(fit.names, known)
+        return Kept(final.names, (*reasons, *fit.reasons, *final.reasons), kept.scores)
 
     def _unable(self, endpoint: Endpoint, model: str | None) -> CapabilityMissing:
         told = refusal(endpoint, model, self._models, self._facts)

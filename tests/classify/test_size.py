@@ -1,39 +1,50 @@
-"""The estimate of tokens, and what small, medium and large mean."""
+"""What small, medium and large mean, and how sure a size is."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.classify.size import request_size, tokens_of
+from gateway.classify.size import counted, size_of
 from gateway.config.schema import SizeSection
+from gateway.domain import Estimate, Weighed
 
-
-@pytest.mark.parametrize(
-    ("text", "least", "most"),
-    [
-        ("", 0, 0),
-        ("a", 1, 1),
-        ("The quick brown fox jumps over the lazy dog. " * 10, 90, 130),
-        ("Быстрая лиса прыгает через ленивую собаку. " * 10, 120, 320),
-        ("敏捷的狐狸跳过了那只懒惰的狗。" * 10, 90, 200),
-    ],
-)
-def test_an_estimate_is_near_what_tokenizers_count(text: str, least: int, most: int) -> None:
-    assert least <= tokens_of(text) <= most
-
-
-def test_a_long_text_is_judged_by_samples_of_it() -> None:
-    text = "plain English words and some more of them " * 5_000
-    assert abs(tokens_of(text) - len(text) / 4) < len(text) / 100
-
-
-@given(st.text(st.characters(exclude_categories=())))
-def test_any_text_has_an_estimate(text: str) -> None:
-    assert (tokens_of(text) > 0) is bool(text)
+SIZES = SizeSection()
+COUNTS = st.integers(0, 10**7)
 
 
 @pytest.mark.parametrize(
     ("tokens", "size"), [(0, "small"), (499, "small"), (500, "medium"), (4_000, "large")]
 )
 def test_thresholds_belong_to_the_larger_size(tokens: int, size: str) -> None:
-    assert request_size(tokens, SizeSection()) == size
+    assert size_of(Estimate(tokens), None, SIZES).name == size
+
+
+def test_the_wanted_answer_weighs_up_to_a_bound() -> None:
+    assert size_of(Estimate(100), 500, SIZES).name == "medium"
+    assert size_of(Estimate(100), 100_000, SIZES).name == "medium"
+    assert size_of(Estimate(100), 500, SizeSection(counted_answer_tokens=0)).name == "small"
+    assert size_of(Estimate(3_100), 100_000, SIZES).name == "large"
+
+
+def test_far_from_a_threshold_a_size_is_sure_and_at_it_it_is_a_toss() -> None:
+    assert size_of(Estimate(100, 20), None, SIZES).confidence == 1
+    assert size_of(Estimate(500, 100), None, SIZES).confidence == pytest.approx(0.5)
+    assert size_of(Estimate(450, 100), None, SIZES).confidence == pytest.approx(0.84, abs=0.01)
+
+
+def test_a_size_is_open_where_a_threshold_lies_within_the_error() -> None:
+    assert size_of(Estimate(450, 100), None, SIZES).open
+    assert not size_of(Estimate(450, 10), None, SIZES).open
+    assert not size_of(Estimate(450), None, SIZES).open
+
+
+def test_what_an_engine_counted_takes_the_place_of_the_estimate() -> None:
+    weighed = Weighed("general", "en", "en", "small", 450, None, prompt_tokens_error=100)
+    told = counted(weighed, 520, SIZES)
+    assert (told.request_size, told.prompt_tokens, told.prompt_tokens_error) == ("medium", 520, 0)
+    assert told.request_size_confidence == 1
+
+
+@given(COUNTS, COUNTS, st.none() | COUNTS)
+def test_a_confidence_is_a_share(tokens: int, error: int, answer: int | None) -> None:
+    assert 0 <= size_of(Estimate(tokens, error), answer, SIZES).confidence <= 1

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.classify.size import request_size
+from gateway.classify.size import size_of
 from gateway.config.reach import unreachable_rules
 from gateway.config.schema import RoutingFile, SizeSection
-from gateway.domain import Asked, Endpoint, ModelFacts, Weighed
+from gateway.domain import Asked, Endpoint, Estimate, ModelFacts, Weighed
 from gateway.errors import CapabilityMissing, ModelNotFound
 from gateway.selection import Selector
 from gateway.selection.matching import conditions_of, features_of, verdict
@@ -104,7 +104,7 @@ def test_requests_for_embeddings_may_pass_a_rule_whose_models_make_none() -> Non
         ({"request_size": not_("small", "medium", "large")}, "request_size", {}),
         ({"header": {"X-Team": "a", "x-team": "b"}}, "header", {}),
         ({"request_size": "small", "prompt_tokens": {"min": 9000}}, "prompt_tokens", {}),
-        ({"request_size": "large", "prompt_tokens": {"max": 100}}, "prompt_tokens", {}),
+        ({"request_size": "large", "prompt_tokens": {"max": 2999}}, "prompt_tokens", {}),
         ({"request_size": "medium"}, "request_size", {"small_below": 100, "large_from": 100}),
     ],
 )
@@ -140,7 +140,7 @@ LOOKED_AT: dict[str, tuple[st.SearchStrategy[dict[str, Any]], list[Any]]] = {
     ),
     "tokens": (
         conditions(request_size=words("small", "medium", "large"), prompt_tokens=RANGE),
-        list(range(14)),
+        [(prompt, answer) for prompt in range(14) for answer in (None, 1, 5)],
     ),
     "variant": (
         conditions(variant=words("fast", "night", "Day", "undecided")),
@@ -156,7 +156,7 @@ PAIRS = st.lists(st.sampled_from(sorted(LOOKED_AT)), min_size=2, max_size=2, uni
 KNOWN = st.sampled_from([None, True, False])
 # What an endpoint's requests have as their task, where it settles that.
 ENDPOINTS = {Endpoint.CHAT: "", Endpoint.EMBEDDINGS: "embedding", Endpoint.RERANK: "rerank"}
-SIZES = {"small_below": 4, "large_from": 9}
+SIZES = {"small_below": 4, "large_from": 9, "counted_answer_tokens": 3}
 
 
 @st.composite
@@ -175,21 +175,22 @@ def requests_on(pair: list[str]) -> list[tuple[Asked, Weighed]]:
     usual: dict[str, Any] = {
         "task": "code",
         "language": "en",
-        "tokens": 1,
+        "tokens": (1, None),
         "variant": "",
         "tools": False,
     }
     found = []
     for first, second in product(LOOKED_AT[pair[0]][1], LOOKED_AT[pair[1]][1]):
         given = usual | {pair[0]: first, pair[1]: second}
+        prompt, answer = given["tokens"]
         for endpoint, task in ENDPOINTS.items():
             weighed = Weighed(
                 task=task or given["task"],
                 language=given["language"],
                 prompt_language="en",
-                request_size=request_size(given["tokens"], SizeSection(**SIZES)),
-                prompt_tokens=given["tokens"],
-                answer_tokens=None,
+                request_size=size_of(Estimate(prompt), answer, SizeSection(**SIZES)).name,
+                prompt_tokens=prompt,
+                answer_tokens=answer,
                 tools=given["tools"] and not task,
             )
             asked = Asked(f"auto{given['variant']}", endpoint, given.get("headers", ()))

@@ -9,10 +9,10 @@ import gateway.classify
 from gateway.classify.han import variety_of_han
 from gateway.classify.lexicon import read_data
 from gateway.classify.scripts import SHARED, SOLE
-from gateway.classify.size import request_size
+from gateway.classify.size import size_of
 from gateway.config.schema import SizeSection
 from gateway.config.vocabulary import LANGUAGES, REQUEST_SIZES, TASKS, language_meant
-from gateway.domain import UNDECIDED
+from gateway.domain import UNDECIDED, Estimate
 
 CLASSIFY = Path(str(gateway.classify.__file__)).parent
 
@@ -25,7 +25,8 @@ def test_the_languages_are_those_that_detector_and_lexicons_give() -> None:
 
 
 def test_the_tasks_are_those_that_the_code_gives() -> None:
-    tree = ast.parse((CLASSIFY / "task.py").read_text() + (CLASSIFY / "weigher.py").read_text())
+    files = ("task.py", "shape.py", "weigher.py")
+    tree = ast.parse("".join((CLASSIFY / file).read_text() for file in files))
     calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and n.args]
     first = [n.args[0] for n in calls if isinstance(n.func, ast.Name) and n.func.id == "Task"]
     given = {one.value for one in first if isinstance(one, ast.Constant)} | {UNDECIDED}
@@ -36,7 +37,7 @@ def test_the_tasks_are_those_that_the_code_gives() -> None:
 
 @pytest.mark.parametrize("tokens", [0, 499, 500, 3_999, 4_000, 10**9])
 def test_the_sizes_are_those_that_are_given(tokens: int) -> None:
-    assert request_size(tokens, SizeSection()) in REQUEST_SIZES
+    assert size_of(Estimate(tokens), None, SizeSection()).name in REQUEST_SIZES
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.schema import RoutingFile
-from gateway.domain import Asked, Choice, Endpoint, ModelFacts, ModelStatus, Weighed
-from gateway.errors import CapabilityMissing, ModelNotFound
+from gateway.domain import Asked, Choice, Endpoint, Estimate, ModelFacts, ModelStatus, Weighed
+from gateway.errors import CapabilityMissing, ContextLengthExceeded, ModelNotFound
 from gateway.selection import Selector
 
 MODELS = ("tiny", "big", "coder", "embedder")
@@ -60,9 +60,12 @@ def choose(
     endpoint: Endpoint = Endpoint.CHAT,
     facts: dict[str, ModelFacts] | None = None,
     aliases: dict[str, list[str]] | None = None,
+    takes: dict[str, Estimate] | None = None,
 ) -> Choice:
     selector = Selector(file_of(routes, aliases), FACTS if facts is None else facts)
-    return selector.choose(Asked(model, endpoint), what or weighed(), status or {})
+    return selector.choose(
+        Asked(model, endpoint, takes=takes or {}), what or weighed(), status or {}
+    )
 
 
 ALL: dict[str, Any] = {"name": "all", "use": list(MODELS)}
@@ -151,18 +154,42 @@ def test_a_model_that_is_down_comes_last_and_the_reason_says_so() -> None:
     assert "tiny comes last: it is restarting" in choice.reasons
 
 
-def test_a_context_that_is_too_small_puts_a_model_behind() -> None:
+def test_a_model_without_room_for_prompt_and_answer_is_left_out() -> None:
     routes: list[dict[str, Any]] = [{"name": "r", "use": ["tiny", "coder"]}]
-    assert choose(routes, what=weighed(prompt_tokens=900)).models == ("tiny", "coder")
-    choice = choose(routes, what=weighed(prompt_tokens=900, answer_tokens=200))
-    assert choice.models == ("coder", "tiny")
-    assert any("context of 1000 tokens is less than the 1100" in why for why in choice.reasons)
+    takes = {"tiny": Estimate(900), "coder": Estimate(900)}
+    assert choose(routes, what=weighed(answer_tokens=100), takes=takes).models == ("tiny", "coder")
+    choice = choose(routes, what=weighed(answer_tokens=200), takes=takes)
+    assert choice.models == ("coder",)
+    assert any("context of 1000 tokens is less than the at least 1100" in r for r in choice.reasons)
 
 
-def test_being_up_counts_for_more_than_fitting() -> None:
+def test_a_rule_whose_models_have_no_room_is_not_passed_over() -> None:
+    """What a rule keeps to its models does not leave them because it is long."""
+    routes: list[dict[str, Any]] = [{"name": "r", "use": "tiny"}, {"name": "all", "use": "big"}]
+    takes = {"tiny": Estimate(2_000, 100), "big": Estimate(2_000, 100)}
+    with pytest.raises(ContextLengthExceeded) as caught:
+        choose(routes, what=weighed(answer_tokens=50), takes=takes)
+    assert caught.value.status == 400
+    assert "about 2000 (at least 1900) tokens, and 50 are wanted" in caught.value.message
+    assert "context of tiny, this model's, has 1000" in caught.value.message
+
+
+def test_a_named_model_is_refused_only_a_prompt_that_surely_does_not_fit() -> None:
+    assert choose([], "tiny", takes={"tiny": Estimate(1_050, 100)}).models == ("tiny",)
+    with pytest.raises(ContextLengthExceeded, match="has 1000"):
+        choose([], "tiny", takes={"tiny": Estimate(1_101, 100)})
+
+
+def test_a_model_that_is_up_and_has_no_room_does_not_take_the_place_of_one_that_is_down() -> None:
     routes: list[dict[str, Any]] = [{"name": "r", "use": ["coder", "tiny"]}]
-    choice = choose(routes, what=weighed(prompt_tokens=5_000), status={"coder": DOWN})
-    assert choice.models == ("tiny", "coder")
+    takes = {"tiny": Estimate(5_000), "coder": Estimate(5_000)}
+    assert choose(routes, takes=takes, status={"coder": DOWN}).models == ("coder",)
+
+
+def test_longer_models_are_those_with_a_longer_context_or_an_unknown_one() -> None:
+    selector = Selector(file_of([]), {**FACTS, "coder": ModelFacts()})
+    assert selector.longer(MODELS, "tiny") == ("big", "coder")
+    assert selector.longer(("tiny", "embedder"), "tiny") == ()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tools.families import fetch_sdist as fetch
+from tools.families.kin import KIN
+from tools.token_counts.table import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = "llama_cpp_python-0.3.36/vendor/llama.cpp/models"
@@ -75,3 +77,20 @@ def test_what_is_there_is_not_fetched_again(tmp_path: Path) -> None:
     environ = {**os.environ, fetch.VARIABLE: str(tmp_path), "PATH": ""}
     said = subprocess.check_output(command, cwd=ROOT, env=environ, text=True)
     assert said == f"{models}\n"
+
+
+def test_a_copy_that_lacks_a_vocabulary_is_not_whole(tmp_path: Path) -> None:
+    """An older version of this repository needed fewer of them."""
+    names = {name for kin in KIN for name in kin.vocabularies} | set(FAMILIES)
+    for name in names:
+        assert not fetch.is_whole(tmp_path)
+        (tmp_path / f"ggml-vocab-{name}.gguf").touch()
+    assert fetch.is_whole(tmp_path)
+
+
+def test_a_new_copy_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "older.gguf").touch()
+    fetch.unpack(sdist(tmp_path, f"{MODELS}/templates/a.jinja"), kept)
+    assert [path.name for path in kept.rglob("*") if path.is_file()] == ["a.jinja"]

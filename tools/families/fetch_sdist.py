@@ -1,4 +1,4 @@
-"""Fetches llama.cpp's own vocabularies and chat templates, for the tests of families.
+"""Fetches llama.cpp's own vocabularies and chat templates, to test families and count tokens.
 
     python -m tools.families.fetch_sdist
 
@@ -11,6 +11,7 @@ Must not: read them.
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from tools.families.kin import KIN
 from tools.setup.llamacpp_wheel import NAME, cache_folder, one_at_a_time, version_wanted
+from tools.token_counts.table import FAMILIES
 
 VARIABLE = "WEIGHBRIDGE_LLAMACPP_SDIST"
 MODELS = Path("vendor", "llama.cpp", "models")
@@ -34,9 +36,17 @@ def place(environ: Mapping[str, str], system: str) -> Path:
 
 def is_wanted(name: str) -> bool:
     """Say whether a file of `vendor/llama.cpp/models` is needed."""
-    vocabularies = {vocabulary for kin in KIN for vocabulary in kin.vocabularies}
-    stems = {f"ggml-vocab-{vocabulary}.gguf" for vocabulary in vocabularies}
+    stems = {f"ggml-vocab-{vocabulary}.gguf" for vocabulary in _vocabularies()}
     return name.endswith(".jinja") or name.removesuffix(".inp").removesuffix(".out") in stems
+
+
+def is_whole(models: Path) -> bool:
+    """Say whether all vocabularies are there: an older copy may lack some."""
+    return all((models / f"ggml-vocab-{name}.gguf").is_file() for name in _vocabularies())
+
+
+def _vocabularies() -> set[str]:
+    return {name for kin in KIN for name in kin.vocabularies} | set(FAMILIES)
 
 
 def unpack(sdist: Path, folder: Path) -> None:
@@ -54,6 +64,7 @@ def unpack(sdist: Path, folder: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 content = archive.extractfile(member)
                 target.write_bytes(content.read() if content else b"")
+        shutil.rmtree(folder, ignore_errors=True)
         Path(work, "whole").replace(folder)
 
 
@@ -77,9 +88,9 @@ def main() -> None:
     """Make sure that the files are there, and say where."""
     models = place(os.environ, platform.system())
     root = models.parents[len(MODELS.parts) - 1]
-    if not models.is_dir() and not os.environ.get(VARIABLE):
+    if not is_whole(models) and not os.environ.get(VARIABLE):
         with one_at_a_time(root.parent), tempfile.TemporaryDirectory() as work:
-            if not models.is_dir():
+            if not is_whole(models):
                 unpack(download(Path(work)), root)
     print(models)
 

@@ -1,0 +1,26 @@
+"""The response headers that say what was decided.
+
+Owns: their names, and how a value becomes printable ASCII.
+Must not: decide.
+"""
+
+from urllib.parse import quote
+
+from gateway.domain import Choice, Weighed
+
+
+def decision_headers(choice: Choice, weighed: Weighed | None) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of a decision; `weighed` is None where a model was named."""
+    told = [(b"x-weighbridge-rule", header_value(choice.rule))]
+    if weighed is not None:
+        told.append((b"x-weighbridge-language", header_value(weighed.language)))
+        told.append((b"x-weighbridge-task", header_value(weighed.task)))
+        told.append((b"x-weighbridge-size", header_value(weighed.request_size)))
+    return tuple(told)
+
+
+def header_value(text: str) -> bytes:
+    """Return a header's value: printable ASCII stays, anything else is percent-encoded."""
+    if text.isascii() and text.isprintable():
+        return text.encode("ascii")
+    return quote(text, safe=" /:.-_").encode("ascii")
