@@ -65,18 +65,22 @@ def build_app(gateway: Gateway, rules: DoorRules) -> ASGIApp:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gateway: Gateway = app.state.gateway
-    care = asyncio.create_task(gateway.carer.run(), name="fleet")
-    care.add_done_callback(_report)
+    tasks = [asyncio.create_task(gateway.carer.run(), name="fleet")]
+    if gateway.journal is not None:
+        tasks.append(asyncio.create_task(gateway.journal.run(), name="journal"))
+    for task in tasks:
+        task.add_done_callback(_report)
     try:
         yield
     finally:
         await gateway.shadows.close()
-        care.cancel()
-        await asyncio.wait([care])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         gateway.client.close()
 
 
-def _report(care: "asyncio.Task[None]") -> None:
-    """Log what nobody expected: the fleet's tasks never end by themselves."""
-    if not care.cancelled() and care.exception() is not None:
-        _log.critical("looking after the engines has failed", exc_info=care.exception())
+def _report(task: "asyncio.Task[None]") -> None:
+    """Log what nobody expected: these tasks never end by themselves."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.critical("the task '%s' has failed", task.get_name(), exc_info=task.exception())

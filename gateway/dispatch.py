@@ -34,6 +34,7 @@ from gateway.fleet.care import Carer
 from gateway.fleet.prefixes import Beginnings, Prefixes, beginnings_of
 from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
+from gateway.observing import Observer
 from gateway.relay.answers import foreign_error
 from gateway.relay.asked import choices_of, wants_usage
 from gateway.relay.bodies import edit_request
@@ -99,6 +100,7 @@ class Dispatcher:
         client: UpstreamClient,
         prefixes: Prefixes,
         shadows: Shadows,
+        observer: Observer | None,
         clock: Callable[[], float],
         queue_timeout_s: float,
         retry_share: float,
@@ -110,6 +112,7 @@ class Dispatcher:
         self._client = client
         self._prefixes = prefixes
         self._shadows = shadows
+        self._observer = observer
         self._clock = clock
         self._queue_timeout_s = queue_timeout_s
         self._budget = RetryBudget(retry_share)
@@ -152,8 +155,7 @@ class Dispatcher:
                 raise tries.failure or self._nobody(models)
             failure = await self._attempt(lease, incoming, decided, told, reply)
             if failure is None:
-                self._prefixes.note(decided.beginnings.hashes, lease.model)
-                self._learn(decided, lease, told)
+                self._answered(incoming, decided, lease, told)
                 return
             tries.failed(lease.replica, failure, lease.queued_s)
             if isinstance(failure.error, ContextLengthExceeded) and not reply.started:
@@ -193,6 +195,13 @@ class Dispatcher:
         choice = settled.choice
         headers = decision_headers(choice, settled.weighed)
         return Decided(choice.models, headers, beginnings, settled, choice.shadow)
+
+    def _answered(self, incoming: Incoming, decided: Decided, lease: Lease, told: Told) -> None:
+        self._prefixes.note(decided.beginnings.hashes, lease.model)
+        self._learn(decided, lease, told)
+        if self._observer is not None:
+            asked = incoming.endpoint, incoming.request, incoming.headers
+            self._observer.answered(*asked, lease.model, lease.account)
 
     async def _copy(self, model: str, incoming: Incoming, decided: Decided) -> Outcome:
         """Send the request to a model whose answer nobody gets."""

@@ -29,7 +29,9 @@ from gateway.fleet import Fleet
 from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.care import Carer
 from gateway.fleet.prefixes import Prefixes
+from gateway.observe.journal import Journal
 from gateway.observe.metrics import Metrics
+from gateway.observing import Observer
 from gateway.relay.client import UpstreamClient
 from gateway.relay.shadows import Shadows
 from gateway.selection import Selector
@@ -52,6 +54,7 @@ class Gateway:
     dispatcher: Dispatcher
     prefixes: Prefixes
     shadows: Shadows
+    journal: Journal | None
     created_s: int
 
 
@@ -72,6 +75,10 @@ def build_gateway(
     prefixes, shadows = Prefixes(), Shadows(metrics.shadowed, time.perf_counter)
     selector = Selector(file, facts)
     decider = decider_of(file, facts, selector)
+    journal, observer = None, None
+    if file.mode == "observe":
+        journal = Journal(config.base / file.observe.file, file.observe.max_bytes)
+        observer = Observer(selector, decider, fleet.status, journal.add)
     for model in selector.shadows:
         metrics.may_shadow(model)
     dispatcher = Dispatcher(
@@ -82,6 +89,7 @@ def build_gateway(
         client=client,
         prefixes=prefixes,
         shadows=shadows,
+        observer=observer,
         clock=time.perf_counter,
         queue_timeout_s=file.gateway.queue_timeout_s,
         retry_share=file.gateway.retry_share,
@@ -98,6 +106,7 @@ def build_gateway(
         dispatcher=dispatcher,
         prefixes=prefixes,
         shadows=shadows,
+        journal=journal,
         created_s=int(time.time()),
     )
 

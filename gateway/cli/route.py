@@ -10,7 +10,10 @@ from gateway.cli.table import Table
 
 # What nobody types: the command that explains a text.
 _TEXT = "TEXT ..."
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS = {
+    "diff": ("gateway.cli.route_diff", "diff"),
+    "report": ("gateway.cli.route_report", "report"),
+}
 
 
 class _TextOrCommand(Table):

@@ -71,3 +71,16 @@ class ScoreSection(Section):
     load: Weight = Field(2, description="How much room it has: 1 is idle, 0 is full.")
     loaded: Weight = Field(1, description="Whether it serves now, and else how soon it will.")
     cache: Weight = Field(1, description="How much of the prompt it has read for earlier requests.")
+
+
+class ObserveSection(Section):
+    """`observe:` where `mode: observe` writes what it sees; no text of a request is kept."""
+
+    file: str = Field(
+        "observed.jsonl", description="The file, relative to this one; a JSON object on each line."
+    )
+    max_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=4_096,
+        description="Beyond this the file starts anew; the one before it is kept as `FILE.1`.",
+    )

@@ -14,7 +14,7 @@ from engines.families import Strength
 from engines.kinds import EngineSection
 from engines.kinds.section import OneOrMore, Seconds, Section, several
 from engines.weights import Pooling
-from gateway.config.choosing import ScoreSection, ShadowSection, Use
+from gateway.config.choosing import ObserveSection, ScoreSection, ShadowSection, Use
 
 
 class GatewaySection(Section):
@@ -255,6 +255,10 @@ class LanguageSection(Section):
 class RoutingFile(Section):
     """The whole of `routing.yaml`."""
 
+    mode: Literal["route", "observe"] = Field(
+        "route",
+        description="`observe` also notes whom the rules would have asked where a model was named.",
+    )
     gateway: GatewaySection = Field(default_factory=GatewaySection, description="The front door.")
     engines: dict[str, EngineSection] = Field(
         min_length=1, description="How each kind of engine is run or reached."
@@ -267,6 +271,9 @@ class RoutingFile(Section):
     )
     routes: tuple[RouteSection, ...] = Field(
         (), description="Rules for requests to `auto`, first match wins."
+    )
+    observe: ObserveSection = Field(
+        default_factory=ObserveSection, description="Where `mode: observe` writes."
     )
     scores: ScoreSection = Field(
         default_factory=ScoreSection, description="What counts where scores decide."
