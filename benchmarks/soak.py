@@ -84,14 +84,15 @@ async def run(worker: "subprocess.Popen[str]", url: str, minutes: float) -> bool
         chance = random.Random(1)  # noqa: S311 - the same load in every run, and no secret
         soak = Soak(http, time.monotonic() + 60 * minutes, chance)
         clients = [asyncio.create_task(soak.client()) for _ in range(_CLIENTS)]
-        print("seconds  RSS MiB  running  waiting  kv used  kv kept  preempted")
+        print("seconds  RSS MiB  running  waiting  kv used  kept MiB  preempted")
         for tenth in range(1, 12):
             await asyncio.wait(clients, timeout=6 * minutes)
             found = await soak.figures()
             print(
                 f"{tenth * 6 * minutes:7.0f}  {rss_mib(worker.pid):7.1f}  "
                 f"{found['requests_running']:>7}  {found['requests_waiting']:>7}  "
-                f"{float(found['kv_used_ratio']):7.3f}  {float(found['kv_kept_ratio']):7.3f}  "
+                f"{float(found['kv_used_ratio']):7.3f}  "
+                f"{float(found['prefix_cache_bytes']) / 2**20:8.1f}  "
                 f"{found['preemptions_total']:>9}",
                 flush=True,
             )

@@ -51,6 +51,12 @@ class LlamacppEngine(Section):
     prefix_cache: bool = Field(
         True, description="Evaluate what prompts have in common once, and keep it for later ones."
     )
+    prefix_cache_mib: int = Field(
+        512,
+        ge=0,
+        description="Memory per replica for what ended requests leave to later ones, in MiB; at "
+        "most twice what the KV cache holds. 0: only requests that run at once share.",
+    )
     prompt_lookup: bool = Field(
         False,
         description="While one request runs alone, guess what it says from the text so far: for "
@@ -136,6 +142,7 @@ class LlamacppEngine(Section):
             "threads": threads,
             "batch-threads": threads,
             "batch-tokens": self.batch_tokens,
+            "prefix-cache-mib": self.prefix_cache_mib,
             "kv-type": self.kv_type,
             "gpu-layers": self.gpu_layers,
             "pooling": order.pooling,

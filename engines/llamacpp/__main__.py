@@ -244,6 +244,7 @@ def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:
         batch_threads=asked.batch_threads or threads,
         drafts=asked.prompt_lookup,
         yields=asked.yield_cores,
+        parked_bytes=asked.prefix_cache_mib << 20,
     )
 
 
@@ -339,6 +340,12 @@ def _parser() -> argparse.ArgumentParser:
         help="evaluate what prompts have in common once (default: yes)",
     )
     parser.add_argument(
+        "--prefix-cache-mib",
+        type=_mebibytes,
+        default=512,
+        help="memory for what ended requests leave to later ones (default: %(default)s)",
+    )
+    parser.add_argument(
         "--prompt-lookup",
         action="store_true",
         help="while one request runs alone, guess what it says from the text so far",
@@ -379,6 +386,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _mebibytes(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
     return value
 
 

@@ -3,7 +3,7 @@
 Owns: continuous batching. Each step evaluates one token of every running sequence and chunks of
 waiting prompts; of those with several adapters, of the one whose turn it is.
 Between two steps a batch of texts is evaluated that wait for a vector or a score.
-Must not: decide shares (`scheduler`), what the cache keeps (`prefixes`) or which texts go together
+Must not: decide shares (`scheduler`), what the cache holds (`cells`) or which texts go together
 (`texts`), or draw (`sequence`).
 
 | a sequence is | left by |
@@ -26,11 +26,11 @@ from time import perf_counter, process_time
 import numpy as np
 
 from engines.llamacpp.binding import DecodeFailed, Floats, Piece, Runtime
+from engines.llamacpp.cells import Cells, Start
 from engines.llamacpp.counts import Counts
 from engines.llamacpp.crew import Crew
 from engines.llamacpp.pace import Pace
 from engines.llamacpp.pooled import Pooled
-from engines.llamacpp.prefixes import Outlook, Prefixes
 from engines.llamacpp.scheduler import Turn, Waiting, next_turn, share_step
 from engines.llamacpp.sequence import Progress, SequenceState
 from engines.llamacpp.texts import Text, Texts
@@ -39,8 +39,8 @@ _log = logging.getLogger("weighbridge.worker")
 
 # A mask takes far less than a step; the second thread is for grammars that are hard.
 _MASK_THREADS = 2
-# Of all cells, this part may stay with sequences that have ended, but one whole context always.
-_KEPT_SHARE = 4
+# Who has nothing to do waits at most so many times the patience that one prompt is worth.
+_GATHERING = 5
 
 
 class Batcher:
@@ -61,9 +61,7 @@ class Batcher:
         self._running: list[SequenceState] = []  # from the oldest to the youngest
         # No more than a step has tokens: decoding sequences would leave prompts none.
         self._most_running = min(runtime.limits.parallel, runtime.limits.batch_tokens)
-        cells = runtime.limits.cells
-        budget = max(runtime.limits.context, cells // _KEPT_SHARE)
-        self._prefixes = Prefixes(runtime.sequences, cells, budget, sharing=runtime.shares)
+        self._cells = Cells(runtime)
         self._turn = Turn()
         self._pace = Pace()
         self._crew = Crew(runtime.limits.threads)
@@ -151,6 +149,8 @@ class Batcher:
                 self._count()
                 self._wake.wait()
                 self._drop_cancelled()
+            if not self._busy():
+                self._gather()
             began = perf_counter()
             self._queue.extend(s for s in self._arrived if not s.cancelled)
             self._arrived.clear()
@@ -158,6 +158,17 @@ class Batcher:
             self._count()
             self.counts.seconds.build += perf_counter() - began
             return not self._closing
+
+    def _gather(self) -> None:
+        """Let those who come at the same time begin together: apart they would end apart as well.
+
+        Waits while one comes after the other, for a small part of the time that reading them takes.
+        """
+        patience_s = self._pace.patience_s(sum(s.pending for s in self._arrived))
+        ends_s = perf_counter() + _GATHERING * patience_s
+        while patience_s and not self._closing and perf_counter() < ends_s:
+            if not self._wake.wait(patience_s):
+                return
 
     def _busy(self) -> bool:
         return bool(self._running or self._queue)
@@ -174,40 +185,29 @@ class Batcher:
         """
         if self._crowded and self._running:
             return
-        held = self._prefixes.busy + sum(s.pending for s in self._running)
+        held = self._cells.used + sum(s.pending for s in self._running)
         for sequence in tuple(self._queue)[: self._most_running - len(self._running)]:
-            outlook = self._prefixes.look(sequence.known, sequence.order.adapter)
-            held += outlook.cells
+            start = self._cells.look(sequence.known, sequence.order.adapter)
+            held += start.cells
             if self._running and held > self._runtime.limits.cells:
                 return
-            if not outlook.waits:
+            if not start.waits:
                 self._queue.remove(sequence)
-                self._place(sequence, outlook)
+                self._place(sequence, start)
 
-    def _place(self, sequence: SequenceState, outlook: Outlook) -> None:
-        admission = self._prefixes.admit(sequence.known, outlook, sequence.order.adapter)
-        for slot in admission.dropped:
-            self._runtime.forget(slot)
-        if admission.donor is not None:
-            self._runtime.share(admission.donor, admission.slot, admission.reused)
-        sequence.slot = admission.slot
-        sequence.done = admission.reused
+    def _place(self, sequence: SequenceState, start: Start) -> None:
+        adapter = sequence.order.adapter
+        sequence.slot, sequence.done = self._cells.admit(sequence.known, adapter, start)
         if sequence.cached is None:
-            sequence.cached = admission.reused
-            self.counts.cached_tokens += admission.reused
+            sequence.cached = sequence.done
+            self.counts.cached_tokens += sequence.done
         self._running.append(sequence)
 
     def _leave(self, sequence: SequenceState, *, keep: bool) -> None:
         """Take a sequence's slot; what it has in the cache may stay for others."""
         self._running.remove(sequence)
-        if keep:
-            known = np.array(sequence.tokens[: sequence.done], dtype=np.int32)
-            dropped = self._prefixes.retire(sequence.slot, known)
-        else:
-            self._prefixes.drop(sequence.slot)
-            dropped = (sequence.slot,)
-        for slot in dropped:
-            self._runtime.forget(slot)
+        read = np.array(sequence.tokens[: sequence.done], dtype=np.int32) if keep else None
+        self._cells.leave(sequence.slot, read, sequence.order.adapter)
         sequence.slot = -1
         sequence.done = 0
 
@@ -228,14 +228,36 @@ class Batcher:
             if sequence.order.adapter == self._turn.adapter
         ]
         reading = [one.pending for one in waiting if one.pending > 1]
-        decoding = len(waiting) - len(reading)
-        prompt_tokens = self._pace.prompt_tokens(decoding, reading, most)
+        prompt_tokens = self._pace.prompt_tokens(len(waiting) - len(reading), reading, most)
         shares = share_step(waiting, most, prompt_tokens)
         if self._make_room(sum(shares.values())):
             return  # somebody left: the shares are others now
         if self._runtime.limits.drafts and self._runtime.cuts:
             self._guess()
-        pieces, drawing = self._pieces(shares)
+        self._turn = self._turn.after(sum(shares.values()))
+        self.counts.seconds.build += perf_counter() - began
+        for part in self._parts(shares):
+            if not self._evaluate(part):
+                return
+
+    def _parts(self, shares: dict[int, int]) -> list[list[tuple[SequenceState, int]]]:
+        """Return who takes part in a step, with how many tokens: in one batch, or in two.
+
+        Where a step's time is what it reckons, and not the weights that it reads, those who decode
+        go first, alone: beside pieces of prompts each would cost twice as much, and wait for them.
+        """
+        taking = [(s, shares[s.slot]) for s in self._running if s.slot in shares]
+        if not self._runtime.apart:
+            return [taking]
+        parts = (
+            [one for one in taking if (one[0].pending == 1) is first] for first in (True, False)
+        )
+        return [part for part in parts if part]
+
+    def _evaluate(self, part: list[tuple[SequenceState, int]]) -> bool:
+        """Evaluate these tokens of these sequences, and draw; say whether the step goes on."""
+        began = perf_counter()
+        pieces, drawing = self._pieces(part)
         for sequence in drawing:
             sequence.foresee(self._masks)
         built, used = perf_counter(), process_time()
@@ -243,26 +265,26 @@ class Batcher:
             logits = self._runtime.decode(pieces, self._turn.adapter)
         except DecodeFailed as error:
             self._fail(str(error))
-            return
+            return False
         if logits is None:
             self._refused()
-            return
+            return False
         self._crowded = False
-        self._turn = self._turn.after(sum(shares.values()))
         counts, decoded = self.counts, perf_counter()
         tokens = sum(len(piece.tokens) for piece in pieces)
         counts.steps += 1
         counts.step_tokens.add(tokens)
         counts.seconds.build += built - began
         counts.seconds.decode += decoded - built
+        decoding = sum(sequence.pending == 1 for sequence, _ in part)
         self._learn(decoding, tokens, decoded - built, used)
-        for sequence in self._running:
-            taken = shares.get(sequence.slot, 0)
+        for sequence, taken in part:
             unread = len(sequence.order.prompt) - sequence.done
             counts.prompt_tokens += max(0, min(taken, unread))
             sequence.done += taken
-            self._prefixes.grow(sequence.slot, taken)
+            self._cells.grow(sequence.slot, taken)
         self._draw(drawing, logits, decoded)
+        return True
 
     def _learn(self, decoding: int, tokens: int, took_s: float, used_before_s: float) -> None:
         """Note what a step cost: how long the next ones should be, and with how many threads."""
@@ -275,51 +297,40 @@ class Batcher:
     def _guess(self) -> None:
         """Let a sequence that is alone guess ahead; beside others, they would pay for it."""
         limits = self._runtime.limits
-        room = min(limits.batch_tokens, limits.cells - self._prefixes.used) - 1
+        room = min(limits.batch_tokens, limits.cells - self._cells.used) - 1
         for sequence in self._running:
             sequence.guess(room if len(self._running) == 1 else 0)
 
     def _make_room(self, wanted: int) -> bool:
-        """Let who must leave the cache; say whether one of those that run had to."""
+        """Let who must leave the cache; say whether one had to."""
         running = {s.slot: s for s in self._running}
-        leaving = self._prefixes.who_leaves(tuple(running), wanted)
+        leaving = self._cells.who_leaves(tuple(running), wanted)
         # The youngest first, so that the oldest of them is the first in line again.
         for slot in leaving:
-            if slot in running:
-                self._preempt(running[slot])
-            else:
-                self._drop_kept(slot)
-        return any(slot in running for slot in leaving)
+            self._preempt(running[slot])
+        return bool(leaving)
 
     def _refused(self) -> None:
         """Make room where the cache has less than was counted."""
-        if self._prefixes.kept:
-            for slot in self._prefixes.kept:
-                self._drop_kept(slot)
-        elif len(self._running) > 1:
+        if len(self._running) > 1:
             self._crowded = True
             self._preempt(self._running[-1])
         else:
             self._fail("the KV cache has no room for this sequence")
 
-    def _drop_kept(self, slot: int) -> None:
-        self._prefixes.drop(slot)
-        self._runtime.forget(slot)
-
     def _preempt(self, sequence: SequenceState) -> None:
         self.counts.preemptions += 1
-        self._leave(sequence, keep=False)
+        self._leave(sequence, keep=True)
         sequence.known = np.array(sequence.tokens, dtype=np.int32)
         self._queue.appendleft(sequence)
 
-    def _pieces(self, shares: dict[int, int]) -> tuple[list[Piece], list[SequenceState]]:
-        """Return what the step evaluates, and whose next tokens can be drawn from it, in order."""
+    def _pieces(
+        self, part: list[tuple[SequenceState, int]]
+    ) -> tuple[list[Piece], list[SequenceState]]:
+        """Return what is evaluated, and whose next tokens can be drawn from it, in order."""
         pieces: list[Piece] = []
         drawing: list[SequenceState] = []
-        for sequence in self._running:
-            share = shares.get(sequence.slot, 0)
-            if not share:
-                continue
+        for sequence, share in part:
             complete = share == sequence.pending
             tokens = sequence.next_tokens(share)
             wanted = 1 + len(sequence.draft) if complete else 0
@@ -353,7 +364,7 @@ class Batcher:
         """
         if right < drafted:
             self._runtime.cut(sequence.slot, sequence.done)
-        self._prefixes.grow(sequence.slot, right)
+        self._cells.grow(sequence.slot, right)
         self.counts.drafted_tokens += drafted
         self.counts.accepted_tokens += right
         for _ in range(right):
@@ -378,8 +389,6 @@ class Batcher:
         told = [(s.deliver, Progress(error=why)) for s in self._running]
         for sequence in tuple(self._running):
             self._leave(sequence, keep=False)
-        for slot in self._prefixes.kept:
-            self._drop_kept(slot)
         self._tell(told)
 
     def _tell(self, told: list[tuple[Callable[[Progress], None], Progress]]) -> None:
@@ -390,8 +399,8 @@ class Batcher:
         counts, limits = self.counts, self._runtime.limits
         counts.running = len(self._running)
         counts.waiting = len(self._queue) + len(self._arrived)
-        counts.kv_used_ratio = self._prefixes.busy / limits.cells
-        counts.kv_kept_ratio = (self._prefixes.used - self._prefixes.busy) / limits.cells
+        counts.kv_used_ratio = self._cells.used / limits.cells
+        counts.prefix_cache_bytes = self._cells.parked_bytes
 
 
 def _deliver(told: list[tuple[Callable[[Progress], None], Progress]]) -> None:

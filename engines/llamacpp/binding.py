@@ -21,6 +21,7 @@ from engines.llamacpp.drafts import LONGEST_DRAFT
 from engines.llamacpp.vocabulary import Vocabulary
 
 Floats = npt.NDArray[np.float32]
+State = npt.NDArray[np.uint8]
 
 _log = logging.getLogger("weighbridge.worker")
 
@@ -31,7 +32,6 @@ KV_TYPES = {
     "q8_0": native.GGML_TYPE_Q8_0,
     "q4_0": native.GGML_TYPE_Q4_0,
 }
-_MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
 
 
 class DecodeFailed(Exception):
@@ -43,6 +43,7 @@ class Limits:
     """Sizes of a context: tokens a sequence, KV cells in all, sequences, tokens a step, threads.
 
     `drafts`: a sequence may guess what comes next, and have it evaluated in one step.
+    `parked_bytes`: memory for what ended sequences leave, outside the cells.
     `yields`: steps take fewer threads while other processes want the cores.
     """
 
@@ -54,6 +55,7 @@ class Limits:
     batch_threads: int
     drafts: bool = False
     yields: bool = True
+    parked_bytes: int = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,9 @@ class Piece:
 class Runtime:
     """A loaded model with the context that its sequences share, where it `generates`.
 
-    `sequences` is how many the cache tells apart; `shares` whether they can have cells in common,
-    `cuts` whether one can lose its last cells.
+    `shares` says whether sequences may have cells in common, `cuts` whether one can lose its last
+    cells, `parks` whether what it leaves is kept for later. `apart`: those who decode are evaluated
+    in a batch of their own (docs/decisions/0026).
 
     Raises:
         LoadFailed: weights or adapters cannot be loaded, or there is no memory for the context.
@@ -92,18 +95,17 @@ class Runtime:
         # Before the context, which is made large enough for them.
         self._adapters = [load_adapter(self.model, adapter) for adapter in adapters]
         self.limits = limits
+        self.apart = gpu_layers == 0
         self._kv_type = kv_type
         self.vocabulary = Vocabulary(self.model)
         why = _cannot_share(self.model) if generates else "it generates nothing"
         if generates and prefix_cache and why is not None:
-            _log.warning("prompts of this model are always read whole: %s", why)
+            _log.warning("a prompt goes on from an earlier one or is read whole: %s", why)
         if generates and limits.drafts and why is not None:
             _log.warning("nothing is guessed of what this model says: %s", why)
         self.cuts = why is None
         self.shares = prefix_cache and why is None
-        # Sequences that have ended keep their cells under a number of their own.
-        self.sequences = limits.parallel * 2 if self.shares else limits.parallel
-        self.sequences = min(self.sequences, _MOST_SEQUENCES)
+        self.parks = prefix_cache and generates and limits.parked_bytes > 0
         self._context = self._generating() if generates else None
         self._memory = native.llama_get_memory(self._context) if generates else None
         self._batch = Batch(limits.batch_tokens)
@@ -163,6 +165,25 @@ class Runtime:
         """Let an empty sequence begin with the first `length` cells of another; none is copied."""
         native.llama_memory_seq_cp(self._memory, donor, slot, 0, length)
 
+    def leaving(self, slot: int) -> State:
+        """Return a copy of all that the cache holds of a sequence, for `arrive`."""
+        size: int = native.llama_state_seq_get_size(self._context, slot)
+        state = np.empty(size, dtype=np.uint8)
+        written: int = native.llama_state_seq_get_data(self._context, _at(state), size, slot)
+        return state[:written]
+
+    def arrive(self, slot: int, state: State, length: int) -> bool:
+        """Let an empty sequence begin as one did that has left, cut to its first `length` tokens.
+
+        Returns whether it does; otherwise it is as empty as before.
+        """
+        if not native.llama_state_seq_set_data(self._context, _at(state), state.size, slot):
+            self.forget(slot)
+            return False
+        if self.cuts:
+            self.cut(slot, length)
+        return True
+
     def context_params(self, cells: int, batch_tokens: int, sequences: int) -> Any:
         """Return how a context of this model is made; the caller may say more."""
         params = native.llama_context_default_params()
@@ -203,10 +224,10 @@ class Runtime:
     def _generating(self) -> Any:
         """Return the context that sequences share."""
         limits = self.limits
-        params = self.context_params(limits.cells, limits.batch_tokens, self.sequences)
+        params = self.context_params(limits.cells, limits.batch_tokens, limits.parallel)
         # By default as many as a batch has tokens: llama.cpp aborts where sequences are more.
         drafted = 1 + LONGEST_DRAFT if limits.drafts else 0
-        params.n_outputs_max = max(self.sequences, drafted)
+        params.n_outputs_max = max(limits.parallel, drafted)
         return self.new_context(params)
 
 
@@ -260,6 +281,10 @@ class Batch:
         self._wanted[wanted] = 1
         self._batch.n_tokens = count
         return self._batch
+
+
+def _at(state: State) -> Any:
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
 def _load(weights: Path, gpu_layers: int) -> Any:

@@ -53,7 +53,7 @@ class Counts:
     waiting: int = 0
     threads: int = 0
     kv_used_ratio: float = 0.0
-    kv_kept_ratio: float = 0.0
+    prefix_cache_bytes: int = 0
     seconds: StepSeconds = field(default_factory=StepSeconds)
     step_tokens: Histogram = field(default_factory=lambda: Histogram(_STEP_BOUNDS))
     ttft_s: Histogram = field(default_factory=lambda: Histogram(_TTFT_BOUNDS_S))

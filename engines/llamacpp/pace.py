@@ -16,7 +16,10 @@ from engines.llamacpp.scheduler import WHOLE
 # Before anything is known: some steps of a small model, one of a large one.
 _FIRST = 64
 # Less would not be faster: a step reads all weights whatever it evaluates.
-_LEAST = 8
+_LEAST = 4
+# Matrix products go in blocks of so many tokens; what is left of one costs most of a whole one.
+_BLOCK, _SMALL_BLOCK = 16, 4
+_PATIENCE = 0.01
 # What a step tells counts for so much against all those before it.
 _NEWEST = 0.2
 
@@ -50,7 +53,13 @@ class Pace:
         if alone_s is None or not self._token_s:
             return min(_FIRST, batch_tokens)
         wanted = max(1.0, len(reading) / decoding) * alone_s / self._token_s
-        return min(max(_LEAST, short, int(wanted)), batch_tokens)
+        tokens = max(_LEAST, short, int(wanted))
+        block = _BLOCK if tokens >= 2 * _BLOCK else _SMALL_BLOCK
+        return min(tokens - tokens % block, batch_tokens)
+
+    def patience_s(self, prompt_tokens: int) -> float:
+        """Return how long it pays to wait for who comes with such a prompt: a hundredth of it."""
+        return _PATIENCE * prompt_tokens * (self._token_s or 0.0)
 
     def _alone(self, decoding: int) -> float | None:
         """Return what a step of these alone takes, or of the nearest number that is known."""

@@ -14,7 +14,7 @@ _ROWS = (
     ("requests_waiting", "gauge", "Sequences that wait for a slot.", "waiting"),
     ("threads", "gauge", "Threads of a step, fewer while others want the cores.", "threads"),
     ("kv_used_ratio", "gauge", "KV cells of running sequences, 0 to 1.", "kv_used_ratio"),
-    ("kv_kept_ratio", "gauge", "KV cells kept for later, 0 to 1.", "kv_kept_ratio"),
+    ("prefix_cache_bytes", "gauge", "Memory of what is kept for later.", "prefix_cache_bytes"),
     ("steps_total", "counter", "Batches evaluated.", "steps"),
     ("text_batches_total", "counter", "Batches for vectors and ranks.", "text_batches"),
     ("prompt_tokens_total", "counter", "Prompt tokens evaluated.", "prompt_tokens"),

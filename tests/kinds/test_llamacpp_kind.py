@@ -65,6 +65,7 @@ def test_the_engines_section_says_what_the_order_leaves_open(weights: Path) -> N
         "--threads": "2",
         "--batch-threads": "2",
         "--batch-tokens": "64",
+        "--prefix-cache-mib": "512",
         "--kv-type": "f16",
         "--gpu-layers": "-1",
         "--drain-timeout-s": "10",

@@ -82,8 +82,6 @@ async def said_by(runtime: Runtime, asked: list[tuple[tuple[int, ...], int]]) ->
             batcher.submit(one.sequence)
         for one in clients:
             assert (await one.end()).error is None
-    for slot in range(runtime.sequences):  # the next batcher knows of none that is kept
-        runtime.forget(slot)
     return clients
 
 

@@ -341,3 +341,48 @@ async def test_figures_return_to_nothing_and_are_written_for_a_scrape() -> None:
     assert "\nweighbridge_worker_completion_tokens_total 24\n" in text
     assert text.count("# HELP") == text.count("# TYPE") == 17
     assert text.endswith("\n")
+
+
+async def test_who_decodes_is_evaluated_first_and_alone() -> None:
+    runtime = ToyRuntime(cells=400, batch_tokens=16, apart=True)
+    async with batching(runtime) as batcher:
+        await together(batcher, [client(length, 12, length) for length in (3, 40, 90, 5)])
+    prompts = [any(row.slot == rows[0].slot for row in rows[1:]) for rows in runtime.steps]
+    decoding = [len({row.slot for row in rows}) == len(rows) for rows in runtime.steps]
+    assert all(one or other for one, other in zip(prompts, decoding, strict=True))
+    both = [at for at in range(1, len(prompts)) if prompts[at] and decoding[at - 1]]
+    assert both  # a piece of a prompt comes behind those who decode
+
+
+async def test_who_ends_the_step_of_those_who_decode_leaves_the_prompts_theirs() -> None:
+    runtime = ToyRuntime(cells=400, batch_tokens=16, apart=True)
+    gate = Gate()
+    runtime.before = gate
+    async with batching(runtime) as batcher:
+        short, long = client(2, 2, 1), client(60, 3, 2)
+        batcher.submit(short.sequence)
+        await arrive(gate)
+        batcher.submit(long.sequence)
+        gate.open_for_good()
+        for one in (short, long):
+            assert (await one.end()).text == answer(one.prompt, one.count)
+
+
+async def test_a_failed_first_part_of_a_step_ends_the_second_as_well() -> None:
+    runtime = ToyRuntime(cells=400, batch_tokens=16, apart=True)
+    async with batching(runtime) as batcher:
+        await together(batcher, [client(3, 2, 1)])
+        steps = len(runtime.steps)
+
+        def fail() -> None:
+            if len(runtime.steps) > steps:
+                raise DecodeFailed("llama_decode returned -3")
+
+        runtime.before = fail
+        clients = [client(2, 50, 1), client(60, 3, 2)]
+        for one in clients:
+            batcher.submit(one.sequence)
+        for one in clients:
+            assert (await one.end()).error == "llama_decode returned -3"
+        runtime.before = lambda: None
+        await together(batcher, [client(5, 3, 3)])

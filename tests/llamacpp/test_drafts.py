@@ -143,7 +143,7 @@ async def answers(
             batcher.submit(one.sequence)
         for one in clients:
             await one.end()
-        assert batcher._prefixes.used == runtime.held()
+        assert batcher._cells.used == runtime.held()
         counts = batcher.counts
     figures = {
         "steps": counts.steps,
@@ -202,9 +202,10 @@ async def test_a_sequence_that_leaves_amid_its_guesses_leaves_nothing_behind() -
         last = Client((1, 2, 3), 2)
         batcher.submit(last.sequence)
         await last.end()
-        for slot in batcher._prefixes.kept:
-            kept = batcher._prefixes._kept[slot].tokens
-            assert [cell.token for cell in runtime.cache[slot]] == kept.tolist()
+        for left in batcher._cells._parked._kept.values():
+            state = runtime.left[int(left.state[0])]
+            assert [cell.token for cell in state] == left.tokens.tolist()
+        assert len(batcher._cells._parked) > 0
 
 
 async def test_a_cache_that_cannot_be_cut_is_never_asked_to() -> None:

@@ -23,7 +23,7 @@ def test_one_long_prompt_at_most_doubles_a_step_unless_the_least_does(
     alone_s: float, token_s: float, decoding: int
 ) -> None:
     tokens = learned(alone_s, token_s, decoding).prompt_tokens(decoding, [1_500], 512)
-    assert tokens * token_s <= alone_s * 1.01 or tokens == 8
+    assert tokens * token_s <= alone_s * 1.01 or tokens == 4
 
 
 @given(COST, COST, COUNT)
@@ -31,7 +31,10 @@ def test_prompts_never_get_less_time_than_those_that_decode(
     alone_s: float, token_s: float, decoding: int
 ) -> None:
     tokens = learned(alone_s, token_s, decoding).prompt_tokens(decoding, [1_500], 512)
-    assert (tokens + 1) * token_s >= alone_s * 0.99 or tokens == 512
+    # Less a block of the matrix products, of which a part costs as much as the whole.
+    block = 16 if tokens >= 32 else 4
+    assert (tokens + block) * token_s >= alone_s * 0.99 or tokens == 512
+    assert tokens % block == 0
 
 
 @given(COST, COST, COUNT, COUNT)
@@ -41,7 +44,7 @@ def test_more_prompts_than_those_that_decode_get_that_much_more(
     pace = learned(alone_s, token_s, decoding)
     tokens = pace.prompt_tokens(decoding, [1_500] * reading, 100_000)
     wanted = max(1, reading / decoding) * alone_s / token_s
-    assert abs(tokens - max(8, wanted)) <= 1 + 0.01 * wanted
+    assert abs(tokens - max(4, wanted)) <= 16 + 0.01 * wanted
 
 
 @given(COUNT)

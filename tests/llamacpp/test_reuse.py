@@ -18,10 +18,9 @@ def after_system(*rest: int, count: int = 5) -> Client:
 
 
 def check_cells(batcher: Batcher, runtime: ToyRuntime) -> None:
-    """Hold the batcher's own count to the cells that the cache has."""
-    assert batcher._prefixes.used == runtime.held()
-    assert batcher._prefixes.busy == 0
-    assert set(runtime.cache) == set(batcher._prefixes.kept)
+    """When nothing runs, the cache holds nothing, and the batcher knows."""
+    assert batcher._cells.used == runtime.held() == 0
+    assert not runtime.cache
 
 
 async def test_what_has_ended_is_not_evaluated_again() -> None:
@@ -46,7 +45,7 @@ async def test_a_conversation_goes_on_from_the_last_answer() -> None:
         more = Client((*said.prompt, *heard, 1, 2, 3), 5)
         await together(batcher, [more])
         assert more.cached == 29  # all but the last token, which was drawn and never evaluated
-        assert len(batcher._prefixes.kept) == 1  # the longer one has all of the shorter
+        assert len(batcher._cells._parked) == 1  # the longer one has all of the shorter
 
 
 async def test_those_that_arrive_together_read_their_common_prompt_once() -> None:
@@ -83,28 +82,79 @@ async def test_shared_cells_count_once_so_that_more_fit() -> None:
         assert max(len({row.slot for row in rows}) for rows in runtime.steps) == 4
 
 
-async def test_kept_prefixes_leave_before_anybody_is_preempted() -> None:
+async def test_what_has_ended_takes_no_cells_from_those_who_run() -> None:
     runtime = ToyRuntime(cells=100, parallel=2, batch_tokens=64, shares=True)
     async with batching(runtime) as batcher:
         await together(batcher, [client(40, 5, 1)])
         for _ in range(2):  # the second is evaluated when the figures are those after the first
             await batcher.pool([[1]])
         assert batcher.counts.kv_used_ratio == 0
-        assert batcher.counts.kv_kept_ratio == 0.44
+        assert batcher.counts.prefix_cache_bytes == batcher._cells.parked_bytes > 0
         await together(batcher, [client(45, 5, 2), client(30, 18, 3)])
         assert batcher.counts.preemptions == 0
         check_cells(batcher, runtime)
 
 
-async def test_a_refusal_costs_kept_prefixes_first() -> None:
+async def test_what_was_preempted_goes_on_where_it_was() -> None:
+    runtime = ToyRuntime(cells=100, parallel=2, batch_tokens=64, shares=True)
+    async with batching(runtime) as batcher:
+        clients = [client(30, 40, n) for n in (1, 2)]
+        await together(batcher, clients)
+        assert batcher.counts.preemptions == 1
+        assert batcher.counts.prompt_tokens == 60  # none was read twice
+        assert [one.cached for one in clients] == [0, 0]
+        check_cells(batcher, runtime)
+
+
+async def test_what_cannot_be_cut_goes_on_only_from_all_of_it() -> None:
+    runtime = ToyRuntime(cells=500, parks=True, cuts=False)
+    async with batching(runtime) as batcher:
+        said = client(20, 10)
+        await together(batcher, [said])
+        heard = tuple(ord(letter) - 48 for letter in said.text)
+        more, other = Client((*said.prompt, *heard, 1, 2), 5), Client((*said.prompt, 1, 2), 5)
+        await together(batcher, [more])
+        await together(batcher, [other])
+        assert (more.cached, other.cached) == (29, 0)
+        check_cells(batcher, runtime)
+
+
+async def test_a_prompt_is_read_where_what_was_left_does_not_come_back() -> None:
     runtime = ToyRuntime(cells=500, shares=True)
     async with batching(runtime) as batcher:
-        await together(batcher, [client(20, 5, 1)])
-        refusals = iter([True, False, True])
+        await together(batcher, [after_system(1)])
+        runtime.stuck = True
+        unlucky = after_system(2)
+        await together(batcher, [unlucky])
+        assert unlucky.cached == 0
+        check_cells(batcher, runtime)
+
+
+async def test_what_was_left_comes_back_only_where_all_of_it_has_room() -> None:
+    runtime = ToyRuntime(cells=100, parallel=2, batch_tokens=64, shares=True)
+    gate = Gate()
+    async with batching(runtime) as batcher:
+        await together(batcher, [client(40, 30, 1)])
+        runtime.before = gate
+        big, small = client(60, 1, 2), client(12, 3, 1)
+        for one in (big, small):
+            batcher.submit(one.sequence)
+        await arrive(gate)
+        gate.open_for_good()
+        assert (await small.end()).text == answer(small.prompt, 3)
+        await big.end()
+        check_cells(batcher, runtime)
+
+
+async def test_a_refusal_preempts_the_youngest() -> None:
+    runtime = ToyRuntime(cells=500, shares=True)
+    async with batching(runtime) as batcher:
+        refusals = iter([False, False, True])
         runtime.full = lambda: next(refusals, False)
         await together(batcher, [client(6, 12, n) for n in (2, 3)])
-        assert runtime.refused == 2
+        assert runtime.refused == 1
         assert batcher.counts.preemptions == 1
+        check_cells(batcher, runtime)
 
 
 async def test_after_a_failed_step_nothing_that_it_may_have_spoilt_is_reused() -> None:
@@ -116,9 +166,9 @@ async def test_after_a_failed_step_nothing_that_it_may_have_spoilt_is_reused() -
         batcher.submit(unlucky.sequence)
         assert (await unlucky.end()).error == "llama_decode returned -3"
         runtime.before = lambda: None
-        lucky = after_system(3)
+        lucky = Client((*unlucky.prompt, 3), 5)
         await together(batcher, [lucky])
-        assert lucky.cached == 0
+        assert lucky.cached == 40  # of the one before; the unlucky one left nothing
         check_cells(batcher, runtime)
 
 
@@ -162,12 +212,13 @@ async def _note(one: Client, name: str, ended: list[str]) -> None:
     ended.append(name)
 
 
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("seed", range(6))
 async def test_any_mix_of_prompts_cancels_and_want_of_cells_says_the_right_things(
-    seed: int,
+    seed: int, apart: bool
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - a test's mix
-    runtime = ToyRuntime(cells=150, parallel=5, batch_tokens=24, shares=True)
+    runtime = ToyRuntime(cells=150, parallel=5, batch_tokens=24, shares=True, apart=apart)
     starts = [tuple(chance.choices(range(60), k=chance.randrange(1, 60))) for _ in range(4)]
     async with batching(runtime) as batcher:
         for _ in range(8):

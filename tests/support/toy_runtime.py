@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.llamacpp.binding import Floats, Limits, Piece, Runtime
+from engines.llamacpp.binding import Floats, Limits, Piece, Runtime, State
 from engines.llamacpp.vocabulary import Vocabulary
 from tests.support.toy_pooled import ToyPooled
 
@@ -51,8 +51,8 @@ class ToyRuntime(Runtime):
     """`before` is called in the batcher's thread before each step, and may raise.
 
     `speaks` gives the logits behind a text. `full` steps are refused as a fragmented cache would.
-    What begins with the `broken` token gets logits that are no numbers. Where it `shares`, there
-    are twice as many sequences as run.
+    What begins with the `broken` token gets logits that are no numbers. Where it does not `cut`,
+    what has left comes back whole. `stuck` caches take nothing back.
     """
 
     def __init__(
@@ -62,14 +62,20 @@ class ToyRuntime(Runtime):
         parallel: int = 4,
         batch_tokens: int = 16,
         shares: bool = False,
+        parks: bool = False,
+        cuts: bool = True,
+        apart: bool = False,
         drafts: bool = False,
     ) -> None:
         self.limits = Limits(cells, cells, parallel, batch_tokens, 1, 1, drafts)
-        self.cuts = True
+        self.cuts = cuts
+        self.apart = apart
         self.vocabulary = ToyVocabulary()
         self.pooled = ToyPooled(batch_tokens=batch_tokens)
-        self.shares = shares
-        self.sequences = 2 * parallel if shares else parallel
+        self.shares = shares and cuts
+        self.parks = shares or parks
+        self.stuck = False
+        self.left: dict[int, list[_Cell]] = {}  # states by the first number that they hold
         self.cache: dict[int, list[_Cell]] = {}
         self.steps: list[list[Row]] = []
         self.turns: list[int] = []
@@ -95,7 +101,7 @@ class ToyRuntime(Runtime):
         for row in rows:
             cells = self.cache.setdefault(row.slot, [])
             assert row.position == len(cells), "positions follow each other"
-            assert row.slot < self.sequences
+            assert row.slot < self.limits.parallel
             cells.append(_Cell(row.token, adapter))
             assert {cell.adapter for cell in cells} == {adapter}
             tokens = [cell.token for cell in cells]
@@ -117,6 +123,23 @@ class ToyRuntime(Runtime):
         assert slot not in self.cache, "an empty sequence takes the cells of another"
         assert 0 < length <= len(self.cache[donor])
         self.cache[slot] = self.cache[donor][:length]
+
+    def leaving(self, slot: int) -> State:
+        name = len(self.left)
+        self.left[name] = list(self.cache[slot])
+        return np.array([name % 256, name // 256, *bytes(8 * len(self.cache[slot]))], np.uint8)
+
+    def arrive(self, slot: int, state: State, length: int) -> bool:
+        cells = self.left[int(state[0]) + 256 * int(state[1])]
+        assert slot not in self.cache, "an empty sequence takes what another has left"
+        assert 0 < length <= len(cells)
+        assert self.cuts or length == len(cells)
+        assert self.held() + len(cells) <= self.limits.cells, "all of it must find room first"
+        if self.stuck:
+            return False
+        # Copies: nobody else has these cells.
+        self.cache[slot] = [_Cell(cell.token, cell.adapter) for cell in cells[:length]]
+        return True
 
     def held(self) -> int:
         return len({cell for cells in self.cache.values() for cell in cells})

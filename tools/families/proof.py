@@ -26,6 +26,7 @@ _ENDS = (
     "a bridge, the weight of which nobody knew, and two",
     "nothing but two",
 )
+_MORE = "; then the next cart came, and"
 _TOKENS = 16
 _WAIT_S = 60
 # Sums in another order differ by about this much: between two tokens as close as that, either
@@ -86,11 +87,15 @@ async def prove(weights: Path) -> Proof:
         if len({stream.likelihoods for stream in alone}) < len(alone):
             raise NotProved("different prompts are answered alike: it does not look back")
         _check_same("four at once", await _ask(runtime), alone)
+        later = await _ask_one_by_one(runtime, _going_on(runtime, alone))
     with _loaded(weights, reuse=True) as runtime:
         first, again = await _ask_twice(runtime)
         _check_same("four that share what they begin with", first, alone)
         _check_same("four that were asked before", again, alone)
         _check_cached(again, runtime.shares)
+        more = await _run(runtime, _streams(runtime), _going_on(runtime, alone))
+        _check_same("four that go on from their answers", more, later)
+        _check_gone_on(more, alone)
         cuts = runtime.shares
     if _is_mapped(weights):
         raise NotProved("the file is still in memory after its end")
@@ -120,8 +125,11 @@ def _loaded(weights: Path, *, reuse: bool) -> Iterator[_Held]:
         runtime.close()
 
 
-async def _ask_one_by_one(runtime: _Held) -> list[_Stream]:
-    return [(await _run(runtime, [stream]))[0] for stream in _streams(runtime)]
+async def _ask_one_by_one(
+    runtime: _Held, streams: Sequence[_Stream] | None = None
+) -> list[_Stream]:
+    asked = _streams(runtime) if streams is None else streams
+    return [(await _run(runtime, [stream]))[0] for stream in asked]
 
 
 async def _ask(runtime: _Held) -> list[_Stream]:
@@ -161,6 +169,20 @@ def _streams(runtime: _Held) -> list[_Stream]:
     texts = [_START + end for end in _ENDS]
     read = runtime.vocabulary.tokens
     return [_Stream(tuple(read(text, add_special=True, parse_special=False))) for text in texts]
+
+
+def _going_on(runtime: _Held, said: Sequence[_Stream]) -> list[_Stream]:
+    """Return streams whose prompts are those before, with their answers and some words more."""
+    words = runtime.vocabulary.tokens(_MORE, add_special=False, parse_special=False)
+    return [_Stream((*one.prompt, *(told.token for told in one.told), *words)) for one in said]
+
+
+def _check_gone_on(later: Sequence[_Stream], said: Sequence[_Stream]) -> None:
+    """What comes back of an answer is all but its last token, which was drawn and never read."""
+    for stream, before in zip(later, said, strict=True):
+        read = len(before.prompt) + len(before.told) - 1
+        if stream.cached != read:
+            raise NotProved(f"{stream.cached} tokens of a conversation were reused, not {read}")
 
 
 def _check_same(who: str, streams: Sequence[_Stream], alone: Sequence[_Stream]) -> None:

@@ -1,0 +1,106 @@
+"""The cells of one context: who gets which, what they begin with, what is kept when they leave.
+
+Owns: doing to the cache what `prefixes` and `parked` decide, so that mirror and cache agree.
+Must not: know requests, or decide who runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engines.llamacpp.binding import Runtime
+from engines.llamacpp.parked import Leaving, Parked
+from engines.llamacpp.prefixes import NOTHING, WORTH_A_STEP, Find, Outlook, Prefixes, Tokens
+
+# So many tokens are kept for each cell at most: of those who run, and as many that have ended.
+_PARKED_SHARE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a sequence would begin now: with cells of a running one, or with what one has left.
+
+    `waits`: a step later it could begin with more. `cells` is what it will take beyond what is
+    held, when all its tokens are read.
+    """
+
+    outlook: Outlook
+    found: Find
+    cells: int
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is worth waiting for what another reads at this moment."""
+        return self.found is NOTHING and self.outlook.waits
+
+
+class Cells:
+    """The cache of a runtime. Mutable; belongs to the batcher's thread."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        limits = runtime.limits
+        self._runtime = runtime
+        self._prefixes = Prefixes(limits.parallel, limits.cells, sharing=runtime.shares)
+        most = _PARKED_SHARE * limits.cells
+        self._parked = Parked(most, limits.parked_bytes, cuts=runtime.cuts)
+
+    @property
+    def used(self) -> int:
+        """How many cells hold something; shared ones count once."""
+        return self._prefixes.used
+
+    @property
+    def parked_bytes(self) -> int:
+        """How much memory that takes which sequences have left."""
+        return self._parked.bytes
+
+    def look(self, tokens: Tokens, adapter: int) -> Start:
+        """Return how a sequence would begin; what has ended counts where it saves a step more."""
+        outlook = self._prefixes.look(tokens, adapter)
+        if self._runtime.parks:
+            found = self._parked.find(tokens, adapter)
+            if found.reused >= max(outlook.reused, outlook.soon) + WORTH_A_STEP:
+                return Start(outlook, found, len(tokens))
+        return Start(outlook, NOTHING, outlook.cells)
+
+    def admit(self, tokens: Tokens, adapter: int, start: Start) -> tuple[int, int]:
+        """Return the slot of a sequence, and how many of its tokens are in the cache already."""
+        if start.found.source is not None:
+            slot = self._prefixes.admit(tokens, Outlook(None, 0, 0, len(tokens)), adapter)
+            return slot, self._unpark(slot, start.found.source, start.found.reused)
+        outlook = start.outlook
+        slot = self._prefixes.admit(tokens, outlook, adapter)
+        if outlook.donor is not None:
+            self._runtime.share(outlook.donor, slot, outlook.reused)
+        return slot, outlook.reused
+
+    def grow(self, slot: int, count: int) -> None:
+        """Note that so many more tokens of a sequence were evaluated."""
+        self._prefixes.grow(slot, count)
+
+    def leave(self, slot: int, tokens: Tokens | None, adapter: int) -> None:
+        """Empty a slot; the `tokens` that it has in the cache are kept, None keeps nothing."""
+        if tokens is not None and self._is_worth_keeping(tokens, adapter):
+            self._parked.keep(Leaving(tokens, adapter, self._runtime.leaving(slot)))
+        self._prefixes.drop(slot)
+        self._runtime.forget(slot)
+
+    def who_leaves(self, running: Sequence[int], wanted: int) -> list[int]:
+        """Return the slots that must be left, in this order, so that `wanted` more tokens fit.
+
+        `running` goes from the oldest to the youngest, who leaves first.
+        """
+        return self._prefixes.who_leaves(running, wanted)
+
+    def _is_worth_keeping(self, tokens: Tokens, adapter: int) -> bool:
+        if not self._runtime.parks or len(tokens) < WORTH_A_STEP:
+            return False
+        return not self._parked.holds(tokens, adapter)
+
+    def _unpark(self, slot: int, source: int, reused: int) -> int:
+        """Let a sequence begin with what another has left; 0 where there is no room for it."""
+        leaving = self._parked.take(source)
+        room = self._runtime.limits.cells - self._prefixes.used
+        if len(leaving.tokens) > room or not self._runtime.arrive(slot, leaving.state, reused):
+            return 0
+        self._prefixes.grow(slot, reused)
+        return reused
