@@ -47,6 +47,7 @@ def facts_of_entry(entry: Entry) -> ModelFacts:
         embeddings=entry.embeddings,
         reranks=False if entry.chat or entry.is_base else None,
         vision=entry.vision,
+        tools=entry.tools,
     )
 
 

@@ -196,6 +196,7 @@ class ModelFacts:
     embeddings: bool | None = None
     reranks: bool | None = None
     vision: bool | None = None
+    tools: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

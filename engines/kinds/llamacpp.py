@@ -31,6 +31,7 @@ class LlamacppEngine(Section):
 
     managed: ClassVar[bool] = True
     reads_images: ClassVar[bool] = False
+    gives_tools: ClassVar[bool] = True  # to every model
 
     kind: Literal["llamacpp"] = Field(description="A worker of ours on llama.cpp.")
     context: int | None = Field(

@@ -22,6 +22,7 @@ class RemoteEngine(Section):
 
     managed: ClassVar[bool] = False
     reads_images: ClassVar[bool] = True  # where the model does
+    gives_tools: ClassVar[bool] = False  # to those models alone that know them
 
     kind: Literal["remote"] = Field(description="A server that somebody else runs.")
     url: OneOrMore = Field(

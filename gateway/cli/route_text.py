@@ -6,7 +6,7 @@ Must not: decide, or know what an explanation holds (`gateway.explanation` does)
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from gateway.config.names import all_aliases
 from gateway.config.problems import ConfigError
 from gateway.config.schema import RoutingFile
 from gateway.deciding import decider_of
-from gateway.domain import Endpoint
+from gateway.domain import Endpoint, ModelScore
 from gateway.environment import EnvironmentProblem, read_environment
 from gateway.errors import ModelNotFound
 from gateway.explanation import Explainer, Explanation, Prompt, read_request
@@ -144,26 +144,33 @@ def _table(explanation: Explanation) -> Iterator[str]:
     """Yield the explanation for people, a line each."""
     weighed, choice = explanation.weighed, explanation.choice
     reasons = {reason.partition(" is ")[0]: reason for reason in weighed.reasons}
-    yield "What the request is"
+    yield "What the request is, and how sure that is"
     for feature in _FEATURES:
+        sure = f"{getattr(weighed, f'{feature}_confidence'):.2f}"
         why = reasons.get(feature, "").partition(": ")[2]
-        yield _row(feature, str(getattr(weighed, feature)), why)
+        yield _row(feature, str(getattr(weighed, feature)), f"{sure}  {why}")
     yield "\nRules, first match wins"
     for verdict in explanation.verdicts:
         yield _row(verdict.rule, "yes" if verdict.matched else "no", verdict.reason)
     if not explanation.verdicts:
         yield "  none tried"
-    if choice.scores:
-        yield "\nScores, 0 to 1"
-        names = ("", "total", *(name for name, _ in choice.scores[0].parts))
-        yield "  " + " ".join(f"{name:<{16 if not name else 8}}" for name in names).rstrip()
-    for score in choice.scores:
-        parts = (score.total, *(value for _, value in score.parts))
-        yield f"  {score.model:<16} " + " ".join(f"{part:<8.2f}" for part in parts).rstrip()
+    yield from _scores(choice.scores)
     yield f"\nDecided by {choice.rule}: {', '.join(choice.models)}"
     yield from (f"  - {reason}" for reason in choice.reasons)
     if choice.shadow is not None:
         yield f"A copy goes to {choice.shadow}, whose answer is dropped"
+
+
+def _scores(scores: Sequence[ModelScore]) -> Iterator[str]:
+    if not scores:
+        return
+    width = max(16, *(len(score.model) for score in scores))
+    names = ("total", *(name for name, _ in scores[0].parts))
+    yield "\nScores, 0 to 1"
+    yield f"  {'':<{width}}" + "".join(f" {name:>8}" for name in names)
+    for score in scores:
+        parts = (score.total, *(value for _, value in score.parts))
+        yield f"  {score.model:<{width}}" + "".join(f" {part:>8.2f}" for part in parts)
 
 
 def _names(file: RoutingFile) -> str:

@@ -64,18 +64,24 @@ def allowed(names: Sequence[str], constraints: Sequence[Constraint], known: Know
 def able(names: Sequence[str], endpoint: Endpoint, weighed: Weighed | None, known: Known) -> Kept:
     """Keep the models that can do what the request needs.
 
-    Of those that suit the endpoint, for images those that see, where there are any; else all, and
-    the model says what it cannot do.
+    Of those that suit the endpoint, for images those that see, and for tools those that are not
+    known to call none, where there are any; else all, and the model says what it cannot do.
     """
     may = able_ones(names, endpoint, known.facts)
     kept = _keep(names, lambda name: None if name in may else why_unable(endpoint))
-    if weighed is None or not weighed.images:
-        return kept
-    seeing = [name for name in kept.names if known.facts_of(name).vision]
-    if not seeing:
-        return Kept(kept.names, (*kept.reasons, "no model here is known to read images"))
-    saw = _keep(kept.names, lambda name: None if name in seeing else "it reads no images")
-    return Kept(saw.names, (*kept.reasons, *saw.reasons))
+    if weighed is not None and weighed.images:
+        kept = _rather(kept, lambda name: bool(known.facts_of(name).vision), "read images")
+    if weighed is not None and weighed.tools:
+        kept = _rather(kept, lambda name: known.facts_of(name).tools is not False, "call tools")
+    return kept
+
+
+def _rather(kept: Kept, can: Callable[[str], bool], what: str) -> Kept:
+    """Keep those who can, where there are any."""
+    if not any(can(name) for name in kept.names):
+        return Kept(kept.names, (*kept.reasons, f"no model here is known to {what}"))
+    found = _keep(kept.names, lambda name: None if can(name) else f"it does not {what}")
+    return Kept(found.names, (*kept.reasons, *found.reasons))
 
 
 def by_size(names: Sequence[str], variant: str, known: Known) -> Kept:

@@ -59,6 +59,7 @@ def _facts(model: ModelSection, file: RoutingFile, known: ModelFacts) -> ModelFa
     sections = [file.engines[engine] for engine in engines if engine in file.engines]
     # Several engines serve it, and any of them may be taken: what all of them can counts.
     contexts = filter(None, (section.context_for(known.context_tokens) for section in sections))
+    given = bool(sections) and all(section.gives_tools for section in sections)
     blind = any(not section.reads_images for section in sections)
     # Weights tell of all parameters and the catalogue of active ones, for its own model.
     active = [n for n in (known.active_parameters, known.parameters) if n is not None]
@@ -71,6 +72,7 @@ def _facts(model: ModelSection, file: RoutingFile, known: ModelFacts) -> ModelFa
         embeddings=known.embeddings if model.embeddings is None else model.embeddings,
         reranks=known.reranks if model.reranks is None else model.reranks,
         vision=False if blind else known.vision,
+        tools=True if given else known.tools,
     )
 
 

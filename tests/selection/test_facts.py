@@ -197,3 +197,11 @@ def test_the_file_says_languages_and_strengths_better_than_the_catalogue() -> No
     facts = facts_of(file_of(models), {}, CatalogueFacts())
     assert (facts["demo-coder"].languages, facts["demo-coder"].strengths) == (("en",), ("code",))
     assert (facts["own"].languages, facts["own"].strengths) == (("de",), ("math",))
+
+
+def test_an_engine_of_ours_gives_tools_to_every_model() -> None:
+    models = {"falcon-7b": {"engine": "e"}, "falcon-40b": {"engine": "lab"}, "odd": {"engine": "f"}}
+    both = {"both": {"engine": ["e", "lab"], "catalogue": "falcon-7b"}}
+    facts = facts_of(file_of(models | both), {}, CatalogueFacts())
+    told = {name: known.tools for name, known in facts.items()}
+    assert told == {"falcon-7b": True, "falcon-40b": False, "odd": True, "both": False}

@@ -136,3 +136,19 @@ def test_a_text_and_a_file_are_not_explained_together(config: Path) -> None:
 def test_a_text_may_stand_behind_two_dashes(config: Path) -> None:
     result = CliRunner().invoke(route, ["--config", str(config), "--", "--help me please"])
     assert "Decided by" in result.output
+
+
+def test_scores_are_shown_for_each_model_and_criterion(config: Path) -> None:
+    config.write_text(
+        CONFIG.replace("use: [llama, qwen]", "use: {any: [llama, qwen]}, shadow: {model: coder}"),
+        encoding="utf-8",
+    )
+    lines = ran(config, "What is rain?").output.splitlines()
+    head = next(line.split() for line in lines if "language" in line and "cache" in line)
+    assert head == ["total", "task", "language", "size", "load", "loaded", "cache"]
+    row = next(line.split() for line in lines if line.startswith("  llama "))
+    assert [float(cell) >= 0 for cell in row[1:]] == [True] * 7
+    assert "A copy goes to coder, whose answer is dropped" in lines
+    told = json.loads(ran(config, "What is rain?", "--json").output)
+    assert [score["model"] for score in told["scores"]] == told["models"]
+    assert told["shadow"] == "coder"

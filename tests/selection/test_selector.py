@@ -284,6 +284,16 @@ def test_images_go_to_models_that_read_them_where_there_are_any() -> None:
     assert choose([ALL], what=weighed(images=True)).models == MODELS
 
 
+def test_tools_go_to_models_that_are_not_known_to_call_none() -> None:
+    facts = {**FACTS, "tiny": ModelFacts(tools=False), "coder": ModelFacts(tools=True)}
+    choice = choose([ALL], what=weighed(tools=True), facts=facts)
+    assert choice.models == ("big", "coder", "embedder")
+    assert "tiny is left out: it does not call tools" in choice.reasons
+    assert choose([ALL], facts=facts).models[0] == "tiny"
+    none = dict.fromkeys(MODELS, ModelFacts(tools=False))
+    assert choose([ALL], what=weighed(tools=True), facts=none).models == MODELS
+
+
 @pytest.mark.parametrize(
     ("variant", "models"),
     [
