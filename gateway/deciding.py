@@ -12,11 +12,14 @@ from operator import attrgetter
 from engines.protocol.requests import AnyRequest
 from gateway.classify import Gauge, Weigher
 from gateway.config.schema import RoutingFile
+from gateway.config.vocabulary import AUTO, TASK_VARIANTS
 from gateway.domain import Asked, Bulk, Choice, Estimate, ModelFacts, ModelStatus, Weighed
 from gateway.errors import ApiError
 from gateway.selection import Selector, is_open
 
 _Status = Mapping[str, ModelStatus]
+# Tasks that only some models can do at all, whatever the client calls them.
+_BY_SHAPE = ("vision", "audio", "embedding", "rerank")
 _ENDS = (attrgetter("least"), attrgetter("most"))
 
 
@@ -69,6 +72,7 @@ class Decider:
         Raises:
             ApiError: the asked model does not exist, or nothing can serve the request.
         """
+        weighed = self._with_task(asked, weighed)
         asked = replace(asked, takes=self._gauge.takes(weighed.bulk, weighed.answer_tokens))
         choice = self._selector.choose(asked, weighed, status)
         settled = Settled(asked, weighed, choice, weighed.bulk)
@@ -108,6 +112,15 @@ class Decider:
         """Note how many tokens an engine has counted in a request's prompt."""
         if settled.bulk is not None:
             self._gauge.learn(model, settled.bulk, prompt_tokens)
+
+    def _with_task(self, asked: Asked, weighed: Weighed) -> Weighed:
+        """Return what was weighed with the task that the client said (`auto:code`)."""
+        task = self._selector.meaning(asked.model).variant
+        if task not in TASK_VARIANTS or weighed.task in _BY_SHAPE:
+            return weighed
+        said = f"task is {task}: the client asked for {AUTO}:{task}"
+        others = (why for why in weighed.reasons if not why.startswith("task is "))
+        return replace(weighed, task=task, task_confidence=1.0, reasons=(said, *others))
 
     def _to_count(self, settled: Settled, status: _Status) -> str | None:
         weighed, models = settled.weighed, settled.choice.models

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 UNDECIDED = "undecided"
+# Classes of models by size, and the active parameters below which each but the last ends.
+MODEL_CLASSES = ("tiny", "small", "medium", "large")
+_CLASS_ENDS = (2_000_000_000, 10_000_000_000, 40_000_000_000)
 
 
 class Endpoint(StrEnum):
@@ -197,6 +200,14 @@ class ModelFacts:
     reranks: bool | None = None
     vision: bool | None = None
     tools: bool | None = None
+
+    @property
+    def model_class(self) -> str | None:
+        """tiny, small, medium or large by its active parameters; None where nobody knows them."""
+        active = self.active_parameters or self.parameters
+        if not active:
+            return None
+        return MODEL_CLASSES[sum(active >= end for end in _CLASS_ENDS)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,7 @@ class Explainer:
         """
         weighed = self._decider.weigh(request, language_hints(headers))
         asked = asked_by(endpoint, request, headers, self._selector, chance=chance, seen=seen)
-        choice = self._decider.decide(asked, weighed, status or {}).choice
+        settled = self._decider.decide(asked, weighed, status or {})
+        weighed = settled.weighed or weighed
         verdicts = self._selector.explain(asked, weighed)
-        return Explanation(request.model or "auto", weighed, verdicts, choice)
+        return Explanation(request.model or "auto", weighed, verdicts, settled.choice)

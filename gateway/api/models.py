@@ -61,6 +61,7 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     family: str | msgspec.UnsetType | None = msgspec.UNSET
     parameters: int | msgspec.UnsetType | None = msgspec.UNSET
     active_parameters: int | msgspec.UnsetType | None = msgspec.UNSET
+    model_class: str | msgspec.UnsetType | None = msgspec.UNSET
     context: int | msgspec.UnsetType | None = msgspec.UNSET
     # The name under which vLLM's clients look for the same number.
     max_model_len: int | msgspec.UnsetType | None = msgspec.UNSET
@@ -140,6 +141,7 @@ def _row(gateway: Gateway, name: str) -> ModelRow:
         family=facts.family,
         parameters=facts.parameters,
         active_parameters=facts.active_parameters,
+        model_class=facts.model_class,
         context=facts.context_tokens,
         max_model_len=facts.context_tokens,
         licence=_terms(facts.licence),

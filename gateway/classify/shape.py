@@ -43,6 +43,10 @@ class ShapeReader:
     def __init__(self) -> None:
         self._counter = SignCounter()
 
+    def counts(self, text: str) -> Counts:
+        """Return what a text is made of."""
+        return self._counter.count(text)
+
     def read(self, request: AnyRequest) -> Shape:
         """Return the shape of a request to any endpoint."""
         if isinstance(request, ChatRequest):

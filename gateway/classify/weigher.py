@@ -16,6 +16,7 @@ from engines.protocol.requests import (
     ScoreRequest,
 )
 from gateway.classify.answer_language import AnswerLanguageFinder
+from gateway.classify.difficulty import DifficultyFinder
 from gateway.classify.language import NOTHING, Found, LanguageFinder
 from gateway.classify.lexicon import load_lexicons
 from gateway.classify.plain import plain
@@ -54,6 +55,7 @@ class Weigher:
     ) -> None:
         self._sizes = sizes or SizeSection()
         self._shapes = ShapeReader()
+        self._difficulty = DifficultyFinder()
         self._vocabulary = vocabulary or load_vocabularies().any
         languages = languages or LanguageSection()
         self._languages = LanguageFinder(languages.undecided_below)
@@ -124,6 +126,8 @@ class Weigher:
             answer = Found(hints[0], _HINTED, "the request's headers hint at it")
         prompt_tokens = estimate(shape.bulk, self._vocabulary, self._sizes.image_tokens)
         size = size_of(prompt_tokens, shape.answer_tokens, self._sizes)
+        newest = self._shapes.counts(recent[0] if recent else "")
+        hard = self._difficulty.find(newest, task.name, len(turns) - 1, shape)
         return Weighed(
             task=task.name,
             language=answer.language,
@@ -139,11 +143,14 @@ class Weigher:
             language_confidence=round(answer.confidence, 2),
             prompt_language_confidence=round(prompt.confidence, 2),
             request_size_confidence=size.confidence,
+            difficulty=hard.value,
+            difficulty_confidence=hard.confidence,
             reasons=(
                 f"task is {task.name}: {task.reason}",
                 f"prompt_language is {prompt.language}: {prompt.reason}",
                 f"language is {answer.language}: {answer.reason}",
                 f"request_size is {size.name}: {size.reason}",
+                f"difficulty is {hard.value}: {hard.reason}",
             ),
         )
 

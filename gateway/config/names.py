@@ -11,7 +11,7 @@ from engines.kinds.section import several
 from gateway.config.choosing import AnyOf, SplitOf
 from gateway.config.document import Path
 from gateway.config.schema import NotClause, RouteSection, RoutingFile, words_of
-from gateway.config.vocabulary import AUTO, SIZE_VARIANTS
+from gateway.config.vocabulary import AUTO, ORDER_VARIANTS, TASK_VARIANTS
 
 # Where names are made: who says that there is no such name leans on all of these.
 VARIANT_PLACES: tuple[Path, ...] = (("routes", "*", "when", "variant"),)
@@ -44,14 +44,14 @@ def is_reserved(name: str) -> bool:
 
 
 def variants_of(file: RoutingFile) -> tuple[str, ...]:
-    """Return the variants of `auto`: those for sizes, then those that rules name, in order.
+    """Return the variants of `auto`: for sizes, for tasks, then those that rules name, in order.
 
     Words that rules rule out with `not:` make no variant.
     """
     clauses = [route.when.variant for route in file.routes if route.when is not None]
     named = [c for c in clauses if c is not None and not isinstance(c, NotClause)]
     words = (word for clause in named for word in words_of(clause) if word)
-    return tuple(dict.fromkeys((*SIZE_VARIANTS, *words)))
+    return tuple(dict.fromkeys((*ORDER_VARIANTS, *TASK_VARIANTS, *words)))
 
 
 def used_by(route: RouteSection) -> tuple[str, ...]:

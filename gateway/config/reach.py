@@ -7,6 +7,7 @@ Must not: know more of requests than the schema's vocabulary says.
 
 from collections.abc import Iterator
 from enum import Enum
+from typing import TypeAlias
 
 from gateway.config.finding import Finding
 from gateway.config.names import resolved_aliases, used_by, variants_of
@@ -15,6 +16,7 @@ from gateway.config.schema import (
     RangeClause,
     RouteSection,
     RoutingFile,
+    ShareClause,
     WhenSection,
     Words,
     words_of,
@@ -30,6 +32,7 @@ _PASSING = ("embedding", "rerank")
 _VARIETY = "-*"
 _OTHER = "*"
 _ALL = WhenSection()
+_Bounds: TypeAlias = RangeClause | ShareClause
 
 
 class _Takes(Enum):
@@ -104,6 +107,7 @@ def _implied(wide: WhenSection, narrow: WhenSection, file: RoutingFile) -> bool:
     return (
         all(_words_implied(key, wide, narrow, file) for key in _WORDS)
         and _range_implied(wide.prompt_tokens, narrow.prompt_tokens)
+        and _range_implied(wide.difficulty, narrow.difficulty)
         and all(getattr(wide, key) in (None, getattr(narrow, key)) for key in _FLAGS)
         and _headers(wide) <= _headers(narrow)
     )
@@ -142,7 +146,7 @@ def _holds(clause: Words, value: str) -> bool:
     return among
 
 
-def _range_implied(wide: RangeClause | None, narrow: RangeClause | None) -> bool:
+def _range_implied(wide: _Bounds | None, narrow: _Bounds | None) -> bool:
     if wide is None:
         return True
     if narrow is None or (narrow.min or 0) < (wide.min or 0):

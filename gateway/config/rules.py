@@ -23,6 +23,7 @@ from gateway.config.schema import (
     RequireSection,
     RouteSection,
     RoutingFile,
+    ShareClause,
     WhenSection,
     Words,
 )
@@ -113,6 +114,7 @@ def _when_errors(path: Path, when: WhenSection) -> Iterator[Finding]:
             if what is not None:
                 yield Finding(where, what)
     yield from _range_errors((*path, "prompt_tokens"), when.prompt_tokens)
+    yield from _range_errors((*path, "difficulty"), when.difficulty)
 
 
 def _not_among(key: str, word: str, known: tuple[str, ...]) -> str | None:
@@ -155,7 +157,7 @@ def _require_errors(
         yield Finding((*path, "licence", "region"), what)
 
 
-def _range_errors(path: Path, bounds: RangeClause | None) -> Iterator[Finding]:
+def _range_errors(path: Path, bounds: RangeClause | ShareClause | None) -> Iterator[Finding]:
     if bounds is None or bounds.min is None or bounds.max is None or bounds.min <= bounds.max:
         return
     what = f"min ({bounds.min}) is greater than max ({bounds.max}): nothing lies between"

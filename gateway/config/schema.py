@@ -152,6 +152,13 @@ class RangeClause(Section):
     max: int | None = Field(None, ge=0, description="Greatest value that matches.")
 
 
+class ShareClause(Section):
+    """`{min: ..., max: ...}` of what goes from 0 to 1: both ends belong to the range."""
+
+    min: float | None = Field(None, ge=0, le=1, description="Least value that matches.")
+    max: float | None = Field(None, ge=0, le=1, description="Greatest value that matches.")
+
+
 Words: TypeAlias = OneOrMore | NotClause
 
 
@@ -176,6 +183,11 @@ class WhenSection(Section):
     )
     request_size: Words | None = Field(None, description="small, medium or large.")
     prompt_tokens: RangeClause | None = Field(None, description="Estimated prompt tokens.")
+    difficulty: ShareClause | None = Field(
+        None,
+        description="How hard the request looks, 0 to 1: the share of ordinary requests that look "
+        "easier. A weak sign; `weighbridge route calibrate` finds the value for your models.",
+    )
     variant: Words | None = Field(None, description="The part after `auto:` in the asked name.")
     tools: bool | None = Field(None, description="Whether the request carries tools.")
     images: bool | None = Field(None, description="Whether the request carries images.")
@@ -204,6 +216,11 @@ class RequireSection(Section):
 
     family: OneOrMore | None = Field(None, description="Catalogue families that will do.")
     parameters: RangeClause | None = Field(None, description="Total parameters (a count).")
+    model_class: tuple[Literal["tiny", "small", "medium", "large"], ...] | None = Field(
+        None,
+        description="Classes of size that will do, by (active) parameters: tiny below 2 billion, "
+        "small below 10, medium below 40, large.",
+    )
     context: int | None = Field(None, ge=1, description="Least context in tokens.")
     licence: LicenceClause | None = Field(None, description="Licences that will do.")
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from gateway.domain import UNDECIDED
 
 AUTO = "auto"
-# Variants of `auto` that exist without a rule that names them.
-SIZE_VARIANTS = ("small", "large", "fast")
+# Variants of `auto` that exist without a rule that names them: a class of models, an order of them.
+CLASS_VARIANTS = ("small", "medium", "large")
+ORDER_VARIANTS = (*CLASS_VARIANTS, "fast", "best")
 
 REQUEST_SIZES = ("small", "medium", "large")
 TASKS = (
@@ -30,6 +31,8 @@ TASKS = (
     "rerank",
     UNDECIDED,
 )
+# Variants of `auto` that say the task, so that nobody has to find it out.
+TASK_VARIANTS = TASKS[: TASKS.index("tool_use") + 1]
 
 # ISO 639-1 code, and the script where it is not the usual one -> English name: every language that
 # weighing tells from others.

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 from engines.kinds.section import several
 from gateway.config.schema import RangeClause, RequireSection
-from gateway.domain import Constraint, Endpoint, ModelFacts, ModelScore, ModelStatus, Weighed
+from gateway.domain import (
+    MODEL_CLASSES,
+    Constraint,
+    Endpoint,
+    ModelFacts,
+    ModelScore,
+    ModelStatus,
+    Weighed,
+)
 from gateway.selection.abilities import able_ones, why_unable
 from gateway.selection.constraints import constraint_refusal
 from gateway.selection.licences import licence_refusal
@@ -84,26 +92,30 @@ def _rather(kept: Kept, can: Callable[[str], bool], what: str) -> Kept:
     return Kept(found.names, (*kept.reasons, *found.reasons))
 
 
-def by_size(names: Sequence[str], variant: str, known: Known) -> Kept:
-    """Order for `auto:small`, `auto:large` or `auto:fast`; models of unknown size come last."""
+def by_variant(names: Sequence[str], variant: str, known: Known) -> Kept:
+    """Order for `auto:small`, `auto:fast` and so on; models of unknown size come last.
+
+    Among equals the order given stays.
+    """
+
+    def near(name: str) -> tuple[int, int]:
+        model_class = known.facts_of(name).model_class
+        if model_class is None:
+            return (len(MODEL_CLASSES), 0)
+        rank = MODEL_CLASSES.index(model_class)
+        return (abs(rank - MODEL_CLASSES.index(variant)), rank)
 
     def fast(name: str) -> tuple[bool, int, float]:
         facts, load = known.facts_of(name), load_of(known.status_of(name))
-        active = facts.active_parameters or facts.parameters
-        return (load >= 1, active or _HUGE, load)
+        return (load >= 1, facts.active_parameters or facts.parameters or _HUGE, load)
 
-    keys: dict[str, Callable[[str], tuple[float, ...]]] = {
-        "small": lambda name: (known.facts_of(name).parameters or _HUGE,),
-        "large": lambda name: (-(known.facts_of(name).parameters or 0),),
-        "fast": fast,
+    orders: dict[str, tuple[Callable[[str], tuple[float, ...]], str]] = {
+        "fast": (fast, "fewest active parameters first, full models last"),
+        "best": (lambda name: (-(known.facts_of(name).parameters or 0),), "most parameters first"),
     }
-    words = {
-        "small": "fewest parameters first",
-        "large": "most parameters first",
-        "fast": "fewest active parameters first, full models last",
-    }
-    order = tuple(sorted(names, key=keys[variant]))
-    return Kept(order, (f"auto:{variant} puts the {words[variant]}: {', '.join(order)}",))
+    key, how = orders.get(variant, (near, f"models of the class {variant} first, then the nearest"))
+    order = tuple(sorted(names, key=key))
+    return Kept(order, (f"auto:{variant} puts the {how}: {', '.join(order)}",))
 
 
 def available_first(names: Sequence[str], known: Known) -> Kept:
@@ -141,6 +153,9 @@ def _refusal(facts: ModelFacts, require: RequireSection) -> str | None:
         why = _outside(facts.parameters, require.parameters)
         if why is not None:
             return why
+    if require.model_class is not None and facts.model_class not in require.model_class:
+        wanted = " or ".join(require.model_class)
+        return f"its class is {facts.model_class or 'unknown'}, not {wanted}"
     if require.context is not None and (facts.context_tokens or 0) < require.context:
         return f"its context is {facts.context_tokens or 'unknown'}, less than {require.context}"
     if require.licence is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.config.schema import NotClause, RangeClause, WhenSection, Words, words_of
+from gateway.config.schema import NotClause, RangeClause, ShareClause, WhenSection, Words, words_of
 from gateway.domain import UNDECIDED, Asked, Weighed
 
 
@@ -28,7 +28,7 @@ class Features:
     A value is None where the request was not weighed; no condition on it holds then.
     """
 
-    values: Mapping[str, str | int | bool | None]
+    values: Mapping[str, str | float | bool | None]
     headers: Mapping[str, str]
 
 
@@ -43,6 +43,7 @@ class Answer:
 Condition = Callable[[Features], Answer]
 
 _WORDS = ("task", "language", "prompt_language", "request_size", "variant")
+_RANGES = ("prompt_tokens", "difficulty")
 _FLAGS = {
     "tools": ("the request carries tools", "the request carries no tools"),
     "images": ("the request carries images", "the request carries no images"),
@@ -52,7 +53,7 @@ _FLAGS = {
 
 def features_of(asked: Asked, weighed: Weighed | None, variant: str | None) -> Features:
     """Return what conditions look at; `variant` is "" for plain `auto`."""
-    values: dict[str, str | int | bool | None] = {"variant": variant}
+    values: dict[str, str | float | bool | None] = {"variant": variant}
     if weighed is not None:
         values |= {
             "task": weighed.task,
@@ -60,6 +61,7 @@ def features_of(asked: Asked, weighed: Weighed | None, variant: str | None) -> F
             "prompt_language": weighed.prompt_language,
             "request_size": weighed.request_size,
             "prompt_tokens": weighed.prompt_tokens,
+            "difficulty": weighed.difficulty,
             "tools": weighed.tools,
             "images": weighed.images,
             "json_schema": weighed.json_schema,
@@ -76,8 +78,10 @@ def conditions_of(when: WhenSection | None) -> tuple[Condition, ...]:
         clause: Words | None = getattr(when, key)
         if clause is not None:
             found.append(_word_condition(key, clause))
-    if when.prompt_tokens is not None:
-        found.append(partial(_range_holds, clause=when.prompt_tokens))
+    for key in _RANGES:
+        bounds: RangeClause | ShareClause | None = getattr(when, key)
+        if bounds is not None:
+            found.append(partial(_range_holds, key=key, clause=bounds))
     for key in _FLAGS:
         wanted: bool | None = getattr(when, key)
         if wanted is not None:
@@ -124,16 +128,15 @@ def _not_words_hold(features: Features, *, key: str, words: tuple[str, ...]) -> 
     return Answer(holds=True, reason=f"{key} is {value or 'not given'}, none of {', '.join(words)}")
 
 
-def _range_holds(features: Features, *, clause: RangeClause) -> Answer:
-    tokens = features.values.get("prompt_tokens")
-    if tokens is None:
-        return _unknown("prompt_tokens")
-    count = int(tokens)
-    if clause.min is not None and count < clause.min:
-        return Answer(holds=False, reason=f"prompt_tokens is {count}, less than {clause.min}")
-    if clause.max is not None and count > clause.max:
-        return Answer(holds=False, reason=f"prompt_tokens is {count}, more than {clause.max}")
-    return Answer(holds=True, reason=f"prompt_tokens is {count}")
+def _range_holds(features: Features, *, key: str, clause: RangeClause | ShareClause) -> Answer:
+    value = features.values.get(key)
+    if not isinstance(value, int | float):
+        return _unknown(key)
+    if clause.min is not None and value < clause.min:
+        return Answer(holds=False, reason=f"{key} is {value}, less than {clause.min}")
+    if clause.max is not None and value > clause.max:
+        return Answer(holds=False, reason=f"{key} is {value}, more than {clause.max}")
+    return Answer(holds=True, reason=f"{key} is {value}")
 
 
 def _flag_holds(features: Features, *, key: str, wanted: bool) -> Answer:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gateway.config.choosing import AnyOf, SplitOf
 from gateway.config.names import resolved_aliases, used_by, variants_of
 from gateway.config.schema import RouteSection, RoutingFile
-from gateway.config.vocabulary import AUTO, SIZE_VARIANTS
+from gateway.config.vocabulary import AUTO, ORDER_VARIANTS
 from gateway.domain import Asked, Choice, Endpoint, ModelFacts, ModelStatus, Weighed
 from gateway.errors import CapabilityMissing, ConstraintsUnmet, ModelNotFound
 from gateway.selection.abilities import is_unable, refusal
@@ -21,7 +21,7 @@ from gateway.selection.candidates import (
     able,
     allowed,
     available_first,
-    by_size,
+    by_variant,
     meeting,
 )
 from gateway.selection.constraints import constraint_refusal
@@ -245,8 +245,8 @@ class Selector:
         reasons = [*kept.reasons]
         can = able(kept.names, asked.endpoint, weighed, known)
         reasons += can.reasons
-        if variant in SIZE_VARIANTS and can.names:
-            can = by_size(can.names, variant, known)
+        if variant in ORDER_VARIANTS and can.names:
+            can = by_variant(can.names, variant, known)
             reasons += can.reasons
         room = Room(asked.takes, weighed.answer_tokens if weighed else None, self.contexts)
         room.check(can.names)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gateway.api.models import list_models, one_model
 from gateway.config.loading import parse_config
+from gateway.config.vocabulary import ORDER_VARIANTS, TASK_VARIANTS
 from gateway.domain import ModelFacts
 from gateway.parts import build_gateway
 
@@ -26,9 +27,7 @@ def test_each_alias_has_a_row_that_says_what_it_means(tmp_path: Path) -> None:
         "any": ("alias", "auto"),
         "quick": ("alias", "auto:fast"),
         "auto": ("auto", None),
-        "auto:small": ("auto", None),
-        "auto:large": ("auto", None),
-        "auto:fast": ("auto", None),
+        **{f"auto:{name}": ("auto", None) for name in (*ORDER_VARIANTS, *TASK_VARIANTS)},
     }
     assert one_model(gateway, "quick").alias_of == "auto:fast"
 

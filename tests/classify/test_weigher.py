@@ -185,6 +185,7 @@ def test_each_finding_has_its_reason(weigher: Weigher) -> None:
         "prompt_language is en",
         "language is en",
         "request_size is small",
+        f"difficulty is {weighed.difficulty}",
     ]
 
 

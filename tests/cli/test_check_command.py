@@ -157,6 +157,6 @@ def test_route_knows_what_the_catalogue_knows() -> None:
     rule += "    use: [qwen2.5-7b, qwen2.5-0.5b, big]\n"
     text = REMOTE.partition("routes:")[0] + models + "\n" + rule
     Path("routing.yaml").write_text(text, encoding="utf-8")
-    output = CliRunner().invoke(route, ["hola", "--model", "auto:small"]).output
+    output = CliRunner().invoke(route, ["hola", "--model", "auto:fast"]).output
     assert "Decided by rest: qwen2.5-0.5b, qwen2.5-7b" in output
     assert "big is left out: its family is unknown" in output

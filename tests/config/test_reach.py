@@ -127,6 +127,8 @@ def conditions(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, An
 
 BOUND = st.integers(0, 12)
 RANGE = st.fixed_dictionaries({}, optional={"min": BOUND, "max": BOUND})
+SHARES = st.sampled_from([0.0, 0.25, 0.5, 1.0])
+SHARE = st.fixed_dictionaries({}, optional={"min": SHARES, "max": SHARES})
 HEADER = st.dictionaries(st.sampled_from(["x-a", "X-A", "x-b"]), st.sampled_from("12"))
 # What rules look at -> the conditions on it, and the values that requests have.
 LOOKED_AT: dict[str, tuple[st.SearchStrategy[dict[str, Any]], list[Any]]] = {
@@ -141,6 +143,10 @@ LOOKED_AT: dict[str, tuple[st.SearchStrategy[dict[str, Any]], list[Any]]] = {
     "tokens": (
         conditions(request_size=words("small", "medium", "large"), prompt_tokens=RANGE),
         [(prompt, answer) for prompt in range(14) for answer in (None, 1, 5)],
+    ),
+    "difficulty": (
+        conditions(difficulty=SHARE),
+        [0.0, 0.25, 0.3, 0.5, 1.0],
     ),
     "variant": (
         conditions(variant=words("fast", "night", "Day", "undecided")),
@@ -176,6 +182,7 @@ def requests_on(pair: list[str]) -> list[tuple[Asked, Weighed]]:
         "task": "code",
         "language": "en",
         "tokens": (1, None),
+        "difficulty": 0.5,
         "variant": "",
         "tools": False,
     }
@@ -191,6 +198,7 @@ def requests_on(pair: list[str]) -> list[tuple[Asked, Weighed]]:
                 request_size=size_of(Estimate(prompt), answer, SizeSection(**SIZES)).name,
                 prompt_tokens=prompt,
                 answer_tokens=answer,
+                difficulty=given["difficulty"],
                 tools=given["tools"] and not task,
             )
             asked = Asked(f"auto{given['variant']}", endpoint, given.get("headers", ()))

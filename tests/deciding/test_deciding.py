@@ -97,6 +97,17 @@ def test_a_prompt_that_fits_nowhere_is_refused() -> None:
         settle(asks, chat(10, max_tokens=4_000))
 
 
+def test_a_task_that_the_client_says_is_not_found_out() -> None:
+    rule = {"name": "code", "when": {"task": "code"}, "use": "long"}
+    settled = settle(decider(rule, REST), chat(10, model="auto:code"))
+    assert settled.choice.rule == "code"
+    assert settled.weighed is not None
+    assert (settled.weighed.task, settled.weighed.task_confidence) == ("code", 1)
+    assert settled.weighed.reasons[0] == "task is code: the client asked for auto:code"
+    texts = EmbeddingRequest(input="word", model="auto:code")
+    assert settle(decider(rule, REST), texts, Endpoint.EMBEDDINGS).choice.rule == "rest"
+
+
 def test_texts_to_embed_have_a_context_each() -> None:
     texts = EmbeddingRequest(input=["word " * 3_000] * 100)
     settled = settle(decider(), texts, Endpoint.EMBEDDINGS)

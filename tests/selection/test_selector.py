@@ -199,6 +199,7 @@ def test_longer_models_are_those_with_a_longer_context_or_an_unknown_one() -> No
         ({"family": ["llama", "BGE"]}, ("big", "embedder")),
         ({"parameters": {"min": 500, "max": 30_000}}, ("tiny", "coder")),
         ({"context": 8_000}, ("big", "coder")),
+        ({"model_class": ["tiny", "medium"]}, MODELS),
         ({"family": "qwen2.5", "context": 8_000}, ("coder",)),
     ],
 )
@@ -297,13 +298,46 @@ def test_tools_go_to_models_that_are_not_known_to_call_none() -> None:
 @pytest.mark.parametrize(
     ("variant", "models"),
     [
-        ("small", ("embedder", "tiny", "coder", "big")),
-        ("large", ("big", "coder", "tiny", "embedder")),
+        ("best", ("big", "coder", "tiny", "embedder")),
         ("fast", ("embedder", "coder", "tiny", "big")),
     ],
 )
 def test_variants_of_auto_order_by_size(variant: str, models: tuple[str, ...]) -> None:
     assert choose([ALL], f"auto:{variant}").models == models
+
+
+@pytest.mark.parametrize(
+    ("variant", "models"),
+    [
+        ("small", ("coder", "tiny", "big", "embedder")),
+        ("medium", ("coder", "big", "tiny", "embedder")),
+        ("large", ("big", "coder", "tiny", "embedder")),
+    ],
+)
+def test_variants_for_classes_put_the_class_first_and_then_the_nearest(
+    variant: str, models: tuple[str, ...]
+) -> None:
+    billion = 10**9
+    facts = {
+        "tiny": ModelFacts(parameters=billion),
+        "big": ModelFacts(parameters=70 * billion),
+        "coder": ModelFacts(parameters=30 * billion, active_parameters=3 * billion),
+        "embedder": ModelFacts(),
+    }
+    assert choose([ALL], f"auto:{variant}", facts=facts).models == models
+
+
+@pytest.mark.parametrize(
+    ("billions", "model_class"),
+    [(0.5, "tiny"), (2, "small"), (9.9, "small"), (10, "medium"), (40, "large"), (405, "large")],
+)
+def test_classes_of_models_are_by_their_active_parameters(
+    billions: float, model_class: str
+) -> None:
+    count = round(billions * 10**9)
+    assert ModelFacts(parameters=count).model_class == model_class
+    assert ModelFacts(parameters=10**12, active_parameters=count).model_class == model_class
+    assert ModelFacts().model_class is None
 
 
 def test_auto_fast_puts_a_full_model_last() -> None:
@@ -313,7 +347,7 @@ def test_auto_fast_puts_a_full_model_last() -> None:
 
 def test_a_model_of_unknown_size_comes_last_in_every_variant() -> None:
     facts = {name: known for name, known in FACTS.items() if name != "big"}
-    for variant in ("small", "large", "fast"):
+    for variant in ("small", "medium", "large", "fast", "best"):
         assert choose([ALL], f"auto:{variant}", facts=facts).models[-1] == "big"
 
 
@@ -333,7 +367,9 @@ def test_a_rule_may_make_a_variant_of_its_own() -> None:
 
 def test_names_are_models_aliases_auto_and_variants() -> None:
     names = Selector(file_of([], {"big": ["gpt-4o"]}), FACTS).names
-    assert names == (*MODELS, "gpt-4o", "auto", "auto:small", "auto:large", "auto:fast")
+    variants = ("small", "medium", "large", "fast", "best", "code", "math")
+    assert names[:13] == (*MODELS, "gpt-4o", "auto", *(f"auto:{name}" for name in variants))
+    assert names[-1] == "auto:tool_use"
 
 
 def test_explain_tries_every_rule() -> None:
