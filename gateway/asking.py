@@ -6,12 +6,30 @@ Must not: choose; keep anything of a request.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from engines.protocol.requests import AnyRequest, ChatRequest
 from gateway.domain import Asked, Endpoint
 from gateway.selection import Selector, constraints_of
 
 _OPENING_CHARS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request that was decoded: its bytes as they came, and what they say."""
+
+    endpoint: Endpoint
+    body: bytes
+    request: AnyRequest
+    headers: Sequence[tuple[bytes, bytes]]
+    request_id: str
+    arrived_s: float
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client asked for an event stream."""
+        return bool(getattr(self.request, "stream", None))
 
 
 def asked_by(

@@ -8,18 +8,15 @@ speak ASGI.
 
 import asyncio
 import math
-import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import msgspec
 
 from engines.protocol.events import write_event
-from engines.protocol.requests import AnyRequest
-from gateway.answer_headers import decision_headers, header_value
-from gateway.asking import asked_by
-from gateway.deciding import Settled
+from gateway.answer_headers import header_value
+from gateway.asking import Incoming
 from gateway.domain import Endpoint, Outcome
 from gateway.errors import (
     ApiError,
@@ -31,10 +28,8 @@ from gateway.errors import (
 from gateway.fleet import Fleet, Lease
 from gateway.fleet.budget import RetryBudget
 from gateway.fleet.care import Carer
-from gateway.fleet.prefixes import Beginnings, Prefixes, beginnings_of
 from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
-from gateway.observing import Observer
 from gateway.relay.answers import foreign_error
 from gateway.relay.asked import choices_of, wants_usage
 from gateway.relay.bodies import edit_request
@@ -46,7 +41,7 @@ from gateway.relay.shadows import Nowhere, Shadows
 from gateway.relay.stream import StreamEditor
 from gateway.relay.told import Told
 from gateway.selection import Selector
-from gateway.settling import Settler
+from gateway.settling import Decided, Settler
 
 _MAX_ERROR_BYTES = 1024 * 1024
 
@@ -57,34 +52,6 @@ PATHS = {
     Endpoint.RERANK: "/rerank",
     Endpoint.SCORE: "/score",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A request that was decoded: its bytes as they came, and what they say."""
-
-    endpoint: Endpoint
-    body: bytes
-    request: AnyRequest
-    headers: Sequence[tuple[bytes, bytes]]
-    request_id: str
-    arrived_s: float
-
-    @property
-    def streams(self) -> bool:
-        """Whether the client asked for an event stream."""
-        return bool(getattr(self.request, "stream", None))
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What was chosen for a request, and the response headers that say so."""
-
-    models: tuple[str, ...]
-    headers: tuple[tuple[bytes, bytes], ...]
-    beginnings: Beginnings
-    settled: Settled
-    shadow: str | None = None
 
 
 class Dispatcher:
@@ -98,9 +65,7 @@ class Dispatcher:
         fleet: Fleet,
         carer: Carer,
         client: UpstreamClient,
-        prefixes: Prefixes,
         shadows: Shadows,
-        observer: Observer | None,
         clock: Callable[[], float],
         queue_timeout_s: float,
         retry_share: float,
@@ -110,9 +75,7 @@ class Dispatcher:
         self._fleet = fleet
         self._carer = carer
         self._client = client
-        self._prefixes = prefixes
         self._shadows = shadows
-        self._observer = observer
         self._clock = clock
         self._queue_timeout_s = queue_timeout_s
         self._budget = RetryBudget(retry_share)
@@ -123,7 +86,7 @@ class Dispatcher:
         Raises:
             ApiError: nothing was sent; the caller renders it. Later failures end the stream.
         """
-        decided = await self._decide(incoming)
+        decided = await self._settler.settle(incoming)
         if decided.shadow is not None:
             self._shadows.start(
                 decided.shadow, partial(self._copy, decided.shadow, incoming, decided)
@@ -155,7 +118,8 @@ class Dispatcher:
                 raise tries.failure or self._nobody(models)
             failure = await self._attempt(lease, incoming, decided, told, reply)
             if failure is None:
-                self._answered(incoming, decided, lease, told)
+                broken = told.breaks > 0
+                self._settler.answered(incoming, decided, lease.model, lease.account, broken=broken)
                 return
             tries.failed(lease.replica, failure, lease.queued_s)
             if isinstance(failure.error, ContextLengthExceeded) and not reply.started:
@@ -175,33 +139,6 @@ class Dispatcher:
                     raise failure.error
                 check(incoming.request, told, exact_seams=plan.exact_seams)
                 told.breaks += 1
-
-    async def _decide(self, incoming: Incoming) -> Decided:
-        request = incoming.request
-        beginnings = Beginnings()
-        if self._selector.recalls and self._selector.meaning(request.model).model is None:
-            beginnings = beginnings_of(request)
-        asked = asked_by(
-            incoming.endpoint,
-            request,
-            incoming.headers,
-            self._selector,
-            chance=random.random(),  # noqa: S311 - a share of requests, no secret
-            seen=self._prefixes.seen(beginnings),
-        )
-        settled = await self._settler.settle(
-            asked, request, incoming.headers, incoming.body, self._fleet.status()
-        )
-        choice = settled.choice
-        headers = decision_headers(choice, settled.weighed)
-        return Decided(choice.models, headers, beginnings, settled, choice.shadow)
-
-    def _answered(self, incoming: Incoming, decided: Decided, lease: Lease, told: Told) -> None:
-        self._prefixes.note(decided.beginnings.hashes, lease.model)
-        self._learn(decided, lease, told)
-        if self._observer is not None:
-            asked = incoming.endpoint, incoming.request, incoming.headers
-            self._observer.answered(*asked, lease.model, lease.account)
 
     async def _copy(self, model: str, incoming: Incoming, decided: Decided) -> Outcome:
         """Send the request to a model whose answer nobody gets."""
@@ -318,11 +255,6 @@ class Dispatcher:
         now_s = lease.account.forwarded_s = self._clock()
         spent_s = now_s - incoming.arrived_s
         return await self._client.send(plan.address, sent, plan.deadlines, spent_s)
-
-    def _learn(self, decided: Decided, lease: Lease, told: Told) -> None:
-        usage = lease.account.usage
-        if usage is not None and not told.breaks:  # else the prompt had grown by what was told
-            self._settler.learn(decided.settled, lease.model, usage.prompt_tokens)
 
     def _nobody(self, models: Sequence[str]) -> NoModelAvailable:
         self._fleet.turned_away(models)

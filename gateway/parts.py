@@ -79,17 +79,24 @@ def build_gateway(
     if file.mode == "observe":
         journal = Journal(config.base / file.observe.file, file.observe.max_bytes)
         observer = Observer(selector, decider, fleet.status, journal.add)
+    counter = TokenCounter(fleet, client, time.monotonic)
+    settler = Settler(
+        selector=selector,
+        decider=decider,
+        counter=counter,
+        prefixes=prefixes,
+        status=fleet.status,
+        observer=observer,
+    )
     for model in selector.shadows:
         metrics.may_shadow(model)
     dispatcher = Dispatcher(
         selector=selector,
-        settler=Settler(selector, decider, TokenCounter(fleet, client, time.monotonic)),
+        settler=settler,
         fleet=fleet,
         carer=carer,
         client=client,
-        prefixes=prefixes,
         shadows=shadows,
-        observer=observer,
         clock=time.perf_counter,
         queue_timeout_s=file.gateway.queue_timeout_s,
         retry_share=file.gateway.retry_share,

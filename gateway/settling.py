@@ -1,49 +1,100 @@
 """Settles which models may serve a request: decided, and where it matters counted by an engine.
 
-Owns: the order of deciding, counting and deciding again.
-Must not: decide or count itself.
+Owns: the order of asking, deciding, counting and deciding again; what is learnt from an answer.
+Must not: decide or count itself; lease or relay.
 """
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from engines.protocol.requests import AnyRequest
+from gateway.answer_headers import decision_headers
+from gateway.asking import Incoming, asked_by
 from gateway.classify import language_hints
 from gateway.deciding import Decider, Settled
 from gateway.domain import Asked, ModelStatus
+from gateway.fleet.prefixes import Beginnings, Prefixes, beginnings_of
+from gateway.observe.account import Account
+from gateway.observing import Observer
 from gateway.selection import Selector
 from gateway.tokenizing import TokenCounter
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was chosen for a request, and the response headers that say so."""
+
+    models: tuple[str, ...]
+    shadow: str | None
+    headers: tuple[tuple[bytes, bytes], ...]
+    settled: Settled
+    beginnings: Beginnings
 
 
 class Settler:
     """Settles requests, and remembers what they came to."""
 
-    def __init__(self, selector: Selector, decider: Decider, counter: TokenCounter) -> None:
+    def __init__(
+        self,
+        *,
+        selector: Selector,
+        decider: Decider,
+        counter: TokenCounter,
+        prefixes: Prefixes,
+        status: Callable[[], Mapping[str, ModelStatus]],
+        observer: Observer | None = None,
+    ) -> None:
         self._selector = selector
         self._decider = decider
         self._counter = counter
+        self._prefixes = prefixes
+        self._status = status
+        self._observer = observer
 
-    async def settle(
-        self,
-        asked: Asked,
-        request: AnyRequest,
-        headers: Sequence[tuple[bytes, bytes]],
-        body: bytes,
-        status: Mapping[str, ModelStatus],
-    ) -> Settled:
+    async def settle(self, incoming: Incoming) -> Decided:
         """Return what serves a request.
 
         Raises:
             ApiError: the asked model does not exist, or nothing can serve the request.
         """
-        if self._selector.meaning(asked.model).model is not None:
-            return self._decider.decide_named(asked, request, len(body), status)
-        weighed = self._decider.weigh(request, language_hints(headers))
+        request = incoming.request
+        by_rules = self._selector.meaning(request.model).model is None
+        recalls = by_rules and self._selector.recalls
+        beginnings = beginnings_of(request) if recalls else Beginnings()
+        asked = asked_by(
+            incoming.endpoint,
+            request,
+            incoming.headers,
+            self._selector,
+            chance=random.random(),  # noqa: S311 - a share of requests, no secret
+            seen=self._prefixes.seen(beginnings),
+        )
+        status = self._status()
+        if by_rules:
+            settled = await self._by_rules(asked, incoming, status)
+        else:
+            settled = self._decider.decide_named(asked, request, len(incoming.body), status)
+        choice = settled.choice
+        headers = decision_headers(choice, settled.weighed)
+        return Decided(choice.models, choice.shadow, headers, settled, beginnings)
+
+    def answered(
+        self, incoming: Incoming, decided: Decided, model: str, account: Account, *, broken: bool
+    ) -> None:
+        """Learn from an answer that is whole; `broken` says that it went on from another's text."""
+        self._prefixes.note(decided.beginnings.hashes, model)
+        if account.usage is not None and not broken:  # else the prompt had grown by what was told
+            self._decider.learn(decided.settled, model, account.usage.prompt_tokens)
+        if self._observer is not None:
+            asked = incoming.endpoint, incoming.request, incoming.headers
+            self._observer.answered(*asked, model, account)
+
+    async def _by_rules(
+        self, asked: Asked, incoming: Incoming, status: Mapping[str, ModelStatus]
+    ) -> Settled:
+        weighed = self._decider.weigh(incoming.request, language_hints(incoming.headers))
         settled = self._decider.decide(asked, weighed, status)
         if settled.to_count is None:
             return settled
-        tokens = await self._counter.count(settled.to_count, request, body)
+        tokens = await self._counter.count(settled.to_count, incoming.request, incoming.body)
         return settled if tokens is None else self._decider.counted(settled, tokens, status)
-
-    def learn(self, settled: Settled, model: str, prompt_tokens: int) -> None:
-        """Note how many tokens an engine has counted in a request's prompt."""
-        self._decider.learn(settled, model, prompt_tokens)

@@ -31,7 +31,8 @@ from engines.protocol.requests import (
     ScoreRequest,
     decode_request,
 )
-from gateway.dispatch import Dispatcher, Incoming
+from gateway.asking import Incoming
+from gateway.dispatch import Dispatcher
 from gateway.domain import Endpoint
 from gateway.errors import BodyTooLarge
 from gateway.relay.exchange import Headers

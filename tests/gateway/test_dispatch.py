@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from engines.protocol.requests import ChatRequest
+from gateway.asking import Incoming
 from gateway.config.loading import parse_config
-from gateway.dispatch import Incoming
 from gateway.domain import Endpoint
 from gateway.errors import EngineFailed
 from gateway.fleet import Condition, Replica
