@@ -11,6 +11,7 @@ from gateway.cli.table import Table
 # What nobody types: the command that explains a text.
 _TEXT = "TEXT ..."
 COMMANDS = {
+    "calibrate": ("gateway.cli.route_calibrate", "calibrate"),
     "diff": ("gateway.cli.route_diff", "diff"),
     "report": ("gateway.cli.route_report", "report"),
 }
