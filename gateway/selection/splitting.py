@@ -3,8 +3,8 @@
 Owns: the draw. Must not: know who is up, or what a key stands for.
 
 Each model draws a number from the key, and the greatest by its share is first (weighted rendezvous
-hashing). So when a share grows from 5 to 10 percent nobody changes models but those 5 percent who
-come to the growing one; and every gateway, restarted or not, draws alike.
+hashing). So where one share grows nobody moves but to that model, where one shrinks nobody moves but
+from it; and every gateway, restarted or not, draws alike.
 """
 
 import hashlib
