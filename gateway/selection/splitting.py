@@ -2,9 +2,9 @@
 
 Owns: the draw. Must not: know who is up, or what a key stands for.
 
-Each model draws a number from the key, and the greatest by its share is first (weighted rendezvous
-hashing). So where one share grows nobody moves but to that model, where one shrinks nobody moves but
-from it; and every gateway, restarted or not, draws alike.
+Each model draws a number from the key, and the best by its share is first (weighted rendezvous
+hashing). So where one share grows nobody moves but to that model, where one shrinks nobody moves
+but from it; and every gateway, restarted or not, draws alike.
 """
 
 import hashlib
