@@ -88,9 +88,8 @@ class Dispatcher:
         """
         decided = await self._settler.settle(incoming)
         if decided.shadow is not None:
-            self._shadows.start(
-                decided.shadow, partial(self._copy, decided.shadow, incoming, decided)
-            )
+            copy = partial(self._copy, decided.shadow, incoming, decided)
+            self._shadows.start(decided.shadow, copy, len(incoming.body))
         told = Told(choices=choices_of(incoming.request), keeps=incoming.streams)
         try:
             await self._answer(incoming, decided, told, reply)

@@ -32,22 +32,31 @@ _FEATURES = ("task", "language", "prompt_language", "request_size", "difficulty"
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """A prompt that is no whole body; `history` are earlier user turns, the oldest first."""
+    """A prompt that is no whole body.
+
+    `history` are earlier turns, the oldest first; those that are texts are the user's.
+    """
 
     text: str
-    history: tuple[str, ...] = ()
+    history: tuple[str | Message, ...] = ()
     has_tools: bool = False
     system: str | None = None
     model: str | None = None
+    user: str | None = None
     metadata: Any = None
 
     def request(self) -> ChatRequest:
         """Return the chat request that it stands for."""
         before = [Message("system", self.system)] if self.system else []
-        turns = [Message("user", text) for text in (*self.history, self.text)]
+        said = (*self.history, self.text)
+        turns = [Message("user", one) if isinstance(one, str) else one for one in said]
         tools: list[Any] | None = [{}] if self.has_tools else None
         return ChatRequest(
-            messages=[*before, *turns], model=self.model, tools=tools, metadata=self.metadata
+            messages=[*before, *turns],
+            model=self.model,
+            tools=tools,
+            user=self.user,
+            metadata=self.metadata,
         )
 
 

@@ -74,6 +74,10 @@ def explain_lines(explainer: Explainer, lines: Iterable[bytes]) -> Iterator[Line
 )
 @click.option("--model", help="The model a client asks for; auto when absent.")
 @click.option("--system", help="A system prompt before the text.")
+@click.option("--user", help="Whose request it is, as in the body's `user`.")
+@click.option(
+    "--header", "headers", multiple=True, metavar="NAME:VALUE", help="A request header; repeatable."
+)
 @click.option(
     "--file",
     "path",
@@ -84,11 +88,13 @@ def explain_lines(explainer: Explainer, lines: Iterable[bytes]) -> Iterator[Line
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (a line each).")
 def route_text(
     text: str | None,
+    *,
     config_option: str | None,
     model: str | None,
     system: str | None,
+    user: str | None,
+    headers: tuple[str, ...],
     path: Path | None,
-    *,
     as_json: bool,
 ) -> None:
     """Explain where a request with TEXT would go, and why, without sending it."""
@@ -101,8 +107,8 @@ def route_text(
         if path is not None:
             _tell_file(explainer, path, as_json=as_json)
             return
-        request = Prompt(text or "", system=system, model=model).request()
-        explanation = explainer.explain(Endpoint.CHAT, request)
+        request = Prompt(text or "", system=system, model=model, user=user).request()
+        explanation = explainer.explain(Endpoint.CHAT, request, headers=_headers(headers))
     except (ConfigError, EnvironmentProblem) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
@@ -117,6 +123,18 @@ def route_text(
         click.echo(msgspec.json.encode(explanation.whole()))
     else:
         click.echo("\n".join(_table(explanation)))
+
+
+def _headers(given: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return headers as a server hands them on.
+
+    Raises:
+        click.UsageError: one has no name.
+    """
+    pairs = [header.partition(":") for header in given]
+    if not all(name.strip() and colon for name, colon, _ in pairs):
+        raise click.UsageError("A --header is NAME:VALUE.")
+    return tuple((n.strip().lower().encode(), v.strip().encode()) for n, _, v in pairs)
 
 
 def _tell_file(explainer: Explainer, path: Path, *, as_json: bool) -> None:

@@ -6,11 +6,16 @@ Must not: choose or lease; delay or change what the client gets.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import TypeAlias
 
 from gateway.domain import Outcome
 from gateway.relay.exchange import Headers
 
 MOST_AT_ONCE = 64
+MOST_BYTES = 64 * 1024 * 1024
+
+Copy: TypeAlias = Callable[[], Coroutine[None, None, Outcome]]
 
 
 class Nowhere:
@@ -30,8 +35,9 @@ class Nowhere:
 class Shadows:
     """Runs copies as tasks of its own: they end neither with the request nor before `close`.
 
-    `count` is told of each copy its model, its outcome and its seconds; of one beyond the bound
-    `Outcome.OVERLOADED` and None.
+    Those under way are bounded in number and in the bytes of their bodies. `count` is told of each
+    copy its model, its outcome and its seconds; of one beyond the bounds `Outcome.OVERLOADED` and
+    None.
     """
 
     def __init__(
@@ -39,20 +45,23 @@ class Shadows:
         count: Callable[[str, Outcome, float | None], None],
         clock: Callable[[], float],
         most: int = MOST_AT_ONCE,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._count = count
         self._clock = clock
         self._most = most
+        self._bytes_left = most_bytes
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, model: str, copy: Callable[[], Coroutine[None, None, Outcome]]) -> None:
+    def start(self, model: str, copy: Copy, body_bytes: int) -> None:
         """Begin a copy, unless too many are under way."""
-        if len(self._tasks) >= self._most:
+        if len(self._tasks) >= self._most or body_bytes > self._bytes_left:
             self._count(model, Outcome.OVERLOADED, None)
             return
+        self._bytes_left -= body_bytes
         task = asyncio.create_task(self._run(model, copy), name=f"shadow {model}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._ended, body_bytes))
 
     async def close(self) -> None:
         """Cut off all that are under way."""
@@ -62,7 +71,11 @@ class Shadows:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _run(self, model: str, copy: Callable[[], Coroutine[None, None, Outcome]]) -> None:
+    def _ended(self, body_bytes: int, task: "asyncio.Task[None]") -> None:
+        self._bytes_left += body_bytes
+        self._tasks.discard(task)
+
+    async def _run(self, model: str, copy: Copy) -> None:
         started_s, outcome = self._clock(), Outcome.CANCELLED
         try:
             outcome = await copy()

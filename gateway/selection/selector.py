@@ -76,23 +76,16 @@ class Selector:
         self._rules = tuple(self._rule(route) for route in file.routes)
         self._variants = variants_of(file)
         self._scores = Scores(file.scores)
-        self._recalls = file.scores.cache > 0 and _scores_may_decide(file)
+        # Whether it may matter who has read a prompt's beginning (`Asked.seen`).
+        self.recalls = file.scores.cache > 0 and _scores_may_decide(file)
+        # Whether it may matter which conversation a request belongs to (`Asked.conversation`).
+        self.splits = any(rule.shares for rule in self._rules)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every name a client may ask for: models, aliases, `auto` and its variants."""
         auto = (AUTO, *(f"{AUTO}:{variant}" for variant in self._variants))
         return (*self._models, *self._aliases, *auto)
-
-    @property
-    def recalls(self) -> bool:
-        """Whether it may matter who has read a prompt's beginning (`Asked.seen`)."""
-        return self._recalls
-
-    @property
-    def splits(self) -> bool:
-        """Whether it may matter which conversation a request belongs to (`Asked.conversation`)."""
-        return any(rule.shares for rule in self._rules)
 
     @property
     def shadows(self) -> frozenset[str]:

@@ -120,9 +120,35 @@ async def test_beyond_the_bound_no_copy_is_begun() -> None:
 
     shadows = Shadows(lambda _, outcome, s: ended.append((outcome, s)), lambda: 1.0, most=2)
     for _ in range(3):
-        shadows.start("m", copy)
+        shadows.start("m", copy, 10)
     assert ended == [(Outcome.OVERLOADED, None)]
     await asyncio.sleep(0)
     await shadows.close()
     assert ended[1:] == [(Outcome.CANCELLED, 0.0)] * 2
     await shadows.close()
+
+
+async def test_the_bodies_of_copies_under_way_are_bounded_too() -> None:
+    ended: list[Outcome] = []
+    gate = asyncio.Event()
+
+    async def copy() -> Outcome:
+        await gate.wait()
+        return Outcome.OK
+
+    shadows = Shadows(lambda _, outcome, __: ended.append(outcome), lambda: 1.0, most_bytes=100)
+    shadows.start("m", copy, 60)
+    shadows.start("m", copy, 60)
+    assert ended == [Outcome.OVERLOADED]
+    gate.set()
+
+    async def both() -> bool:
+        return ended == [Outcome.OVERLOADED, Outcome.OK]
+
+    await until(both)
+    shadows.start("m", copy, 100)
+
+    async def all_of_them() -> bool:
+        return ended.count(Outcome.OK) == 2
+
+    await until(all_of_them)

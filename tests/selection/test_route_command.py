@@ -152,3 +152,32 @@ def test_scores_are_shown_for_each_model_and_criterion(config: Path) -> None:
     told = json.loads(ran(config, "What is rain?", "--json").output)
     assert [score["model"] for score in told["scores"]] == told["models"]
     assert told["shadow"] == "coder"
+
+
+def test_a_user_and_headers_count_as_in_a_request(config: Path) -> None:
+    rules = """\
+  - {name: red, when: {header: {x-team: red}}, use: coder}
+  - {name: shares, use: {split: {llama: 1, qwen: 1}}}
+"""
+    config.write_text(CONFIG.partition("  - {")[0] + rules, encoding="utf-8")
+    told = json.loads(ran(config, "hola", "--header", "X-Team: red", "--json").output)
+    assert told["rule"] == "red"
+    firsts = {
+        json.loads(ran(config, "hola", "--user", str(n), "--json").output)["model"]
+        for n in range(8)
+    }
+    assert firsts == {"llama", "qwen"}
+    bounds = ("--header", "x-weighbridge-max-parameters: 1B")
+    assert "its number of parameters is unknown" in ran(config, "hola", *bounds).output
+    assert ran(config, "hola", "--header", "red").exit_code == 2
+
+
+def test_the_turns_of_a_history_may_be_messages(config: Path, tmp_path: Path) -> None:
+    history = [
+        {"role": "user", "content": "Bitte zeichne mir ein großes Haus mit Garten."},
+        {"role": "assistant", "content": "Hier ist es."},
+    ]
+    path = tmp_path / "asked.jsonl"
+    path.write_text(json.dumps({"text": "ok", "history": history}), encoding="utf-8")
+    told = json.loads(ran(config, "--file", str(path), "--json").output)
+    assert told["prompt_language"] == "de"

@@ -393,10 +393,15 @@ WORDS = st.one_of(
 )
 USES = st.lists(st.sampled_from(MODELS), min_size=1, max_size=4, unique=True)
 ANY_OF = USES.map(lambda names: {"any": names})
+SPLIT = st.fixed_dictionaries(
+    {"split": st.dictionaries(st.sampled_from(MODELS), st.integers(1, 9), min_size=1)},
+    optional={"sticky": st.sampled_from(["user", "conversation", "none"])},
+)
 ROUTES = st.lists(
     st.fixed_dictionaries(
-        {"name": st.text("abc", min_size=1, max_size=3), "use": USES | ANY_OF},
+        {"name": st.text("abc", min_size=1, max_size=3), "use": USES | ANY_OF | SPLIT},
         optional={
+            "shadow": st.fixed_dictionaries({"model": st.sampled_from(MODELS)}),
             "when": st.fixed_dictionaries({}, optional={"task": WORDS, "tools": st.booleans()}),
             "require": st.fixed_dictionaries(
                 {}, optional={"family": st.sampled_from(["llama", "qwen2.5"])}
@@ -440,6 +445,8 @@ def test_what_is_chosen_is_configured_up_before_down_and_always_the_same(
     assert len(set(choice.models)) == len(choice.models)
     up = [status.get(name, ModelStatus()).available for name in choice.models]
     assert up == sorted(up, reverse=True)
+    assert choice.shadow is None or choice.shadow in {*MODELS} - {choice.models[0]}
+    assert {score.model for score in choice.scores} <= set(MODELS)
     assert selector.choose(Asked(model, Endpoint.CHAT), what, status) == choice
 
 
