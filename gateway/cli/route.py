@@ -24,6 +24,15 @@ class _TextOrCommand(Table):
         """Return the commands that can be typed."""
         return [name for name in super().list_commands(ctx) if name != _TEXT]
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, and the options of the one for texts."""
+        super().format_options(ctx, formatter)
+        text = self.get_command(ctx, _TEXT)
+        options = [one for one in text.params if isinstance(one, click.Option)] if text else []
+        given = [one.get_help_record(ctx) for one in options]
+        with formatter.section("Options with a TEXT"):
+            formatter.write_dl([record for record in given if record is not None])
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the command for texts before whatever names no other one."""
         if args and args[0] not in COMMANDS and args[0] != "--help":
@@ -40,6 +49,5 @@ class _TextOrCommand(Table):
 def route() -> None:
     """Explain where a request with TEXT would go, and why, without sending it.
 
-    `weighbridge route "TEXT" --help` lists the options. A text that is one of the commands' names
-    stands behind `--`.
+    A text that is one of the commands' names stands behind `--`.
     """

@@ -36,6 +36,8 @@ from gateway.selection.matching import (
 from gateway.selection.scores import Scores
 from gateway.selection.splitting import drawn
 
+_TOLD = 8  # models of which an error tells why they are left out
+
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
@@ -195,7 +197,7 @@ class Selector:
             passed_over.append(f"rule '{rule.route.name}' matched, but none of its models will do")
         let = allowed(self._models, asked.constraints, known)
         if not let.names:
-            raise ConstraintsUnmet(f"No model here meets the request: {'; '.join(let.reasons)}.")
+            raise _unmet(asked, let)
         kept = self._scored(let, asked, weighed, known)
         kept = self._ordered(kept, meaning.variant, asked, weighed, known)
         if not kept.names:
@@ -271,6 +273,15 @@ def _split(kept: Kept, rule: _Rule, asked: Asked) -> Kept:
     order = drawn(shares, rule.route.name, f"{name}\0{key}")
     why = f"by their shares, drawn by the {name}: {', '.join(order)}"
     return Kept(order, (*kept.reasons, why))
+
+
+def _unmet(asked: Asked, let: Kept) -> ConstraintsUnmet:
+    told, more = let.reasons[:_TOLD], len(let.reasons) - _TOLD
+    rest = f"; and so are {more} more" if more > 0 else ""
+    return ConstraintsUnmet(
+        f"No model here meets the request: {'; '.join(told)}{rest}.",
+        param=asked.constraints[0].where,
+    )
 
 
 def _scores_may_decide(file: RoutingFile) -> bool:

@@ -119,8 +119,18 @@ def test_where_nobody_meets_it_each_is_told_with_its_reason() -> None:
         choose({"weighbridge_family": "yi"})
     error = caught.value
     assert (error.status, error.code) == (400, "no_model_meets_constraints")
+    assert error.param == "metadata.weighbridge_family"
     for name in FACTS:
         assert f"{name} is left out" in error.message
+
+
+def test_of_many_models_the_error_tells_some() -> None:
+    models = {f"m{number}": {"engine": "e"} for number in range(50)}
+    file = FILE.model_validate({**FILE.model_dump(), "models": models, "routes": []})
+    asked = Asked(None, Endpoint.CHAT, constraints=constraints_of((), {"weighbridge_family": "yi"}))
+    with pytest.raises(ConstraintsUnmet, match="; and so are 42 more") as caught:
+        Selector(file, {}).choose(asked, WEIGHED, {})
+    assert "m8 " not in caught.value.message
 
 
 def test_a_named_model_that_does_not_meet_the_request_is_refused() -> None:

@@ -181,3 +181,17 @@ def test_the_turns_of_a_history_may_be_messages(config: Path, tmp_path: Path) ->
     path.write_text(json.dumps({"text": "ok", "history": history}), encoding="utf-8")
     told = json.loads(ran(config, "--file", str(path), "--json").output)
     assert told["prompt_language"] == "de"
+
+
+def test_help_tells_the_commands_and_what_goes_with_a_text() -> None:
+    told = CliRunner().invoke(route, ["--help"]).output
+    for word in ("diff ", "report ", "--file FILE", "--header NAME:VALUE"):
+        assert word in told
+    assert "TEXT ..." not in told
+    assert CliRunner().invoke(route, ["--", "diff", "--help"]).exit_code == 2
+
+
+def test_a_text_that_is_a_commands_name_stands_behind_two_dashes(config: Path) -> None:
+    result = CliRunner().invoke(route, ["--config", str(config), "--", "report"])
+    assert "Decided by" in result.output
+    assert "Decided by" in CliRunner().invoke(route, ["--", "report"]).output
