@@ -93,18 +93,18 @@ class Decider:
                 asked = replace(asked, takes={model: self._gauge.of(model, bulk)})
         return Settled(asked, None, self._selector.choose(asked, None, status), bulk)
 
-    def counted(self, settled: Settled, tokens: int, status: _Status) -> Settled:
-        """Return what serves a request of which an engine, that of `to_count`, says the tokens.
+    def counted(self, settled: Settled, model: str, tokens: int, status: _Status) -> Settled:
+        """Return what serves a request of which the engine of a model says the tokens.
 
         Raises:
             ApiError: nothing can serve it.
         """
         asked, weighed = settled.asked, settled.weighed
-        if weighed is None or settled.to_count is None:
+        if weighed is None:
             return settled
         weighed = self._weigher.counted(weighed, tokens)
         if asked.takes:
-            asked = replace(asked, takes={**asked.takes, settled.to_count: Estimate(tokens)})
+            asked = replace(asked, takes={**asked.takes, model: Estimate(tokens)})
         choice = self._selector.choose(asked, weighed, status)
         return Settled(asked, weighed, choice, settled.bulk)
 

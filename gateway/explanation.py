@@ -5,9 +5,9 @@ an explanation.
 Must not: decide (`classify` and `selection` do), send anything, or lay out tables.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -180,6 +180,9 @@ def _rounded(score: ModelScore) -> Scored:
     return Scored(score.model, round(score.total, 3), parts)
 
 
+Count: TypeAlias = Callable[[str, AnyRequest], int | None]
+
+
 class Explainer:
     """Explains requests by one configuration. Safe from any thread."""
 
@@ -196,10 +199,12 @@ class Explainer:
         status: Mapping[str, ModelStatus] | None = None,
         seen: Mapping[str, float] | None = None,
         chance: float = 0.0,
+        count: Count | None = None,
     ) -> Explanation:
         """Return where a request would go; without a `status` every model counts as up and idle.
 
-        `seen` and `chance` are as in `Asked`.
+        `seen` and `chance` are as in `Asked`. `count` asks the engine of the model that is chosen
+        how many tokens the prompt has; None is that it cannot say.
 
         Raises:
             ApiError: the asked model does not exist, or nothing can serve the request.
@@ -207,6 +212,11 @@ class Explainer:
         weighed = self._decider.weigh(request, language_hints(headers))
         asked = asked_by(endpoint, request, headers, self._selector, chance=chance, seen=seen)
         settled = self._decider.decide(asked, weighed, status or {})
+        if count is not None:
+            model = settled.choice.models[0]
+            tokens = count(model, request)
+            if tokens is not None:
+                settled = self._decider.counted(settled, model, tokens, status or {})
         weighed = settled.weighed or weighed
         verdicts = self._selector.explain(asked, weighed)
         return Explanation(request.model or "auto", weighed, verdicts, settled.choice)

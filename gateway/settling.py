@@ -94,7 +94,8 @@ class Settler:
     ) -> Settled:
         weighed = self._decider.weigh(incoming.request, language_hints(incoming.headers))
         settled = self._decider.decide(asked, weighed, status)
-        if settled.to_count is None:
+        model = settled.to_count
+        if model is None:
             return settled
-        tokens = await self._counter.count(settled.to_count, incoming.request, incoming.body)
-        return settled if tokens is None else self._decider.counted(settled, tokens, status)
+        tokens = await self._counter.count(model, incoming.request, incoming.body)
+        return settled if tokens is None else self._decider.counted(settled, model, tokens, status)

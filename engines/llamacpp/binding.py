@@ -18,7 +18,7 @@ import numpy.typing as npt
 from engines.llamacpp.adapters import Adapter, load_adapter, put_on
 from engines.llamacpp.complaints import LoadFailed, complaints, first_reason
 from engines.llamacpp.drafts import LONGEST_DRAFT
-from engines.llamacpp.vocabulary import Vocabulary
+from engines.llamacpp.vocabulary import Vocabulary, meta_of
 
 Floats = npt.NDArray[np.float32]
 State = npt.NDArray[np.uint8]
@@ -112,12 +112,7 @@ class Runtime:
 
     def meta(self, key: str) -> str | None:
         """Return a value of the GGUF header as text."""
-        for size in (256, 1 << 20):
-            buffer = ctypes.create_string_buffer(size)
-            found: int = native.llama_model_meta_val_str(self.model, key.encode(), buffer, size)
-            if 0 <= found < size:
-                return buffer.value.decode("utf-8", "replace")
-        return None
+        return meta_of(self.model, key)
 
     def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
         """Evaluate a step; return the wanted logits in the order of pieces [wanted, vocabulary].

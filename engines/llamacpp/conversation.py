@@ -6,9 +6,8 @@ Must not: render or read text itself (`template`, `speech`); evaluate.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
-from engines.llamacpp.binding import Runtime
 from engines.llamacpp.continuing import begun, check_continuing, goes_on_thinking, has_begun
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.room import Room
@@ -20,10 +19,31 @@ from engines.llamacpp.speech.formats import GENERIC, HERMES
 from engines.llamacpp.speech.speech import Speech
 from engines.llamacpp.template import CHATML, ChatTemplate
 from engines.llamacpp.thinking import template_options, thought_tokens
+from engines.llamacpp.vocabulary import Vocabulary
 from engines.protocol.requests import ChatRequest, Message
 
 # Enough for a tag that opens a thought, even where each of its bytes is a token.
 _PROMPT_END = 16
+
+
+class _Limits(Protocol):
+    @property
+    def context(self) -> int: ...
+
+
+class Told(Protocol):
+    """What weights tell of conversations, loaded (a runtime) or not (`counting`)."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens."""
+
+    @property
+    def limits(self) -> _Limits:
+        """The context in tokens."""
+
+    def meta(self, key: str) -> str | None:
+        """Return a value of the header as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +77,7 @@ class Conversations:
         TemplateProblem: a template of the weights is none.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Told) -> None:
         self._vocabulary = runtime.vocabulary
         self._room = Room(runtime.vocabulary, runtime.limits.context)
         source = runtime.meta("tokenizer.chat_template") or CHATML
@@ -144,7 +164,7 @@ class Conversations:
             tokens.insert(0, self._vocabulary.bos)
         return tokens
 
-    def _manner(self, runtime: Runtime, source: str) -> Manner:
+    def _manner(self, runtime: Told, source: str) -> Manner:
         special = {
             "bos_token": self._vocabulary.text([self._vocabulary.bos], special=True),
             "eos_token": self._vocabulary.text([self._vocabulary.eos], special=True),

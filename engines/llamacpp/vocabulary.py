@@ -138,3 +138,13 @@ class Vocabulary:
             buffer = ctypes.create_string_buffer(-size)
             size = native.llama_token_to_piece(self._vocab, token, buffer, -size, 0, special)
         return buffer.raw[: max(0, size)]
+
+
+def meta_of(model: Any, key: str) -> str | None:
+    """Return a value of the GGUF header of a loaded model, or of a vocabulary alone, as text."""
+    for size in (256, 1 << 20):
+        buffer = ctypes.create_string_buffer(size)
+        found: int = native.llama_model_meta_val_str(model, key.encode(), buffer, size)
+        if 0 <= found < size:
+            return buffer.value.decode("utf-8", "replace")
+    return None

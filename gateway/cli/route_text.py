@@ -15,6 +15,7 @@ import msgspec
 
 from engines.protocol.errors import ApiError
 from gateway.cli.config_source import find_config
+from gateway.cli.engine_counter import EngineCounter
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.names import all_aliases
 from gateway.config.problems import ConfigError
@@ -85,6 +86,9 @@ def explain_lines(explainer: Explainer, lines: Iterable[bytes]) -> Iterator[Line
     help="Explain each line of a file instead: an object with `text` and perhaps `history` and "
     "`has_tools`, or a whole request body.",
 )
+@click.option(
+    "--no-count", is_flag=True, help="Estimate the tokens of TEXT; do not ask the engine for them."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (a line each).")
 def route_text(
     text: str | None,
@@ -95,9 +99,13 @@ def route_text(
     user: str | None,
     headers: tuple[str, ...],
     path: Path | None,
+    no_count: bool,
     as_json: bool,
 ) -> None:
-    """Explain where a request with TEXT would go, and why, without sending it."""
+    """Explain where a request with TEXT would go, and why, without sending it.
+
+    The tokens of a TEXT are counted by the engine of the chosen model, where it can be reached.
+    """
     if (text is None) == (path is None):
         raise click.UsageError("Give either a TEXT or a --file.")
     try:
@@ -108,7 +116,10 @@ def route_text(
             _tell_file(explainer, path, as_json=as_json)
             return
         request = Prompt(text or "", system=system, model=model, user=user).request()
-        explanation = explainer.explain(Endpoint.CHAT, request, headers=_headers(headers))
+        count = None if no_count else EngineCounter(config)
+        explanation = explainer.explain(
+            Endpoint.CHAT, request, headers=_headers(headers), count=count
+        )
     except (ConfigError, EnvironmentProblem) as error:
         click.echo(str(error), err=True)
         sys.exit(2)

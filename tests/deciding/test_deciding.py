@@ -73,7 +73,7 @@ def test_a_range_of_prompt_tokens_is_a_threshold_too() -> None:
 def test_a_count_settles_the_size_and_with_it_the_rule() -> None:
     asks = decider(LARGE, REST)
     near = settle(asks, chat(480))
-    small, medium = asks.counted(near, 499, {}), asks.counted(near, 500, {})
+    small, medium = asks.counted(near, "short", 499, {}), asks.counted(near, "short", 500, {})
     assert (small.choice.rule, medium.choice.rule) == ("rest", "large")
     assert medium.weighed is not None
     assert medium.weighed.prompt_tokens == 500
@@ -85,8 +85,8 @@ def test_a_count_is_wanted_near_the_context_of_the_first_beside_a_longer_model()
     asks = decider(REST)
     near = settle(asks, chat(3_900))
     assert near.to_count == "short"
-    assert asks.counted(near, 3_600, {}).choice.models == ("short", "long")
-    assert asks.counted(near, 4_000, {}).choice.models == ("long",)
+    assert asks.counted(near, "short", 3_600, {}).choice.models == ("short", "long")
+    assert asks.counted(near, "short", 4_000, {}).choice.models == ("long",)
 
 
 def test_a_prompt_that_fits_nowhere_is_refused() -> None:
