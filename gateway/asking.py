@@ -50,10 +50,11 @@ def asked_by(
     constraints = constraints_of(headers, request.metadata)
     if selector.meaning(request.model).model is not None:
         return Asked(request.model, endpoint, constraints=constraints)
+    looked_at = headers if selector.reads_headers else ()
     return Asked(
         request.model,
         endpoint,
-        tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers),
+        tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in looked_at),
         constraints,
         seen or {},
         user=request.user,

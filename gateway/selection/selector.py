@@ -80,6 +80,8 @@ class Selector:
         self._scores = Scores(file.scores)
         # Whether it may matter who has read a prompt's beginning (`Asked.seen`).
         self.recalls = file.scores.cache > 0 and _scores_may_decide(file)
+        # Whether any rule looks at headers (`Asked.headers`).
+        self.reads_headers = any(route.when and route.when.header for route in file.routes)
         # Whether it may matter which conversation a request belongs to (`Asked.conversation`).
         self.splits = any(rule.shares for rule in self._rules)
 

@@ -13,11 +13,11 @@ from gateway.selection import Selector
 HEADERS = ((b"x-team", b"r\xe9d"),)
 
 
-def selector(use: object) -> Selector:
+def selector(use: object, **when: object) -> Selector:
     file = {
         "engines": {"e": {"kind": "remote", "url": "http://127.0.0.1:1/v1"}},
         "models": {"a": {"engine": "e"}, "b": {"engine": "e"}},
-        "routes": [{"name": "r", "use": use}],
+        "routes": [{"name": "r", "use": use, "when": when}],
     }
     return Selector(RoutingFile.model_validate(file), {})
 
@@ -54,10 +54,12 @@ def test_any_text_makes_a_mark() -> None:
 
 
 def test_headers_user_and_chance_are_taken_where_rules_decide() -> None:
-    found = ask(chat(("user", "hi"), user="u-1"))
+    reading = selector("a", header={"x-team": "red"})
+    found = ask(chat(("user", "hi"), user="u-1"), reading)
     assert (found.user, found.chance, found.headers) == ("u-1", 0.5, (("x-team", "réd"),))
-    named = ask(chat(("user", "hi"), user="u-1", model="a"))
+    named = ask(chat(("user", "hi"), user="u-1", model="a"), reading)
     assert (named.user, named.headers) == (None, ())
+    assert ask(chat(("user", "hi"))).headers == ()  # no rule looks at them
 
 
 def test_what_cannot_be_read_is_refused() -> None:
