@@ -49,6 +49,12 @@ class LlamacppEngine(Section):
     batch_tokens: int = Field(
         512, ge=8, description="Tokens per step: decode rows first, prompt chunks fill the rest."
     )
+    max_waiting: int = Field(
+        4_096,
+        ge=1,
+        description="Answers and texts to embed or rank that may run or wait in a replica at once; "
+        "beyond that it answers 503 with `Retry-After`.",
+    )
     prefix_cache: bool = Field(
         True, description="Evaluate what prompts have in common once, and keep it for later ones."
     )
@@ -143,6 +149,7 @@ class LlamacppEngine(Section):
             "threads": threads,
             "batch-threads": threads,
             "batch-tokens": self.batch_tokens,
+            "max-waiting": self.max_waiting,
             "prefix-cache-mib": self.prefix_cache_mib,
             "kv-type": self.kv_type,
             "gpu-layers": self.gpu_layers,

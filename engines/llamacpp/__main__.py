@@ -3,7 +3,7 @@
 Exit codes: 0 after a drain, 1 when the address cannot be had or the engine failed, 2 for weights,
 arguments or a missing extra that no restart mends.
 
-Owns: arguments, the order of start and end.
+Owns: the order of start and end.
 Must not: contain what it starts.
 """
 
@@ -25,7 +25,7 @@ from typing import NoReturn
 import uvicorn
 from starlette.types import ASGIApp
 
-from engines.llamacpp.beforehand import LARGEST_OWN_CONTEXT, missing_extra, own_context
+from engines.llamacpp.beforehand import missing_extra, own_context
 
 if __name__ == "__main__":
     # Before the imports that need the extra: they would end in a traceback that names one module.
@@ -40,13 +40,14 @@ if __name__ == "__main__":
 
 from engines.door import LOOPBACK_NAMES, PageDoor, is_address
 from engines.llamacpp.aborts import hopeless_aborts
-from engines.llamacpp.adapters import Adapter, read_adapter
+from engines.llamacpp.adapters import Adapter
 from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import KV_TYPES, Limits, Runtime
+from engines.llamacpp.binding import Limits, Runtime
 from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.model import Model
-from engines.llamacpp.pooled import POOLINGS, Pooled
+from engines.llamacpp.options import SHARED_CELLS, parser
+from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.template import TemplateProblem
 from engines.platform import usable_cores
 from engines.weights import (
@@ -58,8 +59,6 @@ from engines.weights import (
     resolve,
 )
 
-# KV cells in all, beyond one whole context: sequences share them, and most are short.
-_SHARED_CELLS = 32_768
 # After the drain time: for the errors that end what still runs.
 _LAST_WORDS_S = 1
 _NO_MEMORY = "there is no memory for the model; try a smaller --context, --parallel or --kv-type"
@@ -94,7 +93,7 @@ class _Server(uvicorn.Server):
 
 def main() -> None:
     """Load, listen, serve until told to end."""
-    asked = _parser().parse_args()
+    asked = parser().parse_args()
     if asked.socket is None and not asked.no_auth and not _is_loopback(asked.host):
         _fail(
             f"listening on {asked.host} would let anybody in: a worker asks for no key. "
@@ -179,7 +178,7 @@ async def _serve(
 ) -> int:
     """Serve to the end; return the exit code."""
     batcher = Batcher(runtime, pooled, asyncio.get_running_loop())
-    worker = Worker(model, batcher, int(time.time()))
+    worker = Worker(model, batcher, int(time.time()), asked.max_waiting)
     server = _Server(
         uvicorn.Config(
             _behind_the_door(asked, build_app(worker)),
@@ -233,7 +232,7 @@ def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:
     context = asked.context or own_context(header.context_length)
     if not header.is_causal:  # an encoder may have no positions beyond its own
         context = min(context, header.context_length or context)
-    cells = max(context, asked.cells or min(context * asked.parallel, _SHARED_CELLS))
+    cells = max(context, asked.cells or min(context * asked.parallel, SHARED_CELLS))
     threads = asked.threads or usable_cores()
     return Limits(
         context=context,
@@ -273,141 +272,6 @@ def _end_with_stdin(server: uvicorn.Server) -> None:
     while os.read(0, 4_096):
         pass
     server.should_exit = True
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m engines.llamacpp",
-        description="Serve one GGUF file over OpenAI-compatible HTTP.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--weights", required=True, help="a GGUF file, or demo:qwen|coder|llama")
-    parser.add_argument("--name", help="the model's name; default: what the file says")
-    parser.add_argument(
-        "--adapter",
-        action="append",
-        default=[],
-        type=_adapter,
-        metavar="NAME=PATH[:SCALE]",
-        help="a LoRA adapter, served as a model of that name; once for each",
-    )
-    parser.add_argument("--socket", type=Path, help="listen on this unix socket")
-    parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-    parser.add_argument(
-        "--no-auth", action="store_true", help="serve other machines, which are asked for no key"
-    )
-    parser.add_argument(
-        "--allowed-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a Host name to serve beside loopback names and --host; once for each",
-    )
-    parser.add_argument("--port", type=int, default=8080, help="port (default: %(default)s)")
-    parser.add_argument(
-        "--context",
-        type=_positive,
-        help=f"tokens a request may have; default: the file's own, at most {LARGEST_OWN_CONTEXT}",
-    )
-    parser.add_argument(
-        "--cells",
-        type=_positive,
-        help=f"tokens that all sequences share; default: what they need, at most {_SHARED_CELLS}",
-    )
-    parser.add_argument(
-        "--parallel",
-        type=_slots,
-        default=8,
-        help="sequences that run at once (default: %(default)s)",
-    )
-    parser.add_argument("--threads", type=_positive, help="threads; default: all usable cores")
-    parser.add_argument(
-        "--batch-threads", type=_positive, help="threads for prompts; default: as --threads"
-    )
-    parser.add_argument(
-        "--yield-cores",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="take fewer threads while other processes want the cores (default: yes)",
-    )
-    parser.add_argument(
-        "--batch-tokens", type=_positive, default=512, help="tokens a step (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--prefix-cache",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="evaluate what prompts have in common once (default: yes)",
-    )
-    parser.add_argument(
-        "--prefix-cache-mib",
-        type=_mebibytes,
-        default=512,
-        help="memory for what ended requests leave to later ones (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--prompt-lookup",
-        action="store_true",
-        help="while one request runs alone, guess what it says from the text so far",
-    )
-    parser.add_argument(
-        "--kv-type",
-        choices=KV_TYPES,
-        default="f16",
-        help="how KV cells are stored (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--gpu-layers",
-        type=int,
-        default=0,
-        help="layers on the GPU; -1 is all (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--drain-timeout-s",
-        type=float,
-        default=10,
-        help="seconds that requests have to end in (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--embeddings", action=argparse.BooleanOptionalAction, help="default: what the file says"
-    )
-    parser.add_argument(
-        "--pooling",
-        choices=POOLINGS,
-        help="how a text becomes a vector or a rank; default: what the file says, else mean",
-    )
-    parser.add_argument(
-        "--exit-with-stdin", action="store_true", help="end when standard input ends"
-    )
-    return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
-
-
-def _mebibytes(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return value
-
-
-def _adapter(text: str) -> Adapter:
-    try:
-        return read_adapter(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _slots(text: str) -> int:
-    value = _positive(text)
-    if value > 256:
-        raise argparse.ArgumentTypeError("llama.cpp runs at most 256 sequences")
-    return value
 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from engines.asgi import BodyTooLong, ClientGone, Departure, read_body
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import DecodeFailed
+from engines.llamacpp.crowd import MOST_WAITING, Crowd
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.holding import Holder
 from engines.llamacpp.grammar.wish import UnsupportedGrammar, wish_of, wish_of_chat
@@ -45,10 +46,6 @@ _MAX_BODY_BYTES = 64 * 1024 * 1024
 # What is in a shorter one is read in less time than a step takes.
 _SHORT_BODY_BYTES = 32 * 1024
 
-# Answers that are written or waited for; each that waits holds its prompt in memory.
-MOST_ANSWERS = 4_096
-_RETRY_AFTER_S = 5
-
 _T = TypeVar("_T")
 _Answer: TypeAlias = Callable[["Worker", bytes, Send], Awaitable[None]]
 
@@ -61,42 +58,29 @@ class EngineFailure(ApiError):
     fault = "engine"
 
 
-class Overloaded(ApiError):
-    """More wait here already than can be kept: 503."""
-
-    status = 503
-    default_code = "engine_overloaded"
-    fault = "engine"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.retry_after_s = _RETRY_AFTER_S
-
-
 class Worker:
     """What the endpoints share: the model, its batcher, whether it is about to end."""
 
-    def __init__(self, model: Model, batcher: Batcher, created_s: int) -> None:
+    def __init__(
+        self, model: Model, batcher: Batcher, created_s: int, most_waiting: int = MOST_WAITING
+    ) -> None:
         self.model = model
         self.batcher = batcher
         self.created_s = created_s
         self.draining = False
         self.holder = Holder(model.vocabulary)
-        self.reader = Reader(model, batcher)
-        self._answers = 0
+        self.crowd = Crowd(most_waiting)
+        self.reader = Reader(model, batcher, self.crowd)
 
     async def run(self, orders: Sequence[Order]) -> AsyncIterator[tuple[int, Progress]]:
         """Yield what each sequence says; closing the iterator frees their slots.
 
         Raises:
             EngineFailure: the engine could not go on.
+            InvalidRequest: they are more than may ever be here.
             Overloaded: too many wait already.
             UnsupportedGrammar: an answer's grammar has grown beyond what can be held.
         """
-        if self._answers + len(orders) > MOST_ANSWERS:
-            raise Overloaded(
-                f"{self._answers} answers wait here to be written, and {MOST_ANSWERS} are the most."
-            )
         heard: asyncio.Queue[tuple[int, Progress]] = asyncio.Queue()
 
         def listener(index: int) -> Callable[[Progress], None]:
@@ -104,21 +88,20 @@ class Worker:
 
         sequences = [SequenceState(order, listener(index)) for index, order in enumerate(orders)]
         open_sequences = len(sequences)
-        self._answers += len(sequences)
-        try:
-            for sequence in sequences:
-                self.batcher.submit(sequence)
-            while open_sequences:
-                index, progress = await heard.get()
-                if progress.error is not None:
-                    raise _failure(progress, orders[index])
-                open_sequences -= progress.finish_reason is not None
-                yield index, progress
-        finally:
-            self._answers -= len(sequences)
-            if open_sequences:
+        with self.crowd.with_these(len(sequences), "n"):
+            try:
                 for sequence in sequences:
-                    self.batcher.cancel(sequence)
+                    self.batcher.submit(sequence)
+                while open_sequences:
+                    index, progress = await heard.get()
+                    if progress.error is not None:
+                        raise _failure(progress, orders[index])
+                    open_sequences -= progress.finish_reason is not None
+                    yield index, progress
+            finally:
+                if open_sequences:
+                    for sequence in sequences:
+                        self.batcher.cancel(sequence)
 
 
 class _Endpoint:

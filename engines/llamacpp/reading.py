@@ -15,6 +15,7 @@ import numpy as np
 
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import Floats
+from engines.llamacpp.crowd import Crowd
 from engines.llamacpp.model import Model
 from engines.protocol.answers import (
     Embedding,
@@ -38,9 +39,10 @@ class Reader:
     Cancelling an answer takes its texts out of the line.
     """
 
-    def __init__(self, model: Model, batcher: Batcher) -> None:
+    def __init__(self, model: Model, batcher: Batcher, crowd: Crowd) -> None:
         self._model = model
         self._batcher = batcher
+        self._crowd = crowd
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingAnswer:
         """Return a unit vector for each input.
@@ -48,6 +50,7 @@ class Reader:
         Raises:
             InvalidRequest: the model makes none, or not of what is sent, or not so wide.
             DecodeFailed: the engine could not go on.
+            Overloaded: too many wait already.
         """
         self._model.check_embeds(request.model)
         kept, pack = self._dimensions(request), _packing(request)
@@ -62,6 +65,7 @@ class Reader:
         Raises:
             InvalidRequest: the model cannot rank, or a document is too long for it.
             DecodeFailed: the engine could not go on.
+            Overloaded: too many wait already.
         """
         _, texts = request.sides()
         scores, usage = await self._scores(request, "documents")
@@ -79,6 +83,7 @@ class Reader:
         Raises:
             InvalidRequest: the model cannot rank, a pair is too long for it, or they are none.
             DecodeFailed: the engine could not go on.
+            Overloaded: too many wait already.
         """
         scores, usage = await self._scores(request, "text_2")
         data = [Score(at, score) for at, score in enumerate(scores)]
@@ -117,7 +122,8 @@ class Reader:
     async def _evaluate(self, prompts: Sequence[Sequence[int]], param: str) -> list[Floats]:
         for at, prompt in enumerate(prompts, 1):
             self._model.room.check(len(prompt), param, answer=0, who=f"Text {at} of '{param}'")
-        return await self._batcher.pool(prompts)
+        with self._crowd.with_these(len(prompts), param):
+            return await self._batcher.pool(prompts)
 
     def _dimensions(self, request: EmbeddingRequest) -> int:
         width = self._batcher.pooled.width

@@ -54,7 +54,9 @@ def test_a_worker_is_started_by_this_python_from_the_installed_package(weights: 
 
 
 def test_the_engines_section_says_what_the_order_leaves_open(weights: Path) -> None:
-    section = engine(context=4096, parallel=3, threads=2, batch_tokens=64, gpu_layers=-1)
+    section = engine(
+        context=4096, parallel=3, threads=2, batch_tokens=64, max_waiting=9, gpu_layers=-1
+    )
     (plan,) = section.plan(order(weights), ROOM)
     assert options(plan) == {
         "--weights": str(weights),
@@ -65,6 +67,7 @@ def test_the_engines_section_says_what_the_order_leaves_open(weights: Path) -> N
         "--threads": "2",
         "--batch-threads": "2",
         "--batch-tokens": "64",
+        "--max-waiting": "9",
         "--prefix-cache-mib": "512",
         "--kv-type": "f16",
         "--gpu-layers": "-1",

@@ -5,13 +5,13 @@ from typing import Any
 
 import httpx
 
-from engines.llamacpp.api import MOST_ANSWERS
-from tests.support.contract import CHAT, COMPLETIONS, user
+from tests.support.contract import CHAT, COMPLETIONS, EMBEDDINGS, user
 from tests.support.waiting import until
 from tests.support.worker import WorkerProcess, figures, working
 
 MANY = 1_000
 STAY = 100
+MOST = 256
 LONG_TOKENS = 1_500
 
 
@@ -64,14 +64,14 @@ async def test_of_a_thousand_nine_hundred_leave_and_the_rest_is_answered() -> No
 
 async def test_beyond_the_most_answers_clients_are_told_to_come_back() -> None:
     body: dict[str, Any] = {"prompt": "a", "max_tokens": 1_000, "ignore_eos": True, "n": 128}
-    with working() as worker:
+    with working(options=["--max-waiting", str(MOST)]) as worker:
         async with client(worker) as http:
-            count = MOST_ANSWERS // 128
+            count = MOST // 128
             asked = [asyncio.create_task(http.post(COMPLETIONS, json=body)) for _ in range(count)]
 
             async def is_full() -> bool:
                 now = await figures(http)
-                return now["requests_running"] + now["requests_waiting"] == MOST_ANSWERS
+                return now["requests_running"] + now["requests_waiting"] == MOST
 
             await until(is_full)
             for stream in (False, True):
@@ -79,10 +79,34 @@ async def test_beyond_the_most_answers_clients_are_told_to_come_back() -> None:
                 assert refused.status_code == 503
                 assert refused.json()["error"]["code"] == "engine_overloaded"
                 assert int(refused.headers["retry-after"]) > 0
+            refused = await http.post(EMBEDDINGS, json={"input": "a"})
+            assert refused.json()["error"]["code"] == "engine_overloaded"
             for task in asked:
                 task.cancel()
             await idle(http)
             assert (await http.post(COMPLETIONS, json={"prompt": "a"})).status_code == 200
+
+
+async def test_texts_that_wait_to_be_embedded_count_as_answers_do() -> None:
+    options = ["--max-waiting", str(STAY), "--batch-tokens", "8"]
+    texts = [[10 + at % 900 for at in range(LONG_TOKENS)]] * STAY
+    with working(options=options) as worker:
+        async with client(worker) as http:
+            reading = asyncio.create_task(http.post(EMBEDDINGS, json={"input": texts}))
+
+            async def is_refused() -> bool:
+                answer = await http.post(COMPLETIONS, json={"prompt": "a", "max_tokens": 1})
+                return answer.status_code == 503
+
+            await until(is_refused)
+            reading.cancel()
+
+            async def is_served() -> bool:
+                return not await is_refused()
+
+            await until(is_served)
+            refused = await http.post(EMBEDDINGS, json={"input": [[7]] * (STAY + 1)})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input")
 
 
 async def test_who_leaves_in_a_long_prompt_frees_the_slot_within_a_step() -> None:
