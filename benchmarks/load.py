@@ -46,7 +46,9 @@ class Endpoint:
 
 
 async def complete(endpoint: Endpoint, prompt: str, tokens: int, stream: Stream) -> Stream:
-    """Stream one completion of exactly `tokens` tokens.
+    """Stream one completion of `tokens` tokens.
+
+    An engine that knows no `ignore_eos` may end earlier: then it is its events that count.
 
     Raises:
         RuntimeError: the engine refused, or ended early.
@@ -63,14 +65,16 @@ async def complete(endpoint: Endpoint, prompt: str, tokens: int, stream: Stream)
         head = await reader.readuntil(b"\r\n\r\n")
         if b" 200 " not in head.split(b"\r\n", 1)[0]:
             raise RuntimeError((head + await reader.read()).decode())
-        await _read_events(reader, stream)
+        ended = await _read_events(reader, stream)
         writer.close()
-    stream.tokens = tokens
+    if ended != "length" and (ended != "stop" or "ignore_eos" in endpoint.extra):
+        raise RuntimeError(f"the answer ended with {ended!r}")
+    stream.tokens = tokens if ended == "length" else len(stream.heard_s)
     return stream
 
 
-async def _read_events(reader: asyncio.StreamReader, stream: Stream) -> None:
-    """Read a chunked body of events to its end."""
+async def _read_events(reader: asyncio.StreamReader, stream: Stream) -> str:
+    """Read a chunked body of events to its end, and return how the answer ended."""
     splitter, ended = EventSplitter(), ""
     while size := int(await reader.readline(), 16):
         piece = (await reader.readexactly(size + 2))[:-2]
@@ -85,8 +89,7 @@ async def _read_events(reader: asyncio.StreamReader, stream: Stream) -> None:
             if "text" in choice and not choice.get("finish_reason"):
                 stream.heard_s.append(now)
             ended = choice.get("finish_reason") or ended
-    if ended != "length":
-        raise RuntimeError(f"the answer ended with {ended!r}")
+    return ended
 
 
 @dataclass(frozen=True, slots=True)
