@@ -36,7 +36,7 @@ lock: $(BASE) ## write requirements/ci.txt anew from pyproject.toml
 		--extra llamacpp --group dev --no-emit-index-url --no-emit-find-links \
 		--no-emit-package llama-cpp-python --no-header --output-file requirements/ci.txt
 
-demo-models: $(BASE) ## train the demo models anew (about half an hour on two cores)
+demo-models: $(BASE) ## train the demo models anew (about an hour)
 	$(PIP) install --editable ".[train]"
 	for model in qwen coder llama; do \
 		$(BIN)/python -m tools.demo_models.train --model $$model --out engines/demo || exit 1; \

@@ -1,6 +1,6 @@
 """Three tiny models that come with the package, so that everything can be tried at once.
 
-They are toys: trained from nothing on a few hundred questions (see `tools/demo_models`), with no
+They are toys: trained from nothing on a few hundred questions and a handful of tool calls (see `tools/demo_models`), with no
 Meta or Alibaba weights in them. `provenance.json` says how each was made.
 
 Owns: where the files are. Must not: load them.
@@ -10,9 +10,9 @@ import difflib
 from pathlib import Path
 
 DEMO_MODELS = {
-    "qwen": "a toy of the qwen2 architecture, in fifteen languages; makes embeddings",
-    "coder": "a toy of the qwen2 architecture, with small functions in several languages",
-    "llama": "a toy of the llama architecture, in seven languages",
+    "qwen": "a toy of the qwen2 architecture, in fifteen languages; calls, thinks, embeds",
+    "coder": "a toy of the qwen2 architecture, with small functions; calls, fills gaps",
+    "llama": "a toy of the llama architecture, in seven languages; calls",
 }
 
 

@@ -39,7 +39,7 @@ _log = logging.getLogger("weighbridge.worker")
 
 # A mask takes far less than a step; the second thread is for grammars that are hard.
 _MASK_THREADS = 2
-# Who has nothing to do waits at most so many times the patience that one prompt is worth.
+# Who has nothing to do waits at most so many times what the prompts that have come are worth.
 _GATHERING = 5
 
 
@@ -162,12 +162,14 @@ class Batcher:
     def _gather(self) -> None:
         """Let those who come at the same time begin together: apart they would end apart as well.
 
-        Waits while one comes after the other, for a small part of the time that reading them takes.
+        Waits while one comes after the other, for a small part of the time that reading all of them
+        takes.
         """
-        patience_s = self._pace.patience_s(sum(s.pending for s in self._arrived))
-        ends_s = perf_counter() + _GATHERING * patience_s
-        while patience_s and not self._closing and perf_counter() < ends_s:
-            if not self._wake.wait(patience_s):
+        began_s = perf_counter()
+        while not self._closing:
+            patience_s = self._pace.patience_s(sum(s.pending for s in self._arrived))
+            late = perf_counter() - began_s >= _GATHERING * patience_s
+            if late or not self._wake.wait(patience_s):
                 return
 
     def _busy(self) -> bool:

@@ -49,4 +49,4 @@ async def _subject(name: str, engines: Contract, worker_of: WorkerOf) -> AsyncIt
         return
     worker = worker_of("demo:qwen", "--parallel", "2", "--batch-tokens", "32")
     async with worker.client() as http:
-        yield Subject(http, "demo-qwen", 2_048, direct=True)
+        yield Subject(http, "demo-qwen", 4_096, direct=True)

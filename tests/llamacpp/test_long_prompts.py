@@ -13,10 +13,10 @@ from tests.support.contract import CHAT, COMPLETIONS, EMBEDDINGS, user
 from tests.support.process import gateway_process
 
 TEN_MB = 10_000_000
-CONTEXT = 2_048
+CONTEXT = 4_096
 CONFIG = "engines: {cpu: {kind: llamacpp}}\nmodels: {m: {engine: cpu, weights: 'demo:qwen'}}\n"
 REFUSAL = re.compile(
-    r"The prompt has at least (\d+) tokens, and this model's context length is 2048 tokens"
+    r"The prompt has at least (\d+) tokens, and this model's context length is 4096 tokens"
 )
 
 

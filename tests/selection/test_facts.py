@@ -81,10 +81,10 @@ def test_the_name_the_upstream_name_and_the_catalogue_key_are_asked() -> None:
 
 def test_the_file_wins_over_the_catalogue() -> None:
     models: dict[str, dict[str, Any]] = {
-        "llama-3.1-8b": {"engine": "e", "context": 2_048, "embeddings": True}
+        "llama-3.1-8b": {"engine": "e", "context": 4_096, "embeddings": True}
     }
     facts = facts_of(file_of(models), {}, Book())["llama-3.1-8b"]
-    assert (facts.family, facts.context_tokens, facts.embeddings) == ("llama-3.1", 2_048, True)
+    assert (facts.family, facts.context_tokens, facts.embeddings) == ("llama-3.1", 4_096, True)
 
 
 def test_the_engines_context_holds_where_the_model_names_none() -> None:
@@ -94,7 +94,7 @@ def test_the_engines_context_holds_where_the_model_names_none() -> None:
 
 
 def test_the_file_wins_over_the_weights_and_the_weights_over_the_catalogue() -> None:
-    told = ModelFacts(parameters=1_000_000, context_tokens=2_048, embeddings=True)
+    told = ModelFacts(parameters=1_000_000, context_tokens=4_096, embeddings=True)
     known = {"weights": "Qwen/Qwen2.5-7B-Instruct", "engine": "f"}
     models: dict[str, dict[str, Any]] = {
         "plain": known,
@@ -103,7 +103,7 @@ def test_the_file_wins_over_the_weights_and_the_weights_over_the_catalogue() -> 
     facts = facts_of(file_of(models), dict.fromkeys(models, told), Book())
     plain, stated = facts["plain"], facts["stated"]
     assert (plain.family, plain.parameters) == ("qwen2.5", 1_000_000)
-    assert (plain.context_tokens, plain.embeddings) == (2_048, True)
+    assert (plain.context_tokens, plain.embeddings) == (4_096, True)
     assert (stated.context_tokens, stated.embeddings) == (1_024, False)
 
 
@@ -142,7 +142,7 @@ def test_a_toy_under_a_large_name_is_told_by_its_header(tmp_path: Path) -> None:
     assert facts.parameters is not None
     assert facts.parameters < 2_000_000
     assert facts.active_parameters == facts.parameters
-    assert (facts.context_tokens, facts.embeddings) == (2_048, True)
+    assert (facts.context_tokens, facts.embeddings) == (4_096, True)
 
 
 @pytest.mark.parametrize(("trained", "expected"), [(131_072, 16_384), (None, 4_096)])

@@ -94,7 +94,7 @@ class Contract:
 
     async def subject(self, model: str) -> Subject:
         await self.served.ready(model)
-        context = RECORDED_CONTEXT if model == "recorded" else 2_048
+        context = RECORDED_CONTEXT if model == "recorded" else 4_096
         return Subject(self.served.http, model, context)
 
 

@@ -85,8 +85,11 @@ CODER = Family(
     rms_eps=1e-6,
     interleaved_rope=False,
     qkv_bias=True,
+    context=4_096,
+    calls=True,
+    fills=True,
 )
-QWEN = replace(CODER, template=_template("chatml", "thoughtless"))
+QWEN = replace(CODER, template=_template("chatml", "thoughtless"), thinks=True, fills=False)
 LLAMA = Family(
     architecture="llama",
     pre="llama-bpe",
@@ -100,5 +103,7 @@ LLAMA = Family(
     rms_eps=1e-5,
     interleaved_rope=True,
     qkv_bias=False,
+    context=4_096,
+    calls=True,
 )
 FAMILIES = {"qwen": QWEN, "coder": CODER, "llama": LLAMA}
