@@ -1,7 +1,8 @@
 """Three tiny models that come with the package, so that everything can be tried at once.
 
-They are toys: trained from nothing on a few hundred questions and a handful of tool calls (see `tools/demo_models`), with no
-Meta or Alibaba weights in them. `provenance.json` says how each was made.
+They are toys: trained from nothing on a few hundred questions and a handful of tool calls (see
+`tools/demo_models`), with no Meta or Alibaba weights in them. `provenance.json` says how each was
+made.
 
 Owns: where the files are. Must not: load them.
 """

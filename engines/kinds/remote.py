@@ -46,7 +46,7 @@ class RemoteEngine(Section):
     @field_validator("url")
     @classmethod
     def _url_can_be_used(cls, given: OneOrMore) -> OneOrMore:
-        addresses = [_place(_address(url, None)) for url in several(given)]
+        addresses = [_place(address_of(url, None)) for url in several(given)]
         if len(set(addresses)) < len(addresses):
             raise ValueError("the same server stands here twice; replicas have URLs of their own")
         return given
@@ -71,7 +71,7 @@ class RemoteEngine(Section):
     def plan(self, order: ModelOrder, room: Room) -> tuple[ReplicaPlan, ...]:  # noqa: ARG002 - one signature for all kinds
         """Return one replica for each URL, named by host and port."""
         key = None if self.api_key is None else self.api_key.get_secret_value()
-        return tuple(self._replica(order, _address(url, key)) for url in several(self.url))
+        return tuple(self._replica(order, address_of(url, key)) for url in several(self.url))
 
     def _replica(self, order: ModelOrder, address: ReplicaAddress) -> ReplicaPlan:
         root = address.base_path.removesuffix("/v1")
@@ -99,7 +99,7 @@ def _place(address: ReplicaAddress) -> ReplicaAddress:
     return replace(address, host="localhost") if address.host in LOOPBACK_NAMES else address
 
 
-def _address(url: str, key: str | None) -> ReplicaAddress:
+def address_of(url: str, key: str | None) -> ReplicaAddress:
     """Read a base URL; one without a path gets `/v1`.
 
     Raises:

@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from gateway.classify import Weigher
+from gateway.cli.bench_overhead import overhead
 from gateway.cli.config_source import find_config
 from gateway.cli.routing_scores import Row, scores_of, weigh_all
 from gateway.config.loading import load_config
@@ -36,6 +37,9 @@ _FIGURES = {
 @click.group(short_help="Measure what the gateway does.")
 def bench() -> None:
     """Measure what the gateway does, on your own data."""
+
+
+bench.add_command(overhead)
 
 
 @bench.command(short_help="Measure how right and how quick weighing is on labelled prompts.")

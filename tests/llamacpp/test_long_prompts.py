@@ -54,11 +54,17 @@ async def test_ten_megabytes_are_refused_with_both_numbers(worker_of: WorkerOf, 
         assert peak_mb(worker.process.pid) - before_mb < 400
 
 
-async def test_the_gateway_passes_the_refusal_on(tmp_path: Path) -> None:
+async def test_the_gateway_refuses_it_with_both_numbers_and_asks_nobody(tmp_path: Path) -> None:
     body = {"model": "m", "messages": user("word " * (TEN_MB // 5))}
     with gateway_process(tmp_path, config=CONFIG) as gateway:
         async with gateway.client() as http:
-            check_refusal(await http.post(CHAT, json=body))
+            answer = await http.post(CHAT, json=body)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["code"] == "context_length_exceeded"
+    found = re.search(r"at least (\d+)\) tokens; .* has (\d+)", error["message"])
+    assert found is not None, error
+    assert int(found[1]) > int(found[2]) == CONTEXT
 
 
 async def test_others_are_answered_while_a_long_text_is_read(worker_of: WorkerOf) -> None:
