@@ -9,7 +9,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 ARGS ?=
 
-.PHONY: help wheel setup serve test check lock demo-models clean
+.PHONY: help wheel setup serve test check lock demo-models task-model clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /  /' | sort
@@ -41,6 +41,9 @@ demo-models: $(BASE) ## train the demo models anew (about an hour)
 	for model in qwen coder llama; do \
 		$(BIN)/python -m tools.demo_models.train --model $$model --out engines/demo || exit 1; \
 	done
+
+task-model: $(RUN) ## train the model of tasks anew on its corpus (some minutes)
+	$(BIN)/python -m tools.task_model.train --curve
 
 clean: ## remove what was made here; the cached wheel of llama-cpp-python stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

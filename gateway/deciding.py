@@ -42,7 +42,7 @@ class Settled:
 def decider_of(file: RoutingFile, facts: Mapping[str, ModelFacts], selector: Selector) -> "Decider":
     """Return a decider by a file and what is known of its models."""
     gauge = Gauge(facts, file.sizes)
-    weigher = Weigher(file.sizes, file.languages, gauge.typical)
+    weigher = Weigher(file.sizes, file.languages, gauge.typical, file.tasks)
     return Decider(selector, weigher, gauge, file)
 
 

@@ -79,6 +79,7 @@ class Weighed:
     written in: ISO 639-1 codes or `undecided`. `prompt_tokens` is an estimate, off by
     `prompt_tokens_error` at most in 95% of cases; `difficulty` is 0 to 1, and 0.5 where nothing
     tells. Each confidence says how sure it is of its value, 0 to 1.
+    `likely_task` is the best guess also where `task` is `undecided`, sure by `task_confidence`.
     """
 
     task: str
@@ -98,6 +99,7 @@ class Weighed:
     difficulty_confidence: float = 0.0
     prompt_tokens_error: int = 0
     bulk: Bulk = Bulk()
+    likely_task: str = UNDECIDED
     reasons: tuple[str, ...] = ()
 
 

@@ -4,12 +4,14 @@ Owns: which part of a turn is looked at by which finder.
 Must not: tell the task, or the language of the answer.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.language import Found, LanguageFinder
+from gateway.classify.lexicon import Lexicon
 from gateway.classify.plain import plain
-from gateway.classify.requesting import RequestWords
+from gateway.classify.requesting import RequestWords, load_openings
 from gateway.classify.segments import clip, has_fence, instruction_of, prose_of
 from gateway.domain import UNDECIDED
 
@@ -62,3 +64,11 @@ class Reader:
             found = self._languages.find(plain(prose), hints)
         read = Text(text, prose, instruction, asked, found.language, has_fence(text))
         return Turn(read, found, supplied)
+
+
+def openings_of(lexicons: Mapping[str, Lexicon], answers: AnswerLanguageFinder) -> Iterator[str]:
+    """Yield everything that requests open with, from all that knows some of it."""
+    yield from load_openings()
+    yield from answers.verbs()
+    for lexicon in lexicons.values():
+        yield from lexicon.leads()

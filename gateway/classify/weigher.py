@@ -5,7 +5,6 @@ Must not: choose models; keep anything of a request; raise on any text.
 """
 
 from collections.abc import Sequence
-from itertools import chain
 
 from engines.protocol.requests import (
     AnyRequest,
@@ -20,14 +19,14 @@ from gateway.classify.difficulty import DifficultyFinder
 from gateway.classify.language import NOTHING, Found, LanguageFinder
 from gateway.classify.lexicon import load_lexicons
 from gateway.classify.plain import plain
-from gateway.classify.reading import Reader, Turn
-from gateway.classify.requesting import load_openings
+from gateway.classify.reading import Reader, Turn, openings_of
 from gateway.classify.segments import clip, has_letters
 from gateway.classify.shape import Shape, ShapeReader, texts_of
 from gateway.classify.size import counted, size_of
 from gateway.classify.task import Task, TaskFinder
+from gateway.classify.task_model import LinearModel, load_weights
 from gateway.classify.tokens import AnyVocabulary, estimate, load_vocabularies
-from gateway.config.schema import LanguageSection, SizeSection
+from gateway.config.schema import LanguageSection, SizeSection, TaskSection
 from gateway.domain import UNDECIDED, Estimate, Weighed
 
 _EARLIER_TURNS = 4
@@ -52,6 +51,7 @@ class Weigher:
         sizes: SizeSection | None = None,
         languages: LanguageSection | None = None,
         vocabulary: AnyVocabulary | None = None,
+        tasks: TaskSection | None = None,
     ) -> None:
         self._sizes = sizes or SizeSection()
         self._shapes = ShapeReader()
@@ -61,10 +61,9 @@ class Weigher:
         self._languages = LanguageFinder(languages.undecided_below)
         self._answers = AnswerLanguageFinder()
         lexicons = load_lexicons()
-        self._tasks = TaskFinder(lexicons)
-        leads = (one.leads() for one in lexicons.values())
-        openings = chain(load_openings(), self._answers.verbs(), *leads)
-        self._reader = Reader(self._languages, openings)
+        least = (tasks or TaskSection()).undecided_below
+        self._tasks = TaskFinder(lexicons, LinearModel(load_weights()), least)
+        self._reader = Reader(self._languages, openings_of(lexicons, self._answers))
 
     def weigh(self, request: AnyRequest, hints: Sequence[str] = ()) -> Weighed:
         """Return what a request to any endpoint weighs; `hints` as for `weigh_chat`."""
@@ -140,6 +139,8 @@ class Weigher:
             tools=shape.tools,
             images=shape.images,
             json_schema=shape.json_schema,
+            likely_task=task.likely if task.name == UNDECIDED else task.name,
+            task_confidence=round(task.confidence, 2),
             language_confidence=round(answer.confidence, 2),
             prompt_language_confidence=round(prompt.confidence, 2),
             request_size_confidence=size.confidence,
@@ -192,12 +193,7 @@ class Weigher:
     def _task(self, turns: Sequence[Turn], shape: Shape) -> Task:
         if shape.task is not None:
             return shape.task
-        task = self._tasks.find(turns[0].text) if turns else Task(UNDECIDED, "there is no text")
-        if task.name != UNDECIDED:
-            return task
-        if shape.json_schema:
-            return Task("extraction", "JSON is wanted back, and nothing else speaks")
-        if len(turns) > 1 and len(turns[0].text.raw) <= _SHORT_CHARS:
-            before = self._tasks.find(turns[1].text)
-            return Task(before.name, f"the newest turn is short; before it: {before.reason}")
+        task = self._tasks.find([turn.text for turn in turns])
+        if task.name == UNDECIDED and shape.json_schema:
+            return Task("extraction", "JSON is wanted back, and nothing else speaks", _SURE)
         return task

@@ -28,9 +28,11 @@ _FIGURES = {
     "language_wrong_short": "  of at most 20 characters, decided and wrong",
     "language_accuracy_embedded": "  beside text in another language, right",
     "answer_language_accuracy": "language of the answer, translations, right",
-    "macro_f1": "task, macro-F1",
+    "macro_f1": "task, macro-F1 of the likeliest",
+    "macro_f1_decided": "  with undecided as a miss",
     "selective_accuracy": "  right where it is decided",
     "coverage": "  decided",
+    "calibration_error": "  gap between confidence and accuracy",
 }
 
 
@@ -69,7 +71,7 @@ def routing(file: Path, config_option: str | None, *, as_json: bool) -> None:
     except msgspec.DecodeError as error:
         click.echo(f"{file.name}: {error}", err=True)
         sys.exit(2)
-    scores = scores_of(weigh_all(Weigher(config.sizes, config.languages), rows))
+    scores = scores_of(weigh_all(Weigher(config.sizes, config.languages, tasks=config.tasks), rows))
     click.echo(msgspec.json.encode(scores) if as_json else "\n".join(_table(scores)))
 
 
@@ -100,10 +102,11 @@ def _table(scores: Mapping[str, Any]) -> Iterator[str]:
     ranked = sorted(scores["languages"].items(), key=lambda item: item[1]["accuracy"])
     for language, part in ranked:
         yield f"  {language:<8} {part['rows']:>6,} rows  {_percent(part['accuracy'])}"
-    yield "\nLanguage, if it had to be so likely"
-    for part in scores["language_curve"]:
-        decided, right = _percent(part["coverage"]), _percent(part["accuracy"])
-        yield f"  {part['confidence']:<8} {decided} decided, {right} of them right"
+    for subject in ("language", "task"):
+        yield f"\n{subject.capitalize()}, if it had to be so likely"
+        for part in scores[f"{subject}_curve"]:
+            decided, right = _percent(part["coverage"]), _percent(part["accuracy"])
+            yield f"  {part['confidence']:<8} {decided} decided, {right} of them right"
     yield "\nTasks: right -> told"
     for task, told in scores["confusion"].items():
         most = sorted(told.items(), key=lambda item: -item[1])

@@ -136,7 +136,7 @@ def _judged(
     Raises:
         LogProblem: a line is no request, or its verdict none.
     """
-    weigher = Weigher(config.file.sizes, config.file.languages)
+    weigher = Weigher(config.file.sizes, config.file.languages, tasks=config.file.tasks)
     for number, line in enumerate(log.read_bytes().splitlines(), start=1):
         if not line.strip():
             continue

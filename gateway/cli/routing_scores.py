@@ -23,6 +23,8 @@ _EMBEDDED = ("embedded-doc", "foreign-quote", "foreign-comments")
 _TRANSLATION = "translation"
 LENGTHS = (20, 200, 1_000, 5_000)  # the ends of the ranges by which latency is told
 THRESHOLDS = (0.35, 0.5, 0.7, 0.9, 0.97)
+TASK_THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+_BINS = 10
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -86,15 +88,18 @@ def scores_of(decisions: Sequence[Decision]) -> dict[str, Any]:
             for d in decisions
             if d.row.task == _TRANSLATION and d.row.language is not None
         ),
-        "macro_f1": _macro_f1(tasked),
+        "macro_f1": _macro_f1([(str(d.row.task), d.weighed.likely_task) for d in tasked]),
+        "macro_f1_decided": _macro_f1([(str(d.row.task), d.weighed.task) for d in tasked]),
         "selective_accuracy": _share(d.weighed.task == d.row.task for d in acted),
         "coverage": len(acted) / len(tasked) if tasked else None,
+        "calibration_error": _calibration_error(tasked),
         "p50_us": _quantile_us(times, 50),
         "p99_us": _quantile_us(times, 99),
         "languages": _by_language(spoken),
         "language_curve": [_at_threshold(spoken, least) for least in THRESHOLDS],
         "latency": _by_length(decisions),
         "confusion": _confusion(tasked),
+        "task_curve": [_task_at(tasked, least) for least in TASK_THRESHOLDS],
     }
 
 
@@ -113,13 +118,32 @@ def _share(found: Iterable[bool]) -> float | None:
     return sum(counted) / len(counted) if counted else None
 
 
-def _macro_f1(decisions: Sequence[Decision]) -> float | None:
-    """Return the mean over the file's tasks; a task that is undecided is a miss."""
-    wanted = Counter(str(d.row.task) for d in decisions)
-    told = Counter(d.weighed.task for d in decisions)
-    right = Counter(d.weighed.task for d in decisions if d.row.task == d.weighed.task)
-    f1 = [2 * right[task] / (wanted[task] + told[task]) for task in wanted]
+def _macro_f1(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """Return the mean over the file's tasks, of pairs of the right one and the one told."""
+    wanted = Counter(right for right, _ in pairs)
+    told = Counter(told for _, told in pairs)
+    hits = Counter(right for right, told in pairs if right == told)
+    f1 = [2 * hits[task] / (wanted[task] + told[task]) for task in wanted]
     return statistics.fmean(f1) if f1 else None
+
+
+def _calibration_error(decisions: Sequence[Decision]) -> float | None:
+    """Return the mean gap between how sure weighing is of the likeliest task and how right."""
+    gaps = [0.0] * (_BINS + 1)
+    for decision in decisions:
+        sure = decision.weighed.task_confidence
+        gaps[int(sure * _BINS)] += sure - (decision.weighed.likely_task == decision.row.task)
+    return sum(map(abs, gaps)) / len(decisions) if decisions else None
+
+
+def _task_at(decisions: Sequence[Decision], least: float) -> dict[str, float | None]:
+    """Return how many tasks would be decided, and rightly, if one had to be so likely."""
+    acted = [d for d in decisions if d.weighed.task_confidence >= least]
+    return {
+        "confidence": least,
+        "coverage": len(acted) / len(decisions) if decisions else None,
+        "accuracy": _share(d.weighed.likely_task == d.row.task for d in acted),
+    }
 
 
 def _by_language(decisions: Sequence[Decision]) -> dict[str, dict[str, float]]:

@@ -269,6 +269,18 @@ class LanguageSection(Section):
     )
 
 
+class TaskSection(Section):
+    """`tasks:` how sure weighing must be of a task."""
+
+    undecided_below: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="A task that is less likely than this is `undecided`; without it, what the "
+        "model was measured to need for 95% right on prompts of sources that it has not seen.",
+    )
+
+
 class RoutingFile(Section):
     """The whole of `routing.yaml`."""
 
@@ -300,4 +312,7 @@ class RoutingFile(Section):
     )
     languages: LanguageSection = Field(
         default_factory=LanguageSection, description="How sure weighing must be of a language."
+    )
+    tasks: TaskSection = Field(
+        default_factory=TaskSection, description="How sure weighing must be of a task."
     )

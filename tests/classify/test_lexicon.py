@@ -7,7 +7,8 @@ from gateway.classify.plain import plain
 
 TASK_KEYS = {
     "translate", "summarize", "extract", "make", "fix", "rewrite", "role", "code", "text", "math",
-    "reason", "wh", "ask", "act", "greet",
+    "reason", "wh", "ask", "act", "greet", "brief", "document", "field", "tone", "live", "device",
+    "quantity", "logic", "advice",
 }  # fmt: skip
 
 
@@ -46,6 +47,8 @@ def test_every_language_has_every_key() -> None:
         assert all(entry.strip() for entry in entries)
 
 
-@pytest.mark.parametrize("code", ["en", "de", "fr", "es", "zh", "ja", "ru", "ar", "hi", "th"])
+@pytest.mark.parametrize(
+    "code", ["en", "de", "fr", "es", "zh", "ja", "ru", "ar", "hi", "th", "cs", "sw"]
+)
 def test_a_dozen_languages_can_be_read(code: str) -> None:
     assert code in load_lexicons()

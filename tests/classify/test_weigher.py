@@ -128,7 +128,7 @@ def test_an_image_of_an_earlier_turn_still_needs_eyes(weigher: Weigher) -> None:
 
 def test_a_completion_is_weighed_by_its_text(weigher: Weigher) -> None:
     weighed = weigher.weigh_completion(CompletionRequest(prompt="def add(a, b):", max_tokens=9))
-    assert (weighed.task, weighed.answer_tokens) == ("code", 9)
+    assert (weighed.likely_task, weighed.answer_tokens) == ("code", 9)
 
 
 @pytest.mark.parametrize(("prompt", "tokens"), [([1, 2, 3], 3), ([[1, 2], [3]], 3), ({}, 0)])

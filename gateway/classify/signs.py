@@ -1,0 +1,140 @@
+"""What the form of a text says about its task, words aside.
+
+Owns: the patterns of code, errors, shell commands, formulas and multiple choice; a text's shape.
+Must not: know words of any language, or decide.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.classify.reading import Text
+
+_TRACE = re.compile(
+    r"Traceback \(most recent call last\)|^\s+at [\w.$<>]+\([^)\n]*\)|Exception in thread"
+    r"|error\[E\d{3,}\]|panicked at|[Ss]egmentation fault|npm ERR!|undefined reference to"
+    r"|\b(?:Type|Value|Key|Index|Attribute|Name|Syntax|Reference)Error\b:",
+    re.MULTILINE,
+)
+_SOURCE = re.compile(
+    r"^\s*(?:async )?def \w+\s*\(|\bdef \w+\([^)\n]*\)\s*(?:->[^:\n]*)?:|^\s*class \w+\s*[(:{]"
+    r"|^\s*import \w[\w.]*\s*;?$|^\s*from [\w.]+ import |^\s*#include\s*[<\"]"
+    r"|\bpublic (?:static|class|void)\b|\bfunction \w*\s*\([^)\n]*\)\s*\{"
+    r"|\b(?:const|let|var) \w+ = |\bSELECT\b.{1,200}\bFROM\b|^\s*(?:pub )?fn \w+\(|<\?php|<!DOCTYPE"
+    r"|\bfor \w+ in .{1,80}; do\b|\b(?:int|void|char|float|double) \w+\([^)\n]*\)\s*\{"
+    r"|console\.log\(|System\.out\.print|\bprintf\(",
+    re.MULTILINE,
+)
+# One of these stands in every text that the two patterns match; looking for them is quicker.
+_TRACE_MARKS = (
+    "Traceback",
+    "at ",
+    "Error:",
+    "Exception in",
+    "error[E",
+    "panicked",
+    "egmentation",
+    "npm ERR",
+    "undefined ref",
+)
+_SOURCE_MARKS = (
+    "(",
+    "{",
+    "import ",
+    "#include",
+    " = ",
+    "SELECT",
+    "<?php",
+    "<!DOCTYPE",
+    "; do",
+    "class ",
+)
+_FILE = re.compile(
+    r"\b[\w-]+\.(?:py|js|ts|tsx|jsx|java|cpp|rs|go|rb|php|sh|sql|css|ipynb|kt|swift|cs|ya?ml)\b"
+)
+_COMMAND = re.compile(r"^\s*(?:\$ )?(?:git|docker|kubectl|npm|pip|cargo|sudo|apt|curl|grep) \w+")
+_NUMBER = re.compile(r"\d+")
+_FORMULA = re.compile(
+    r"\d\s*[+*^\u00d7\u00f7=]\s*\(?\d|\d\s+[-/]\s+\d|\bsqrt\(|[a-z]\s*\([a-z]\)\s*=|[xy]\^?\d*\s*[-+=]\s*\d"
+)
+_OPTIONS = re.compile(r"^\s*A[.)]\s.+\n\s*B[.)]\s", re.MULTILINE)
+
+_TRACED = "it holds a stack trace or an error of a compiler"
+_QUESTION = ("?", "\uff1f", "\u061f", "\u037e")
+_LENGTHS = (15, 30, 60, 120, 250, 600)
+_COUNTS = (1, 2, 3, 6, 12)
+_LINES = (1, 2, 4, 10)
+# Marks whose presence alone tells something.
+_MARKS = (
+    *("%", "$", "\u20ac", "{", "=", "<", ">", "|", "@", "://", "___", "...", "\u2026"),
+    *("->", "`", "/", "\\", "\u2022", "- ", "**"),
+)
+_QUOTES = ('"', "\u201c", "\u00ab", "\u300c", "\u201e")
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What the form says: `code` is why the text is taken for code, "" when it is not."""
+
+    code: str
+    trace: bool  # of an error
+    formula: bool
+    options: bool
+    numbers: int
+
+
+def signs_of(text: Text) -> Signs:
+    """Return the signs of a text."""
+    code = _code_evidence(text)
+    return Signs(
+        code=code,
+        trace=code == _TRACED,
+        formula=_FORMULA.search(text.prose) is not None,
+        options="B" in text.prose and _OPTIONS.search(text.prose) is not None,
+        numbers=len(_NUMBER.findall(text.prose)),
+    )
+
+
+def shape_of(text: Text, signs: Signs) -> Iterator[str]:
+    """Yield the names of what a text looks like, for a model to learn from."""
+    raw = text.raw.strip()
+    yield f"#chars {_bucket(len(raw), _LENGTHS)}"
+    yield f"#asked {_bucket(len(text.asked), _LENGTHS)}"
+    yield f"#lines {_bucket(raw.count(chr(10)), _LINES)}"
+    yield f"#numbers {_bucket(signs.numbers, _COUNTS)}"
+    if signs.code:
+        yield f"#{signs.code}"
+    if signs.formula:
+        yield "#formula"
+    if signs.options:
+        yield "#options"
+    if len(text.instruction) + 3 < len(raw):
+        yield f"#supplied {_bucket(len(raw) - len(text.instruction), _LENGTHS)}"
+    if raw.endswith(_QUESTION):
+        yield "#ends as a question"
+    if text.instruction.endswith(_QUESTION):
+        yield "#asks"
+    if raw.endswith((":", "\uff1a")):
+        yield "#ends with a colon"
+    yield from (f"#mark {mark}" for mark in _MARKS if mark in raw)
+    if any(map(raw.__contains__, _QUOTES)):
+        yield "#quotes"
+
+
+def _bucket(count: int, ends: tuple[int, ...]) -> int:
+    return sum(count >= end for end in ends)
+
+
+def _code_evidence(text: Text) -> str:
+    raw = text.raw
+    if any(mark in raw for mark in _TRACE_MARKS) and _TRACE.search(raw):
+        return _TRACED
+    if any(mark in raw for mark in _SOURCE_MARKS) and _SOURCE.search(raw):
+        return "it holds source code"
+    if text.fenced:
+        return "it holds a fenced block"
+    if _COMMAND.match(raw):
+        return "it opens with a shell command"
+    if _FILE.search(text.prose):
+        return "it names a source file"
+    return ""

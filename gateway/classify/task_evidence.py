@@ -1,0 +1,58 @@
+"""What is known of one text before its task is judged.
+
+Owns: which lexicon a text is read with, and how much of it.
+Must not: judge.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.classify.lexicon import Lexicon
+from gateway.classify.phrases import Phrases, Said, phrases_of
+from gateway.classify.plain import plain
+from gateway.classify.reading import Text
+from gateway.classify.signs import Signs, signs_of
+from gateway.classify.task_features import features_of
+
+_HEAD_CHARS = 900
+_TAIL_CHARS = 300
+_SEE = {"zh-Hant": "zh", "sk": "cs", "sr": "hr", "bs": "hr"}  # near enough to be read alike
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the phrases of a text say, and its features."""
+
+    said: Said | None
+    features: set[str]
+
+
+class EvidenceReader:
+    """Reads texts. Built once, then read only."""
+
+    def __init__(self, lexicons: Mapping[str, Lexicon]) -> None:
+        """Take the lexicons by language; English must be among them."""
+        self._lexicons = lexicons
+
+    def read(self, text: Text) -> Evidence:
+        """Return what a text shows; any text will do."""
+        signs = signs_of(text)
+        prose = text.prose
+        if len(prose) > _HEAD_CHARS + _TAIL_CHARS:
+            prose = f"{prose[:_HEAD_CHARS]} {prose[-_TAIL_CHARS:]}"
+        whole = plain(prose)
+        phrases, said = self._phrases(text, whole, signs)
+        return Evidence(said, features_of(text, whole, signs, phrases, said))
+
+    def _phrases(self, text: Text, whole: str, signs: Signs) -> tuple[Phrases, Said | None]:
+        """Read with the text's own lexicon, then with English, which code is full of."""
+        english = self._lexicons["en"]
+        language = text.language
+        own = self._lexicons.get(_SEE.get(language, language), english)
+        phrases = phrases_of(own, text, whole, signs)
+        said = phrases.verdict()
+        if said is not None or own is english:
+            return phrases, said
+        other = phrases_of(english, text, whole, signs)
+        said = other.verdict()
+        return (phrases if said is None else other), said
