@@ -8,6 +8,7 @@ speak ASGI.
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,6 +38,7 @@ from gateway.relay.client import UpstreamAnswer, UpstreamClient, UpstreamRequest
 from gateway.relay.continuation import check, count_request, counted, most_tokens, rest_of
 from gateway.relay.exchange import Headers, Reply, relay_stream, relay_whole
 from gateway.relay.failures import FAILURES, Failure, failure_of
+from gateway.relay.rest import asked_rest_s
 from gateway.relay.shadows import Nowhere, Shadows
 from gateway.relay.stream import StreamEditor
 from gateway.relay.told import Told
@@ -109,7 +111,7 @@ class Dispatcher:
         Raises:
             ApiError: nobody could give it, or its rest.
         """
-        models, tries, promoted = decided.models, Tries(self._queue_timeout_s), False
+        models, tries = decided.models, Tries(self._queue_timeout_s)
         self._budget.earn()
         while True:
             lease = await self._lease(models, incoming, tries, told)
@@ -117,14 +119,13 @@ class Dispatcher:
                 raise tries.failure or self._nobody(models)
             failure = await self._attempt(lease, incoming, decided, told, reply)
             if failure is None:
-                broken = told.breaks > 0
-                self._settler.answered(incoming, decided, lease.model, lease.account, broken=broken)
+                self._whole(lease, incoming, decided, tries, told)
                 return
             tries.failed(lease.replica, failure, lease.queued_s)
             if isinstance(failure.error, ContextLengthExceeded) and not reply.started:
                 longer = self._selector.longer(models, lease.model)
-                if longer and not promoted:
-                    models, promoted = longer, True
+                if longer and not tries.promoted:
+                    models, tries.promoted = longer, True
                     continue
             if failure.final or tries.exhausted:
                 raise failure.error
@@ -138,6 +139,15 @@ class Dispatcher:
                     raise failure.error
                 check(incoming.request, told, exact_seams=plan.exact_seams)
                 told.breaks += 1
+
+    def _whole(
+        self, lease: Lease, incoming: Incoming, decided: Decided, tries: Tries, told: Told
+    ) -> None:
+        """Learn from an answer that is whole."""
+        broken = told.breaks > 0
+        self._settler.answered(incoming, decided, lease.model, lease.account, broken=broken)
+        if lease.model != decided.models[0]:
+            lease.metrics.fell_back(tries.why_another)
 
     async def _copy(self, model: str, incoming: Incoming, decided: Decided) -> Outcome:
         """Send the request to a model whose answer nobody gets."""
@@ -165,6 +175,8 @@ class Dispatcher:
                 )
                 lease = self._fleet.lease(model, account, queued_s=now_s - asked_s, avoid=avoid)
                 if lease is not None:
+                    if tries.outcome is not None and not told.breaks:
+                        lease.metrics.tried_after(tries.outcome)
                     return lease
             hopeful = tries.unnoticed() or self._fleet.hopeful(models)
             if not tries.may_wait or now_s >= deadline_s or not hopeful:
@@ -186,6 +198,8 @@ class Dispatcher:
         except FAILURES as error:
             failure = failure_of(error, begun=reply.started)
             outcome = failure.outcome
+            if reply.started:
+                lease.metrics.broke()
             if failure.blamed:
                 self._carer.suspect(lease.replica, failure.reason, unreachable=failure.unreached)
             if failure.error.retry_after_s is not None:
@@ -211,7 +225,8 @@ class Dispatcher:
         try:
             if answer.status != 200:
                 body = await answer.read(_MAX_ERROR_BYTES)
-                raise foreign_error(answer.status, body, answer.header(b"retry-after"))
+                told_rest = answer.header(b"retry-after"), answer.header(b"date")
+                raise foreign_error(answer.status, body, asked_rest_s(*told_rest, time.time()))
             headers: Headers = (
                 (b"x-weighbridge-model", header_value(lease.model)),
                 (b"x-weighbridge-replica", header_value(f"{plan.engine}/{plan.replica}")),

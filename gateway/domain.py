@@ -1,6 +1,6 @@
 """The gateway's nouns: frozen values that pass between its rooms.
 
-Owns: features of a request, decisions, served models, outcomes.
+Owns: features of a request, decisions, served models, outcomes and their reasons.
 Must not: decide or do anything.
 """
 
@@ -34,6 +34,14 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     UNAVAILABLE = "unavailable"
     OVERLOADED = "overloaded"
+
+
+class Fallback(StrEnum):
+    """Why another model answered than the one that came first; a closed label set."""
+
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+    CONTEXT = "context"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,8 @@ def build_gateway(
     file = config.file
     metrics = Metrics()
     breaking = BreakerRules(file.gateway.breaker_failures, file.gateway.breaker_open_s)
-    fleet = Fleet(plans_of(config, runtime_folder, cores), metrics, breaking)
+    plans = plans_of(config, runtime_folder, cores)
+    fleet = Fleet(plans, metrics, breaking, time.perf_counter)
     metrics.show(fleet.figures)
     client = UpstreamClient()
     carer = Carer(fleet, client)

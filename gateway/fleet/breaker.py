@@ -36,6 +36,7 @@ class Breaker:
         self._failures = 0
         self._shut_until_s = 0.0
         self._probing = False
+        self.openings = 0
 
     def admits(self, now_s: float) -> bool:
         """Say whether a request may be given to the replica."""
@@ -59,6 +60,7 @@ class Breaker:
         elif outcome in _FAILED:
             self._failures += 1
             if self._failures >= self._rules.failures:
+                self.openings += probe or self._failures == self._rules.failures
                 self._shut_until_s = now_s + self._rules.open_s
 
     def rest(self, wait_s: float, now_s: float) -> None:

@@ -14,7 +14,8 @@ from gateway.domain import ModelStatus
 from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.replica import Condition, Lease, Replica, ReplicaView
 from gateway.observe.account import Account
-from gateway.observe.metrics import Metrics, ReplicaFigures
+from gateway.observe.metrics import Metrics
+from gateway.observe.scrape import ReplicaFigures
 
 _UNKNOWN_START_S = 30.0  # until a first start has been seen
 
@@ -139,7 +140,8 @@ class Fleet:
 
     def figures(self) -> Iterable[ReplicaFigures]:
         """Return what a scrape shows of each replica."""
-        return [replica.scrape() for replica in self]
+        now_s = self._clock()
+        return [replica.scrape(now_s) for replica in self]
 
 
 def _busyness(replica: Replica) -> tuple[bool, float, int]:

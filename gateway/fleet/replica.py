@@ -13,7 +13,8 @@ from gateway.domain import Outcome
 from gateway.fleet.breaker import Breaker, BreakerRules
 from gateway.observe.account import Account
 from gateway.observe.engine_figures import EngineFigures
-from gateway.observe.metrics import ReplicaFigures, ReplicaMetrics
+from gateway.observe.metrics import ReplicaMetrics
+from gateway.observe.scrape import ReplicaFigures
 
 
 class Condition(StrEnum):
@@ -111,7 +112,7 @@ class Replica:
             self.in_flight,
         )
 
-    def scrape(self) -> ReplicaFigures:
+    def scrape(self, now_s: float) -> ReplicaFigures:
         """Return what a scrape shows of it."""
         # What an engine told before it died says nothing of now.
         plan, own = self.plan, self.figures if self.ready else EngineFigures()
@@ -121,6 +122,8 @@ class Replica:
             replica=plan.replica,
             up=self.ready,
             restarts=self.restarts,
+            circuit_open=not self.breaker.admits(now_s),
+            circuit_openings=self.breaker.openings,
             requests_running=own.running,
             requests_waiting=own.waiting,
             kv_used_ratio=own.kv_used_ratio,
@@ -144,7 +147,12 @@ class Lease:
         account.on_token = replica.metrics[model].tokens_now
         replica.in_flight += 1
         self._probe = replica.breaker.begin()
-        replica.metrics[model].began(queued_s)
+        self.metrics.began(queued_s)
+
+    @property
+    def metrics(self) -> ReplicaMetrics:
+        """The figures of this model on this replica."""
+        return self.replica.metrics[self.model]
 
     def end(self, outcome: Outcome) -> None:
         """Give the replica back and publish the account. Only the first call counts."""
@@ -155,5 +163,4 @@ class Lease:
         self.replica.breaker.end(outcome, self.account.clock(), probe=self._probe)
         if outcome is Outcome.OK:
             self.replica.suspect = False
-        metrics = self.replica.metrics[self.model]
-        metrics.ended(self.account, outcome, queued_s=self.queued_s)
+        self.metrics.ended(self.account, outcome, queued_s=self.queued_s)

@@ -4,6 +4,7 @@ Owns: the bookkeeping of one request's failures.
 Must not: lease, wait, or know what a request says.
 """
 
+from gateway.domain import Fallback, Outcome
 from gateway.errors import ApiError
 from gateway.fleet.replica import Replica
 from gateway.relay.failures import Failure
@@ -23,6 +24,9 @@ class Tries:
     def __init__(self, patience_s: float) -> None:
         self.patience_s = patience_s
         self.failure: ApiError | None = None
+        self.outcome: Outcome | None = None
+        # The first model had no room for the prompt, and one with a longer context was asked.
+        self.promoted = False
         self._deaths = 0
         self.ruled_out: set[Replica] = set()
         # Not there -> how often it had been started again by then.
@@ -30,7 +34,7 @@ class Tries:
 
     def failed(self, replica: Replica, failure: Failure, queued_s: float) -> None:
         """Note that a replica failed after a wait of `queued_s`."""
-        self.failure = failure.error
+        self.failure, self.outcome = failure.error, failure.outcome
         self._deaths += failure.died
         self.patience_s -= queued_s
         if failure.back and replica.plan.launch is not None:
@@ -48,6 +52,13 @@ class Tries:
     def may_wait(self) -> bool:
         """Whether nothing has failed, or a child that may be back."""
         return self.failure is None or bool(self._away)
+
+    @property
+    def why_another(self) -> Fallback:
+        """Why another model has answered than the first."""
+        if self.promoted:
+            return Fallback.CONTEXT
+        return Fallback.UNAVAILABLE if self.failure is None else Fallback.FAILED
 
     def unnoticed(self) -> bool:
         """Say whether a child that may be back still counts as ready."""

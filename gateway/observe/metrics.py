@@ -6,35 +6,22 @@ Must not: let a name nobody configured become a label.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from gateway.domain import Outcome
+from gateway.domain import Fallback, Outcome
 from gateway.observe.account import Account
+from gateway.observe.scrape import LABELS, ReplicaFigures, Scrape
 from gateway.observe.throughput import Throughput
 
-LABELS = ("model", "engine", "replica")
+# How a try may have ended that another follows.
+RETRIED = (Outcome.ENGINE_ERROR, Outcome.TIMEOUT, Outcome.UNAVAILABLE, Outcome.OVERLOADED)
 
 _SECONDS_LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _SECONDS_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5)
 _SECONDS_SHORT = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaFigures:
-    """What a scrape shows of one replica; the last three come from the engine, None if unknown."""
-
-    model: str
-    engine: str
-    replica: str
-    up: bool
-    restarts: int
-    requests_running: float | None = None
-    requests_waiting: float | None = None
-    kv_used_ratio: float | None = None
 
 
 class ReplicaMetrics:
@@ -55,7 +42,14 @@ class ReplicaMetrics:
         self._queue = metrics.queue.labels(*labels)
         self._overhead = metrics.overhead.labels(*labels)
         self._in_flight = metrics.in_flight.labels(*labels)
+        self._breaks = metrics.breaks.labels(*labels)
         self._continuations = metrics.continuations.labels(*labels)
+        self._retries = {
+            outcome: metrics.retries.labels(*labels, outcome.value) for outcome in RETRIED
+        }
+        self._fallbacks = {
+            reason: metrics.fallbacks.labels(*labels, reason.value) for reason in Fallback
+        }
         self.throughput = Throughput()
 
     def began(self, queued_s: float) -> None:
@@ -66,6 +60,19 @@ class ReplicaMetrics:
     def turned_away(self) -> None:
         """A request for this model has found no replica that is up."""
         self._requests[Outcome.UNAVAILABLE].inc()
+
+    def tried_after(self, outcome: Outcome) -> None:
+        """A request has come here after a try that ended so, before its client had a byte."""
+        if outcome in self._retries:  # a prompt that was too long is a fallback
+            self._retries[outcome].inc()
+
+    def fell_back(self, reason: Fallback) -> None:
+        """A request has been answered here though another model came before this one."""
+        self._fallbacks[reason].inc()
+
+    def broke(self) -> None:
+        """A stream has broken here in the middle."""
+        self._breaks.inc()
 
     def tokens_now(self, tokens: int) -> None:
         """Completion tokens have arrived just now."""
@@ -103,6 +110,17 @@ class Metrics:
         self._children: dict[tuple[str, str, str], ReplicaMetrics] = {}
         outcome_labels = (*LABELS, "outcome")
         self.requests = self._counter("requests", "Requests that have ended.", outcome_labels)
+        self.retries = self._counter(
+            "retries",
+            "Requests that came here after a try elsewhere had failed, by how it failed.",
+            (*LABELS, "reason"),
+        )
+        self.fallbacks = self._counter(
+            "fallbacks",
+            "Requests answered here though another model came first, by why it did not.",
+            (*LABELS, "reason"),
+        )
+        self.breaks = self._counter("stream_breaks", "Streams that broke here in the middle.")
         self.continuations = self._counter(
             "continuations", "Streams brought to their end after another replica broke."
         )
@@ -153,7 +171,7 @@ class Metrics:
 
     def show(self, replicas: Callable[[], Iterable[ReplicaFigures]]) -> None:
         """Add to each scrape what `replicas` tells at that moment. Called once."""
-        self.registry.register(_Scrape(replicas, self._children))
+        self.registry.register(Scrape(replicas, self._rate))
 
     def of(self, model: str, engine: str, replica: str) -> ReplicaMetrics:
         """Return the metrics of a configured replica; the names come from configuration only."""
@@ -162,6 +180,10 @@ class Metrics:
         if found is None:
             found = self._children[labels] = ReplicaMetrics(self, labels)
         return found
+
+    def _rate(self, labels: tuple[str, str, str]) -> float:
+        child = self._children.get(labels)
+        return child.throughput.per_second(time.monotonic()) if child else 0.0
 
     def may_shadow(self, model: str) -> None:
         """Let the figures of copies for a configured model begin at 0."""
@@ -201,54 +223,3 @@ class _WithoutCreated(Collector):
         for family in self._registry.collect():
             family.samples = [s for s in family.samples if not s.name.endswith("_created")]
             yield family
-
-
-class _Scrape(Collector):
-    """Figures that are read at scrape time: states, rates, and the engines' own."""
-
-    def __init__(
-        self,
-        replicas: Callable[[], Iterable[ReplicaFigures]],
-        children: dict[tuple[str, str, str], ReplicaMetrics],
-    ) -> None:
-        self._replicas = replicas
-        self._children = children
-
-    def describe(self) -> Iterable[Metric]:
-        """Describe nothing: the names are known, and describing would collect."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield one family for each figure."""
-        up = GaugeMetricFamily("weighbridge_engine_up", "1 when the replica serves.", labels=LABELS)
-        restarts = CounterMetricFamily(
-            "weighbridge_engine_restarts", "Times a replica was started again.", labels=LABELS
-        )
-        rate = GaugeMetricFamily(
-            "weighbridge_tokens_per_second",
-            "Completion tokens per second over the last 10 s; 0 when idle.",
-            labels=LABELS,
-        )
-        own = {
-            "requests_running": GaugeMetricFamily(
-                "weighbridge_engine_requests_running", "Sequences the engine runs.", labels=LABELS
-            ),
-            "requests_waiting": GaugeMetricFamily(
-                "weighbridge_engine_requests_waiting", "Requests the engine holds.", labels=LABELS
-            ),
-            "kv_used_ratio": GaugeMetricFamily(
-                "weighbridge_engine_kv_used_ratio", "KV cache in use, 0 to 1.", labels=LABELS
-            ),
-        }
-        now_s = time.monotonic()
-        for figures in self._replicas():
-            labels = (figures.model, figures.engine, figures.replica)
-            up.add_metric(labels, 1.0 if figures.up else 0.0)
-            restarts.add_metric(labels, figures.restarts)
-            child = self._children.get(labels)
-            rate.add_metric(labels, child.throughput.per_second(now_s) if child else 0.0)
-            for name, family in own.items():
-                value = getattr(figures, name)
-                if value is not None:
-                    family.add_metric(labels, value)
-        yield from (up, restarts, rate, *own.values())

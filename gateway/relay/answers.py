@@ -71,10 +71,10 @@ def rename_model(body: bytes, told: str, served: str) -> bytes:
     return re.sub(rb'("model"\s*:\s*)' + old, lambda found: found.group(1) + new, body, count=1)
 
 
-def foreign_error(status: int, body: bytes, retry_after: bytes | None = None) -> ApiError:
+def foreign_error(status: int, body: bytes, rest_s: float | None = None) -> ApiError:
     """Turn an engine's error answer into ours; see the table for what each status means.
 
-    `retry_after` is its header, which is passed on where the engine is busy (429, 503).
+    `rest_s` is how long it asks to be left alone, told to clients where it is busy (429, 503).
 
     | engine says | the client gets | because |
     |---|---|---|
@@ -85,8 +85,8 @@ def foreign_error(status: int, body: bytes, retry_after: bytes | None = None) ->
     | anything else | 502 | the engine failed |
     """
     error = _foreign(status, body)
-    if status in (429, 503) and retry_after is not None and retry_after.isdigit():
-        error.retry_after_s = float(retry_after[:9])
+    if status in (429, 503):
+        error.retry_after_s = rest_s
     return error
 
 

@@ -9,7 +9,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.domain import Outcome
-from gateway.observe.metrics import LABELS, Metrics, ReplicaFigures
+from gateway.observe.metrics import Metrics
+from gateway.observe.scrape import LABELS, ReplicaFigures
 
 _NAME = re.compile(r"\bweighbridge_\w+")
 _GROUPING = re.compile(r"\b(?:by|on) \(([^)]*)\)")
@@ -56,7 +57,7 @@ def test_the_dashboard_shows_every_kind_of_figure(deploy: Path) -> None:
 
 
 def test_queries_group_by_labels_that_exist(deploy: Path) -> None:
-    known = {*LABELS, "outcome", "le"}
+    known = {*LABELS, "outcome", "reason", "le"}
     for expression in expressions(deploy):
         for group in _GROUPING.findall(expression):
             assert {label.strip() for label in group.split(",")} <= known, expression

@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from engines.llamacpp.counts import Counts
 from engines.llamacpp.scrape import exposition
 from gateway.domain import Outcome
-from gateway.observe.metrics import Metrics, ReplicaFigures
+from gateway.observe.metrics import Metrics
+from gateway.observe.scrape import ReplicaFigures
 from tests.support.prometheus import PAGE, documented
 
 

@@ -7,7 +7,8 @@ from engines.protocol.answers import Usage
 from gateway.domain import Outcome
 from gateway.observe.account import Account
 from gateway.observe.engine_figures import EngineFigures, read_engine_figures
-from gateway.observe.metrics import Metrics, ReplicaFigures
+from gateway.observe.metrics import Metrics
+from gateway.observe.scrape import ReplicaFigures
 from gateway.observe.throughput import WINDOW_S, Throughput
 
 

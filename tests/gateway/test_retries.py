@@ -1,11 +1,13 @@
 """Trying again before the first byte: how often, whom, and when not."""
 
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.answers import as_vllm
+from tests.support.fleets import figure
 from tests.support.scripted import Heard, Play, ScriptedEngine, json_play, running
 from tests.support.serving import Served, serving
 
@@ -36,6 +38,19 @@ models: {{big: {{engine: lab, upstream_model: toy}}}}
 """
 
 
+def two_models(first: ScriptedEngine, second: ScriptedEngine) -> str:
+    return f"""
+gateway: {{breaker_failures: 1, breaker_open_s: 60}}
+engines:
+  one: {{kind: remote, url: "{first.url}", health_interval_s: 60}}
+  two: {{kind: remote, url: "{second.url}", health_interval_s: 60}}
+models:
+  big: {{engine: one, upstream_model: toy}}
+  second: {{engine: two, upstream_model: toy}}
+routes: [{{name: all, use: [big, second]}}]
+"""
+
+
 async def ask(served: Served, **more: Any) -> httpx.Response:
     await served.until(lambda: not served.gateway.fleet.why_not(["big"]))
     return await served.http.post("/v1/chat/completions", json=ASK | more)
@@ -60,6 +75,41 @@ async def test_a_full_engine_is_followed_by_another_and_not_asked_again() -> Non
         for _ in range(6):
             assert (await ask(served)).status_code == 200
         assert len(full.heard) == 1
+
+
+async def test_a_date_is_as_good_as_seconds_by_the_engines_own_clock() -> None:
+    engine = Refusing(429, "Fri, 31 Dec 1999 23:59:59 GMT\r\ndate: Fri, 31 Dec 1999 23:59:00 GMT")
+    async with running(engine), serving(config(engine)) as served:
+        assert (await ask(served)).headers["retry-after"] == "59"
+        assert 50 < int((await ask(served)).headers["retry-after"]) <= 59
+
+
+async def test_second_tries_and_circuits_are_counted() -> None:
+    bad, well = Refusing(500), ScriptedEngine(answer=as_vllm)
+    async with (
+        running(bad),
+        running(well),
+        serving(config(bad, well, door="breaker_failures: 1")) as served,
+    ):
+        for _ in range(6):
+            assert (await ask(served)).status_code == 200
+        count = partial(figure, served.gateway.metrics)
+        assert count("weighbridge_retries_total", [("reason", "engine_error")]) == len(bad.heard)
+        assert count("weighbridge_retries_total") == 1
+        assert count("weighbridge_circuit_open", [("replica", f"127.0.0.1:{bad.port}")]) == 1
+        assert count("weighbridge_circuit_open") == count("weighbridge_circuit_openings_total") == 1
+        assert count("weighbridge_fallbacks_total") == 0
+
+
+async def test_an_answer_by_another_model_is_counted_with_its_reason() -> None:
+    bad, well = Refusing(500), ScriptedEngine(answer=as_vllm)
+    async with running(bad), running(well), serving(two_models(bad, well)) as served:
+        await served.ready()
+        for _ in range(2):
+            assert (await ask(served, model="auto")).headers["x-weighbridge-model"] == "second"
+        for reason in ("failed", "unavailable"):
+            where = [("reason", reason), ("model", "second")]
+            assert figure(served.gateway.metrics, "weighbridge_fallbacks_total", where) == 1
 
 
 @pytest.mark.parametrize("retry_after", ["soon", "-1", ""])
