@@ -142,7 +142,7 @@ async def test_a_bad_hour_is_no_storm() -> None:
 
 async def test_a_circuit_opens_and_one_request_tries_it_again() -> None:
     engine = Refusing(500)
-    door = "breaker_failures: 3, breaker_open_s: 0.2"
+    door = "breaker_failures: 3, breaker_open_s: 1"
     async with running(engine), serving(config(engine, door=door)) as served:
         statuses = [(await ask(served)).status_code for _ in range(5)]
         assert statuses == [502, 502, 502, 503, 503]
