@@ -80,7 +80,13 @@ class LlamacppEngine(Section):
         "threads while other processes want the cores; `active` always spins, for machines that do "
         "nothing else; `passive` sleeps; `brief` spins for some microseconds and then sleeps.",
     )
-    gpu_layers: int = Field(0, ge=-1, description="Layers put on the GPU; -1 is all.")
+    gpu_layers: int = Field(
+        0,
+        ge=-1,
+        description="Layers put on the GPU; -1 is all. A llama-cpp-python that was built without "
+        "one keeps them on the CPU and says so in the log; the worker's `/v1/models` has "
+        "`devices` and `gpu_layers`.",
+    )
     start_timeout_s: Seconds = Field(300, description="Seconds a replica may take to load.")
     drain_timeout_s: Seconds = Field(
         10, description="Seconds that running requests have to end when a replica stops."

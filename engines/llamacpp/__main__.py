@@ -45,6 +45,7 @@ from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import Limits, Runtime
 from engines.llamacpp.complaints import LoadFailed
+from engines.llamacpp.devices import devices_for
 from engines.llamacpp.model import Model
 from engines.llamacpp.options import SHARED_CELLS, parser
 from engines.llamacpp.pooled import Pooled
@@ -124,11 +125,12 @@ def _load(asked: argparse.Namespace) -> tuple[Runtime, Pooled, Model]:
         _check_adapters(name, asked.adapter)
         abilities = abilities_of(header, pooling=asked.pooling, embeddings=asked.embeddings)
         _check_pooling(abilities)
+        devices = devices_for(asked.gpu_layers)
         with hopeless_aborts(weights.name):
             runtime = Runtime(
                 weights,
                 _limits(asked, header),
-                asked.gpu_layers,
+                devices.gpu_layers,
                 prefix_cache=asked.prefix_cache,
                 kv_type=asked.kv_type,
                 adapters=asked.adapter,
@@ -137,7 +139,7 @@ def _load(asked: argparse.Namespace) -> tuple[Runtime, Pooled, Model]:
             pooled = Pooled(runtime, abilities.pooling, in_pieces=header.is_causal)
             if not abilities.generates:
                 pooled.prepare()  # it is what the model is for: better to fail now
-            model = Model(name, weights, runtime, abilities, adapters=adapters)
+            model = Model(name, weights, runtime, abilities, adapters=adapters, devices=devices)
     except (WeightsProblem, LoadFailed, TemplateProblem) as error:
         _fail(str(error), 2)
     except MemoryError:

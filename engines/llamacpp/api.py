@@ -271,6 +271,8 @@ async def _models(worker: Worker, _request: Request) -> Response:
             "parent": None if name == model.name else model.name,
             "max_model_len": model.context,
             "capabilities": _capabilities(model, name),
+            "devices": model.devices.names,
+            "gpu_layers": model.devices.gpu_layers,
         }
         for name in model.names
     ]

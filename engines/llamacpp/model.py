@@ -11,6 +11,7 @@ from typing import Any
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.defaults import Defaults
+from engines.llamacpp.devices import Devices
 from engines.llamacpp.pairs import Pairs
 from engines.llamacpp.room import Room
 from engines.llamacpp.sequence import Order
@@ -56,6 +57,7 @@ class Model:
         abilities: Abilities,
         *,
         adapters: Sequence[str] = (),
+        devices: Devices | None = None,
     ) -> None:
         self.name = name
         self.names = (name, *adapters)
@@ -64,6 +66,7 @@ class Model:
         self.context = runtime.limits.context
         self.room = Room(runtime.vocabulary, self.context)
         self.abilities = abilities
+        self.devices = devices or Devices(("CPU",), takes_layers=False, gpu_layers=0)
         self.conversations = Conversations(runtime)
         self.pairs = Pairs(runtime)
         self._defaults = Defaults(runtime)

@@ -1,9 +1,11 @@
 """Many requests on one worker: all are answered or told to come back, and those who leave go."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.contract import CHAT, COMPLETIONS, EMBEDDINGS, user
 from tests.support.waiting import until
@@ -29,6 +31,12 @@ async def idle(http: httpx.AsyncClient, *, most: int = 0) -> None:
         return now["requests_running"] + now["requests_waiting"] <= most
 
     await until(is_idle)
+
+
+async def waiting(http: httpx.AsyncClient, count: int, *, running: int) -> bool:
+    """Say whether just so many wait and run."""
+    now = await figures(http)
+    return (now["requests_waiting"], now["requests_running"]) == (count, running)
 
 
 async def test_a_thousand_at_once_are_all_answered_and_leave_nothing() -> None:
@@ -125,3 +133,48 @@ async def test_who_leaves_in_a_long_prompt_frees_the_slot_within_a_step() -> Non
             assert read < LONG_TOKENS
             assert (await http.post(COMPLETIONS, json={"prompt": [7]})).status_code == 200
             assert (await figures(http))["prompt_tokens"] == read + 1
+
+
+async def test_of_those_who_wait_for_the_one_slot_who_came_first_begins_first() -> None:
+    began: list[int] = []
+
+    async def listen(http: httpx.AsyncClient, at: int) -> None:
+        body = {"prompt": [10 + at], "max_tokens": 3, "ignore_eos": True, "stream": True}
+        async with http.stream("POST", COMPLETIONS, json=body) as answer:
+            async for line in answer.aiter_lines():
+                if line.startswith("data: {") and at not in began:
+                    began.append(at)
+
+    with working(options=["--parallel", "1"]) as worker:
+        async with client(worker) as http, asyncio.TaskGroup() as listeners:
+            first = {"prompt": "a", "max_tokens": 1_500, "ignore_eos": True}
+            slot = asyncio.create_task(http.post(COMPLETIONS, json=first))
+            for at in range(5):
+                await until(partial(waiting, http, at, running=1))
+                listeners.create_task(listen(http, at))
+            await until(partial(waiting, http, 5, running=1))
+            slot.cancel()
+    assert began == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("leaves", ["reader", "waiter"])
+async def test_who_leaves_while_one_waits_for_the_others_prompt_holds_up_nobody(
+    leaves: str,
+) -> None:
+    """The second waits until the first has read what their prompts have in common."""
+    body = {"prompt": [10 + at % 900 for at in range(LONG_TOKENS)], "max_tokens": 4}
+    with working(options=["--batch-tokens", "8"]) as worker:
+        async with client(worker) as http:
+            alone = (await http.post(COMPLETIONS, json=body | {"prompt": [7], "seed": 1})).json()
+            reader = asyncio.create_task(http.post(COMPLETIONS, json=body))
+            await until(partial(waiting, http, 0, running=1))
+            waiter = asyncio.create_task(http.post(COMPLETIONS, json=body))
+            await until(partial(waiting, http, 1, running=1))
+            leaving, staying = (reader, waiter) if leaves == "reader" else (waiter, reader)
+            leaving.cancel()
+            await until(partial(waiting, http, 0, running=1))
+            answer = await staying
+            assert answer.json()["usage"]["prompt_tokens"] == LONG_TOKENS
+            await idle(http)
+            again = (await http.post(COMPLETIONS, json=body | {"prompt": [7], "seed": 1})).json()
+            assert again["choices"][0]["text"] == alone["choices"][0]["text"]
