@@ -5,14 +5,19 @@ Must not: choose; keep anything of a request.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engines.protocol.requests import AnyRequest, ChatRequest
 from gateway.domain import Asked, Endpoint
+from gateway.errors import InvalidRequest
 from gateway.selection import Selector, constraints_of
 
 _OPENING_CHARS = 2_000
+_PRIORITY = b"x-weighbridge-priority"
+_WHOLE = re.compile(rb"-?\d{1,4}")
+_TIERS = {"priority": -1, "flex": 1}  # OpenAI's `service_tier`; the others are in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,24 @@ class Incoming:
     def streams(self) -> bool:
         """Whether the client asked for an event stream."""
         return bool(getattr(self.request, "stream", None))
+
+    def priority(self) -> int:
+        """Return how urgent it is, the lower the more: of its header, else its body, else 0.
+
+        Raises:
+            InvalidRequest: the header is no whole number.
+        """
+        told = next((value for name, value in self.headers if name == _PRIORITY), None)
+        if told is not None:
+            if not _WHOLE.fullmatch(told):
+                raise InvalidRequest(
+                    "The header 'x-weighbridge-priority' must be a whole number from -9999 to 9999."
+                )
+            return int(told)
+        given: int | None = getattr(self.request, "priority", None)
+        if given is not None:
+            return given
+        return _TIERS.get(getattr(self.request, "service_tier", None) or "", 0)
 
 
 def asked_by(

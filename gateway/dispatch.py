@@ -1,7 +1,7 @@
 """From a decoded request to an answer: weigh, choose, lease, relay, and the next candidate.
 
-Owns: the order of these, how long a request waits for a replica, and how an answer that has begun
-ends when nobody can go on with it: with an error event.
+Owns: the order of these, and how an answer that has begun ends when nobody can go on with it: with
+an error event.
 Must not: decide what a request is, which model is best or what a failure means; parse bodies;
 speak ASGI.
 """
@@ -9,7 +9,7 @@ speak ASGI.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -24,11 +24,11 @@ from gateway.errors import (
     ContextLengthExceeded,
     EngineFailed,
     GatewayStopping,
-    NoModelAvailable,
 )
 from gateway.fleet import Fleet, Lease
 from gateway.fleet.budget import RetryBudget
 from gateway.fleet.care import Carer
+from gateway.fleet.leasing import Leasing, Wish
 from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
 from gateway.relay.answers import foreign_error
@@ -75,6 +75,7 @@ class Dispatcher:
         self._selector = selector
         self._settler = settler
         self._fleet = fleet
+        self._leasing = Leasing(fleet, clock)
         self._carer = carer
         self._client = client
         self._shadows = shadows
@@ -114,9 +115,8 @@ class Dispatcher:
         models, tries = decided.models, Tries(self._queue_timeout_s)
         self._budget.earn()
         while True:
-            lease = await self._lease(models, incoming, tries, told)
-            if lease is None:
-                raise tries.failure or self._nobody(models)
+            wish = Wish(incoming.arrived_s, incoming.priority, goes_on=told.breaks > 0)
+            lease = await self._leasing.lease(models, wish, tries)
             failure = await self._attempt(lease, incoming, decided, told, reply)
             if failure is None:
                 self._whole(lease, incoming, decided, tries, told)
@@ -159,33 +159,6 @@ class Dispatcher:
         copy = replace(incoming, request_id=f"{incoming.request_id}-shadow")
         failure = await self._attempt(lease, copy, decided, told, Nowhere())
         return Outcome.OK if failure is None else failure.outcome
-
-    async def _lease(
-        self, models: Sequence[str], incoming: Incoming, tries: Tries, told: Told
-    ) -> Lease | None:
-        """Return a lease on the first model that has a ready replica; wait where that may help."""
-        asked_s = self._clock()
-        deadline_s = asked_s + tries.patience_s
-        retried = tries.failure is not None
-        while True:
-            now_s, avoid = self._clock(), tries.avoided()
-            for model in models:
-                account = Account(
-                    self._clock, incoming.arrived_s, retried=retried, goes_on=told.breaks > 0
-                )
-                lease = self._fleet.lease(model, account, queued_s=now_s - asked_s, avoid=avoid)
-                if lease is not None:
-                    if tries.outcome is not None and not told.breaks:
-                        lease.metrics.tried_after(tries.outcome)
-                    return lease
-            hopeful = tries.unnoticed() or self._fleet.hopeful(models)
-            if not tries.may_wait or now_s >= deadline_s or not hopeful:
-                return None
-            try:
-                async with asyncio.timeout(deadline_s - now_s):
-                    await self._fleet.changed()
-            except TimeoutError:
-                return None
 
     async def _attempt(
         self, lease: Lease, incoming: Incoming, decided: Decided, told: Told, reply: Reply
@@ -269,13 +242,3 @@ class Dispatcher:
         now_s = lease.account.forwarded_s = self._clock()
         spent_s = now_s - incoming.arrived_s
         return await self._client.send(plan.address, sent, plan.deadlines, spent_s)
-
-    def _nobody(self, models: Sequence[str]) -> NoModelAvailable:
-        self._fleet.turned_away(models)
-        now_s = self._clock()
-        why = self._fleet.why_not(models, now_s)
-        error = NoModelAvailable(
-            f"No model that may serve this request is up: {why}. GET /ready says more."
-        )
-        error.retry_after_s = self._fleet.rests_s(models, now_s) or None
-        return error

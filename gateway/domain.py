@@ -36,6 +36,15 @@ class Outcome(StrEnum):
     OVERLOADED = "overloaded"
 
 
+class Refusal(StrEnum):
+    """Why a request that had to wait for a model was refused; a closed label set."""
+
+    FULL = "full"
+    LATE = "late"
+    DISPLACED = "displaced"
+    EXPIRED = "expired"
+
+
 class Fallback(StrEnum):
     """Why another model answered than the one that came first; a closed label set."""
 

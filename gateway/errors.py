@@ -22,6 +22,7 @@ Must not: render or log; `gateway.rendering` has the one renderer.
     +-- EngineFailed 502 ........... engine: died, or answered nonsense
     |   +-- ContinuationImpossible . engine: it broke, and no other can go on exactly
     +-- NoModelAvailable 503 ....... engine: nothing that may serve is up
+    +-- ModelBusy 503 .............. gateway: no place at the model, nor in its queue
     +-- TooManyConnections 503 ..... gateway: as many as it takes are open
     +-- GatewayStopping 503 ........ gateway: it ends, another one may serve
     +-- EngineTimeout 504 .......... engine: too slow
@@ -51,6 +52,7 @@ __all__ = [
     "InternalError",
     "InvalidRequest",
     "MethodNotAllowed",
+    "ModelBusy",
     "ModelNotFound",
     "NoModelAvailable",
     "NotAuthenticated",
@@ -176,6 +178,13 @@ class NoModelAvailable(ApiError):
     status = 503
     default_code = "model_unavailable"
     fault = "engine"
+
+
+class ModelBusy(ApiError):
+    """As many requests as the model may have run, and there is no place to wait in time: 503."""
+
+    status = 503
+    default_code = "model_busy"
 
 
 class TooManyConnections(ApiError):

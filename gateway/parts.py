@@ -5,7 +5,7 @@ Must not: do what a part does.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from gateway.fleet import Fleet
 from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.care import Carer
 from gateway.fleet.prefixes import Prefixes
+from gateway.fleet.queue import Limits
 from gateway.observe.journal import Journal
 from gateway.observe.metrics import Metrics
 from gateway.observing import Observer
@@ -68,8 +69,8 @@ def build_gateway(
     file = config.file
     metrics = Metrics()
     breaking = BreakerRules(file.gateway.breaker_failures, file.gateway.breaker_open_s)
-    plans = plans_of(config, runtime_folder, cores)
-    fleet = Fleet(plans, metrics, breaking, time.perf_counter)
+    plans = tuple(plans_of(config, runtime_folder, cores))
+    fleet = Fleet(plans, metrics, breaking, time.perf_counter, limits_of(file, plans))
     metrics.show(fleet.figures)
     client = UpstreamClient()
     carer = Carer(fleet, client)
@@ -136,6 +137,23 @@ def plans_of(config: LoadedConfig, runtime_folder: Path, cores: int) -> Iterator
                     deadlines=_deadlines(plan.deadlines, model),
                     continue_wait_s=model.continue_wait_s if model.on_break == "continue" else 0,
                 )
+
+
+def limits_of(file: RoutingFile, plans: Iterable[ReplicaPlan]) -> dict[str, Limits]:
+    """Return the limits of the models that have some."""
+    begin_s: dict[str, float] = {}
+    for plan in plans:
+        for name in plan.served:
+            begin_s[name] = max(begin_s.get(name, 0), plan.deadlines.first_byte_s)
+    return {
+        name: Limits(
+            model.max_concurrent,
+            1_024 if model.max_queued is None else model.max_queued,
+            begin_s[name],
+        )
+        for name, model in file.models.items()
+        if model.max_concurrent is not None
+    }
 
 
 def engines_of(model: ModelSection) -> tuple[str, ...]:

@@ -114,6 +114,9 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     guided_grammar: Any = None
     grammar: Any = None
     user: str | None = None
+    # How urgent it is where requests wait: vLLM's number, the lower the earlier, and OpenAI's word.
+    priority: int | None = None
+    service_tier: str | None = None
     # What holds in it is for gateways; engines pass it over.
     metadata: Any = None
 

@@ -29,6 +29,7 @@ from gateway.errors import (
     HeadTooLarge,
     InternalError,
     InvalidRequest,
+    ModelBusy,
     ModelNotFound,
     NoModelAvailable,
     NotAuthenticated,
@@ -45,9 +46,9 @@ _DESCRIPTION = (
     "or a variant of it (`auto:small`, `auto:large`, `auto:fast`); without it, `auto`. Fields that "
     "are not described here are passed on. What a request demands of its model stands in headers "
     "or in `metadata`: `x-weighbridge-licence` or `weighbridge_licence`, and in the same way "
-    "`family`, `max-parameters` (`max_parameters`) and `min-context` (`min_context`). Where the "
-    "gateway has a key, send it as "
-    "`Authorization: Bearer KEY`."
+    "`family`, `max-parameters` (`max_parameters`) and `min-context` (`min_context`). How urgent "
+    "it is where requests wait: `x-weighbridge-priority`, else `priority` (the lower the earlier), "
+    "else `service_tier`. Where the gateway has a key, send it as `Authorization: Bearer KEY`."
 )
 _REF = "#/components/schemas/{name}"
 _REFUSED_AT_THE_DOOR = (NotAuthenticated, Forbidden)
@@ -68,6 +69,7 @@ _GENERATION = (
     RateLimited,
     EngineFailed,
     NoModelAvailable,
+    ModelBusy,
     GatewayStopping,
     EngineTimeout,
 )

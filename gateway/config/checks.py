@@ -75,6 +75,9 @@ def _model_errors(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> Iter
 def _key_errors(name: str, model: ModelSection, file: RoutingFile) -> Iterator[Finding]:
     """Find keys that the model's engines need and lack, or have no use for."""
     path = ("models", name)
+    if model.max_queued is not None and model.max_concurrent is None:
+        what = "'max_queued' has no effect without 'max_concurrent'; set that too, or remove it"
+        yield Finding((*path, "max_queued"), what)
     names = several(model.engine)
     if not all(engine in file.engines for engine in names):
         return

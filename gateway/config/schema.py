@@ -85,6 +85,18 @@ class ModelSection(Section):
     context: int | None = Field(None, ge=64, description="Context in tokens; overrides the engine.")
     parallel: int | None = Field(None, ge=1, le=256, description="Overrides the engine's.")
     threads: int | None = Field(None, ge=1, description="Overrides the engine's.")
+    max_concurrent: int | None = Field(
+        None,
+        ge=1,
+        description="Requests that run at once, over all replicas; more wait in the gateway, where "
+        "no other model of the rule has room. Without it engines get all of them at once.",
+    )
+    max_queued: int | None = Field(
+        None,
+        ge=0,
+        description="Requests that may wait for `max_concurrent`, 1,024 when absent; more are "
+        "refused, as are those that could not begin within `first_byte_timeout_s`.",
+    )
     connect_timeout_s: Seconds | None = Field(
         None, description="Seconds to connect; overrides the engine's, as do the next three."
     )

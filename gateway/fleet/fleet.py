@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from engines.kinds import ReplicaPlan
-from gateway.domain import ModelStatus
+from gateway.domain import ModelStatus, Outcome
 from gateway.fleet.breaker import BreakerRules
+from gateway.fleet.queue import Limits, ModelQueue
 from gateway.fleet.replica import Condition, Lease, Replica, ReplicaView
 from gateway.observe.account import Account
 from gateway.observe.metrics import Metrics
@@ -29,7 +30,10 @@ class Fleet:
         metrics: Metrics,
         rules: BreakerRules | None = None,
         clock: Callable[[], float] = time.monotonic,
+        limits: Mapping[str, Limits] | None = None,
     ) -> None:
+        self._queues = {model: ModelQueue(bound) for model, bound in (limits or {}).items()}
+        self.waits = {model: metrics.waits_of(model) for model in self._queues}
         self._clock = clock
         self._all: list[Replica] = []
         self._replicas: dict[str, list[Replica]] = {}  # by the names that they serve
@@ -49,36 +53,61 @@ class Fleet:
         yield from self._all
 
     def lease(
-        self, model: str, account: Account, *, queued_s: float = 0, avoid: Collection[Replica] = ()
+        self,
+        model: str,
+        account: Account,
+        *,
+        queued_s: float = 0,
+        avoid: Collection[Replica] = (),
+        granted: bool = False,
     ) -> Lease | None:
         """Return a lease on the model's least busy replica, or None when none may be asked.
 
         Among equally busy ones the one that was used longest ago is taken; one whose last request
-        failed stands behind all others.
+        failed stands behind all others. `granted`: the model's queue has given it a place, which
+        the lease gives back; else it needs one that is free.
         """
-        now_s = account.clock()
-        ready = [
+        queue = self._queues.get(model)
+        if queue is not None and not granted and not queue.free:
+            return None
+        ready = self._askable(model, avoid, account.clock())
+        if not ready:
+            return None
+        if queue is not None and not granted:
+            queue.begin()
+        chosen = min(ready, key=_busyness)
+        self._uses += 1
+        chosen.last_used = self._uses
+        return Lease(chosen, model, account, queued_s, queue)
+
+    def queue(self, model: str) -> ModelQueue | None:
+        """Return who waits for a model, None where it has no limit."""
+        return self._queues.get(model)
+
+    def full(self, model: str, avoid: Collection[Replica]) -> bool:
+        """Say whether only the model's limit keeps a request from it."""
+        queue = self._queues.get(model)
+        if queue is None or queue.free:
+            return False
+        return bool(self._askable(model, avoid, self._clock()))
+
+    def _askable(self, model: str, avoid: Collection[Replica], now_s: float) -> list[Replica]:
+        return [
             r
             for r in self._replicas.get(model, ())
             if r.ready and r not in avoid and r.breaker.admits(now_s)
         ]
-        if not ready:
-            return None
-        chosen = min(ready, key=_busyness)
-        self._uses += 1
-        chosen.last_used = self._uses
-        return Lease(chosen, model, account, queued_s)
 
     def ready_plan(self, model: str) -> ReplicaPlan | None:
         """Return the plan of the model's least busy replica that is ready; None where none is."""
         ready = [replica for replica in self._replicas.get(model, ()) if replica.ready]
         return min(ready, key=_busyness).plan if ready else None
 
-    def turned_away(self, models: Sequence[str]) -> None:
+    def turned_away(self, models: Sequence[str], outcome: Outcome = Outcome.UNAVAILABLE) -> None:
         """Count a request that no replica took, under the first replica of the first model."""
         name = next((name for name in models if name in self._replicas), None)
         if name is not None:
-            self._replicas[name][0].metrics[name].turned_away()
+            self._replicas[name][0].metrics[name].turned_away(outcome)
 
     def hopeful(self, models: Sequence[str]) -> bool:
         """Say whether a replica of one of these models may be ready soon."""
@@ -110,7 +139,7 @@ class Fleet:
 
     def status(self) -> Mapping[str, ModelStatus]:
         """Return how every model is doing, for selection."""
-        return {model: _status(replicas) for model, replicas in self._replicas.items()}
+        return {m: _status(rs, self._queues.get(m)) for m, rs in self._replicas.items()}
 
     def views(self, model: str) -> tuple[ReplicaView, ...]:
         """Return the replicas of a model as they are now."""
@@ -148,15 +177,18 @@ def _busyness(replica: Replica) -> tuple[bool, float, int]:
     return replica.suspect, replica.in_flight / (replica.plan.capacity or 1), replica.last_used
 
 
-def _status(replicas: Sequence[Replica]) -> ModelStatus:
+def _status(replicas: Sequence[Replica], queue: ModelQueue | None) -> ModelStatus:
     ready = [r for r in replicas if r.ready]
     capacities = [r.plan.capacity for r in ready]
     known = [c for c in capacities if c is not None]
     first = replicas[0]
+    capacity = sum(known) if known and len(known) == len(capacities) else None
+    if queue is not None:
+        capacity = min(queue.limits.max_concurrent, capacity or queue.limits.max_concurrent)
     return ModelStatus(
         available=bool(ready),
-        in_flight=sum(r.in_flight for r in replicas),
-        capacity=sum(known) if known and len(known) == len(capacities) else None,
+        in_flight=sum(r.in_flight for r in replicas) + (queue.waiting if queue is not None else 0),
+        capacity=capacity,
         reason="" if ready else f"it is {first.condition.value}: {first.reason}".rstrip(": "),
         ready_in_s=0.0 if ready else _soonest_s(replicas),
     )

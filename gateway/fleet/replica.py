@@ -11,6 +11,7 @@ from enum import StrEnum
 from engines.kinds import ReplicaPlan
 from gateway.domain import Outcome
 from gateway.fleet.breaker import Breaker, BreakerRules
+from gateway.fleet.queue import ModelQueue
 from gateway.observe.account import Account
 from gateway.observe.engine_figures import EngineFigures
 from gateway.observe.metrics import ReplicaMetrics
@@ -136,9 +137,27 @@ class Lease:
     `model` is the one of the served names that was asked for.
     """
 
-    __slots__ = ("_ended", "_probe", "account", "model", "queued_s", "replica")
+    __slots__ = (
+        "_begun_s",
+        "_ended",
+        "_probe",
+        "_queue",
+        "account",
+        "model",
+        "queued_s",
+        "replica",
+    )
 
-    def __init__(self, replica: Replica, model: str, account: Account, queued_s: float) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        model: str,
+        account: Account,
+        queued_s: float,
+        queue: ModelQueue | None = None,
+    ) -> None:
+        self._queue = queue
+        self._begun_s = account.clock() if queue is not None else 0.0
         self.replica = replica
         self.model = model
         self.account = account
@@ -160,6 +179,8 @@ class Lease:
             return
         self._ended = True
         self.replica.in_flight -= 1
+        if self._queue is not None:
+            self._queue.ended(self.account.clock() - self._begun_s)
         self.replica.breaker.end(outcome, self.account.clock(), probe=self._probe)
         if outcome is Outcome.OK:
             self.replica.suspect = False

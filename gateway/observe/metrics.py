@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from gateway.domain import Fallback, Outcome
+from gateway.domain import Fallback, Outcome, Refusal
 from gateway.observe.account import Account
 from gateway.observe.scrape import LABELS, ReplicaFigures, Scrape
 from gateway.observe.throughput import Throughput
@@ -57,9 +57,9 @@ class ReplicaMetrics:
         self._in_flight.inc()
         self._queue.observe(queued_s)
 
-    def turned_away(self) -> None:
-        """A request for this model has found no replica that is up."""
-        self._requests[Outcome.UNAVAILABLE].inc()
+    def turned_away(self, outcome: Outcome) -> None:
+        """A request for this model has found no replica that is up, or no room."""
+        self._requests[outcome].inc()
 
     def tried_after(self, outcome: Outcome) -> None:
         """A request has come here after a try that ended so, before its client had a byte."""
@@ -100,6 +100,20 @@ class ReplicaMetrics:
         self._completion_tokens.inc(completion_tokens)
         # Events were counted as they came; what usage says beyond them is settled now.
         self.tokens_now(completion_tokens - account.content_events)
+
+
+class WaitMetrics:
+    """The figures of those who wait for one model that has a limit."""
+
+    def __init__(self, metrics: "Metrics", model: str) -> None:
+        self.waiting = metrics.waiting.labels(model)
+        self._refusals = {
+            reason: metrics.refusals.labels(model, reason.value) for reason in Refusal
+        }
+
+    def refused(self, reason: Refusal) -> None:
+        """A request has got no place."""
+        self._refusals[reason].inc()
 
 
 class Metrics:
@@ -162,6 +176,17 @@ class Metrics:
             _SECONDS_LONG,
             ("model",),
         )
+        self.refusals = self._counter(
+            "queue_refusals",
+            "Requests that had to wait for the model and were refused.",
+            ("model", "reason"),
+        )
+        self.waiting = Gauge(
+            "weighbridge_requests_waiting",
+            "Requests that wait in the gateway for a place at the model.",
+            ("model",),
+            registry=self.registry,
+        )
         self.in_flight = Gauge(
             "weighbridge_requests_in_flight",
             "Requests given to a replica and not ended.",
@@ -180,6 +205,10 @@ class Metrics:
         if found is None:
             found = self._children[labels] = ReplicaMetrics(self, labels)
         return found
+
+    def waits_of(self, model: str) -> WaitMetrics:
+        """Return the figures of those who wait for a configured model."""
+        return WaitMetrics(self, model)
 
     def _rate(self, labels: tuple[str, str, str]) -> float:
         child = self._children.get(labels)

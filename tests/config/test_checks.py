@@ -55,6 +55,10 @@ CASES = {
     "a model called like a variant": (file(models="  §auto:x: {engine: lab}"), "is reserved"),
     "a model without a name": (file(models="  §'': {engine: lab}"), "a model needs a name"),
     "a managed model without weights": (file(models="  §m: {engine: cpu}"), "needs `weights`"),
+    "a queue before a model without a limit": (
+        file(models="  m: {engine: lab, §max_queued: 5}"),
+        "'max_queued' has no effect without 'max_concurrent'",
+    ),
     "weights of a remote model": (
         file(models="  m: {engine: lab, §weights: x.gguf}"),
         "'weights' has no effect: the engine 'lab' is run by somebody else; remove it",

@@ -26,6 +26,7 @@ def exported() -> set[str]:
     metrics = Metrics()
     metrics.of("m", "e", "0")
     metrics.may_shadow("m")
+    metrics.waits_of("m")
     metrics.show(lambda: [figures])
     families = text_string_to_metric_families(metrics.exposition().decode())
     return {sample.name for family in families for sample in family.samples}

@@ -18,6 +18,7 @@ def exported() -> Iterator[tuple[str, Metric]]:
     metrics = Metrics()
     metrics.of("m", "cpu", "0")
     metrics.may_shadow("m")
+    metrics.waits_of("m")
     own = ReplicaFigures(
         "m",
         "cpu",
