@@ -17,7 +17,7 @@ from gateway.classify.shape import Shape
 _MOST_TURNS = 8
 # Of two requests of which a small model answers one wrongly, how often that one looks the harder.
 _WORTH = 0.6
-_MOST_WORDS = 400  # beyond, it is a document that is long
+_MOST_WORDS = 300  # beyond, it is a document that is long
 _SIGNS_PER_WORD = {"han": 1.5, "kana": 2.0, "thai": 4.0}  # of scripts without spaces
 
 

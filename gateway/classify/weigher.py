@@ -125,7 +125,7 @@ class Weigher:
             answer = Found(hints[0], _HINTED, "the request's headers hint at it")
         prompt_tokens = estimate(shape.bulk, self._vocabulary, self._sizes.image_tokens)
         size = size_of(prompt_tokens, shape.answer_tokens, self._sizes)
-        newest = self._shapes.counts(recent[0] if recent else "")
+        newest = self._shapes.counts(read[0].text.raw if read else "")
         hard = self._difficulty.find(newest, task.name, len(turns) - 1, shape)
         return Weighed(
             task=task.name,

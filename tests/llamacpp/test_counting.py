@@ -6,13 +6,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engines.demo import weights_path
 from engines.llamacpp.counting import count, words_of
 from engines.protocol.errors import InvalidRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest
+from gateway.tokenizing import answered, question
 from tests.support.worker import WorkerProcess
 
+_REQUESTS: dict[str, type[ChatRequest | CompletionRequest]] = {
+    "/v1/chat/completions": ChatRequest,
+    "/v1/completions": CompletionRequest,
+}
 CHAT: dict[str, Any] = {
     "messages": [
         {"role": "system", "content": "Be brief."},
@@ -51,3 +58,15 @@ def test_what_cannot_be_counted_is_one_line(tmp_path: Path) -> None:
     ended = command(broken, b"{}")
     assert ended.returncode == 1
     assert ended.stderr.decode().splitlines()[-1].startswith("x.gguf has no vocabulary")
+
+
+async def test_a_worker_counts_what_the_gateway_asks(worker_of: Any) -> None:
+    worker: WorkerProcess = worker_of()
+    texts = {"prompt": "one two three"}
+    async with worker.client() as http:
+        for path, asked in (("/v1/chat/completions", CHAT), ("/v1/completions", texts)):
+            read = (await http.post(path, json=asked | {"max_tokens": 1})).json()["usage"]
+            body = json.dumps(asked).encode()
+            request = msgspec.json.decode(body, type=_REQUESTS[path])
+            told = await http.post("/tokenize", content=question(request, body, "demo:qwen"))
+            assert answered(told.content) == read["prompt_tokens"]
