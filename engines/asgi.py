@@ -18,6 +18,11 @@ class BodyTooLong(Exception):
     """The body is, or says that it is, beyond the limit."""
 
 
+# Only who is at it for longer is watched: a task costs more than the rest of a quick answer's
+# bookkeeping (docs/decisions/0031), and a client that goes so soon has its answer on the way.
+_WATCHED_AFTER_S = 0.005
+
+
 class Departure:
     """`async with`: the body is cancelled when the client goes, and `ClientGone` comes out of it.
 
@@ -28,13 +33,15 @@ class Departure:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._gone = False
+        self._begins: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
         self._task: asyncio.Task[object] | None = None
 
     async def __aenter__(self) -> None:
-        """Begin to watch."""
+        """Begin to watch, a moment later."""
         self._task = asyncio.current_task()
-        self._watch = asyncio.create_task(self._wait())
+        loop = asyncio.get_running_loop()
+        self._begins = loop.call_later(_WATCHED_AFTER_S, self._begin)
 
     async def __aexit__(
         self,
@@ -43,6 +50,8 @@ class Departure:
         trace: TracebackType | None,
     ) -> None:
         """Stop watching; turn our own cancellation into `ClientGone`."""
+        if self._begins is not None:
+            self._begins.cancel()
         if self._watch is not None:
             self._watch.cancel()
         if not self._gone or self._task is None:
@@ -50,6 +59,9 @@ class Departure:
         others = self._task.uncancel()
         if kind is asyncio.CancelledError and others == 0:
             raise ClientGone from None
+
+    def _begin(self) -> None:
+        self._watch = asyncio.create_task(self._wait())
 
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

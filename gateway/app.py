@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from gateway.api.generation import GENERATION, Generation
+from gateway.api.generation import GENERATION, Generation, Shortcut
 from gateway.api.openapi import TITLE
 from gateway.api.pages import router
 from gateway.middleware import Door, DoorRules, RequestIds
@@ -31,7 +31,7 @@ def build_app(gateway: Gateway, rules: DoorRules) -> ASGIApp:
     """Return the ASGI application; its lifespan runs the fleet.
 
     What a request passes, outermost first: `RequestIds`, CORS where origins are allowed, `Door`,
-    the endpoints.
+    `Shortcut`, the endpoints.
     """
     app = FastAPI(
         title=TITLE,
@@ -47,10 +47,12 @@ def build_app(gateway: Gateway, rules: DoorRules) -> ASGIApp:
     app.state.gateway = gateway
     app.include_router(router)
     limit_bytes = gateway.config.file.gateway.body_limit_bytes
+    quick: dict[str, ASGIApp] = {}
     for row in GENERATION:
-        endpoint = Generation(row, gateway.dispatcher, limit_bytes)
-        app.router.routes.append(Route(row.path, endpoint, methods=["POST"]))
-    guarded: ASGIApp = Door(app, rules)
+        quick[row.path] = Generation(row, gateway.dispatcher, limit_bytes)
+        # It never gets a POST, but knows the path: another method is a 405.
+        app.router.routes.append(Route(row.path, quick[row.path], methods=["POST"]))
+    guarded: ASGIApp = Door(Shortcut(quick, app), rules)
     if rules.origins:
         guarded = CORSMiddleware(
             guarded,

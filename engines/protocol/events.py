@@ -26,6 +26,7 @@ class EventSplitter:
 
     def __init__(self) -> None:
         self._rest = bytearray()
+        self._plain = True  # no CR so far: then an event ends where two LF stand
 
     def feed(self, piece: bytes) -> list[bytes]:
         r"""Take a piece; return the events it completes, each with its final empty line.
@@ -35,11 +36,24 @@ class EventSplitter:
         Raises:
             EventTooLong: an event has no end within `MAX_EVENT_BYTES`.
         """
-        rest = self._rest
-        searched = max(0, len(rest) - 3)
-        rest += piece
-        events: list[bytes] = []
-        start = 0
+        searched = max(0, len(self._rest) - 3)
+        self._rest += piece
+        self._plain = self._plain and b"\r" not in piece
+        events = self._plainly(searched) if self._plain else self._in_any_way(searched)
+        if len(self._rest) > MAX_EVENT_BYTES:
+            raise EventTooLong
+        return events
+
+    def _plainly(self, searched: int) -> list[bytes]:
+        """Cut at two LF, as nearly all engines write: several times as fast as the expression."""
+        if self._rest.find(b"\n\n", searched) < 0:
+            return []
+        *ended, rest = bytes(self._rest).split(b"\n\n")
+        self._rest = bytearray(rest)
+        return [event + b"\n\n" for event in ended]
+
+    def _in_any_way(self, searched: int) -> list[bytes]:
+        rest, events, start = self._rest, [], 0
         for match in _EVENT_END.finditer(rest, searched):
             end = match.end()
             if end == len(rest) and rest[end - 1] == 0x0D:
@@ -48,8 +62,6 @@ class EventSplitter:
             start = end
         if start:
             del rest[:start]
-        if len(rest) > MAX_EVENT_BYTES:
-            raise EventTooLong
         return events
 
     def rest(self) -> bytes:

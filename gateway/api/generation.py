@@ -8,11 +8,12 @@ Must not: choose or relay; `gateway.dispatch` does.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engines.asgi import BodyTooLong, ClientGone, Departure, read_body
 from engines.protocol.answers import (
@@ -34,8 +35,9 @@ from engines.protocol.requests import (
 from gateway.asking import Incoming
 from gateway.dispatch import Dispatcher
 from gateway.domain import Endpoint
-from gateway.errors import BodyTooLarge
+from gateway.errors import ApiError, BodyTooLarge
 from gateway.relay.exchange import Headers
+from gateway.rendering import send_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +130,12 @@ class Generation:
         self._decoder = msgspec.json.Decoder(row.body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read, decode, dispatch.
+        """Read, decode, dispatch; answer what is wrong with a request.
 
         Raises:
-            ApiError: nothing was sent yet; the application's renderer answers.
+            ApiError: an answer had begun, and its stream could not tell.
         """
-        arrived_s = time.perf_counter()
+        arrived_s, reply = time.perf_counter(), AsgiReply(send)
         try:
             body = await read_body(scope, receive, self._limit_bytes)
             incoming = Incoming(
@@ -145,8 +147,30 @@ class Generation:
                 arrived_s=arrived_s,
             )
             async with Departure(receive):
-                await self._dispatcher.dispatch(incoming, AsgiReply(send))
+                await self._dispatcher.dispatch(incoming, reply)
         except ClientGone:
             return
         except BodyTooLong:
-            raise BodyTooLarge.beyond(self._limit_bytes) from None
+            await send_error(BodyTooLarge.beyond(self._limit_bytes), send)
+        except ApiError as error:
+            if reply.started:
+                raise
+            await send_error(error, send)
+
+
+class Shortcut:
+    """Leads the endpoints that are asked most past the framework, which costs more than they do.
+
+    Everything else, and what is no POST to one of their paths, goes to the framework's application.
+    """
+
+    def __init__(self, endpoints: Mapping[str, ASGIApp], others: ASGIApp) -> None:
+        self._endpoints = endpoints
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        app = self._others
+        if scope["type"] == "http" and scope["method"] == "POST":
+            app = self._endpoints.get(scope["path"], app)
+        await app(scope, receive, send)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from engines.protocol.answers import Usage
 
+_TOLD_EVERY_S = 0.2
+
 
 @dataclass(slots=True)
 class Account:
@@ -16,7 +18,8 @@ class Account:
 
     `gaps_s` are the times between two events that carry content (ITL where an event is a token).
     `retried` says that another replica was tried before: its time is no overhead of ours.
-    `goes_on` says that another had begun to answer.
+    `goes_on` says that another had begun to answer. `on_token` hears of events several times a
+    second, of `told_events` so far.
     """
 
     clock: Callable[[], float]
@@ -29,8 +32,10 @@ class Account:
     usage: Usage | None = None
     finish_reasons: set[str] = field(default_factory=set)
     on_token: Callable[[int], None] | None = None
+    told_events: int = 0
     retried: bool = False
     goes_on: bool = False
+    _tell_s: float = 0.0
 
     def content_seen(self) -> None:
         """Note that an event with content has arrived now."""
@@ -41,8 +46,10 @@ class Account:
             self.gaps_s.append(now_s - self.last_token_s)
         self.last_token_s = now_s
         self.content_events += 1
-        if self.on_token is not None:
-            self.on_token(1)
+        if self.on_token is not None and now_s >= self._tell_s:
+            self.on_token(self.content_events - self.told_events)
+            self.told_events = self.content_events
+            self._tell_s = now_s + _TOLD_EVERY_S
 
     @property
     def completion_tokens(self) -> int:

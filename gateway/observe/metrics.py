@@ -7,12 +7,11 @@ Must not: let a name nobody configured become a label.
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, generate_latest
 
 from gateway.domain import Fallback, Outcome, Refusal
 from gateway.observe.account import Account
+from gateway.observe.numbers import Counters, Distributions, Gauges
 from gateway.observe.scrape import LABELS, ReplicaFigures, Scrape
 from gateway.observe.throughput import Throughput
 
@@ -88,8 +87,7 @@ class ReplicaMetrics:
         self._duration.observe(max(0.0, now_s - account.arrived_s))
         if account.first_token_s is not None and not account.goes_on:
             self._first_token.observe(account.first_token_s - account.arrived_s)
-        for gap_s in account.gaps_s:
-            self._gap.observe(gap_s)
+        self._gap.observe_all(account.gaps_s)
         if account.forwarded_s is not None and not account.retried:
             self._overhead.observe(max(0.0, account.forwarded_s - account.arrived_s - queued_s))
         if account.usage is not None:
@@ -98,8 +96,8 @@ class ReplicaMetrics:
             self._estimated.inc(account.content_events)
         completion_tokens = account.completion_tokens
         self._completion_tokens.inc(completion_tokens)
-        # Events were counted as they came; what usage says beyond them is settled now.
-        self.tokens_now(completion_tokens - account.content_events)
+        # Most events were counted as they came; what usage says beyond them is settled now.
+        self.tokens_now(completion_tokens - account.told_events)
 
 
 class WaitMetrics:
@@ -181,18 +179,16 @@ class Metrics:
             "Requests that had to wait for the model and were refused.",
             ("model", "reason"),
         )
-        self.waiting = Gauge(
+        self.waiting = Gauges(
             "weighbridge_requests_waiting",
             "Requests that wait in the gateway for a place at the model.",
             ("model",),
-            registry=self.registry,
         )
-        self.in_flight = Gauge(
-            "weighbridge_requests_in_flight",
-            "Requests given to a replica and not ended.",
-            LABELS,
-            registry=self.registry,
+        self.registry.register(self.waiting)
+        self.in_flight = Gauges(
+            "weighbridge_requests_in_flight", "Requests given to a replica and not ended.", LABELS
         )
+        self.registry.register(self.in_flight)
 
     def show(self, replicas: Callable[[], Iterable[ReplicaFigures]]) -> None:
         """Add to each scrape what `replicas` tells at that moment. Called once."""
@@ -228,27 +224,16 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus's text format."""
-        return generate_latest(_WithoutCreated(self.registry))
+        return generate_latest(self.registry)
 
-    def _counter(self, name: str, text: str, labels: Sequence[str] = LABELS) -> Counter:
-        return Counter(f"weighbridge_{name}", text, labels, registry=self.registry)
+    def _counter(self, name: str, text: str, labels: Sequence[str] = LABELS) -> Counters:
+        counters = Counters(f"weighbridge_{name}", text, labels)
+        self.registry.register(counters)
+        return counters
 
     def _histogram(
         self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = LABELS
-    ) -> Histogram:
-        return Histogram(
-            f"weighbridge_{name}", text, labels, registry=self.registry, buckets=buckets
-        )
-
-
-class _WithoutCreated(Collector):
-    """A registry less the `_created` series: a quarter of the lines, and nobody asks for them."""
-
-    def __init__(self, registry: Collector) -> None:
-        self._registry = registry
-
-    def collect(self) -> Iterable[Metric]:
-        """Yield every family with the samples that are left."""
-        for family in self._registry.collect():
-            family.samples = [s for s in family.samples if not s.name.endswith("_created")]
-            yield family
+    ) -> Distributions:
+        histograms = Distributions(f"weighbridge_{name}", text, labels, buckets)
+        self.registry.register(histograms)
+        return histograms
