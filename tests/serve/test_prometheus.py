@@ -1,5 +1,6 @@
 """A real Prometheus scrapes a gateway with real workers, and answers questions about it."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,10 @@ async def test_the_scrape_is_as_prometheus_likes_it(gateway: GatewayProcess) -> 
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
+BY_MODEL = re.compile(r"_shadow_|_queue_refusals|^weighbridge_requests_waiting|_fallbacks")
+REPLICA = {"engine": "cpu", "replica": "0"}
+
+
 async def test_names_that_nobody_configured_never_become_labels(gateway: GatewayProcess) -> None:
     async with client(gateway) as http:
         for made_up in ("gpt-9", 'x",model="y', "a\nb"):
@@ -97,11 +102,11 @@ async def test_names_that_nobody_configured_never_become_labels(gateway: Gateway
         scraped = (await http.get("/metrics")).text
     for family in text_string_to_metric_families(scraped):
         for sample in family.samples:
-            labels = {k: v for k, v in sample.labels.items() if k not in ("le", "outcome")}
+            own = ("le", "outcome", "reason")
+            labels = {k: v for k, v in sample.labels.items() if k not in own}
             assert labels.pop("model") in ("a", "b")
-            # Copies are counted by model: those that are never begun have no replica.
-            copies = "_shadow_" in sample.name
-            assert labels == ({} if copies else {"engine": "cpu", "replica": "0"})
+            # Copies that are never begun, and who waits for a place, have no replica.
+            assert labels == ({} if BY_MODEL.search(sample.name) else REPLICA)
 
 
 async def test_a_scrape_of_real_workers_carries_every_documented_name(
