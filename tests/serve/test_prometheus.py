@@ -90,7 +90,7 @@ async def test_the_scrape_is_as_prometheus_likes_it(gateway: GatewayProcess) -> 
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
-BY_MODEL = re.compile(r"_shadow_|_queue_refusals|^weighbridge_requests_waiting|_fallbacks")
+BY_MODEL = re.compile(r"_shadow_|_queue_refusals|^weighbridge_requests_waiting")
 REPLICA = {"engine": "cpu", "replica": "0"}
 
 
