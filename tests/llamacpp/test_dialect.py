@@ -31,6 +31,9 @@ TEMPLATES = {
     "magistral": "[THINK]x[/THINK][TOOL_CALLS]{{ c.function.name }}[ARGS]",
     "r1": f"<{BAR}tool▁calls▁begin{BAR}>function\n```json\n{{{{ a }}}}\n```<think>\n</think>",
     "v3.1": f"<{BAR}tool▁calls▁begin{BAR}>{{{{ c.name }}}}<think></think>",
+    "lfm": "<|im_start|>system List of tools: <|tool_list_start|>[{{ t | tojson }}]",
+    "granite": "<|start_of_role|>system say <|tool_call|> and a list of calls in JSON",
+    "functionary-3.1": 'As in <function=example_function_name>{"a": "b"}</function>',
     "none": "",
 }
 
@@ -62,6 +65,9 @@ TEMPLATES = {
         ("magistral", "llama", "mistral-args", "[THINK]"),
         ("r1", "qwen2", "deepseek", "<think>"),
         ("v3.1", "deepseek2", "deepseek-bare", "<think>"),
+        ("lfm", "lfm2moe", "lfm", None),
+        ("granite", "granite", "granite", None),
+        ("functionary-3.1", "llama", "functionary", None),
         ("none", "llama", "plain", None),
     ],
 )

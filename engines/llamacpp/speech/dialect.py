@@ -29,6 +29,7 @@ from engines.llamacpp.speech.formats import (
     SEED,
 )
 from engines.llamacpp.speech.harmony import HarmonySpeech
+from engines.llamacpp.speech.lists import FUNCTIONARY, GRANITE, LFM
 from engines.llamacpp.speech.speech import Speech, Tags
 
 
@@ -71,6 +72,9 @@ _TABLE = (
     _Row(SEED, ("<seed:tool_call>", "<function=", "<parameter=")),
     _Row(MINIMAX, ("<minimax:tool_call>", "<invoke name=", "<parameter name=")),
     _Row(HERMES, ("<tool_call>", "arguments"), ('"name', '\\"name'), _OTHERS),
+    _Row(LFM, ("List of tools: ", "<|im_start|>"), none_of=("<tool_call>",)),
+    _Row(GRANITE, ("<|tool_call|>", "<|start_of_role|>")),
+    _Row(FUNCTIONARY, ("<function=example_function_name>{", "</function>")),
     _Row(
         LLAMA,
         (),

@@ -16,6 +16,7 @@ from engines.llamacpp.speech.elements import reader_of
 from engines.llamacpp.speech.form import Elements, Form, Format
 from engines.llamacpp.speech.gemma import GemmaText
 from engines.llamacpp.speech.json_text import NotACall
+from engines.llamacpp.speech.lists import FUNCTIONARY, GRANITE, LFM
 from engines.llamacpp.speech.pythonic import read_pythonic_calls
 from engines.llamacpp.speech.tape import SPACES, Steps, Tape
 
@@ -277,5 +278,5 @@ HARMONY = Format(
 )
 FORMATS = (
     *(PLAIN, HERMES, LLAMA, MISTRAL, MISTRAL_ARGS, DEEPSEEK, DEEPSEEK_BARE),
-    *(DSML, QWEN_XML, GLM, SEED, MINIMAX, KIMI, GEMMA, HARMONY),
+    *(DSML, QWEN_XML, GLM, SEED, MINIMAX, KIMI, GEMMA, HARMONY, LFM, GRANITE, FUNCTIONARY),
 )

@@ -27,6 +27,15 @@ def read_pythonic_calls(tape: Tape, calls: Calls) -> Steps[None]:
         NotACall: something else comes next.
     """
     yield from need(tape, "[")
+    yield from read_pythonic_items(tape, calls)
+
+
+def read_pythonic_items(tape: Tape, calls: Calls) -> Steps[None]:
+    """Read what stands in such a list, and its end.
+
+    Raises:
+        NotACall: something else comes next.
+    """
     while True:
         yield from tape.run(SPACES)
         name = yield from name_on(tape)
