@@ -6,7 +6,7 @@ Owns: composition. Must not: contain what is composed.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -17,7 +17,7 @@ from gateway.api.generation import GENERATION, Generation, Shortcut
 from gateway.api.openapi import TITLE
 from gateway.api.pages import router
 from gateway.middleware import Door, DoorRules, RequestIds
-from gateway.parts import Gateway
+from gateway.parts import Live
 from gateway.rendering import HANDLERS
 
 _log = logging.getLogger("weighbridge")
@@ -27,8 +27,10 @@ _OUR_HEADERS = (
 )
 
 
-def build_app(gateway: Gateway, rules: DoorRules) -> ASGIApp:
-    """Return the ASGI application; its lifespan runs the fleet.
+def build_app(
+    live: Live, rules: DoorRules, beside: Callable[[], Coroutine[None, None, None]] | None = None
+) -> ASGIApp:
+    """Return the ASGI application; its lifespan runs the fleet, and `beside` for as long.
 
     What a request passes, outermost first: `RequestIds`, CORS where origins are allowed, `Door`,
     `Shortcut`, the endpoints.
@@ -44,12 +46,12 @@ def build_app(gateway: Gateway, rules: DoorRules) -> ASGIApp:
         redirect_slashes=False,
         exception_handlers=HANDLERS,
     )
-    app.state.gateway = gateway
+    app.state.live = live
+    app.state.beside = beside
     app.include_router(router)
-    limit_bytes = gateway.config.file.gateway.body_limit_bytes
     quick: dict[str, ASGIApp] = {}
     for row in GENERATION:
-        quick[row.path] = Generation(row, gateway.dispatcher, limit_bytes)
+        quick[row.path] = Generation(row, live)
         # It never gets a POST, but knows the path: another method is a 405.
         app.router.routes.append(Route(row.path, quick[row.path], methods=["POST"]))
     guarded: ASGIApp = Door(Shortcut(quick, app), rules)
@@ -66,10 +68,13 @@ def build_app(gateway: Gateway, rules: DoorRules) -> ASGIApp:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    gateway: Gateway = app.state.gateway
+    live: Live = app.state.live
+    gateway = live.gateway  # what is run and closed here lives on when the file changes
     tasks = [asyncio.create_task(gateway.carer.run(), name="fleet")]
     if gateway.journal is not None:
         tasks.append(asyncio.create_task(gateway.journal.run(), name="journal"))
+    if app.state.beside is not None:
+        tasks.append(asyncio.create_task(app.state.beside(), name="reload"))
     for task in tasks:
         task.add_done_callback(_report)
     try:

@@ -1,38 +1,34 @@
 """The gateway's parts, built from a configuration and held together.
 
-Owns: which parts there are and how they are wired; `app.state.gateway` is one of these.
+Owns: which parts there are and how they are wired; which of them live on when
+the file changes; `app.state.live` has the gateway of now.
 Must not: do what a part does.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from engines.kinds import (
-    AdapterOrder,
-    Deadlines,
-    ModelOrder,
-    RemoteEngine,
     ReplicaPlan,
     Room,
 )
-from engines.kinds.section import several
-from gateway.config.adapters import adapters_of
 from gateway.config.loading import LoadedConfig
-from gateway.config.schema import ModelSection, RoutingFile
-from gateway.deciding import decider_of
+from gateway.config.schema import RoutingFile
+from gateway.deciding import Decider, decider_of
 from gateway.dispatch import Dispatcher
 from gateway.domain import ModelFacts
 from gateway.explanation import Explainer
-from gateway.fleet import Fleet
+from gateway.fleet import Condition, Fleet
 from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.care import Carer
+from gateway.fleet.difference import Difference, difference, moulds_of
 from gateway.fleet.prefixes import Prefixes
-from gateway.fleet.queue import Limits
 from gateway.observe.journal import Journal
 from gateway.observe.metrics import Metrics
 from gateway.observing import Observer
+from gateway.planning import limits_of, plans_in, plans_of
 from gateway.relay.client import UpstreamClient
 from gateway.relay.shadows import Shadows
 from gateway.selection import Selector
@@ -41,11 +37,27 @@ from gateway.tokenizing import TokenCounter
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
-    """All parts of one gateway."""
+class Blueprint:
+    """What one file comes to before anything runs; it may be made on any thread.
+
+    `moulds` tell whether a replica that runs is one of those that the file asks for.
+    """
 
     config: LoadedConfig
     facts: Mapping[str, ModelFacts]
+    selector: Selector
+    decider: Decider
+    plans: tuple[ReplicaPlan, ...]
+    moulds: Mapping[str, ReplicaPlan]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """All parts of one gateway; those of a changed file share the ones that live on."""
+
+    config: LoadedConfig
+    facts: Mapping[str, ModelFacts]
+    moulds: Mapping[str, ReplicaPlan]
     selector: Selector
     explainer: Explainer
     fleet: Fleet
@@ -59,151 +71,146 @@ class Gateway:
     created_s: int
 
 
+class Live:
+    """The gateway that new requests see: a changed file puts another one here, whole.
+
+    A request keeps the one that it has begun with. `refused` are the problems of a file that is
+    not in force, `held_back` the keys whose new values need a restart.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.refused: tuple[str, ...] = ()
+        self.held_back: tuple[str, ...] = ()
+
+
+def blueprint_of(
+    config: LoadedConfig,
+    facts: Mapping[str, ModelFacts],
+    *,
+    runtime_folder: Path,
+    cores: int,
+    generation: int = 0,
+) -> Blueprint:
+    """Decide what a file asks for.
+
+    `runtime_folder` holds the engines' sockets; `cores` are shared out among managed replicas;
+    every file that a gateway serves is another `generation`.
+    """
+    file = config.file
+    selector = Selector(file, facts)
+    return Blueprint(
+        config=config,
+        facts=facts,
+        selector=selector,
+        decider=decider_of(file, facts, selector),
+        plans=tuple(plans_of(config, runtime_folder, cores, generation)),
+        moulds=moulds_of(plans_in(config, Room(runtime_folder))),
+    )
+
+
 def build_gateway(
     config: LoadedConfig, facts: Mapping[str, ModelFacts], *, runtime_folder: Path, cores: int
 ) -> Gateway:
     """Wire everything; nothing starts, listens or connects until the application does.
 
-    `runtime_folder` holds the engines' sockets; `cores` are shared out among managed replicas.
+    Arguments as for `blueprint_of`.
     """
-    file = config.file
-    metrics = Metrics()
-    breaking = BreakerRules(file.gateway.breaker_failures, file.gateway.breaker_open_s)
-    plans = tuple(plans_of(config, runtime_folder, cores))
-    fleet = Fleet(plans, metrics, breaking, time.perf_counter, limits_of(file, plans))
+    blueprint = blueprint_of(config, facts, runtime_folder=runtime_folder, cores=cores)
+    file, metrics, client = config.file, Metrics(), UpstreamClient()
+    limits = limits_of(file, blueprint.plans)
+    fleet = Fleet(blueprint.plans, metrics, _breaking(file), time.perf_counter, limits)
     metrics.show(fleet.figures)
-    client = UpstreamClient()
-    carer = Carer(fleet, client)
-    prefixes, shadows = Prefixes(), Shadows(metrics.shadowed, time.perf_counter)
-    selector = Selector(file, facts)
-    decider = decider_of(file, facts, selector)
-    journal, observer = None, None
+    journal = None
     if file.mode == "observe":
         journal = Journal(config.base / file.observe.file, file.observe.max_bytes)
-        observer = Observer(selector, decider, fleet.status, journal.add)
-    counter = TokenCounter(fleet, client, time.monotonic)
+    lasting = _Lasting(
+        fleet=fleet,
+        carer=Carer(fleet, client),
+        client=client,
+        metrics=metrics,
+        prefixes=Prefixes(),
+        shadows=Shadows(metrics.shadowed, time.perf_counter),
+        journal=journal,
+        created_s=int(time.time()),
+    )
+    return _wired(blueprint, lasting)
+
+
+def changed_gateway(before: Gateway, blueprint: Blueprint) -> tuple[Gateway, Difference]:
+    """Return the gateway that serves another file, and which replicas stay, start and end.
+
+    From now on the fleet is the one of that file; replicas that could not run are tried again. On
+    the event loop's thread.
+    """
+    fleet = before.fleet
+    failed = {replica.name for replica in fleet if replica.condition is Condition.FAILED}
+    able = {name: mould for name, mould in before.moulds.items() if name not in failed}
+    change = difference(able, blueprint.moulds)
+    file, plans = blueprint.config.file, blueprint.plans
+    fleet.change(plans, change.kept, _breaking(file), limits_of(file, plans))
+    before.carer.adjust()
+    lasting = _Lasting(**{name: getattr(before, name) for name in _Lasting.__slots__})
+    return _wired(blueprint, lasting), change
+
+
+@dataclass(frozen=True, slots=True)
+class _Lasting:
+    """The parts that every file of one gateway has in common."""
+
+    fleet: Fleet
+    carer: Carer
+    client: UpstreamClient
+    metrics: Metrics
+    prefixes: Prefixes
+    shadows: Shadows
+    journal: Journal | None
+    created_s: int
+
+
+def _wired(blueprint: Blueprint, lasting: _Lasting) -> Gateway:
+    file, fleet, selector = blueprint.config.file, lasting.fleet, blueprint.selector
+    decider, client, observer = blueprint.decider, lasting.client, None
+    if lasting.journal is not None:
+        observer = Observer(selector, decider, fleet.status, lasting.journal.add)
     settler = Settler(
         selector=selector,
         decider=decider,
-        counter=counter,
-        prefixes=prefixes,
+        counter=TokenCounter(fleet, client, time.monotonic),
+        prefixes=lasting.prefixes,
         status=fleet.status,
         observer=observer,
     )
     for model in selector.shadows:
-        metrics.may_shadow(model)
+        lasting.metrics.may_shadow(model)
     dispatcher = Dispatcher(
         selector=selector,
         settler=settler,
         fleet=fleet,
-        carer=carer,
+        carer=lasting.carer,
         client=client,
-        shadows=shadows,
+        shadows=lasting.shadows,
         clock=time.perf_counter,
         queue_timeout_s=file.gateway.queue_timeout_s,
         retry_share=file.gateway.retry_share,
     )
     return Gateway(
-        config=config,
-        facts=facts,
+        config=blueprint.config,
+        facts=blueprint.facts,
+        moulds=blueprint.moulds,
         selector=selector,
         explainer=Explainer(selector, decider),
-        fleet=fleet,
-        carer=carer,
-        client=client,
-        metrics=metrics,
         dispatcher=dispatcher,
-        prefixes=prefixes,
-        shadows=shadows,
-        journal=journal,
-        created_s=int(time.time()),
+        fleet=fleet,
+        carer=lasting.carer,
+        client=client,
+        metrics=lasting.metrics,
+        prefixes=lasting.prefixes,
+        shadows=lasting.shadows,
+        journal=lasting.journal,
+        created_s=lasting.created_s,
     )
 
 
-def plans_of(config: LoadedConfig, runtime_folder: Path, cores: int) -> Iterator[ReplicaPlan]:
-    """Yield the replicas of every model on every engine that it names, in the file's order."""
-    file = config.file
-    secrets = _secrets_of(file)
-    room = Room(runtime_folder, threads=max(1, cores // max(1, managed_replicas(file))))
-    for name, model in file.models.items():
-        if model.adapter_of is not None:
-            continue  # the replicas of its model serve it
-        for engine in engines_of(model):
-            for plan in file.engines[engine].plan(_order(name, engine, config), room):
-                launch = plan.launch
-                yield replace(
-                    plan,
-                    launch=None if launch is None else replace(launch, secrets=secrets),
-                    deadlines=_deadlines(plan.deadlines, model),
-                    continue_wait_s=model.continue_wait_s if model.on_break == "continue" else 0,
-                )
-
-
-def limits_of(file: RoutingFile, plans: Iterable[ReplicaPlan]) -> dict[str, Limits]:
-    """Return the limits of the models that have some."""
-    begin_s: dict[str, float] = {}
-    for plan in plans:
-        for name in plan.served:
-            begin_s[name] = max(begin_s.get(name, 0), plan.deadlines.first_byte_s)
-    return {
-        name: Limits(
-            model.max_concurrent,
-            1_024 if model.max_queued is None else model.max_queued,
-            begin_s[name],
-        )
-        for name, model in file.models.items()
-        if model.max_concurrent is not None
-    }
-
-
-def engines_of(model: ModelSection) -> tuple[str, ...]:
-    """Return the names of the engines that serve a model."""
-    return several(model.engine)
-
-
-def managed_replicas(file: RoutingFile) -> int:
-    """Return how many child processes the file asks for."""
-    return sum(
-        model.replicas
-        for model in file.models.values()
-        if model.adapter_of is None
-        for engine in engines_of(model)
-        if file.engines[engine].managed
-    )
-
-
-def _secrets_of(file: RoutingFile) -> frozenset[str]:
-    """Return the keys of servers elsewhere: no process of ours is to find them in a variable."""
-    keys = [engine.api_key for engine in file.engines.values() if isinstance(engine, RemoteEngine)]
-    return frozenset(key.get_secret_value() for key in keys if key is not None)
-
-
-def _deadlines(own: Deadlines, model: ModelSection) -> Deadlines:
-    """Return the engine's deadlines with those that the model sets itself."""
-    return Deadlines(
-        model.connect_timeout_s or own.connect_s,
-        model.first_byte_timeout_s or own.first_byte_s,
-        model.idle_timeout_s or own.idle_s,
-        model.total_timeout_s or own.total_s,
-    )
-
-
-def _order(name: str, engine: str, config: LoadedConfig) -> ModelOrder:
-    model = config.file.models[name]
-    return ModelOrder(
-        name=name,
-        engine=engine,
-        base=config.base,
-        weights=model.weights,
-        upstream_model=model.upstream_model,
-        replicas=model.replicas,
-        context=model.context,
-        parallel=model.parallel,
-        threads=model.threads,
-        embeddings=model.embeddings,
-        pooling=model.pooling,
-        adapters=tuple(
-            AdapterOrder(adapter, section.weights or "", section.adapter_scale)
-            for adapter, section in adapters_of(config.file, name).items()
-        ),
-    )
+def _breaking(file: RoutingFile) -> BreakerRules:
+    return BreakerRules(file.gateway.breaker_failures, file.gateway.breaker_open_s)

@@ -107,7 +107,8 @@ class LlamacppEngine(Section):
         return tuple(self._replica(order, room, index) for index in range(order.replicas))
 
     def _replica(self, order: ModelOrder, room: Room, index: int) -> ReplicaPlan:
-        socket_path = room.runtime_folder / f"{_short(order.engine, order.name)}.{index}"
+        name = _short(order.engine, order.name, str(room.generation))
+        socket_path = room.runtime_folder / f"{name}.{index}"
         weights, problem = order.weights or "", self.missing_extra()
         adapters: tuple[str, ...] = ()
         try:

@@ -44,10 +44,14 @@ class ModelOrder:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the machine lends: a private folder for sockets and threads for one replica."""
+    """What the machine lends: a private folder for sockets and threads for one replica.
+
+    Replicas of two `generation`s share no socket: one may still end where the next begins.
+    """
 
     runtime_folder: Path
     threads: int = 1
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

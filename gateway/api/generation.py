@@ -33,9 +33,9 @@ from engines.protocol.requests import (
     decode_request,
 )
 from gateway.asking import Incoming
-from gateway.dispatch import Dispatcher
 from gateway.domain import Endpoint
 from gateway.errors import ApiError, BodyTooLarge
+from gateway.parts import Live
 from gateway.relay.exchange import Headers
 from gateway.rendering import send_error
 
@@ -123,10 +123,9 @@ class AsgiReply:
 class Generation:
     """The ASGI application of one row."""
 
-    def __init__(self, row: GenerationRow, dispatcher: Dispatcher, limit_bytes: int) -> None:
+    def __init__(self, row: GenerationRow, live: Live) -> None:
         self._row = row
-        self._dispatcher = dispatcher
-        self._limit_bytes = limit_bytes
+        self._live = live
         self._decoder = msgspec.json.Decoder(row.body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,8 +135,10 @@ class Generation:
             ApiError: an answer had begun, and its stream could not tell.
         """
         arrived_s, reply = time.perf_counter(), AsgiReply(send)
+        gateway = self._live.gateway
+        limit_bytes = gateway.config.file.gateway.body_limit_bytes
         try:
-            body = await read_body(scope, receive, self._limit_bytes)
+            body = await read_body(scope, receive, limit_bytes)
             incoming = Incoming(
                 endpoint=self._row.endpoint,
                 body=body,
@@ -147,11 +148,11 @@ class Generation:
                 arrived_s=arrived_s,
             )
             async with Departure(receive):
-                await self._dispatcher.dispatch(incoming, reply)
+                await gateway.dispatcher.dispatch(incoming, reply)
         except ClientGone:
             return
         except BodyTooLong:
-            await send_error(BodyTooLarge.beyond(self._limit_bytes), send)
+            await send_error(BodyTooLarge.beyond(limit_bytes), send)
         except ApiError as error:
             if reply.started:
                 raise

@@ -10,7 +10,8 @@ import msgspec
 from gateway.domain import LicenceTerms, ModelFacts
 from gateway.errors import ModelNotFound
 from gateway.fleet import Condition, ReplicaView
-from gateway.parts import Gateway, engines_of
+from gateway.parts import Gateway, Live
+from gateway.planning import engines_of
 
 _UNKNOWN = ModelFacts()
 # The best condition of its replicas is a model's.
@@ -80,10 +81,23 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     data: tuple[ModelRow, ...]
 
 
+class ConfigState(msgspec.Struct, frozen=True, kw_only=True):
+    """The file that is served. `current`: as it was last read; else `problems` say why not.
+
+    What `needs_restart` lists has another value in the file than in force.
+    """
+
+    source: str
+    current: bool
+    problems: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+
+
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether any model serves; each model's state only for those who have the key."""
+    """Whether any model serves; how the file and each model are doing for those with the key."""
 
     status: Literal["ready", "not_ready"]
+    config: ConfigState | msgspec.UnsetType = msgspec.UNSET
     models: dict[str, ModelState] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -110,11 +124,18 @@ def one_model(gateway: Gateway, name: str) -> ModelRow:
     return _row(gateway, name)
 
 
-def readiness(gateway: Gateway) -> Readiness:
+def readiness(live: Live) -> Readiness:
     """Return every model's state and replicas; `status` is `ready` when any model serves."""
+    gateway = live.gateway
     models = {name: _state(gateway, name) for name in gateway.config.file.models}
     ready = any(state.state == Condition.READY for state in models.values())
-    return Readiness(status="ready" if ready else "not_ready", models=models)
+    config = ConfigState(
+        source=gateway.config.source,
+        current=not live.refused,
+        problems=live.refused,
+        needs_restart=live.held_back,
+    )
+    return Readiness(status="ready" if ready else "not_ready", config=config, models=models)
 
 
 def _row(gateway: Gateway, name: str) -> ModelRow:

@@ -104,7 +104,7 @@ _PAGES = (
     _Page(
         "/ready",
         "ready",
-        "Whether any model can serve; with the key also each model's state.",
+        "Whether any model can serve; with the key also the file's and each model's state.",
         Readiness,
         _OPEN,
         keyed=False,

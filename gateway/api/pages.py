@@ -15,7 +15,7 @@ from gateway.api.reference import reference_page
 from gateway.errors import BodyTooLarge
 from gateway.explanation import read_request
 from gateway.fleet.prefixes import beginnings_of
-from gateway.parts import Gateway
+from gateway.parts import Gateway, Live
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,9 +27,13 @@ _PAGE_HEADERS = {
 }
 
 
+def _live(request: Request) -> Live:
+    live: Live = request.app.state.live
+    return live
+
+
 def _gateway(request: Request) -> Gateway:
-    gateway: Gateway = request.app.state.gateway
-    return gateway
+    return _live(request).gateway
 
 
 def _json(told: msgspec.Struct, status: int = 200) -> Response:
@@ -59,7 +63,7 @@ async def health() -> Response:
 @router.get("/ready")
 async def ready(request: Request) -> Response:
     """Answer 200 when at least one model serves, else 503; details only for those with the key."""
-    told = readiness(_gateway(request))
+    told = readiness(_live(request))
     status = 200 if told.status == "ready" else 503
     trusted = request.scope["weighbridge.trusted"]
     return _json(told if trusted else Readiness(status=told.status), status)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from gateway.cli.config_source import ConfigSource
 from gateway.config.names import is_reserved, resolved_aliases
-from gateway.parts import Gateway, engines_of
+from gateway.parts import Gateway
+from gateway.planning import engines_of
 
 _EXPOSED = """\
 WITHOUT A KEY: anybody who reaches this address may use it. Set WEIGHBRIDGE_API_KEY to ask for one.
@@ -47,7 +48,7 @@ def banner(
         how = (
             "run `weighbridge init`, then add under `models:` in routing.yaml"
             if source.packaged
-            else f"add under `models:` in {source.path.name}, and start again:"
+            else f"add under `models:` in {source.path.name}; it is served when you save:"
         )
         parts += ["", _DEMO.format(how=how, engine=engines_of(demos[0])[0])]
     return "\n".join([*parts, ""])

@@ -19,7 +19,7 @@ from gateway.config.names import all_aliases, resolved_aliases, used_by
 from gateway.config.problems import ConfigError, Problem
 from gateway.environment import EnvironmentProblem, read_environment
 from gateway.known import gather_facts
-from gateway.parts import plans_of
+from gateway.planning import plans_of
 from gateway.selection.candidates import Known, meeting
 
 

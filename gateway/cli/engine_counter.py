@@ -17,7 +17,7 @@ from engines.kinds import ReplicaPlan
 from engines.protocol.requests import AnyRequest, ChatRequest, CompletionRequest
 from engines.weights import WeightsProblem, resolve
 from gateway.config.loading import LoadedConfig
-from gateway.parts import plans_of
+from gateway.planning import plans_of
 from gateway.tokenizing import answered, question
 
 _REMOTE_S = 2.0

@@ -1,10 +1,9 @@
 """`weighbridge serve`: the gateway on a socket, and what it says when it starts and ends.
 
-Owns: the socket, the banner, signals, exit codes.
+Owns: the socket, exit codes, who may come in.
 Must not: build what `gateway.parts` builds.
 """
 
-import asyncio
 import gc
 import ipaddress
 import logging
@@ -12,9 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 import click
@@ -24,69 +21,19 @@ from engines.platform import runtime_folder, usable_cores
 from gateway.app import build_app
 from gateway.cli.banner import banner, cannot_start
 from gateway.cli.config_source import find_config
+from gateway.cli.server import Server
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
 from gateway.config.schema import GatewaySection
 from gateway.environment import Environment, EnvironmentProblem, read_environment
 from gateway.known import gather_facts
 from gateway.middleware import DoorRules
-from gateway.parts import Gateway, build_gateway
+from gateway.parts import Live, build_gateway
+from gateway.reloading import LOOK_S, Ground, Reloader, mark_of
 from gateway.wire import WireLimits, protocol
 
 _LEVELS = ("debug", "info", "warning", "error")
-# After a second signal: for the errors that end what still runs.
-_LAST_WORDS_S = 1.0
 _log = logging.getLogger("weighbridge")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it listens and what it waits for.
-
-    | signal | then |
-    |---|---|
-    | first, SIGINT or SIGTERM | requests have the drain time, then the engines have theirs |
-    | second | `at_once` is called, and whatever still runs is cut off |
-    """
-
-    def __init__(
-        self, config: uvicorn.Config, announcement: str, at_once: Callable[[], None]
-    ) -> None:
-        super().__init__(config)
-        self._announcement = announcement
-        self._at_once = at_once
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
-            self.force_exit = True
-            self._at_once()
-        super().handle_exit(sig, frame)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        running = len(self.server_state.tasks)
-        if running:
-            click.echo(
-                f"Waiting for {running} running request{'s' if running > 1 else ''}, at most "
-                f"{self.config.timeout_graceful_shutdown} s. Ctrl-C again ends at once.",
-                err=True,
-            )
-        await super().shutdown(sockets)
-        if self.force_exit:
-            await self._cut_off()
-
-    async def _cut_off(self) -> None:
-        """End what uvicorn leaves to the loop's end, whose tracebacks would be our last words."""
-        tasks = list(self.server_state.tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            # A client that does not read may hold its task up.
-            await asyncio.wait(tasks, timeout=_LAST_WORDS_S)
-        await self.lifespan.shutdown()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            _announce(self._announcement)
 
 
 @click.command()
@@ -111,6 +58,11 @@ class _Server(uvicorn.Server):
     default=True,
     help="One line in the log for each request; default: yes.",
 )
+@click.option(
+    "--watch/--no-watch",
+    default=True,
+    help="Put a changed file in force by itself, as SIGHUP does; default: yes.",
+)
 def serve(
     config_option: str | None,
     host: str | None,
@@ -119,11 +71,17 @@ def serve(
     no_auth: bool,
     log_level: str | None,
     access_log: bool,
+    watch: bool,
 ) -> None:
-    """Serve the configured models at one OpenAI-compatible endpoint."""
+    """Serve the configured models at one OpenAI-compatible endpoint.
+
+    A changed file is put in force while requests run; one with problems is refused, and the old
+    one stays.
+    """
     try:
         environment = read_environment(os.environ)
         source = find_config(config_option, environment, Path())
+        mark = mark_of(source.path)
         config = load_config(source.path, os.environ)
     except (ConfigError, EnvironmentProblem) as error:
         _fail(str(error), 2)
@@ -136,9 +94,12 @@ def serve(
     listener = _listen(host, section.port if port is None else port)
     bound_port: int = listener.getsockname()[1]
     with listener, runtime_folder() as folder:
+        ground = Ground(source.path, os.environ, gather_facts, folder, usable_cores())
         gateway = build_gateway(
-            config, gather_facts(config), runtime_folder=folder, cores=usable_cores()
+            config, gather_facts(config), runtime_folder=folder, cores=ground.cores
         )
+        live = Live(gateway)
+        reloader = Reloader(live, ground, mark, LOOK_S if watch else None)
         for line in cannot_start(gateway):
             _log.error("%s", line)
         said = banner(
@@ -148,17 +109,20 @@ def serve(
             keyed=rules.key is not None,
             exposed=rules.any_address,
         )
-        _run(gateway, rules, listener, said)
+        _run(live, reloader, rules, listener, said)
 
 
 # So many new objects are looked through at once; Python's 700 are those of five requests.
 _GARBAGE = 10_000
 
 
-def _run(gateway: Gateway, rules: DoorRules, listener: socket.socket, announcement: str) -> None:
+def _run(
+    live: Live, reloader: Reloader, rules: DoorRules, listener: socket.socket, announcement: str
+) -> None:
     """Serve until a signal; the second one ends at once."""
+    gateway = live.gateway
     config = uvicorn.Config(
-        build_app(gateway, rules),
+        build_app(live, rules, reloader.run),
         loop="uvloop",
         http=protocol(_limits(gateway.config.file.gateway)),  # type: ignore[arg-type]  # any callable will do
         ws="none",
@@ -172,7 +136,7 @@ def _run(gateway: Gateway, rules: DoorRules, listener: socket.socket, announceme
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, round(gateway.config.file.gateway.drain_timeout_s)),
     )
-    server = _Server(config, announcement, gateway.carer.kill_children)
+    server = Server(config, announcement, gateway.carer.kill_children, reloader.ask)
     # uvicorn raises the signal again when it has ended: a clean end is no failure.
     signal.signal(signal.SIGTERM, _leave)
     # What is there now stays; collecting it again and again cost a tenth of every request.
@@ -192,14 +156,6 @@ def _limits(section: GatewaySection) -> WireLimits:
         unread_s=section.unread_timeout_s,
         connections=section.max_connections,
     )
-
-
-def _announce(text: str) -> None:
-    """Print to whoever still reads: `weighbridge serve | head` must not end the gateway."""
-    try:
-        click.echo(text)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:

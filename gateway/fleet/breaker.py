@@ -38,6 +38,10 @@ class Breaker:
         self._probing = False
         self.openings = 0
 
+    def follow(self, rules: BreakerRules) -> None:
+        """Go by other rules from now on."""
+        self._rules = rules
+
     def admits(self, now_s: float) -> bool:
         """Say whether a request may be given to the replica."""
         return now_s >= self._shut_until_s and not self._probing

@@ -7,7 +7,6 @@ Must not: touch requests in flight.
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -58,23 +57,68 @@ class Carer:
         self._fleet = fleet
         self._client = client
         self._pokes: dict[_Site, asyncio.Event] = {}
-        self._children: list[ManagedReplica] = []
+        self._watches: dict[_Site, asyncio.Task[None]] = {}
+        self._watched: dict[_Site, list[Replica]] = {}
+        self._lives: dict[Replica, asyncio.Task[None]] = {}
+        self._children: dict[Replica, ManagedReplica] = {}
         self._warned: dict[Replica, str] = {}
+        self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Look after all replicas; cancellation ends the children, each after its drain time."""
         async with asyncio.TaskGroup() as tasks:
-            for replica in self._fleet:
-                if replica.plan.launch is not None and replica.plan.problem is None:
-                    tasks.create_task(self._run_child(replica), name=replica.name)
-            for site, replicas in self._sites().items():
-                self._pokes[site] = asyncio.Event()
-                tasks.create_task(self._watch(site, replicas), name=f"watch {site[0]}")
+            while True:
+                self._changed.clear()
+                self._adjust_children(tasks)
+                self._adjust_watches(tasks)
+                await self._changed.wait()
+
+    def adjust(self) -> None:
+        """Look after the replicas that the fleet has now.
+
+        New ones are started. Children that the fleet has no longer end with their last request.
+        """
+        self._changed.set()
 
     def kill_children(self) -> None:
         """Kill every child at once, without its drain time. A signal handler may call this."""
-        for child in self._children:
+        for child in tuple(self._children.values()):
             child.kill()
+
+    def _adjust_children(self, tasks: asyncio.TaskGroup) -> None:
+        wanted = {r: None for r in self._fleet if r.plan.launch and r.plan.problem is None}
+        for replica in [r for r in self._lives if r not in wanted]:
+            ending = self._end(replica, self._lives.pop(replica))
+            tasks.create_task(ending, name=f"end {replica.name}")
+        for replica in wanted:
+            if replica not in self._lives:
+                life = tasks.create_task(self._run_child(replica), name=replica.name)
+                self._lives[replica] = life
+
+    async def _end(self, replica: Replica, life: "asyncio.Task[None]") -> None:
+        """End a child that gets no new requests, when those that it has are over."""
+        if replica.in_flight:
+            _log.info("%s ends after its requests: %d", replica.name, replica.in_flight)
+        await replica.unused()
+        life.cancel()
+        await asyncio.wait([life])
+        self._warned.pop(replica, None)
+        _log.info("%s has ended", replica.name)
+
+    def _adjust_watches(self, tasks: asyncio.TaskGroup) -> None:
+        """Look at the servers of the replicas that the fleet has now; at new replicas at once."""
+        before, self._watched = self._watched, self._sites()
+        for site in before.keys() - self._watched.keys():
+            self._watches.pop(site).cancel()
+            del self._pokes[site]
+            self._client.forget(site[0])
+        for site, replicas in self._watched.items():
+            if site not in before:
+                self._pokes[site] = asyncio.Event()
+                watch = tasks.create_task(self._watch(site), name=f"watch {site[0]}")
+                self._watches[site] = watch
+            elif replicas != before[site]:
+                self._pokes[site].set()
 
     def suspect(self, replica: Replica, reason: str, *, unreachable: bool) -> None:
         """Note that a request failed on this replica.
@@ -126,8 +170,11 @@ class Carer:
                 self._client.forget(replica.plan.address.key)
 
         child = ManagedReplica(replica.name, launch, healthy=healthy, on_change=changed)
-        self._children.append(child)
-        await child.run()
+        self._children[replica] = child
+        try:
+            await child.run()
+        finally:
+            del self._children[replica]
 
     def _sites(self) -> dict[_Site, list[Replica]]:
         sites: dict[_Site, list[Replica]] = {}
@@ -136,15 +183,16 @@ class Carer:
                 sites.setdefault(_site(replica.plan), []).append(replica)
         return sites
 
-    async def _watch(self, site: _Site, replicas: Sequence[Replica]) -> None:
+    async def _watch(self, site: _Site) -> None:
         """Look at one remote server for all models that it serves here."""
-        plan, poke, silences = replicas[0].plan, self._pokes[site], 0
+        poke, silences = self._pokes[site], 0
         while True:
+            plan = self._watched[site][0].plan
             poked = poke.is_set()
             poke.clear()
             seen = await self.look(plan)
             silences = silences + 1 if seen.late else 0
-            for replica in replicas:
+            for replica in self._watched[site]:
                 replica.suspect = replica.suspect and poked
                 if seen.ok:
                     self._note(replica, Condition.READY, _unlisted(replica.plan, seen))

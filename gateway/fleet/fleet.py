@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from engines.kinds import ReplicaPlan
 from gateway.domain import ModelStatus, Outcome
 from gateway.fleet.breaker import BreakerRules
+from gateway.fleet.difference import name_of
 from gateway.fleet.queue import Limits, ModelQueue
 from gateway.fleet.replica import Condition, Lease, Replica, ReplicaView
 from gateway.observe.account import Account
@@ -39,18 +40,60 @@ class Fleet:
         self._replicas: dict[str, list[Replica]] = {}  # by the names that they serve
         self._uses = 0
         self._change = asyncio.Event()
+        self._metrics = metrics
         for plan in plans:
-            names = {name: metrics.of(name, plan.engine, plan.replica) for name in plan.served}
-            replica = Replica(plan, names, rules or BreakerRules())
-            if plan.problem is not None:
-                replica.condition, replica.reason = Condition.FAILED, plan.problem
-            self._all.append(replica)
-            for name in plan.served:
-                self._replicas.setdefault(name, []).append(replica)
+            self._add(self._new(plan, rules or BreakerRules()))
 
     def __iter__(self) -> Iterator[Replica]:
         """Yield every replica, the models in the file's order."""
         yield from self._all
+
+    def change(
+        self,
+        plans: Iterable[ReplicaPlan],
+        kept: Collection[str],
+        rules: BreakerRules,
+        limits: Mapping[str, Limits],
+    ) -> None:
+        """Have these replicas and no others; those that are `kept`, by name, go on by new plans.
+
+        Leases on the others stay good. Whoever waits for a replica looks again; who waits for a
+        place does so where the limit is gone. What ran before there was one takes no place.
+        """
+        for model in self._queues.keys() - limits.keys():
+            self._queues.pop(model).follow(None)
+        for model, bound in limits.items():
+            if model in self._queues:
+                self._queues[model].follow(bound)
+            else:
+                self._queues[model] = ModelQueue(bound)
+                self.waits[model] = self._metrics.waits_of(model)
+        before = {replica.name: replica for replica in self._all}
+        self._all, self._replicas = [], {}
+        for plan in plans:
+            replica = before.get(name_of(plan)) if name_of(plan) in kept else None
+            if replica is None:
+                replica = self._new(plan, rules)
+            else:
+                replica.follow(plan, rules)
+            self._add(replica)
+        self._wake()
+
+    def _new(self, plan: ReplicaPlan, rules: BreakerRules) -> Replica:
+        names = {name: self._metrics.of(name, plan.engine, plan.replica) for name in plan.served}
+        replica = Replica(plan, names, rules)
+        if plan.problem is not None:
+            replica.condition, replica.reason = Condition.FAILED, plan.problem
+        return replica
+
+    def _add(self, replica: Replica) -> None:
+        self._all.append(replica)
+        for name in replica.plan.served:
+            self._replicas.setdefault(name, []).append(replica)
+
+    def _wake(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
 
     def lease(
         self,
@@ -133,8 +176,7 @@ class Fleet:
         if different:
             replica.suspect = False
             replica.breaker.reset()
-            self._change.set()
-            self._change = asyncio.Event()
+            self._wake()
         return different
 
     def status(self) -> Mapping[str, ModelStatus]:
@@ -165,7 +207,8 @@ class Fleet:
             for r in self._replicas.get(name, ())
             if not r.ready or not r.breaker.admits(now_s)
         )
-        return "; ".join(reasons)
+        gone = [f"{name} is no longer served" for name in models if name not in self._replicas]
+        return "; ".join([*reasons, *gone])
 
     def figures(self) -> Iterable[ReplicaFigures]:
         """Return what a scrape shows of each replica."""

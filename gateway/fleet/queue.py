@@ -9,7 +9,7 @@ request begins about (n + 1) x mean / c seconds from now.
 
 from bisect import insort
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.domain import Refusal
 
@@ -67,6 +67,12 @@ class ModelQueue:
     def free(self) -> bool:
         """Whether a request may begin at once."""
         return self.running < self.limits.max_concurrent
+
+    def follow(self, limits: Limits | None) -> None:
+        """Go by other limits; with None all who wait begin, as there is none any more."""
+        everybody = max(1, self.running + self.waiting)
+        self.limits = limits or replace(self.limits, max_concurrent=everybody)
+        self._grant()
 
     def begin(self) -> None:
         """Take a place that is free."""
@@ -130,7 +136,10 @@ class ModelQueue:
 
     def _give_back(self) -> None:
         self.running -= 1
-        if self._waiting and self.free:
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._waiting and self.free:
             ticket = self._waiting.pop(0)
             self.running += 1
             ticket.granted = True

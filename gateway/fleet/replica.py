@@ -4,13 +4,15 @@ Owns: the condition, the in-flight count, the begin and the end of each use.
 Must not: probe or start anything; `gateway.fleet.care` and `engines.process` do.
 """
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engines.kinds import ReplicaPlan
 from gateway.domain import Outcome
 from gateway.fleet.breaker import Breaker, BreakerRules
+from gateway.fleet.difference import name_of
 from gateway.fleet.queue import ModelQueue
 from gateway.observe.account import Account
 from gateway.observe.engine_figures import EngineFigures
@@ -70,7 +72,7 @@ class Replica:
     ) -> None:
         self.plan = plan
         self.metrics = metrics
-        self.name = f"{plan.model}/{plan.engine}/{plan.replica}"
+        self.name = name_of(plan)
         self.condition = Condition.STARTING
         self._starting_since_s: float | None = None
         # How long its last start took that was seen from its beginning.
@@ -83,6 +85,24 @@ class Replica:
         self.suspect = False
         self.breaker = Breaker(rules)
         self.figures = EngineFigures()
+        self._unused: asyncio.Event | None = None
+
+    def follow(self, plan: ReplicaPlan, rules: BreakerRules) -> None:
+        """Go by another plan for what runs: its process and its address stay."""
+        self.plan = replace(plan, address=self.plan.address, launch=self.plan.launch)
+        self.breaker.follow(rules)
+
+    def released(self) -> None:
+        """Note that a request is over."""
+        self.in_flight -= 1
+        if self._unused is not None and not self.in_flight:
+            self._unused.set()
+
+    async def unused(self) -> None:
+        """Wait until no request is on it. For one that gets no new ones."""
+        if self.in_flight:
+            self._unused = asyncio.Event()
+            await self._unused.wait()
 
     @property
     def ready(self) -> bool:
@@ -178,7 +198,7 @@ class Lease:
         if self._ended:
             return
         self._ended = True
-        self.replica.in_flight -= 1
+        self.replica.released()
         if self._queue is not None:
             self._queue.ended(self.account.clock() - self._begun_s)
         self.replica.breaker.end(outcome, self.account.clock(), probe=self._probe)

@@ -6,6 +6,7 @@ Must not: let a name nobody configured become a label.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -21,6 +22,13 @@ RETRIED = (Outcome.ENGINE_ERROR, Outcome.TIMEOUT, Outcome.UNAVAILABLE, Outcome.O
 _SECONDS_LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _SECONDS_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5)
 _SECONDS_SHORT = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1)
+
+
+class Reload(StrEnum):
+    """What came of reading the file again."""
+
+    IN_FORCE = "in_force"
+    REFUSED = "refused"
 
 
 class ReplicaMetrics:
@@ -185,6 +193,19 @@ class Metrics:
             ("model",),
         )
         self.registry.register(self.waiting)
+        self.reloads = self._counter(
+            "config_reloads", "Times the file was read again, by what came of it.", ("result",)
+        )
+        for reload in Reload:
+            self.reloads.labels(reload.value)
+        current = Gauges(
+            "weighbridge_config_current",
+            "1 when the file, as it was last read, is in force; 0 when it was refused.",
+            (),
+        )
+        self.registry.register(current)
+        self.config_current = current.labels()
+        self.config_current.value = 1
         self.in_flight = Gauges(
             "weighbridge_requests_in_flight", "Requests given to a replica and not ended.", LABELS
         )
@@ -221,6 +242,11 @@ class Metrics:
         self.shadows.labels(model, outcome.value).inc()
         if seconds is not None:
             self.shadow_duration.labels(model).observe(seconds)
+
+    def reloaded(self, outcome: Reload) -> None:
+        """The file has been read again."""
+        self.reloads.labels(outcome.value).inc()
+        self.config_current.value = outcome is Reload.IN_FORCE
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus's text format."""

@@ -159,3 +159,23 @@ def test_the_mean_follows_what_requests_take() -> None:
         queue.ended(2)
         queue.begin()
     assert queue.wait_s(0) == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize("limits", [Limits(3), None])
+def test_who_waits_begins_where_a_limit_is_raised_or_gone(limits: Limits | None) -> None:
+    queue = full(1)
+    tickets = [joined(queue) for _ in range(2)]
+    queue.follow(limits)
+    assert all(ticket.granted for ticket in tickets)
+    assert (queue.running, queue.waiting) == (3, 0)
+
+
+def test_nobody_begins_where_a_limit_is_lowered_until_enough_have_ended() -> None:
+    queue = full(3)
+    ticket = joined(queue)
+    queue.follow(Limits(1))
+    for _ in range(2):
+        queue.ended(1)
+        assert not ticket.granted
+    queue.ended(1)
+    assert ticket.granted

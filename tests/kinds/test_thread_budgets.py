@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.loading import parse_config
-from gateway.parts import plans_of
+from gateway.planning import plans_of
 
 
 def threads(replicas: list[int], cores: int) -> list[int]:

@@ -102,6 +102,9 @@ async def test_names_that_nobody_configured_never_become_labels(gateway: Gateway
         scraped = (await http.get("/metrics")).text
     for family in text_string_to_metric_families(scraped):
         for sample in family.samples:
+            if sample.name.startswith("weighbridge_config_"):
+                assert sample.labels in ({}, {"result": "in_force"}, {"result": "refused"})
+                continue  # the file is that of all models
             own = ("le", "outcome", "reason")
             labels = {k: v for k, v in sample.labels.items() if k not in own}
             assert labels.pop("model") in ("a", "b")

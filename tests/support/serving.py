@@ -15,7 +15,7 @@ from gateway.app import build_app
 from gateway.config.loading import parse_config
 from gateway.known import gather_facts
 from gateway.middleware import DoorRules
-from gateway.parts import Gateway, build_gateway
+from gateway.parts import Gateway, Live, build_gateway
 from gateway.wire import WireLimits, protocol
 
 WAIT_S = 20
@@ -23,9 +23,10 @@ WAIT_S = 20
 
 @dataclass(frozen=True)
 class Served:
-    """A running gateway: its parts, its address, a client for it."""
+    """A running gateway: its parts as they began and as they are, its address, a client for it."""
 
     gateway: Gateway
+    live: Live
     url: str
     http: httpx.AsyncClient
 
@@ -53,7 +54,8 @@ async def serving(
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with tempfile.TemporaryDirectory(prefix="wb") as folder:
         gateway = build_gateway(config, gather_facts(config), runtime_folder=Path(folder), cores=2)
-        app = build_app(gateway, rules or DoorRules())
+        live = Live(gateway)
+        app = build_app(live, rules or DoorRules())
         server = Server(
             uvicorn.Config(
                 app,
@@ -68,7 +70,7 @@ async def serving(
         await server.up.wait()
         try:
             async with httpx.AsyncClient(base_url=url, timeout=WAIT_S) as http:
-                yield Served(gateway, url, http)
+                yield Served(gateway, live, url, http)
         finally:
             server.should_exit = True
             await running

@@ -1,0 +1,159 @@
+"""A changed `routing.yaml` is put in force while requests run, whole or not at all.
+
+Owns: when the file is read again, and what is said of it: in the log, on `/metrics` and `/ready`.
+Must not: decide what replicas stay (`gateway.fleet.difference`) or what needs a restart
+(`gateway.config.held_back`); know of signals.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from gateway.config.held_back import hold_back
+from gateway.config.loading import LoadedConfig, load_config
+from gateway.config.problems import ConfigError
+from gateway.domain import ModelFacts
+from gateway.fleet.difference import Difference
+from gateway.observe.metrics import Reload
+from gateway.parts import Blueprint, Live, blueprint_of, changed_gateway
+
+_log = logging.getLogger("weighbridge.config")
+
+LOOK_S = 1.0
+# Which file it is (an editor renames another over it, a link is turned), when it was written, how
+# long it is.
+Mark: TypeAlias = tuple[int, int, int, int]
+
+
+def mark_of(path: Path) -> Mark | None:
+    """Return what tells one version of a file from another; None while there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What stays the same for every version of the file."""
+
+    path: Path
+    environ: Mapping[str, str]
+    facts_of: Callable[[LoadedConfig], Mapping[str, ModelFacts]]
+    runtime_folder: Path
+    cores: int
+
+
+class Reloader:
+    """Reads the file again when asked, and while it is watched when it has changed.
+
+    One version after the other: the last one wins however many come at once. `read` is the mark of
+    the version that is in force; with `look_s` None the file is not watched.
+    """
+
+    def __init__(
+        self, live: Live, ground: Ground, read: Mark | None, look_s: float | None = LOOK_S
+    ) -> None:
+        self._live = live
+        self._ground = ground
+        self._read = self._seen = read
+        self._look_s = look_s
+        self._asked = asyncio.Event()
+        self._generation = 0
+
+    def ask(self) -> None:
+        """Have the file read again soon. On the event loop's thread."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Read the file whenever that is due, until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._look_s):
+                    await self._asked.wait()
+            if self._due():
+                self._asked.clear()
+                await self._reload()
+
+    def _due(self) -> bool:
+        """Say whether the file is to be read now; unless asked, none that is being written is."""
+        mark, last = mark_of(self._ground.path), self._seen
+        self._seen = mark
+        if not self._asked.is_set() and (mark in (None, self._read) or mark != last):
+            return False
+        self._read = mark
+        return True
+
+    async def _reload(self) -> None:
+        self._generation += 1
+        try:
+            # It takes half a second of reading and thinking, for which no stream is to wait.
+            blueprint, held_back = await asyncio.to_thread(self._prepare, self._generation)
+        except ConfigError as error:
+            self._refuse([str(problem) for problem in error.problems])
+            return
+        except Exception as error:  # noqa: BLE001 - the root of this task: later files are read too
+            _log.error("reading the file again has failed", exc_info=error)
+            self._refuse([f"{self._ground.path}:1:1: it cannot be put in force: {error!r}"])
+            return
+        self._live.gateway, change = changed_gateway(self._live.gateway, blueprint)
+        self._live.refused, self._live.held_back = (), held_back
+        self._live.gateway.metrics.reloaded(Reload.IN_FORCE)
+        self._tell(blueprint.config, change, held_back)
+
+    def _prepare(self, generation: int) -> tuple[Blueprint, tuple[str, ...]]:
+        """Make everything that the file asks for, on a thread of its own.
+
+        Raises:
+            ConfigError: the file cannot be used.
+        """
+        ground = self._ground
+        config = load_config(ground.path, ground.environ)
+        file, held_back = hold_back(self._live.gateway.config.file, config.file)
+        config = replace(config, file=file)
+        blueprint = blueprint_of(
+            config,
+            ground.facts_of(config),
+            runtime_folder=ground.runtime_folder,
+            cores=ground.cores,
+            generation=generation,
+        )
+        return blueprint, held_back
+
+    def _refuse(self, problems: Sequence[str]) -> None:
+        self._live.refused = tuple(problems)
+        self._live.gateway.metrics.reloaded(Reload.REFUSED)
+        for problem in problems:
+            _log.error("%s", problem)
+        _log.error("%s is refused; what was in force stays in force", self._ground.path)
+
+    def _tell(self, config: LoadedConfig, change: Difference, held_back: Sequence[str]) -> None:
+        for warning in config.warnings:
+            _log.warning("%s", warning)
+        for replica in self._live.gateway.fleet:
+            if replica.plan.problem is not None:
+                _log.error("%s cannot start: %s", replica.name, replica.plan.problem)
+        for key in held_back:
+            _log.warning("%s has changed in the file and needs a restart", key)
+        _log.info("%s is in force: %s", config.source, said_of(change))
+
+
+def said_of(change: Difference) -> str:
+    """Return a line on what becomes of the replicas."""
+    also = set(change.added) & set(change.removed)
+    parts = [
+        f"{words} {', '.join(names)}"
+        for words, names in (
+            ("starts", [name for name in change.added if name not in also]),
+            ("ends", [name for name in change.removed if name not in also]),
+            ("replaces", [name for name in change.added if name in also]),
+        )
+        if names
+    ]
+    kept = len(change.kept)
+    return "; ".join([*parts, f"{kept} replica{'' if kept == 1 else 's'} as before"])
