@@ -98,7 +98,7 @@ async def test_what_cannot_be_continued_is_refused(
     worker_of: WorkerOf, fields: dict[str, Any], param: str
 ) -> None:
     messages = [*user("Hello"), {"role": "assistant", "content": "Hel"}]
-    async with worker_of().client() as http:
+    async with worker_of("demo:coder").client() as http:  # which has no thoughts to go on from
         told = await http.post(CHAT, json={"messages": messages, **GO_ON, **fields})
     assert told.status_code == 400, told.text
     assert told.json()["error"]["param"] == param

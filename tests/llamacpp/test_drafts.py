@@ -221,20 +221,24 @@ async def test_a_cache_that_cannot_be_cut_is_never_asked_to() -> None:
 QUESTION = "<|im_start|>user\nWhat is Weighbridge?<|im_end|>\n<|im_start|>assistant\n"
 
 
+AGAIN = QUESTION + "{said}<|im_end|>\n" + QUESTION
+
+
 async def test_a_real_model_says_the_same_with_guesses() -> None:
     heard = []
     for drafts in (False, True):
         limits = Limits(512, 2_048, 4, 64, 1, 1, drafts)
         runtime = Runtime(weights_path("qwen"), limits, 0)
-        prompt = tuple(
-            runtime.vocabulary.tokens(QUESTION * 2, add_special=False, parse_special=True)
-        )
+        clients: list[Listener] = []
         async with batching(runtime) as batcher:
-            clients = [Listener(prompt, 80), Listener(prompt[:20], 60)]
-            for one in clients:
-                batcher.submit(one.sequence)
-            for one in clients:
-                assert (await one.end()).error is None
+            said = ""
+            for question in (QUESTION, AGAIN):  # what it says the second time stands in its prompt
+                text = question.format(said=said)
+                tokens = runtime.vocabulary.tokens(text, add_special=False, parse_special=True)
+                clients.append(Listener(tuple(tokens), 60))
+                batcher.submit(clients[-1].sequence)
+                assert (await clients[-1].end()).error is None
+                said = clients[-1].text
             accepted = batcher.counts.accepted_tokens
         runtime.close()
         heard.append(clients)

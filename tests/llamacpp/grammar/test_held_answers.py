@@ -31,7 +31,8 @@ def is_date(value: object) -> bool:
     return not isinstance(value, str) or bool(date.fromisoformat(re.sub("^0000", "2000", value)))
 
 
-@pytest.fixture(scope="module", params=["demo:qwen", "demo:llama"])
+# Not demo:qwen: asked for what it was never taught, it thinks until its tokens are spent.
+@pytest.fixture(scope="module", params=["demo:coder", "demo:llama"])
 def http(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
     with (
         working(request.param, ["--parallel", "8"]) as worker,
@@ -170,7 +171,7 @@ def test_held_and_free_answers_in_one_batch_do_not_disturb_each_other(http: http
 def test_a_sequence_that_had_to_leave_the_cache_goes_on_as_it_was() -> None:
     options = ["--context", "256", "--cells", "256", "--parallel", "4"]
     with (
-        working("demo:qwen", options) as worker,
+        working("demo:coder", options) as worker,
         httpx.Client(base_url=worker.url, timeout=60) as http,
         ThreadPoolExecutor(4) as pool,
     ):
@@ -279,7 +280,7 @@ def test_several_calls_may_come_in_one_answer(http: httpx.Client) -> None:
 
 def test_a_strict_tool_is_called_as_its_schema_wants_once_the_model_begins_to() -> None:
     with (
-        working("demo:qwen", ["--parallel", "4"]) as worker,
+        working("demo:coder", ["--parallel", "4"]) as worker,
         httpx.Client(base_url=worker.url, timeout=60) as http,
     ):
         asked = {"prompt": "<tool_call>", "add_special_tokens": False}
