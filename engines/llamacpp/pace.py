@@ -19,7 +19,7 @@ _FIRST = 64
 _LEAST = 4
 # Matrix products go in blocks of so many tokens; what is left of one costs most of a whole one.
 _BLOCK, _SMALL_BLOCK = 16, 4
-_PATIENCE = 0.01
+_PATIENCE = 0.02
 # What a step tells counts for so much against all those before it.
 _NEWEST = 0.2
 
@@ -58,7 +58,7 @@ class Pace:
         return min(tokens - tokens % block, batch_tokens)
 
     def patience_s(self, prompt_tokens: int) -> float:
-        """Return how long it pays to wait for who comes with such a prompt: a hundredth of it."""
+        """Return how long it pays to wait for who comes with such a prompt: a fiftieth of it."""
         return _PATIENCE * prompt_tokens * (self._token_s or 0.0)
 
     def _alone(self, decoding: int) -> float | None:
