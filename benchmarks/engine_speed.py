@@ -37,8 +37,8 @@ from benchmarks.contestants import (
 from benchmarks.load import Measured, closed_loop, intruded
 from benchmarks.peers import places
 from benchmarks.shapes import SHAPES, Shape, Writer, write
-from benchmarks.soak import commit
 from engines.platform import usable_cores
+from gateway.overhead.measuring import commit, processor
 
 _RUNS = 5
 _SHORT, _LONG, _PREFIX = 41, 1_500, 1_000
@@ -208,12 +208,8 @@ def summary(results: Sequence[Result]) -> str:
 
 def machine(threads: int) -> str:
     """Return one line about where and what this is."""
-    cpu = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError, StopIteration):
-        rows = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        cpu = next(row for row in rows if row.startswith("model name")).partition(": ")[2]
     where = f"{os.cpu_count()} cores, {threads} threads, {platform.system()}"
-    return f"{cpu}, {where}, commit {commit()}"
+    return f"{processor()}, {where}, commit {commit()}"
 
 
 def read_log(path: Path | None) -> list[Result]:

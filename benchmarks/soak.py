@@ -19,12 +19,12 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-_ROOT = Path(__file__).resolve().parent.parent
+from gateway.overhead.measuring import commit
+
 _CLIENTS = 24
 _ASKS = ("Hello", "Tell me a story", "Count to fifty", "What is Weighbridge?", "Hola", "x y " * 300)
 _SYSTEMS = (None, "You are a helpful assistant.", "Answer briefly. " * 40)
@@ -102,12 +102,6 @@ async def run(worker: "subprocess.Popen[str]", url: str, minutes: float) -> bool
     print(f"requests by outcome: {dict(soak.outcomes)}")
     names = ("requests_running", "requests_waiting", "kv_used_ratio")
     return all(float(left[name]) == 0 for name in names)
-
-
-def commit() -> str:
-    """Return the commit that is checked out."""
-    asked = ["git", "-C", str(_ROOT), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def main() -> None:

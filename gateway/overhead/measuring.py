@@ -197,13 +197,19 @@ def rss_mib(pid: int) -> float | None:
 
 def machine() -> str:
     """Return one line about where this is measured."""
+    where = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    return f"{processor()}, {where}"
+
+
+def processor() -> str:
+    """Return what the processor is called, as far as the system tells."""
     cpu = platform.processor() or platform.machine()
     try:
         rows = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         cpu = next(row for row in rows if row.startswith("model name")).partition(": ")[2]
     except (OSError, StopIteration):
         pass
-    return f"{cpu}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    return cpu
 
 
 def commit() -> str | None:
