@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from engines.kinds.section import several
 from gateway.config.choosing import AnyOf, SplitOf
+from gateway.config.conditions import NotClause, RouteSection, words_of
 from gateway.config.document import Path
-from gateway.config.schema import NotClause, RouteSection, RoutingFile, words_of
+from gateway.config.schema import RoutingFile
 from gateway.config.vocabulary import AUTO, ORDER_VARIANTS, TASK_VARIANTS
 
 # Where names are made: who says that there is no such name leans on all of these.

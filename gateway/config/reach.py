@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TypeAlias
 
-from gateway.config.finding import Finding
-from gateway.config.names import resolved_aliases, used_by, variants_of
-from gateway.config.schema import (
+from gateway.config.conditions import (
     NotClause,
     RangeClause,
     RouteSection,
-    RoutingFile,
     ShareClause,
     WhenSection,
     Words,
     words_of,
 )
+from gateway.config.finding import Finding
+from gateway.config.names import resolved_aliases, used_by, variants_of
+from gateway.config.schema import RoutingFile
 from gateway.config.vocabulary import REQUEST_SIZES, TASKS
 from gateway.domain import UNDECIDED
 

@@ -8,6 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 
 from engines.families import Catalogue
 from gateway.config.choosing import AnyOf, SplitOf
+from gateway.config.conditions import (
+    NotClause,
+    RangeClause,
+    RequireSection,
+    RouteSection,
+    ShareClause,
+    WhenSection,
+    Words,
+)
 from gateway.config.document import Path
 from gateway.config.finding import Finding, missing, placed
 from gateway.config.names import (
@@ -17,16 +26,7 @@ from gateway.config.names import (
     resolved_aliases,
     used_by,
 )
-from gateway.config.schema import (
-    NotClause,
-    RangeClause,
-    RequireSection,
-    RouteSection,
-    RoutingFile,
-    ShareClause,
-    WhenSection,
-    Words,
-)
+from gateway.config.schema import RoutingFile
 from gateway.config.vocabulary import (
     AUTO,
     LANGUAGES,

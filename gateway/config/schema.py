@@ -1,20 +1,22 @@
 """The shape of `routing.yaml`: frozen, extras forbidden, each key described once, here.
 
-Owns: keys, types, ranges, defaults; the sections of `engines:` stand with their kinds in
-`engines.kinds`. The descriptions are the config reference (docs).
+Owns: keys, types, ranges, defaults. The sections of `engines:` stand with their kinds in
+`engines.kinds`, those of rules in `gateway.config.conditions` and `gateway.config.choosing`. The
+descriptions are the config reference (docs).
 Must not: read files or the environment (`gateway.config.loading` does), or compare entries with
 each other (`gateway.config.checks` does).
 """
 
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from pydantic import Field
 
 from engines.families import Strength
 from engines.kinds import EngineSection
-from engines.kinds.section import OneOrMore, Seconds, Section, several
+from engines.kinds.section import OneOrMore, Seconds, Section
 from engines.weights import Pooling
-from gateway.config.choosing import ObserveSection, ScoreSection, ShadowSection, Use
+from gateway.config.choosing import ObserveSection, ScoreSection
+from gateway.config.conditions import RouteSection
 
 
 class GatewaySection(Section):
@@ -149,105 +151,6 @@ class ModelSection(Section):
         description="How a text's tokens become one vector (`mean`, `cls`, `last`) or a rank "
         "(`rank`); the weights say it when absent, and else `mean`. Managed engines only.",
     )
-
-
-class NotClause(Section):
-    """`{not: ...}`: matches when none of the values does."""
-
-    not_: OneOrMore = Field(alias="not", description="A value or a list of values.")
-
-
-class RangeClause(Section):
-    """`{min: ..., max: ...}`: both ends belong to the range."""
-
-    min: int | None = Field(None, ge=0, description="Least value that matches.")
-    max: int | None = Field(None, ge=0, description="Greatest value that matches.")
-
-
-class ShareClause(Section):
-    """`{min: ..., max: ...}` of what goes from 0 to 1: both ends belong to the range."""
-
-    min: float | None = Field(None, ge=0, le=1, description="Least value that matches.")
-    max: float | None = Field(None, ge=0, le=1, description="Greatest value that matches.")
-
-
-Words: TypeAlias = OneOrMore | NotClause
-
-
-def words_of(clause: Words) -> tuple[str, ...]:
-    """Return the words of a condition, those of `not:` too."""
-    return several(clause.not_ if isinstance(clause, NotClause) else clause)
-
-
-class WhenSection(Section):
-    """A rule's `when:`: all given conditions must hold; `undecided` matches only itself."""
-
-    task: Words | None = Field(
-        None,
-        description="What is to be done: code, math, reasoning, translation, summarization, "
-        "extraction, writing, general, tool_use, vision, audio, embedding, rerank or undecided.",
-    )
-    language: Words | None = Field(
-        None, description="Language the answer should be in (ISO 639-1), or undecided."
-    )
-    prompt_language: Words | None = Field(
-        None, description="Language most of the prompt is written in, or undecided."
-    )
-    request_size: Words | None = Field(None, description="small, medium or large.")
-    prompt_tokens: RangeClause | None = Field(None, description="Estimated prompt tokens.")
-    difficulty: ShareClause | None = Field(
-        None,
-        description="How hard the request looks, 0 to 1: the share of ordinary requests that look "
-        "easier. A weak sign; `weighbridge route calibrate` finds the value for your models.",
-    )
-    variant: Words | None = Field(None, description="The part after `auto:` in the asked name.")
-    tools: bool | None = Field(None, description="Whether the request carries tools.")
-    images: bool | None = Field(None, description="Whether the request carries images.")
-    json_schema: bool | None = Field(None, description="Whether the request wants JSON back.")
-    header: dict[str, str] | None = Field(
-        None, description="Request headers and the values they must have."
-    )
-
-
-class LicenceClause(Section):
-    """A rule's `require: {licence: ...}`: which licences a chosen model may have."""
-
-    classes: tuple[Literal["open", "conditional", "research", "unknown"], ...] | None = Field(
-        None, description="Licence classes that will do."
-    )
-    spdx: tuple[str, ...] | None = Field(None, description="SPDX identifiers that will do.")
-    commercial: bool | None = Field(None, description="Whether commercial use must be allowed.")
-    region: str | None = Field(None, description="A region where use must be allowed (`EU`).")
-    monthly_users: int | None = Field(
-        None, ge=0, description="Monthly active users the licence must allow."
-    )
-
-
-class RequireSection(Section):
-    """A rule's `require:`: constraints that filter the models of `use`."""
-
-    family: OneOrMore | None = Field(None, description="Catalogue families that will do.")
-    parameters: RangeClause | None = Field(None, description="Total parameters (a count).")
-    model_class: tuple[Literal["tiny", "small", "medium", "large"], ...] | None = Field(
-        None,
-        description="Classes of size that will do, by (active) parameters: tiny below 2 billion, "
-        "small below 10, medium below 40, large.",
-    )
-    context: int | None = Field(None, ge=1, description="Least context in tokens.")
-    licence: LicenceClause | None = Field(None, description="Licences that will do.")
-
-
-class RouteSection(Section):
-    """An entry of `routes:`: for requests to `auto`, the first rule that matches wins."""
-
-    name: str = Field(min_length=1, max_length=64, description="Shown in headers and explanations.")
-    when: WhenSection | None = Field(None, description="Conditions; absent matches everything.")
-    require: RequireSection | None = Field(None, description="Constraints on the models.")
-    use: Use = Field(
-        description="Models or their aliases in order of preference; `{any: [...]}` to let scores "
-        "decide, `{split: {...}}` for shares."
-    )
-    shadow: ShadowSection | None = Field(None, description="Who gets a copy of the requests.")
 
 
 class SizeSection(Section):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engines.kinds.section import several
-from gateway.config.schema import RangeClause, RequireSection
+from gateway.config.conditions import RangeClause, RequireSection
 from gateway.domain import (
     MODEL_CLASSES,
     Constraint,

@@ -4,7 +4,7 @@ Owns: the meaning of each condition, and the words for a licence that does not m
 Must not: know licences; the catalogue does. What is not known does not meet a condition.
 """
 
-from gateway.config.schema import LicenceClause
+from gateway.config.conditions import LicenceClause
 from gateway.domain import LicenceTerms
 
 _UNKNOWN = LicenceTerms()

@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.config.schema import NotClause, RangeClause, ShareClause, WhenSection, Words, words_of
+from gateway.config.conditions import (
+    NotClause,
+    RangeClause,
+    ShareClause,
+    WhenSection,
+    Words,
+    words_of,
+)
 from gateway.domain import UNDECIDED, Asked, Weighed
 
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.config.choosing import AnyOf, SplitOf
+from gateway.config.conditions import RouteSection
 from gateway.config.names import resolved_aliases, used_by, variants_of
-from gateway.config.schema import RouteSection, RoutingFile
+from gateway.config.schema import RoutingFile
 from gateway.config.vocabulary import AUTO, ORDER_VARIANTS
 from gateway.domain import Asked, Choice, Endpoint, ModelFacts, ModelStatus, Weighed
 from gateway.errors import CapabilityMissing, ConstraintsUnmet, ModelNotFound

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cli.config_source import PACKAGED
+from gateway.config.conditions import NotClause
 from gateway.config.loading import LoadedConfig, load_config, parse_config
 from gateway.config.problems import ConfigError
-from gateway.config.schema import NotClause
 from gateway.domain import Asked, Endpoint
 from gateway.selection import Selector
 

@@ -1,7 +1,7 @@
 """The catalogue as selection sees it."""
 
 from gateway.catalogue import CatalogueFacts
-from gateway.config.schema import LicenceClause
+from gateway.config.conditions import LicenceClause
 from gateway.selection.facts import FactSource
 from gateway.selection.licences import licence_refusal
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.schema import LicenceClause
+from gateway.config.conditions import LicenceClause
 from gateway.domain import LicenceTerms
 from gateway.selection.licences import licence_refusal
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.schema import WhenSection
+from gateway.config.conditions import WhenSection
 from gateway.domain import Asked, Endpoint, Weighed
 from gateway.selection.matching import Verdict, conditions_of, features_of, verdict
 
