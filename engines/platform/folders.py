@@ -1,6 +1,6 @@
-"""A private folder for the sockets of this gateway's engines.
+"""Folders: a private one for the sockets of this gateway's engines, and the user's cache.
 
-Owns: where it is, that nobody else may enter, that it goes with its owner.
+Owns: where they are; that nobody else may enter the private one, and that it goes with its owner.
 Must not: know what is put there.
 """
 
@@ -8,8 +8,9 @@ import contextlib
 import os
 import shutil
 import stat
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 # A unix socket's path ends at 104 bytes on macOS and 108 on Linux, the final zero included.
@@ -17,6 +18,19 @@ LONGEST_SOCKET_PATH = 100
 _ROOM_FOR_NUMBERS = 24  # process id and the random part
 _ROOM_FOR_NAMES = 24
 _PREFIX = "weighbridge-"
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Return where what can be fetched or measured again is kept; it need not be there yet.
+
+    `WEIGHBRIDGE_CACHE`, else the user's cache folder as the system has it.
+    """
+    if environ.get("WEIGHBRIDGE_CACHE"):
+        return Path(environ["WEIGHBRIDGE_CACHE"])
+    home = Path(environ.get("HOME") or Path.home())
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "weighbridge"
+    return Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / "weighbridge"
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.platform import runtime_folder
+from engines.platform import cache_folder, runtime_folder
 from engines.platform.folders import LONGEST_SOCKET_PATH
 
 PREFIX = "weighbridge-"
@@ -141,3 +141,24 @@ def test_a_path_of_as_many_bytes_as_fit_is_measured_in_bytes(
     monkeypatch.setattr(tempfile, "tempdir", str(parent))
     with runtime_folder() as folder:
         assert folder.parent == parent
+
+
+@pytest.mark.parametrize(
+    ("environ", "system", "folder"),
+    [
+        ({"HOME": "/h"}, "linux", "/h/.cache/weighbridge"),
+        ({"HOME": "/h", "XDG_CACHE_HOME": "/x"}, "linux", "/x/weighbridge"),
+        ({"HOME": "/h", "XDG_CACHE_HOME": "/x"}, "darwin", "/h/Library/Caches/weighbridge"),
+        ({"HOME": "/h", "WEIGHBRIDGE_CACHE": "/c"}, "darwin", "/c"),
+        (
+            {"HOME": "/h", "WEIGHBRIDGE_CACHE": "", "XDG_CACHE_HOME": ""},
+            "linux",
+            "/h/.cache/weighbridge",
+        ),
+    ],
+)
+def test_the_cache_lies_where_the_user_or_the_system_says(
+    environ: dict[str, str], system: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    assert cache_folder(environ) == Path(folder)
