@@ -28,8 +28,7 @@ import numpy as np
 from engines.llamacpp.binding import DecodeFailed, Floats, Piece, Runtime
 from engines.llamacpp.cells import Cells, Start
 from engines.llamacpp.counts import Counts
-from engines.llamacpp.crew import Crew
-from engines.llamacpp.pace import Pace
+from engines.llamacpp.experience import Experience
 from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.scheduler import Turn, Waiting, next_turn, share_step
 from engines.llamacpp.sequence import Progress, SequenceState
@@ -63,13 +62,12 @@ class Batcher:
         self._most_running = min(runtime.limits.parallel, runtime.limits.batch_tokens)
         self._cells = Cells(runtime)
         self._turn = Turn()
-        self._pace = Pace()
-        self._crew = Crew(runtime.limits.threads)
         self._crowded = False  # the cache refused a step: nobody comes in until one succeeds
         self._masks = ThreadPoolExecutor(_MASK_THREADS, thread_name_prefix="mask")
         self._closing = False
         self._ended: str | None = None  # why, once the thread takes nothing more
         self.counts = Counts(threads=runtime.limits.threads)
+        self._experience = Experience(runtime, self.counts)
         self.failed = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
         self._thread.start()
@@ -167,7 +165,7 @@ class Batcher:
         """
         began_s = perf_counter()
         while not self._closing:
-            patience_s = self._pace.patience_s(sum(s.pending for s in self._arrived))
+            patience_s = self._experience.pace.patience_s(sum(s.pending for s in self._arrived))
             late = perf_counter() - began_s >= _GATHERING * patience_s
             if late or not self._wake.wait(patience_s):
                 return
@@ -230,7 +228,9 @@ class Batcher:
             if sequence.order.adapter == self._turn.adapter
         ]
         reading = [one.pending for one in waiting if one.pending > 1]
-        prompt_tokens = self._pace.prompt_tokens(len(waiting) - len(reading), reading, most)
+        prompt_tokens = self._experience.pace.prompt_tokens(
+            len(waiting) - len(reading), reading, most
+        )
         shares = share_step(waiting, most, prompt_tokens)
         if self._make_room(sum(shares.values())):
             return  # somebody left: the shares are others now
@@ -262,9 +262,10 @@ class Batcher:
         pieces, drawing = self._pieces(part)
         for sequence in drawing:
             sequence.foresee(self._masks)
+        added = self._experience.added(pieces, self._runtime.limits.cells - self._cells.used)
         built, used = perf_counter(), process_time()
         try:
-            logits = self._runtime.decode(pieces, self._turn.adapter)
+            logits = self._runtime.decode(pieces, self._turn.adapter, added)
         except DecodeFailed as error:
             self._fail(str(error))
             return False
@@ -279,7 +280,7 @@ class Batcher:
         counts.seconds.build += built - began
         counts.seconds.decode += decoded - built
         decoding = sum(sequence.pending == 1 for sequence, _ in part)
-        self._learn(decoding, tokens, decoded - built, used)
+        self._experience.after(decoding, tokens, added, decoded - built, process_time() - used)
         for sequence, taken in part:
             unread = len(sequence.order.prompt) - sequence.done
             counts.prompt_tokens += max(0, min(taken, unread))
@@ -287,14 +288,6 @@ class Batcher:
             self._cells.grow(sequence.slot, taken)
         self._draw(drawing, logits, decoded)
         return True
-
-    def _learn(self, decoding: int, tokens: int, took_s: float, used_before_s: float) -> None:
-        """Note what a step cost: how long the next ones should be, and with how many threads."""
-        self._pace.after(decoding, tokens - decoding, took_s)
-        yields = self._runtime.limits.yields
-        if yields and self._crew.after(took_s, process_time() - used_before_s):
-            self._runtime.use_threads(self._crew.threads)
-            self.counts.threads = self._crew.threads
 
     def _guess(self) -> None:
         """Let a sequence that is alone guess ahead; beside others, they would pay for it."""

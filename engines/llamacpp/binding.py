@@ -18,6 +18,7 @@ import numpy.typing as npt
 from engines.llamacpp.adapters import Adapter, load_adapter, put_on
 from engines.llamacpp.complaints import LoadFailed, complaints, first_reason
 from engines.llamacpp.drafts import LONGEST_DRAFT
+from engines.llamacpp.filling import MOST_ADDED
 from engines.llamacpp.vocabulary import Vocabulary, meta_of
 
 Floats = npt.NDArray[np.float32]
@@ -26,6 +27,7 @@ State = npt.NDArray[np.uint8]
 _log = logging.getLogger("weighbridge.worker")
 
 _NO_ROOM = 1
+MOST_SEQUENCES = 256  # of a context; llama.cpp's headers do not reach Python
 # How a cell is stored; the others save memory and cost time and a little precision.
 KV_TYPES = {
     "f16": native.GGML_TYPE_F16,
@@ -73,7 +75,8 @@ class Runtime:
 
     `shares` says whether sequences may have cells in common, `cuts` whether one can lose its last
     cells, `parks` whether what it leaves is kept for later. `apart`: those who decode are evaluated
-    in a batch of their own (docs/decisions/0026).
+    in a batch of their own; `fills`: rows that stand for nobody may be beside them
+    (docs/decisions/0026).
 
     Raises:
         LoadFailed: weights or adapters cannot be loaded, or there is no memory for the context.
@@ -106,6 +109,7 @@ class Runtime:
         self.cuts = why is None
         self.shares = prefix_cache and why is None
         self.parks = prefix_cache and generates and limits.parked_bytes > 0
+        self.fills = self.apart and self.cuts and limits.parallel < MOST_SEQUENCES
         self._context = self._generating() if generates else None
         self._memory = native.llama_get_memory(self._context) if generates else None
         self._batch = Batch(limits.batch_tokens)
@@ -114,19 +118,24 @@ class Runtime:
         """Return a value of the GGUF header as text."""
         return meta_of(self.model, key)
 
-    def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
+    def decode(self, pieces: Sequence[Piece], adapter: int = 0, added: int = 0) -> Floats | None:
         """Evaluate a step; return the wanted logits in the order of pieces [wanted, vocabulary].
 
         They lie in llama.cpp's memory: theirs to change who asked, and gone with the next call.
         None: there was no room in the KV cache, and nothing has changed. `adapter` counts those
-        that were loaded from 1; 0 is the model alone.
+        that were loaded from 1; 0 is the model alone. So many `added` rows, whose cells must be
+        free, are evaluated beside them and nothing of them stays.
 
         Raises:
             DecodeFailed: llama.cpp refused the batch.
         """
         if self._adapters:
             put_on(self._context, self._adapters[adapter - 1] if adapter else None)
-        result: int = native.llama_decode(self._context, self._batch.fill(pieces))
+        nobody = self.limits.parallel
+        beside = [Piece(nobody, 0, [0] * added, added)] if added else []
+        result: int = native.llama_decode(self._context, self._batch.fill([*pieces, *beside]))
+        if added:
+            self.forget(nobody)
         if result == _NO_ROOM:
             return None
         if result != 0:
@@ -219,10 +228,11 @@ class Runtime:
     def _generating(self) -> Any:
         """Return the context that sequences share."""
         limits = self.limits
-        params = self.context_params(limits.cells, limits.batch_tokens, limits.parallel)
+        sequences = limits.parallel + self.fills
+        params = self.context_params(limits.cells, limits.batch_tokens, sequences)
         # By default as many as a batch has tokens: llama.cpp aborts where sequences are more.
         drafted = 1 + LONGEST_DRAFT if limits.drafts else 0
-        params.n_outputs_max = max(limits.parallel, drafted)
+        params.n_outputs_max = max(limits.parallel + MOST_ADDED * self.fills, drafted)
         return self.new_context(params)
 
 

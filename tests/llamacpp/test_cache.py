@@ -17,8 +17,8 @@ class Watched(Runtime):
 
     refused = 0
 
-    def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
-        logits = super().decode(pieces, adapter)
+    def decode(self, pieces: Sequence[Piece], adapter: int = 0, added: int = 0) -> Floats | None:
+        logits = super().decode(pieces, adapter, added)
         self.refused += logits is None
         return logits
 

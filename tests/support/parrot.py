@@ -87,8 +87,8 @@ class ParrotRuntime(ToyRuntime):
     def meta(self, key: str) -> str | None:
         return self._meta.get(key)
 
-    def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
-        if super().decode(pieces, adapter) is None:
+    def decode(self, pieces: Sequence[Piece], adapter: int = 0, added: int = 0) -> Floats | None:
+        if super().decode(pieces, adapter, added) is None:
             return None
         logits: list[Floats] = []
         for row in rows_of(pieces):

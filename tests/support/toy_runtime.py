@@ -66,10 +66,12 @@ class ToyRuntime(Runtime):
         cuts: bool = True,
         apart: bool = False,
         drafts: bool = False,
+        fills: bool = False,
     ) -> None:
         self.limits = Limits(cells, cells, parallel, batch_tokens, 1, 1, drafts)
         self.cuts = cuts
         self.apart = apart
+        self.fills = fills
         self.vocabulary = ToyVocabulary()
         self.pooled = ToyPooled(batch_tokens=batch_tokens)
         self.shares = shares and cuts
@@ -79,6 +81,7 @@ class ToyRuntime(Runtime):
         self.cache: dict[int, list[_Cell]] = {}
         self.steps: list[list[Row]] = []
         self.turns: list[int] = []
+        self.added: list[int] = []  # rows that stand for nobody, step by step
         self.broken: int | None = None
         self.refused = 0
         self.before: Callable[[], None] = lambda: None
@@ -88,10 +91,12 @@ class ToyRuntime(Runtime):
     def use_threads(self, threads: int) -> None:
         self.threads = threads
 
-    def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
+    def decode(self, pieces: Sequence[Piece], adapter: int = 0, added: int = 0) -> Floats | None:
         self.before()
         rows = rows_of(pieces)
-        assert 0 < len(rows) <= self.limits.batch_tokens
+        assert 0 < len(rows) <= len(rows) + added <= self.limits.batch_tokens
+        assert not added or self.held() + len(rows) + added <= self.limits.cells
+        self.added.append(added)
         if self.full() or self.held() + len(rows) > self.limits.cells:
             self.refused += 1
             return None
