@@ -11,6 +11,7 @@ from gateway.cli.table import Table
 COMMANDS = {
     "init": ("gateway.cli.init", "init"),
     "serve": ("gateway.cli.serve", "serve"),
+    "import": ("gateway.cli.import_config", "import_config"),
     "check": ("gateway.cli.check", "check"),
     "models": ("gateway.cli.models", "models"),
     "route": ("gateway.cli.route", "route"),

@@ -17,23 +17,14 @@ import click
 from engines.families import load_catalogue
 from engines.weights import WeightsProblem, read_header, resolve
 from gateway.cli.config_source import PACKAGED
+from gateway.cli.target import STDOUT, Refused, next_steps, put, target_of
 from gateway.setup.asking import AddressProblem, ask, base_urls
 from gateway.setup.draft import Draft, draft
 from gateway.setup.rules import rules_for
 from gateway.setup.sources import Server, Silent, Sources, WeightsFile
 from gateway.setup.writing import written
 
-_STDOUT = "-"
-_DEFAULT = "routing.yaml"
 _AT_ONCE = 8
-
-
-class _Refused(Exception):
-    """What was asked for cannot be done; the message is one line, `code` the exit status."""
-
-    def __init__(self, message: str, code: int = 2) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +69,15 @@ def init(
         target = _target(file, output, force=force)
         if not servers and not weights:
             if key_envs:
-                raise _Refused("--key-env is for servers: name them with --from")
-            _put(PACKAGED.read_text(encoding="utf-8"), target)
-            _next(target, "the demo models")
+                raise Refused("--key-env is for servers: name them with --from")
+            put(PACKAGED.read_text(encoding="utf-8"), target)
+            next_steps(target, "the demo models")
             return
         sources = _sources(servers, weights, key_envs, target)
         found = _draft(sources)
-        _put(written(found, rules_for(found.models)), target)
-        _next(target, _counts(found))
-    except _Refused as refusal:
+        put(written(found, rules_for(found.models)), target)
+        next_steps(target, _counts(found))
+    except Refused as refusal:
         click.echo(str(refusal), err=True)
         sys.exit(refusal.code)
 
@@ -94,18 +85,8 @@ def init(
 def _target(file: str | None, output: str | None, *, force: bool) -> str:
     """Return where the text goes; looked at before anybody is asked anything."""
     if file is not None and output is not None and file != output:
-        raise _Refused("FILE and --output name two places; give one")
-    target = file or output or _DEFAULT
-    if target == _STDOUT:
-        return target
-    path = Path(target)
-    if path.is_dir():
-        raise _Refused(f"{target} is a folder; name a file in it")
-    if (path.exists() or path.is_symlink()) and not force:
-        raise _Refused(f"{target} is already there; overwrite it with --force, or name another")
-    if not path.parent.is_dir():
-        raise _Refused(f"there is no folder {path.parent}; make it first")
-    return target
+        raise Refused("FILE and --output name two places; give one")
+    return target_of(file or output, force=force)
 
 
 def _sources(
@@ -114,9 +95,9 @@ def _sources(
     """Read the files, then ask the servers.
 
     Raises:
-        _Refused: a file is none, an address is none, a key is missing, or nobody answered.
+        Refused: a file is none, an address is none, a key is missing, or nobody answered.
     """
-    base = Path.cwd() if target == _STDOUT else Path(target).parent
+    base = Path.cwd() if target == STDOUT else Path(target).parent
     files = tuple(_read(path, base) for path in dict.fromkeys(weights))
     answers = _ask_all(_questions(servers, key_envs))
     answered = tuple(answer for answer in answers if isinstance(answer, Server))
@@ -124,7 +105,7 @@ def _sources(
     for one in silent:
         click.echo(f"{one.url}: {one.reason}", err=True)
     if not answered and not files:
-        raise _Refused(f"nothing was written: {_nobody(len(silent))}", code=1)
+        raise Refused(f"nothing was written: {_nobody(len(silent))}", code=1)
     return Sources(answered, silent, files)
 
 
@@ -133,7 +114,7 @@ def _read(given: str, base: Path) -> WeightsFile:
         path = resolve(given, Path.cwd())
         return WeightsFile(_as_written(given, path, base), read_header(path))
     except WeightsProblem as problem:
-        raise _Refused(f"--gguf {given}: {problem}") from None
+        raise Refused(f"--gguf {given}: {problem}") from None
 
 
 def _as_written(given: str, path: Path, base: Path) -> str:
@@ -150,19 +131,19 @@ def _as_written(given: str, path: Path, base: Path) -> str:
 def _questions(servers: Sequence[str], key_envs: Sequence[str]) -> list[_Question]:
     """Pair each server with its key; an address given twice is asked once."""
     if len(key_envs) > 1 and len(key_envs) != len(servers):
-        raise _Refused(
+        raise Refused(
             f"--key-env is given {len(key_envs)} times for {len(servers)} servers; give it once "
             "for all, or once for each"
         )
     if key_envs and not servers:
-        raise _Refused("--key-env is for servers: name them with --from")
+        raise Refused("--key-env is for servers: name them with --from")
     names = key_envs if len(key_envs) > 1 else [*key_envs, None][:1] * len(servers)
     questions: dict[str, _Question] = {}
     for address, name in zip(servers, names, strict=True):
         try:
             place = base_urls(address)[-1]
         except AddressProblem as problem:
-            raise _Refused(f"--from: {problem}") from None
+            raise Refused(f"--from: {problem}") from None
         questions.setdefault(place, _Question(address, name, _key(name)))
     return list(questions.values())
 
@@ -172,12 +153,12 @@ def _key(name: str | None) -> str | None:
         return None
     if fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is None:
         # It may be the key itself, given by mistake: it is not repeated.
-        raise _Refused("--key-env wants the name of an environment variable, not a key")
+        raise Refused("--key-env wants the name of an environment variable, not a key")
     key = os.environ.get(name)
     if not key:
-        raise _Refused(f"--key-env {name}: this environment variable is not set")
+        raise Refused(f"--key-env {name}: this environment variable is not set")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise _Refused(f"--key-env {name}: a key is printable ASCII without spaces")
+        raise Refused(f"--key-env {name}: a key is printable ASCII without spaces")
     return key
 
 
@@ -194,26 +175,6 @@ def _nobody(count: int) -> str:
 
 def _draft(sources: Sources) -> Draft:
     return draft(sources, load_catalogue())
-
-
-def _put(text: str, target: str) -> None:
-    if target == _STDOUT:
-        click.echo(text, nl=False)
-        return
-    try:
-        Path(target).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise _Refused(f"{target} cannot be written: {error.strerror}", code=1) from None
-
-
-def _next(target: str, what: str) -> None:
-    if target == _STDOUT:
-        return
-    option = "" if Path(target).resolve() == Path(_DEFAULT).resolve() else f" --config {target}"
-    click.echo(f"{target} is written: {what}.")
-    click.echo(
-        f"Look at it with `weighbridge check{option}`, serve with `weighbridge serve{option}`."
-    )
 
 
 def _counts(found: Draft) -> str:

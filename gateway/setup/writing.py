@@ -13,11 +13,6 @@ from gateway.setup.models import Found, Role
 from gateway.setup.rules import Rule
 from gateway.setup.yaml_text import Variable, comment, entry, item
 
-_HEAD = (
-    "What Weighbridge serves, and which request goes where: written by `weighbridge init` from "
-    "what it found. Change what you like: `weighbridge check` reads it with you; "
-    "docs/configuration.md lists every key."
-)
 _ROLES = {
     Role.EMBEDDING: "It makes embeddings; no rule for chat names it.",
     Role.RERANKER: "It ranks documents for `/v1/rerank`; no rule names it.",
@@ -26,10 +21,22 @@ _ROLES = {
 }
 
 
-def written(draft: Draft, rules: Sequence[Rule]) -> str:
+def head(command: str, source: str) -> list[str]:
+    """Return what stands at the head of a file that a command has written."""
+    text = (
+        f"What Weighbridge serves, and which request goes where: written by `weighbridge {command}`"
+        f" from {source}. Change what you like: `weighbridge check` reads it with you; "
+        "docs/configuration.md lists every key."
+    )
+    return comment(text, 0)
+
+
+def written(
+    draft: Draft, rules: Sequence[Rule], command: str = "init", source: str = "what it found"
+) -> str:
     """Return the whole file."""
     lines = [
-        *comment(_HEAD, 0),
+        *head(command, source),
         "",
         "engines: # how each kind of engine is run or reached",
         *(line for engine in draft.engines for line in _engine(engine)),

@@ -26,21 +26,23 @@ class Variable(str):
     __slots__ = ()
 
 
-def scalar(value: object) -> str:
+def scalar(value: object, *, is_key: bool = False) -> str:
     """Return one value on one line, quoted where it would be read as something else.
 
-    `${...}` in a stranger's text stays text: it must not draw a secret from the environment.
+    `${...}` in a stranger's text stays text: it must not draw a secret from the environment. In
+    keys it is text anyway.
     """
     if isinstance(value, Variable):
         return f'"${{{value}}}"'
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int | float):
+        return repr(value)
     text = str(value)
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
-    text = _VARIABLE.sub(lambda _: _DOLLAR, text)
+    if not is_key:
+        text = _VARIABLE.sub(lambda _: _DOLLAR, text)
     quoted: str = yaml.safe_dump(text, default_style='"', allow_unicode=True, width=1 << 30)
     return quoted.rstrip("\n")
 
@@ -48,7 +50,9 @@ def scalar(value: object) -> str:
 def flow(value: object) -> str:
     """Return a value of any depth on one line."""
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{scalar(key)}: {flow(part)}" for key, part in value.items())
+        inner = ", ".join(
+            f"{scalar(key, is_key=True)}: {flow(part)}" for key, part in value.items()
+        )
         return f"{{{inner}}}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{', '.join(map(flow, value))}]"
@@ -57,7 +61,7 @@ def flow(value: object) -> str:
 
 def entry(key: str, value: Mapping[str, Any], indent: int) -> list[str]:
     """Return `key: {...}` on one line, or where it is too long one line for each part."""
-    start = f"{' ' * indent}{scalar(key)}:"
+    start = f"{' ' * indent}{scalar(key, is_key=True)}:"
     whole = f"{start} {flow(value)}"
     if len(whole) <= WIDTH:
         return [whole]
@@ -84,7 +88,7 @@ def _parts(value: Mapping[str, Any], indent: int) -> list[str]:
 
 
 def _part(key: str, value: object, indent: int) -> list[str]:
-    start = f"{' ' * indent}{scalar(key)}:"
+    start = f"{' ' * indent}{scalar(key, is_key=True)}:"
     whole = f"{start} {flow(value)}"
     if len(whole) <= WIDTH or not isinstance(value, Sequence | Mapping) or isinstance(value, str):
         return [whole]

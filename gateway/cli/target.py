@@ -1,0 +1,65 @@
+"""Where a command that writes a routing file puts it.
+
+Owns: refusing to overwrite, `-` for standard output, what to do next.
+Must not: decide what stands in the file.
+"""
+
+from pathlib import Path
+
+import click
+
+STDOUT = "-"
+DEFAULT = "routing.yaml"
+
+
+class Refused(Exception):
+    """What was asked for cannot be done; the message is one line, `code` the exit status."""
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def target_of(given: str | None, *, force: bool) -> str:
+    """Return where the text goes; looked at before anything is read or asked.
+
+    Raises:
+        Refused: something is there already, or nothing can be there.
+    """
+    target = given or DEFAULT
+    if target == STDOUT:
+        return target
+    path = Path(target)
+    if path.is_dir():
+        raise Refused(f"{target} is a folder; name a file in it")
+    if (path.exists() or path.is_symlink()) and not force:
+        raise Refused(f"{target} is already there; overwrite it with --force, or name another")
+    if not path.parent.is_dir():
+        raise Refused(f"there is no folder {path.parent}; make it first")
+    return target
+
+
+def put(text: str, target: str) -> None:
+    """Write the file, or print it.
+
+    Raises:
+        Refused: it cannot be written.
+    """
+    if target == STDOUT:
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(target).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refused(f"{target} cannot be written: {error.strerror}", code=1) from None
+
+
+def next_steps(target: str, what: str) -> None:
+    """Say what was written and how to go on; nothing where it was printed."""
+    if target == STDOUT:
+        return
+    option = "" if Path(target).resolve() == Path(DEFAULT).resolve() else f" --config {target}"
+    click.echo(f"{target} is written: {what}.")
+    click.echo(
+        f"Look at it with `weighbridge check{option}`, serve with `weighbridge serve{option}`."
+    )

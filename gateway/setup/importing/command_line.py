@@ -1,0 +1,204 @@
+"""The command lines that a llama-swap file starts servers with, taken apart.
+
+Owns: macros, comments and quotes of such a line; which flags of llama-server have a counterpart.
+Must not: know the other keys of the file.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.setup.importing.sheet import whole
+
+_MACRO = re.compile(r"\$\{([\w.-]+)\}")
+_DEEPEST = 8  # macros within macros
+_SERVER = re.compile(r"(?:^|[/\\])(?:llama-server|server)(?:\.exe)?$")
+_VLLM = re.compile(r"(?:^|[/\\])vllm$")
+
+# Long and short forms of llama-server's flags, by what they mean here.
+_FLAGS = {
+    "weights": ("-m", "--model"),
+    "hub": ("-hf", "-hfr", "--hf-repo"),
+    "hub_file": ("-hff", "--hf-file"),
+    "url": ("-mu", "--model-url"),
+    "context": ("-c", "--ctx-size"),
+    "parallel": ("-np", "--parallel"),
+    "threads": ("-t", "--threads"),
+    "gpu_layers": ("-ngl", "--gpu-layers", "--n-gpu-layers"),
+    "kv_type": ("-ctk", "--cache-type-k"),
+    "batch_tokens": ("-b", "--batch-size"),
+    "pooling": ("--pooling",),
+}
+_SWITCHES = {
+    "embeddings": ("--embedding", "--embeddings"),
+    "reranks": ("--rerank", "--reranking"),
+}
+# What is so anyway, or has no meaning for a worker behind a gateway.
+_IDLE = frozenset(
+    [
+        "--host",
+        "--port",
+        "-a",
+        "--alias",
+        "--api-key",
+        "--jinja",
+        "--no-webui",
+        "--webui",
+        "--metrics",
+        "--slots",
+        "--no-slots",
+        "-fa",
+        "--flash-attn",
+        "--mlock",
+        "--no-mmap",
+        "--cont-batching",
+        "-cb",
+        "--no-warmup",
+        "--verbose",
+        "-v",
+        "--log-file",
+        "--log-disable",
+        "--log-colors",
+        "--log-prefix",
+        "--log-timestamps",
+        "--threads-http",
+        "--timeout",
+        "-to",
+        "--props",
+        "-ctv",
+        "--cache-type-v",
+        "-ub",
+        "--ubatch-size",
+        "-tb",
+        "--threads-batch",
+        "--offline",
+        "--kv-unified",
+        "-kvu",
+        "--cache-reuse",
+        "--no-context-shift",
+        "--context-shift",
+        "--prio",
+        "--numa",
+        "--reasoning-format",
+        "--chat-template-file",
+        "--no-perf",
+        "-sps",
+        "--slot-prompt-similarity",
+        "--swa-full",
+    ]
+)
+_BY_FLAG = {flag: key for key, flags in _FLAGS.items() for flag in flags}
+_BY_SWITCH = {flag: key for key, flags in _SWITCHES.items() for flag in flags}
+_KV_TYPES = frozenset({"f16", "q8_0", "q4_0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a line starts; `unknown` are its flags without a counterpart, each with its value.
+
+    `server` is "llamacpp", "vllm" or "" for any other program.
+    """
+
+    server: str
+    found: Mapping[str, Any] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+    model: str | None = None
+
+
+def filled(text: str, macros: Mapping[str, Any]) -> str:
+    """Return a text with its macros in place, those too that stand in macros."""
+    for _ in range(_DEEPEST):
+        changed = _MACRO.sub(lambda m: str(macros.get(m[1], m[0])), text)
+        if changed == text:
+            break
+        text = changed
+    return text
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a command, lines of comment and line ends with a backslash left out.
+
+    Raises:
+        ValueError: a quotation is not closed.
+    """
+    lines = [line.strip() for line in text.splitlines()]
+    kept = [line.removesuffix("\\") for line in lines if not line.startswith("#")]
+    return shlex.split(" ".join(kept))
+
+
+def read_command(words: Sequence[str]) -> Command:
+    """Return what the words start, whatever program they name."""
+    if words and _SERVER.search(words[0]):
+        return _llama_server(words[1:])
+    if len(words) > 1 and _VLLM.search(words[0]) and words[1] == "serve":
+        return _vllm(words[2:])
+    return Command("")
+
+
+def _llama_server(words: Sequence[str]) -> Command:
+    given: dict[str, str] = {}
+    unknown: list[str] = []
+    for flag, value in _pairs(words):
+        if flag in _BY_FLAG:
+            given[_BY_FLAG[flag]] = value
+        elif flag in _BY_SWITCH:
+            given[_BY_SWITCH[flag]] = "true"
+        elif flag not in _IDLE:
+            unknown.append(f"{flag} {value}".rstrip())
+    found: dict[str, Any] = {
+        "weights": _weights(given),
+        "context": whole(given.get("context"), 64),
+        "parallel": whole(given.get("parallel"), 1, 256),
+        "threads": whole(given.get("threads")),
+        "gpu_layers": _gpu_layers(given.get("gpu_layers")),
+        "batch_tokens": whole(given.get("batch_tokens"), 8),
+        "kv_type": given.get("kv_type") if given.get("kv_type") in _KV_TYPES else None,
+        "pooling": given.get("pooling")
+        if given.get("pooling") in ("mean", "cls", "last")
+        else None,
+        "embeddings": True if "embeddings" in given and "reranks" not in given else None,
+        "reranks": True if "reranks" in given else None,
+    }
+    kept = {key: value for key, value in found.items() if value is not None}
+    return Command("llamacpp", kept, tuple(unknown))
+
+
+def _vllm(words: Sequence[str]) -> Command:
+    positional = [] if not words or words[0].startswith("-") else [words[0]]
+    pairs = _pairs(words[len(positional) :])
+    given = {flag: value for flag, value in pairs if flag not in ("--host", "--port", "--uds")}
+    named = given.pop("--model", None)
+    unknown = [f"{flag} {value}".rstrip() for flag, value in given.items()]
+    model = positional[0] if positional else named
+    return Command("vllm", {}, tuple(unknown), model)
+
+
+def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return flags with their values, "" for a flag that stands alone."""
+    pairs: list[tuple[str, str]] = []
+    for word in words:
+        if word.startswith("-") and not re.fullmatch(r"-\d+(?:\.\d+)?", word):
+            flag, _, value = word.partition("=")
+            pairs.append((flag, value))
+        elif pairs:
+            flag, before = pairs[-1]
+            pairs[-1] = (flag, f"{before} {word}".lstrip())
+    return pairs
+
+
+def _weights(given: Mapping[str, str]) -> str | None:
+    if "weights" in given:
+        return given["weights"]
+    if "hub" in given:
+        repo = given["hub"]
+        return f"{repo}/{given['hub_file']}" if "hub_file" in given else repo
+    return given.get("url")
+
+
+def _gpu_layers(value: str | None) -> int | None:
+    if value == "all":
+        return -1
+    number = whole(value, 0)
+    return -1 if number is not None and number >= 99 else number

@@ -1,0 +1,159 @@
+"""A llama-swap `config.yaml`: its commands become workers of ours, or servers that run elsewhere.
+
+Owns: what `models`, `groups`, `hooks`, `macros` and `peers` mean.
+Must not: know llama-server's flags (`command_line` does).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from engines.kinds.remote import address_of
+from gateway.config.document import Path
+from gateway.setup.importing.command_line import Command, filled, read_command, words_of
+from gateway.setup.importing.sheet import Sheet, listed, mapping, whole
+from gateway.setup.naming import engine_name
+
+_ENGINE_KEYS = ("gpu_layers", "kv_type", "batch_tokens")
+_MODEL_KEYS = frozenset(
+    [
+        "cmd",
+        "proxy",
+        "aliases",
+        "macros",
+        "concurrencyLimit",
+        "useModelName",
+        "name",
+        "description",
+        "metadata",
+        "unlisted",
+        "capabilities",
+        "checkEndpoint",
+        "cmdStop",
+    ]
+)
+_WHY = {
+    "ttl": "a model stays loaded once it is; nothing is unloaded after a time",
+    "env": "a worker gets the gateway's own environment; set variables for `weighbridge serve`",
+    "filters": "what a request asks for is sent on as it came",
+    "timeouts": "`first_byte_timeout_s`, `idle_timeout_s` and `total_timeout_s` bound a model",
+    "sendLoadingState": "nobody is told of a load in the answer's text",
+    "unlisted": "every model that is served is listed",
+}
+_TOP = frozenset({"models", "macros", "peers", "groups", "hooks", "logLevel", "startPort"})
+_GRANTED = frozenset(
+    [
+        "healthCheckTimeout",
+        "logTimeFormat",
+        "logToStdout",
+        "metricsMaxInMemory",
+        "captureBuffer",
+        "includeAliasesInList",
+        "sendLoadingState",
+        "globalTTL",
+    ]
+)
+_ELSE = "this has no counterpart here"
+
+
+def read_llama_swap(tree: Mapping[str, Any], sheet: Sheet) -> None:
+    """Fill the sheet with what a configuration of llama-swap says."""
+    macros = _macros(tree.get("macros"))
+    for name, row in mapping(tree.get("models")).items():
+        _model(name, mapping(row), macros, sheet)
+    for name, row in mapping(tree.get("peers")).items():
+        _peer(name, mapping(row), sheet)
+    for key, value in tree.items():
+        if key == "apiKeys":
+            what = "set the variable WEIGHBRIDGE_API_KEY: the one key that clients send"
+            sheet.leave((key,), what)
+        elif key not in _TOP | _GRANTED or (key in ("groups", "hooks") and value):
+            sheet.leave((key,), _WHY.get(key, _ELSE))
+
+
+def _macros(*sections: object) -> dict[str, Any]:
+    """Return macros, of several sections the later before the earlier; also a list of mappings."""
+    found: dict[str, Any] = {}
+    for section in sections:
+        rows = listed(section) or [mapping(section)]
+        for row in rows:
+            found |= mapping(row)
+    return found
+
+
+def _model(name: str, row: Mapping[str, Any], macros: Mapping[str, Any], sheet: Sheet) -> None:
+    path: Path = ("models", name)
+    own = {**macros, **_macros(row.get("macros")), "MODEL_ID": name}
+    try:
+        words = words_of(filled(str(row.get("cmd") or ""), own))
+    except ValueError:
+        sheet.leave((*path, "cmd"), "the command has a quotation that is not closed")
+        return
+    section = _section(path, row, read_command(words), own, sheet)
+    if section is None:
+        return
+    served = sheet.model(name, section)
+    for index, alias in enumerate(listed(row.get("aliases"))):
+        sheet.alias((*path, "aliases", index), str(alias), served)
+    for key in row:
+        if key not in _MODEL_KEYS:
+            sheet.leave((*path, key), _WHY.get(key, _ELSE))
+
+
+def _section(
+    path: Path, row: Mapping[str, Any], command: Command, macros: Mapping[str, Any], sheet: Sheet
+) -> dict[str, Any] | None:
+    limit = whole(row.get("concurrencyLimit"))
+    common = {} if limit is None else {"max_concurrent": limit}
+    if command.server == "llamacpp" and "weights" in command.found:
+        for flag in command.unknown:
+            sheet.leave((*path, "cmd"), f"`{flag}` has no counterpart here")
+        return {**_worker(command, sheet), **common}
+    proxy = filled(str(row.get("proxy") or ""), macros)
+    if not proxy or "${" in proxy:
+        what = "only llama-server with a model is started; name `proxy` to reach what runs already"
+        sheet.leave((*path, "cmd"), what)
+        return None
+    engine = _reached(path, proxy, None, sheet)
+    if engine is None:
+        return None
+    sheet.leave((*path, "cmd"), "this program is not started; start it yourself, it is reached")
+    return {"engine": engine, "upstream_model": str(row.get("useModelName") or path[-1]), **common}
+
+
+def _worker(command: Command, sheet: Sheet) -> dict[str, Any]:
+    settings = dict(command.found)
+    engine: dict[str, Any] = {"kind": "llamacpp"}
+    engine |= {key: settings.pop(key) for key in _ENGINE_KEYS if key in settings}
+    name = "gpu" if engine.get("gpu_layers") else "cpu"
+    return {"engine": sheet.engine(name, engine), **settings}
+
+
+def _peer(name: str, row: Mapping[str, Any], sheet: Sheet) -> None:
+    path: Path = ("peers", name)
+    engine = _reached(path, str(row.get("proxy") or ""), row.get("apiKey"), sheet)
+    if engine is None:
+        return
+    for index, model in enumerate(_names(row.get("models"))):
+        served = sheet.model(model, {"engine": engine, "upstream_model": model})
+        if served != model:
+            what = f"the name is taken here; it is served as {served!r}"
+            sheet.leave((*path, "models", index), what)
+
+
+def _names(value: object) -> Iterator[str]:
+    yield from (str(name) for name in (listed(value) or mapping(value)))
+
+
+def _reached(path: Path, proxy: str, key: object, sheet: Sheet) -> str | None:
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        address_of(url, None)
+    except ValueError as problem:
+        sheet.leave((*path, "proxy"), f"it cannot be used: {problem}")
+        return None
+    section: dict[str, Any] = {"kind": "remote", "url": url}
+    name = engine_name([url], "", ())
+    variable = sheet.key((*path, "apiKey"), key, name)
+    if variable is not None:
+        section["api_key"] = variable
+    return sheet.engine(name, section)
