@@ -9,7 +9,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 ARGS ?=
 
-.PHONY: help wheel setup serve test check lock demo-models task-model clean
+.PHONY: help wheel setup serve test test-vllm check lock demo-models task-model clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /  /' | sort
@@ -21,6 +21,10 @@ serve: wheel $(RUN) ## set up and serve on 127.0.0.1:8000; ARGS="--port 9000" pa
 
 test: setup ## set up and run every test; ARGS="-k stream" passes options on
 	$(BIN)/python -m pytest $(ARGS)
+
+test-vllm: setup ## set up real vLLM on the CPU, once, and run the tests that need it
+	@vllm=$$($(BIN)/python -m tools.setup.vllm_env) || exit 1; \
+	WEIGHBRIDGE_TEST_VLLM="$$vllm" $(BIN)/python -m pytest tests/vllm $(ARGS)
 
 check: setup ## lint, types, import contracts, documentation
 	$(BIN)/ruff check .

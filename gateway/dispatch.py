@@ -173,7 +173,9 @@ class Dispatcher:
             outcome = failure.outcome
             if reply.started:
                 lease.metrics.broke()
-            if failure.blamed:
+            if failure.ends:
+                self._carer.ending(lease.replica)
+            elif failure.blamed:
                 self._carer.suspect(lease.replica, failure.reason, unreachable=failure.unreached)
             if failure.error.retry_after_s is not None:
                 lease.replica.breaker.rest(failure.error.retry_after_s, self._clock())

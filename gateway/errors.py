@@ -22,6 +22,7 @@ Must not: render or log; `gateway.rendering` has the one renderer.
     +-- EngineFailed 502 ........... engine: died, or answered nonsense
     |   +-- ContinuationImpossible . engine: it broke, and no other can go on exactly
     +-- NoModelAvailable 503 ....... engine: nothing that may serve is up
+    +-- EngineEnding 503 ........... engine: it was told to end, and takes nothing new
     +-- ModelBusy 503 .............. gateway: no place at the model, nor in its queue
     +-- TooManyConnections 503 ..... gateway: as many as it takes are open
     +-- GatewayStopping 503 ........ gateway: it ends, another one may serve
@@ -44,6 +45,7 @@ __all__ = [
     "ConstraintsUnmet",
     "ContextLengthExceeded",
     "ContinuationImpossible",
+    "EngineEnding",
     "EngineFailed",
     "EngineTimeout",
     "Forbidden",
@@ -177,6 +179,14 @@ class NoModelAvailable(ApiError):
 
     status = 503
     default_code = "model_unavailable"
+    fault = "engine"
+
+
+class EngineEnding(ApiError):
+    """The engine was told to end: what runs goes on, nothing new begins: 503."""
+
+    status = 503
+    default_code = "engine_ending"
     fault = "engine"
 
 

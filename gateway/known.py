@@ -5,6 +5,7 @@ Must not: know a fact itself.
 """
 
 from engines.llamacpp.beforehand import own_context
+from engines.vllm.weights import facts_of_folder, folder_of
 from engines.weights import WeightsProblem, abilities_of, read_header, resolve
 from gateway.catalogue import CatalogueFacts
 from gateway.config.loading import LoadedConfig
@@ -25,6 +26,10 @@ def _from_weights(config: LoadedConfig, name: str) -> ModelFacts:
     model = config.file.models[name]
     if model.weights is None:
         return ModelFacts()
+    folder = folder_of(model.weights, config.base)
+    if folder is not None:
+        told = facts_of_folder(folder)
+        return ModelFacts(context_tokens=told.context_tokens, generates=told.generates)
     try:
         header = read_header(resolve(model.weights, config.base))
     except WeightsProblem:

@@ -111,6 +111,7 @@ def _order(name: str, engine: str, config: LoadedConfig) -> ModelOrder:
         threads=model.threads,
         embeddings=model.embeddings,
         pooling=model.pooling,
+        catalogue=model.catalogue,
         adapters=tuple(
             AdapterOrder(adapter, section.weights or "", section.adapter_scale)
             for adapter, section in adapters_of(config.file, name).items()

@@ -15,8 +15,11 @@ from engines.kinds.deadlines import Deadlines
 from engines.kinds.llamacpp import LlamacppEngine
 from engines.kinds.plan import AdapterOrder, Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.remote import RemoteEngine
+from engines.kinds.vllm import VllmEngine
 
-EngineSection: TypeAlias = Annotated[LlamacppEngine | RemoteEngine, Field(discriminator="kind")]
+EngineSection: TypeAlias = Annotated[
+    LlamacppEngine | VllmEngine | RemoteEngine, Field(discriminator="kind")
+]
 
 __all__ = [
     "AdapterOrder",
@@ -29,4 +32,5 @@ __all__ = [
     "ReplicaAddress",
     "ReplicaPlan",
     "Room",
+    "VllmEngine",
 ]

@@ -4,7 +4,6 @@ Owns: its section of the file, and the command line of a worker.
 Must not: start anything; import llama_cpp.
 """
 
-import hashlib
 import sys
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -107,8 +106,7 @@ class LlamacppEngine(Section):
         return tuple(self._replica(order, room, index) for index in range(order.replicas))
 
     def _replica(self, order: ModelOrder, room: Room, index: int) -> ReplicaPlan:
-        name = _short(order.engine, order.name, str(room.generation))
-        socket_path = room.runtime_folder / f"{name}.{index}"
+        socket_path = room.socket_path(order, index)
         weights, problem = order.weights or "", self.missing_extra()
         adapters: tuple[str, ...] = ()
         try:
@@ -187,8 +185,3 @@ def _adapter(adapter: AdapterOrder, base: Path) -> str:
         return f"--adapter={adapter.name}={resolve(adapter.weights, base)}:{adapter.scale}"
     except WeightsProblem as error:
         raise WeightsProblem(f"its adapter '{adapter.name}': {error}") from None
-
-
-def _short(*names: str) -> str:
-    """Return a name for a socket: the same for the same replica, and short, as paths must be."""
-    return hashlib.blake2s("\0".join(names).encode(), digest_size=6).hexdigest()

@@ -4,6 +4,7 @@ Owns: the plain values between configuration and a running fleet.
 Must not: start, connect or look at anything.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class ModelOrder:
     embeddings: bool | None = None
     pooling: Pooling | None = None
     adapters: tuple[AdapterOrder, ...] = ()
+    catalogue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,12 @@ class Room:
     runtime_folder: Path
     threads: int = 1
     generation: int = 0
+
+    def socket_path(self, order: ModelOrder, index: int) -> Path:
+        """Return the socket of a replica: the same each time, and short, as its path must be."""
+        names = "\0".join((order.engine, order.name, str(self.generation)))
+        short = hashlib.blake2s(names.encode(), digest_size=6).hexdigest()
+        return self.runtime_folder / f"{short}.{index}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from engines.kinds import ReplicaPlan
+from engines.kinds import LlamacppEngine, ReplicaPlan
 from engines.weights import WeightsProblem, read_header, resolve
 from gateway.cli.config_source import ConfigSource, find_config
 from gateway.config.loading import LoadedConfig, load_config
@@ -79,7 +79,7 @@ def _not_startable(config: LoadedConfig) -> Iterator[Problem]:
 
 def _wrong_weights(config: LoadedConfig, plan: ReplicaPlan) -> str | None:
     weights = config.file.models[plan.model].weights
-    if plan.launch is None or weights is None:
+    if weights is None or not isinstance(config.file.engines[plan.engine], LlamacppEngine):
         return None
     try:
         read_header(resolve(weights, config.base))

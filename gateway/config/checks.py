@@ -7,6 +7,7 @@ Must not: read files, weights or the environment; place findings in the file (`l
 from collections.abc import Callable, Iterator
 
 from engines.families import Catalogue
+from engines.kinds import VllmEngine
 from engines.kinds.section import several
 from gateway.config.adapters import adapter_errors
 from gateway.config.document import Path
@@ -28,11 +29,17 @@ from gateway.config.vocabulary import AUTO
 # Keys that mean something to a process of ours only.
 _MANAGED_KEYS = ("weights", "replicas", "parallel", "threads", "pooling")
 
+_WEIGHTS = {
+    "llamacpp": "the path of a GGUF file",
+    "vllm": "a folder with a config.json, or a hub's OWNER/NAME",
+}
+
 
 def errors_in(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> tuple[Finding, ...]:
     """Return why the file cannot be used; `catalogue` is called only where the file names facts."""
     return (
         *_model_errors(file, catalogue),
+        *_port_errors(file),
         *adapter_errors(file),
         *_alias_errors(file),
         *_alias_targets(file),
@@ -84,7 +91,8 @@ def _key_errors(name: str, model: ModelSection, file: RoutingFile) -> Iterator[F
     kinds: tuple[Path, ...] = tuple(("engines", engine, "kind") for engine in names)
     managed = [engine for engine in names if file.engines[engine].managed]
     if managed and model.weights is None:
-        what = f"the engine '{managed[0]}' runs it, so it needs `weights`: the path of a GGUF file"
+        kind = file.engines[managed[0]].kind
+        what = f"the engine '{managed[0]}' runs it, so it needs `weights`: {_WEIGHTS[kind]}"
         yield Finding(path, what, ((*path, "weights"), *kinds))
     given = [key for key in _MANAGED_KEYS if key in model.model_fields_set]
     for key in () if managed else given:
@@ -100,6 +108,21 @@ def _key_errors(name: str, model: ModelSection, file: RoutingFile) -> Iterator[F
             "(`catalogue` says which model it is)",
             kinds,
         )
+
+
+def _port_errors(file: RoutingFile) -> Iterator[Finding]:
+    """Find engines on a port whose models would listen at the same one."""
+    for name, engine in file.engines.items():
+        if not isinstance(engine, VllmEngine) or engine.port is None:
+            continue
+        models = [m for m, section in file.models.items() if name in several(section.engine)]
+        models = [model for model in models if file.models[model].adapter_of is None]
+        if len(models) > 1:
+            what = (
+                f"'{models[0]}' and '{models[1]}' would listen at the same port; leave `port` out, "
+                "or give each an engine of its own"
+            )
+            yield Finding(("engines", name, "port"), what)
 
 
 def _alias_errors(file: RoutingFile) -> Iterator[Finding]:

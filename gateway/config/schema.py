@@ -76,8 +76,8 @@ class ModelSection(Section):
     engine: OneOrMore = Field(description="Which engine serves it; several are all used.")
     weights: str | None = Field(
         None,
-        description="A GGUF file (relative to this file) or `demo:qwen|coder|llama`; "
-        "managed engines only.",
+        description="A GGUF file (relative to this file) or `demo:qwen|coder|llama`; for vLLM a "
+        "folder with a config.json or a hub's OWNER/NAME. Managed engines only.",
     )
     upstream_model: str | None = Field(
         None, description="The name that a remote engine knows; answers carry ours."
@@ -115,7 +115,7 @@ class ModelSection(Section):
     adapter_of: str | None = Field(
         None,
         description="The model that this LoRA adapter is served beside, by the same processes; "
-        "`weights` is then the adapter's own GGUF file. Managed engines only.",
+        "`weights` is then the adapter's own GGUF file, for vLLM its folder. Managed engines only.",
     )
     adapter_scale: float = Field(
         1.0, allow_inf_nan=False, description="How strongly an adapter counts; 0 is not at all."

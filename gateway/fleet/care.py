@@ -134,6 +134,19 @@ class Carer:
             self._note(replica, Condition.DOWN, reason)
         poke.set()
 
+    def ending(self, replica: Replica) -> None:
+        """Note that a replica takes nothing new, though its health may say that it is well.
+
+        A child is out of rotation until it has been started again. A server elsewhere is left alone
+        for the time that its answer says, again and again, until it is gone or takes requests.
+        """
+        if replica.plan.launch is not None and replica.ready:
+            _log.warning("%s was told to end by somebody else", replica.name)
+            self._fleet.update(replica, Condition.BACKING_OFF, "it ends and will be started again")
+        elif poke := self._pokes.get(_site(replica.plan)):
+            replica.suspect = True
+            poke.set()
+
     async def fetch_figures(self) -> None:
         """Ask every ready replica for its own figures; those that do not answer show none.
 

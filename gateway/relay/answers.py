@@ -13,6 +13,7 @@ from engines.protocol.answers import Usage
 from gateway.errors import (
     ApiError,
     ContextLengthExceeded,
+    EngineEnding,
     EngineFailed,
     EngineTimeout,
     InvalidRequest,
@@ -26,6 +27,10 @@ _CONTEXT_WORDS = re.compile(
     r"|exceeds? the available context|longer than the (?:maximum|context)",
     re.IGNORECASE,
 )
+
+# What vLLM tells of a request that comes while it drains, with its /health at 200 all the time.
+_ENDING_WORDS = "cannot schedule new futures after shutdown"
+_LOOK_AGAIN_S = 5.0
 
 _KEY_REFUSED = "The engine refused the gateway's key. Set the engine's api_key in routing.yaml."
 _UNKNOWN_THERE = (
@@ -81,11 +86,14 @@ def foreign_error(status: int, body: bytes, rest_s: float | None = None) -> ApiE
     | 400, 413, 422 | 400 with the engine's words | the request is wrong for this model |
     | 429 | 429 | the engine is full |
     | 408, 504 | 504 | the engine was too slow |
+    | 500 as vLLM says it when it drains | 503 | it ends; nothing was begun |
     | 401, 403, 404, 405 | 502 | our key, our URL or our model name is wrong, not the client's |
     | anything else | 502 | the engine failed |
     """
     error = _foreign(status, body)
-    if status in (429, 503):
+    if isinstance(error, EngineEnding):
+        error.retry_after_s = _LOOK_AGAIN_S
+    elif status in (429, 503):
         error.retry_after_s = rest_s
     return error
 
@@ -100,6 +108,8 @@ def _foreign(status: int, body: bytes) -> ApiError:
         return RateLimited(message or "The engine takes no more requests now; try again later.")
     if status in (408, 504):
         return EngineTimeout("The engine did not answer in time.")
+    if status == 500 and _ENDING_WORDS in message:
+        return EngineEnding("The engine is ending and takes no new requests.")
     return EngineFailed(_NOT_THE_CLIENTS.get(status, f"The engine failed with status {status}."))
 
 

@@ -5,6 +5,7 @@ Owns: the table. Must not: ask anybody.
 | what happened | before the client got a byte | after |
 |---|---|---|
 | no connection | another; a child may be waited for: nothing was sent | |
+| it is ending, and took nothing new | another; a child may be waited for | |
 | the engine died | another; what kills two engines may kill all | another, or it when it is back |
 | 429, 5xx, or our key, URL or model name refused | another | |
 | any other 4xx | the client gets it | |
@@ -19,6 +20,7 @@ from gateway.domain import Outcome
 from gateway.errors import (
     ApiError,
     ContinuationImpossible,
+    EngineEnding,
     EngineFailed,
     EngineTimeout,
     RateLimited,
@@ -51,6 +53,7 @@ class Failure:
     died: bool = False
     back: bool = False
     blamed: bool = True
+    ends: bool = False
 
 
 def failure_of(error: Exception, *, begun: bool) -> Failure:
@@ -60,6 +63,10 @@ def failure_of(error: Exception, *, begun: bool) -> Failure:
         case Unreachable():
             gone, why = EngineFailed(_UNREACHED), f"cannot connect: {said}"
             failure = Failure(gone, Outcome.UNAVAILABLE, why, unreached=True, back=True)
+        case EngineEnding():
+            failure = Failure(
+                error, Outcome.UNAVAILABLE, said, unreached=True, back=True, ends=True
+            )
         case ConnectionLost():
             gone = EngineFailed(_GONE)
             failure = Failure(gone, Outcome.ENGINE_ERROR, said, died=True, back=begun)

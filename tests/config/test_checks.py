@@ -55,6 +55,18 @@ CASES = {
     "a model called like a variant": (file(models="  §auto:x: {engine: lab}"), "is reserved"),
     "a model without a name": (file(models="  §'': {engine: lab}"), "a model needs a name"),
     "a managed model without weights": (file(models="  §m: {engine: cpu}"), "needs `weights`"),
+    "two models on one port of vLLM": (
+        file(rest="")
+        .replace("models:", "  gpu: {kind: vllm, §port: 9000}\nmodels:")
+        .replace(
+            "routes:", "  a: {engine: gpu, weights: o/a}\n  b: {engine: gpu, weights: o/b}\nroutes:"
+        ),
+        "'a' and 'b' would listen at the same port",
+    ),
+    "a model for vLLM without weights": (
+        file(models="  §m: {engine: gpu}").replace("models:", "  gpu: {kind: vllm}\nmodels:"),
+        "needs `weights`: a folder with a config.json",
+    ),
     "a queue before a model without a limit": (
         file(models="  m: {engine: lab, §max_queued: 5}"),
         "'max_queued' has no effect without 'max_concurrent'",

@@ -152,3 +152,34 @@ async def test_a_circuit_opens_and_one_request_tries_it_again() -> None:
             assert answer.headers["retry-after"] == "1"
         assert answer.status_code == 200
         assert len(engine.heard) == 4
+
+
+class Draining(ScriptedEngine):
+    """Says what a vLLM says that was told to end: its list of models is as if nothing were."""
+
+    def __init__(self) -> None:
+        super().__init__(answer=self._refuse)
+
+    def _refuse(self, _: Heard) -> Play:
+        said = "cannot schedule new futures after shutdown"
+        return json_play({"error": {"message": said, "type": "InternalServerError"}}, 500)
+
+
+async def test_an_engine_that_ends_is_left_alone_though_its_health_says_that_it_is_well() -> None:
+    async with (
+        running(Draining()) as ending,
+        running(ScriptedEngine(answer=as_vllm)) as well,
+        serving(config(ending, well)) as served,
+    ):
+        answers = [await ask(served) for _ in range(6)]
+        assert [answer.status_code for answer in answers] == [200] * 6
+        asked = [heard for heard in ending.heard if heard.path.endswith("/completions")]
+        assert len(asked) == 1
+
+
+async def test_where_only_an_engine_that_ends_is_left_clients_hear_when_to_come_again() -> None:
+    async with running(Draining()) as ending, serving(config(ending)) as served:
+        answer = await ask(served)
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "engine_ending"
+        assert answer.headers["retry-after"] == "5"

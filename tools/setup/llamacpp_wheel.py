@@ -112,14 +112,14 @@ def installed_version() -> str | None:
 
 
 @contextlib.contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path, what: str = NAME) -> Iterator[None]:
     """Let one process build into a folder; others wait and then find the wheel there."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"Another process is building {NAME}; waiting for it.", flush=True)
+            print(f"Another process is building {what}; waiting for it.", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

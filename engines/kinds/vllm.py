@@ -1,0 +1,287 @@
+"""`kind: vllm`: a `vllm serve` of ours for each replica, in an environment of its own.
+
+Owns: its section of the file, and the plan of a replica.
+Must not: start anything; import vllm. `engines.vllm` knows how its command line is written.
+"""
+
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from engines.families import load_catalogue
+from engines.kinds.address import ReplicaAddress
+from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
+from engines.kinds.section import OneOrMore, Seconds, Section, several
+from engines.vllm.adapters import Adapter, adapter_of
+from engines.vllm.arguments import refusals
+from engines.vllm.command import Container, Serving, Value, guarded
+from engines.vllm.parsers import Parsers, parsers_for
+from engines.vllm.weights import source_of
+from engines.weights import WeightsProblem
+
+_NO_PARSER = "none"
+# After the drain vLLM still has to end its engine processes.
+_FAREWELL_S = 8.0
+_Device = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | Annotated[int, Field(ge=0)]
+
+
+class VllmEngine(Section):
+    """An entry of `engines:` with `kind: vllm`: one `vllm serve` of ours per replica."""
+
+    managed: ClassVar[bool] = True
+    reads_images: ClassVar[bool] = True  # where the model does
+    gives_tools: ClassVar[bool] = False  # to those models alone that know them
+
+    kind: Literal["vllm"] = Field(description="A `vllm serve` of ours, in its own environment.")
+    command: OneOrMore | None = Field(
+        None,
+        description="How vLLM is called, `serve` and its options follow; when absent `vllm` in "
+        "`venv`, else on the PATH.",
+    )
+    venv: str | None = Field(
+        None, description="The virtual environment that has vLLM (relative to this file)."
+    )
+    image: str | None = Field(
+        None, description="A container image that has vLLM, instead of `command` and `venv`."
+    )
+    runtime: Literal["docker", "podman"] | None = Field(
+        None, description="What runs `image`; when absent docker, or podman where only that is."
+    )
+    container_args: tuple[str, ...] = Field(
+        (), description="More options for `docker run`, such as `--volume` of a hub's cache."
+    )
+    port: int | None = Field(
+        None,
+        ge=1_024,
+        le=65_000,
+        description="Port of loopback for the first replica, the next have the next; for one model "
+        "only. When absent a unix socket in a folder that nobody else may enter.",
+    )
+    devices: tuple[_Device, ...] | None = Field(
+        None, description="GPUs that it sees (CUDA_VISIBLE_DEVICES); when absent all of them."
+    )
+    tensor_parallel: int | None = Field(
+        None, ge=1, description="GPUs that share each layer of the model."
+    )
+    pipeline_parallel: int | None = Field(
+        None, ge=1, description="GPUs, or nodes with Ray, that share the layers out."
+    )
+    data_parallel: int | None = Field(None, ge=1, description="Copies of the model in one server.")
+    quantization: str | None = Field(
+        None, description="`awq`, `gptq`, `fp8` and so on; the weights say it when absent."
+    )
+    dtype: str | None = Field(None, description="Numbers of the weights; they say it when absent.")
+    context: int | None = Field(
+        None, ge=64, description="Context in tokens; when absent the weights' own."
+    )
+    parallel: int | None = Field(
+        None, ge=1, le=4_096, description="Sequences that decode at once; vLLM's own when absent."
+    )
+    max_waiting: int | None = Field(
+        None, ge=1, description="Requests that a replica holds beyond those; more are refused."
+    )
+    gpu_memory_utilization: float | None = Field(
+        None, gt=0, le=1, description="Share of a GPU's memory that it takes; vLLM's own is 0.92."
+    )
+    kv_type: str | None = Field(
+        None, description="How KV cells are stored (`fp8`); as the weights are when absent."
+    )
+    prefix_cache: bool | None = Field(
+        None, description="Whether prompts that begin alike share cells; vLLM decides when absent."
+    )
+    priority: bool = Field(
+        True, description="Whether a request's `priority` (lower first) orders its queue."
+    )
+    tool_parser: str | None = Field(
+        None,
+        description="vLLM's parser of tool calls; when absent the one of the model's family, "
+        "`none` for none.",
+    )
+    reasoning_parser: str | None = Field(
+        None, description="vLLM's parser of thoughts; when absent the family's, `none` for none."
+    )
+    sleep_mode: bool = Field(
+        False, description="Whether it can give its GPU memory up and stay (not on a CPU)."
+    )
+    extra_args: tuple[str, ...] = Field(
+        (), description="More options for `vllm serve`, such as `--kv-transfer-config=...`."
+    )
+    environment: dict[str, str] = Field(
+        default_factory=dict, description="Variables that it gets besides the gateway's own."
+    )
+    start_timeout_s: Seconds = Field(900, description="Seconds a replica may take to load.")
+    drain_timeout_s: Seconds = Field(
+        30, description="Seconds that running requests have to end when a replica stops."
+    )
+
+    @field_validator("extra_args")
+    @classmethod
+    def _extra_can_be_passed(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        why = next(refusals(given), None)
+        if why is not None:
+            raise ValueError(why)
+        return given
+
+    @model_validator(mode="after")
+    def _one_way_to_call_it(self) -> "VllmEngine":
+        ways = [name for name in ("command", "venv", "image") if getattr(self, name) is not None]
+        if len(ways) > 1 and "image" in ways:
+            other = next(name for name in ways if name != "image")
+            raise ValueError(f"'image' brings its own vLLM; remove '{other}', or 'image'")
+        for name in ("runtime", "container_args"):
+            if self.image is None and name in self.model_fields_set:
+                raise ValueError(f"'{name}' has no effect without 'image'; remove it")
+        return self
+
+    def missing_extra(self) -> str | None:
+        """Return the line that says what to install, or None when it can run."""
+        if self.image is not None:
+            if shutil.which(self._runtime()) is None:
+                return f"kind: vllm with an image needs {self._runtime()}; install it"
+            return None
+        if self.command is None and self.venv is None and shutil.which("vllm") is None:
+            return (
+                "kind: vllm needs the command `vllm`: install vLLM into an environment of its own "
+                "(python -m venv vllm && vllm/bin/pip install vllm) and write `venv: ./vllm`"
+            )
+        return None
+
+    def context_for(self, trained_tokens: int | None) -> int | None:
+        """Return the context of a model that names none itself, None where nobody knows it."""
+        return trained_tokens if self.context is None else self.context
+
+    def plan(self, order: ModelOrder, room: Room) -> tuple[ReplicaPlan, ...]:
+        """Return `order.replicas` replicas, named "0", "1" and so on."""
+        options = dict(self._options(order))
+        return tuple(self._replica(order, room, index, options) for index in range(order.replicas))
+
+    def _replica(
+        self, order: ModelOrder, room: Room, index: int, options: dict[str, Value]
+    ) -> ReplicaPlan:
+        socket_path = room.socket_path(order, index)
+        port = None if self.port is None else self.port + index
+        problem = self.missing_extra() or self._wrong_place(order.base)
+        source, adapters = order.weights or "", tuple[Adapter, ...]()
+        try:
+            source = source_of(source, order.base)
+            adapters = tuple(
+                adapter_of(one.name, one.weights, one.scale, order.base) for one in order.adapters
+            )
+        except WeightsProblem as error:
+            problem = problem or str(error)
+        serving = Serving(
+            source=source,
+            name=order.name,
+            socket_path=socket_path,
+            port=port,
+            drain_timeout_s=math.ceil(self.drain_timeout_s),
+            options=options,
+            adapters=adapters,
+            extra=self.extra_args,
+        )
+        environment = self._environment(order)
+        return ReplicaPlan(
+            model=order.name,
+            engine=order.engine,
+            replica=str(index),
+            address=ReplicaAddress(socket_path=socket_path)
+            if port is None
+            else ReplicaAddress("127.0.0.1", port),
+            upstream_model=order.name,
+            health_path="/health",
+            health_interval_s=1,
+            metrics_path="/metrics",
+            tokenize_path="/tokenize",
+            capacity=order.parallel or self.parallel,
+            launch=Launch(
+                self._command(serving, environment, order.base),
+                socket_path,
+                self.start_timeout_s,
+                math.ceil(self.drain_timeout_s) + _FAREWELL_S,
+                tuple(environment.items()),
+            ),
+            problem=problem,
+            adapters=tuple(adapter.name for adapter in order.adapters),
+        )
+
+    def _command(
+        self, serving: Serving, environment: dict[str, str], base: Path
+    ) -> tuple[str, ...]:
+        scratch = serving.socket_path.parent
+        if self.image is not None:
+            runtime = self._runtime()
+            name = f"weighbridge-{serving.socket_path.name}"
+            container = Container(runtime, self.image, name, self.container_args)
+            devices = None if self.devices is None else [str(one) for one in self.devices]
+            command = container.command(serving, environment, devices)
+            return guarded(command, scratch, container=runtime)
+        venv = None if self.venv is None else base / Path(self.venv).expanduser()
+        command = ("vllm",) if venv is None else (str(venv / "bin" / "vllm"),)
+        if self.command is not None:
+            command = several(self.command)
+        return guarded((*command, *serving.arguments()), scratch, venv=venv)
+
+    def _options(self, order: ModelOrder) -> Iterator[tuple[str, Value]]:
+        parsers = self._parsers(order)
+        yield "max-model-len", order.context or self.context
+        yield "max-num-seqs", order.parallel or self.parallel
+        yield "max-num-queued-reqs", self.max_waiting
+        yield "tensor-parallel-size", self.tensor_parallel
+        yield "pipeline-parallel-size", self.pipeline_parallel
+        yield "data-parallel-size", self.data_parallel
+        yield "quantization", self.quantization
+        yield "dtype", self.dtype
+        yield "gpu-memory-utilization", self.gpu_memory_utilization
+        yield "kv-cache-dtype", self.kv_type
+        yield "enable-prefix-caching", self.prefix_cache
+        yield "scheduling-policy", "priority" if self.priority else "fcfs"
+        yield "enable-auto-tool-choice", True if parsers.tools else None
+        yield "tool-call-parser", parsers.tools
+        yield "reasoning-parser", parsers.reasoning
+        yield "enable-sleep-mode", self.sleep_mode or None
+        if order.embeddings or order.pooling is not None:
+            yield "runner", "pooling"
+            yield "convert", "classify" if order.pooling == "rank" else "embed"
+        # `usage` then says what the cache spared, as our own worker's does.
+        yield "enable-prompt-tokens-details", True
+
+    def _parsers(self, order: ModelOrder) -> Parsers:
+        """Return the parsers that the file names, else those of the model's family."""
+        own = Parsers()
+        if self.tool_parser is None or self.reasoning_parser is None:
+            catalogue = load_catalogue()
+            names = (order.catalogue, order.name, order.weights)
+            own = parsers_for(next(filter(None, (catalogue.find(n) for n in names if n)), None))
+        tools, reasoning = self.tool_parser or own.tools, self.reasoning_parser or own.reasoning
+        return Parsers(
+            tools=None if tools == _NO_PARSER else tools,
+            reasoning=None if reasoning == _NO_PARSER else reasoning,
+        )
+
+    def _environment(self, order: ModelOrder) -> dict[str, str]:
+        found = {"VLLM_NO_USAGE_STATS": "1"}
+        if self.devices is not None and self.image is None:
+            found["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, self.devices))
+        if order.threads is not None:
+            found["OMP_NUM_THREADS"] = str(order.threads)
+        if self.sleep_mode:
+            found["VLLM_SERVER_DEV_MODE"] = "1"  # without it there is no /sleep
+        return found | self.environment
+
+    def _runtime(self) -> str:
+        if self.runtime is not None:
+            return self.runtime
+        return "podman" if shutil.which("podman") and not shutil.which("docker") else "docker"
+
+    def _wrong_place(self, base: Path) -> str | None:
+        """Return why there is no vLLM where the file says that it is."""
+        if self.command is not None:
+            first = several(self.command)[0]
+            return None if shutil.which(first) else f"there is no command {first!r}"
+        if self.venv is None or (base / Path(self.venv).expanduser() / "bin" / "vllm").is_file():
+            return None
+        return f"there is no bin/vllm in the venv {self.venv!r}; install vLLM into it"
