@@ -5,6 +5,7 @@ Must not: parse, answer, or know what is cancelled.
 """
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
 from starlette.types import Receive, Scope
@@ -18,38 +19,48 @@ class BodyTooLong(Exception):
     """The body is, or says that it is, beyond the limit."""
 
 
-# Only who is at it for longer is watched: a task costs more than the rest of a quick answer's
-# bookkeeping (docs/decisions/0031), and a client that goes so soon has its answer on the way.
+# What a server puts into a scope that tells by itself when the client goes: a function to call with
+# what it is to call then, or with None.
+ON_DEPARTURE = "weighbridge.on_departure"
+# With other servers only who is at it for longer is watched: a task costs more than the rest of a
+# quick answer's bookkeeping (docs/decisions/0031).
 _WATCHED_AFTER_S = 0.005
 
 
 class Departure:
-    """`async with`: the body is cancelled when the client goes, and `ClientGone` comes out of it.
+    """`with`: the body is cancelled when the client goes, and `ClientGone` comes out of it.
 
     A cancellation from elsewhere (shutdown) stays a cancellation. The request's body must have
     been read before.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    __slots__ = ("_begins", "_gone", "_receive", "_task", "_tell", "_watch")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._tell: Callable[[Callable[[], None] | None], None] | None = scope.get(ON_DEPARTURE)
         self._receive = receive
         self._gone = False
         self._begins: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
         self._task: asyncio.Task[object] | None = None
 
-    async def __aenter__(self) -> None:
-        """Begin to watch, a moment later."""
+    def __enter__(self) -> None:
+        """Begin to watch."""
         self._task = asyncio.current_task()
-        loop = asyncio.get_running_loop()
-        self._begins = loop.call_later(_WATCHED_AFTER_S, self._begin)
+        if self._tell is not None:
+            self._tell(self._leave)
+        else:
+            self._begins = asyncio.get_running_loop().call_later(_WATCHED_AFTER_S, self._begin)
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         """Stop watching; turn our own cancellation into `ClientGone`."""
+        if self._tell is not None:
+            self._tell(None)
         if self._begins is not None:
             self._begins.cancel()
         if self._watch is not None:
@@ -66,6 +77,9 @@ class Departure:
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._leave()
+
+    def _leave(self) -> None:
         self._gone = True
         if self._task is not None:
             self._task.cancel()

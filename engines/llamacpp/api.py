@@ -117,7 +117,7 @@ class _Endpoint:
             body = await read_body(scope, receive, _MAX_BODY_BYTES)
             if self._worker.draining:
                 raise Draining("This engine is about to end.")
-            async with Departure(receive):
+            with Departure(scope, receive):
                 await self._answer(self._worker, body, send)
         except ClientGone:
             return

@@ -147,7 +147,7 @@ class Generation:
                 request_id=scope["weighbridge.request_id"],
                 arrived_s=arrived_s,
             )
-            async with Departure(receive):
+            with Departure(scope, receive):
                 await gateway.dispatcher.dispatch(incoming, reply)
         except ClientGone:
             return

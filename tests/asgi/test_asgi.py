@@ -1,6 +1,7 @@
 """Bodies are bounded, and a client that goes away ends what was done for it."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from engines.asgi import BodyTooLong, ClientGone, Departure, read_body
+from engines.asgi import ON_DEPARTURE, BodyTooLong, ClientGone, Departure, read_body
 
 WAIT_S = 20
 GONE: Message = {"type": "http.disconnect"}
@@ -82,7 +83,7 @@ async def test_a_client_that_goes_before_or_in_its_body_is_gone() -> None:
 
 async def test_work_that_ends_first_is_not_disturbed() -> None:
     line = Line()
-    async with Departure(line.receive):
+    with Departure(scope(), line.receive):
         await asyncio.sleep(0)
     line.say(GONE)
     await asyncio.sleep(0)
@@ -94,12 +95,13 @@ async def test_a_client_that_goes_ends_the_work() -> None:
     cleaned: list[bool] = []
 
     async def work() -> None:
-        async with asyncio.timeout(WAIT_S), Departure(line.receive):
-            line.say(GONE)
-            try:
-                await asyncio.Event().wait()
-            finally:
-                cleaned.append(True)
+        async with asyncio.timeout(WAIT_S):
+            with Departure(scope(), line.receive):
+                line.say(GONE)
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    cleaned.append(True)
 
     with pytest.raises(ClientGone):
         await work()
@@ -108,23 +110,40 @@ async def test_a_client_that_goes_ends_the_work() -> None:
 
 
 async def test_a_client_that_had_gone_before_is_noticed() -> None:
-    with pytest.raises(ClientGone):
-        async with asyncio.timeout(WAIT_S), Departure(Line(GONE).receive):
+    async def work() -> None:
+        with Departure(scope(), Line(GONE).receive):
             await asyncio.Event().wait()
+
+    with pytest.raises(ClientGone):
+        await asyncio.wait_for(work(), WAIT_S)
+
+
+async def test_a_server_that_tells_of_the_clients_going_is_not_asked() -> None:
+    told: list[Callable[[], None] | None] = []
+
+    async def work() -> None:
+        with Departure(scope() | {ON_DEPARTURE: told.append}, Line().receive):
+            leave = told[0]
+            assert leave is not None
+            leave()
+            await asyncio.Event().wait()
+
+    with pytest.raises(ClientGone):
+        await asyncio.wait_for(work(), WAIT_S)
+    assert told[1:] == [None]
 
 
 async def test_work_that_outlives_its_cancellation_keeps_its_own_end() -> None:
     async def fail() -> None:
-        async with Departure(Line(GONE).receive):
+        with Departure(scope(), Line(GONE).receive):
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
                 raise ValueError("its own") from None
 
     async def go_on() -> str:
-        async with Departure(Line(GONE).receive):
-            with suppress(asyncio.CancelledError):
-                await asyncio.Event().wait()
+        with Departure(scope(), Line(GONE).receive), suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
         await asyncio.sleep(0)
         return "done"
 
@@ -137,7 +156,7 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
     started = asyncio.Event()
 
     async def work() -> None:
-        async with Departure(Line().receive):
+        with Departure(scope(), Line().receive):
             started.set()
             await asyncio.Event().wait()
 
@@ -155,7 +174,7 @@ async def test_a_cancellation_from_elsewhere_wins_over_a_client_that_goes(first:
     line = Line()
 
     async def work() -> None:
-        async with Departure(line.receive):
+        with Departure(scope(), line.receive):
             started.set()
             await asyncio.Event().wait()
 
@@ -171,14 +190,18 @@ async def test_a_cancellation_from_elsewhere_wins_over_a_client_that_goes(first:
 
 
 async def test_a_deadline_around_the_work_is_still_a_deadline() -> None:
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0), Departure(Line().receive):
+    async def work() -> None:
+        with Departure(scope(), Line().receive):
             await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await work()
 
 
 async def test_the_watch_does_not_outlive_the_work() -> None:
     before = asyncio.all_tasks()
-    async with Departure(Line().receive):
+    with Departure(scope(), Line().receive):
         await asyncio.sleep(0)
     await asyncio.sleep(0)
     await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from gateway.api import pages
 from gateway.middleware import DoorRules
-from gateway.wire import MAX_HEAD_BYTES
+from gateway.wire.line import MAX_HEAD_BYTES
 from tests.support.answers import as_vllm
 from tests.support.scripted import ScriptedEngine, running
 from tests.support.serving import Served, serving

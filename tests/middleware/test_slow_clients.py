@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from gateway.wire import BODY_STEP_BYTES, WireLimits
+from gateway.wire import WireLimits
+from gateway.wire.line import BODY_STEP_BYTES
 from tests.support.answers import DONE, FIRST, as_vllm, chunk
 from tests.support.scripted import ScriptedEngine, events_play, running
 from tests.support.serving import Served, serving

@@ -1,0 +1,161 @@
+"""The server's side of HTTP/1.1, before a request is one: bounds, and the words of a refusal.
+
+Owns: how slowly a client may send and read, how long it may be idle, and how many may be connected;
+the answer to bytes that are no request.
+Must not: know endpoints; what is a request goes to `gateway.middleware`.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.server import ServerState
+
+from gateway.errors import ApiError, RequestTimeout, TooManyConnections
+from gateway.rendering import headers_of
+from gateway.wire.line import HttpLine
+
+_access = logging.getLogger("weighbridge.access")
+
+
+@dataclass(frozen=True, slots=True)
+class WireLimits:
+    """What one client may take of the gateway.
+
+    A head has `head_s` seconds, from the connection's first moment or the head's first byte. Of a
+    body `BODY_STEP_BYTES` or its end must come every `body_s`. A client that reads
+    nothing of what waits for it for `unread_s` is cut off.
+    """
+
+    head_s: float = 10
+    body_s: float = 30
+    unread_s: float = 60
+    connections: int = 4_096
+
+
+def protocol(limits: WireLimits) -> Callable[..., "HttpProtocol"]:
+    """Return what uvicorn makes a connection's protocol with."""
+
+    def make(
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> HttpProtocol:
+        return HttpProtocol(config, server_state, app_state, _loop, limits)
+
+    return make
+
+
+class HttpProtocol(HttpLine):
+    """A connection that is bounded; refusals in OpenAI's shape.
+
+    One timer for each connection looks at how it receives: one for each request would cost more.
+
+    | state | left by | at most |
+    |---|---|---|
+    | a head is awaited (the first), or has begun | its end -> body | `head_s` |
+    | body | its end -> answering; a step of it -> body | `body_s` |
+    | idle | the first byte of a head -> head | `timeout_keep_alive` of uvicorn's configuration |
+    | unread: so much waits for the client that the rest is held back | it reads | `unread_s` |
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop | None,
+        limits: WireLimits,
+    ) -> None:
+        super().__init__(config, server_state, app_state, loop)
+        self._limits = limits
+        self._keep_s = config.timeout_keep_alive
+        self._receiving: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, unless there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.connections:
+            self.refuse(
+                TooManyConnections(
+                    f"{self._limits.connections} connections are open, as many as "
+                    "gateway.max_connections allows. Try again later."
+                )
+            )
+            return
+        self.since_s = self.loop.time()
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop looking."""
+        for timer in (self._receiving, self._unread):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Hold the answer back, for a while."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self._limits.unread_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        if self._unread is not None:
+            self._unread.cancel()
+        super().resume_writing()
+
+    def _look(self) -> None:
+        """End a connection whose client is too slow, or idle for too long; else look again."""
+        limits, now_s = self._limits, self.loop.time()
+        if self.idle_since_s is not None and now_s >= self.idle_since_s + self._keep_s:
+            self.transport.close()
+            return
+        if self.flow.read_paused and self.since_s is not None:
+            self.since_s = now_s  # it is we who do not read
+        limit_s = limits.head_s if self._head_awaited else limits.body_s
+        if self.since_s is not None and now_s >= self.since_s + limit_s:
+            what = "request's head" if self._head_awaited else "request's body"
+            self.refuse(RequestTimeout(f"The {what} did not come in time ({limit_s:g} s)."))
+            return
+        # What is awaited may be another thing soon, with another limit.
+        due_s = [now_s + min(limits.head_s, limits.body_s, self._keep_s)]
+        if self.since_s is not None:
+            due_s.append(self.since_s + limit_s)
+        if self.idle_since_s is not None:
+            due_s.append(self.idle_since_s + self._keep_s)
+        self._receiving = self.loop.call_at(min(due_s), self._look)
+
+    @property
+    def _head_awaited(self) -> bool:
+        return self.head_open or self.cycle is None
+
+    def refuse(self, error: ApiError) -> None:
+        """Answer and close; in the middle of another answer only close."""
+        if self._may_answer():
+            body = error.body()
+            request_id = os.urandom(12).hex()
+            _access.info("no request %d %s id=%s", error.status, error.code, request_id)
+            headers = headers_of(error) | {
+                "content-length": str(len(body)),
+                "connection": "close",
+                "x-request-id": request_id,
+            }
+            lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            self.transport.write(STATUS_LINE[error.status] + lines.encode() + b"\r\n" + body)
+        self.transport.close()
+
+    def _may_answer(self) -> bool:
+        """Say whether an answer now would be taken for that of the request which is refused."""
+        cycle = self.cycle
+        if cycle is None:
+            return True
+        if cycle.more_body:
+            return not (cycle.response_started or self.waiting)
+        return cycle.response_complete

@@ -1,0 +1,224 @@
+"""One request on a connection and its answer, as ASGI has them: what an application calls.
+
+uvicorn's own sends the head and the body of an answer in two writes, which wakes the client twice,
+makes an event for each request and checks each header with two expressions; see
+docs/decisions/0031.
+
+Owns: the messages, how an answer's head and body are written, when its connection is kept.
+Must not: read from the connection or keep time; `line` and `bounds` beside it do.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from starlette.types import ASGIApp, Message, Scope
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from engines.asgi import ON_DEPARTURE
+
+_log = logging.getLogger("uvicorn.error")
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_NO_BODY = frozenset({204, 304})
+
+
+class Line(Protocol):
+    """The connection, as far as a request on it needs one."""
+
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    flow: FlowControl
+
+    @property
+    def common_headers(self) -> bytes:
+        """The lines that every answer has."""
+
+    def on_response_complete(self) -> None:
+        """Take the next request."""
+
+
+class Cycle:
+    """A request and its answer: the connection feeds it, ASGI calls `receive` and `send`.
+
+    The head of an answer waits for the first part of its body, as ASGI wants it.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_departure",
+        "_head",
+        "_head_only",
+        "_left_bytes",
+        "_line",
+        "_news",
+        "_waiter",
+        "body",
+        "disconnected",
+        "expects_continue",
+        "keep_alive",
+        "more_body",
+        "response_complete",
+        "response_started",
+    )
+
+    def __init__(
+        self, line: Line, *, head_only: bool, keep_alive: bool, expects_continue: bool
+    ) -> None:
+        self._line = line
+        self._head_only = head_only
+        self.keep_alive = keep_alive
+        self.expects_continue = expects_continue
+        self.body = b""
+        self.more_body = True
+        self.disconnected = False
+        self.response_started = False
+        self.response_complete = False
+        self._departure: Callable[[], None] | None = None
+        self._head = b""
+        self._chunked = True
+        self._left_bytes = 0
+        self._news = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    # Called by the connection
+
+    def came(self, body: bytes) -> None:
+        """Take a part of the request's body."""
+        self.body = self.body + body if self.body else body
+        self._tell()
+
+    def ended(self) -> None:
+        """Note that the request is whole."""
+        self.more_body = False
+        self._tell()
+
+    def gone(self) -> None:
+        """Note that the client has gone."""
+        if self.response_complete:
+            return
+        self.disconnected = True
+        self._tell()
+        if self._departure is not None:
+            self._departure()
+
+    def on_departure(self, call: Callable[[], None] | None) -> None:
+        """Have something called when the client goes before its answer is whole, or nothing."""
+        self._departure = call
+        if call is not None and self.disconnected:
+            call()
+
+    def _tell(self) -> None:
+        self._news = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # Called by the application
+
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        """Run the application; what it raises or leaves undone ends the connection."""
+        scope[ON_DEPARTURE] = self.on_departure
+        try:
+            await app(scope, self.receive, self.send)
+        except Exception:  # noqa: BLE001 - the root of a task
+            _log.exception("the application has failed")
+        finally:
+            if not self.response_complete and not self.disconnected:
+                self._line.transport.close()
+
+    async def receive(self) -> Message:
+        """Wait for a part of the body, or for the client's going or the answer's end."""
+        line = self._line
+        if self.expects_continue and not line.transport.is_closing():
+            self.expects_continue = False
+            line.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if not self._news and not self.disconnected and not self.response_complete:
+            line.flow.resume_reading()
+            self._waiter = line.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        self._news = False
+        body, self.body = self.body, b""
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    async def send(self, message: Message) -> None:
+        """Send the head or a part of the body.
+
+        Raises:
+            RuntimeError: out of turn, beyond the content-length, or a header with a line's end.
+        """
+        flow = self._line.flow
+        if flow.write_paused and not self.disconnected:
+            await flow.drain()
+        if self.disconnected:
+            return
+        kind = message["type"]
+        if kind == "http.response.body" and self.response_started and not self.response_complete:
+            self._send_body(message.get("body", b""), more=message.get("more_body", False))
+        elif kind == "http.response.start" and not self.response_started:
+            self._start(message["status"], message.get("headers", ()))
+        else:
+            raise RuntimeError(f"The message {kind} is out of turn.")
+
+    def _start(self, status: int, headers: Any) -> None:
+        self.response_started = True
+        self.expects_continue = False
+        parts = [STATUS_LINE[status]]
+        framed = says_close = False
+        for name, value in headers:
+            parts += (name, b": ", value, b"\r\n")
+            if name in _FRAMING:
+                if name == b"content-length":
+                    framed, self._chunked, self._left_bytes = True, False, int(value)
+                elif name == b"connection":
+                    says_close = b"close" in value.lower()
+                else:
+                    framed = True
+        lines = len(parts) // 4 + 1
+        if says_close:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            parts.append(b"connection: close\r\n")
+            lines += 1
+        if not framed:
+            if status in _NO_BODY or self._head_only:
+                self._chunked = False
+            else:
+                parts.append(b"transfer-encoding: chunked\r\n")
+                lines += 1
+        head = b"".join(parts)
+        # A line's end inside a header would begin another header, or the body.
+        if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+            raise RuntimeError("A header has a line's end or a zero in it.")
+        self._head = head + self._line.common_headers + b"\r\n"
+
+    def _send_body(self, body: bytes, *, more: bool) -> None:
+        if self._head_only:
+            body = b""
+            self._left_bytes = 0
+        elif self._chunked:
+            if body:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+            if not more:
+                body += b"0\r\n\r\n"
+        else:
+            self._left_bytes -= len(body)
+            if self._left_bytes < 0 or (self._left_bytes and not more):
+                raise RuntimeError("The body is not as long as its content-length.")
+        if self._head:
+            body = self._head + body
+            self._head = b""
+        transport = self._line.transport
+        if body:
+            transport.write(body)
+        if not more:
+            self.response_complete = True
+            self._tell()
+            if not self.keep_alive:
+                transport.close()
+            self._line.on_response_complete()
