@@ -32,10 +32,10 @@ from gateway.fleet.leasing import Leasing, Wish
 from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
 from gateway.relay.answers import foreign_error
-from gateway.relay.asked import choices_of, wants_usage
+from gateway.relay.asked import choices_of, most_tokens, prioritized, wants_usage
 from gateway.relay.bodies import edit_request
 from gateway.relay.client import UpstreamAnswer, UpstreamClient, UpstreamRequest
-from gateway.relay.continuation import check, count_request, counted, most_tokens, rest_of
+from gateway.relay.continuation import check, count_request, counted, rest_of
 from gateway.relay.exchange import Headers, Reply, relay_stream, relay_whole
 from gateway.relay.failures import FAILURES, Failure, failure_of
 from gateway.relay.rest import asked_rest_s
@@ -115,7 +115,9 @@ class Dispatcher:
         models, tries = decided.models, Tries(self._queue_timeout_s)
         self._budget.earn()
         while True:
-            wish = Wish(incoming.arrived_s, incoming.priority, goes_on=told.breaks > 0)
+            wish = Wish(
+                incoming.arrived_s, incoming.priority, goes_on=told.breaks > 0, load=decided.load
+            )
             lease = await self._leasing.lease(models, wish, tries)
             failure = await self._attempt(lease, incoming, decided, told, reply)
             if failure is None:
@@ -152,7 +154,7 @@ class Dispatcher:
     async def _copy(self, model: str, incoming: Incoming, decided: Decided) -> Outcome:
         """Send the request to a model whose answer nobody gets."""
         account = Account(self._clock, self._clock())
-        lease = self._fleet.lease(model, account)
+        lease = self._fleet.lease(model, account, load=decided.load)
         if lease is None:
             return Outcome.UNAVAILABLE
         told = Told(choices=choices_of(incoming.request), keeps=False)
@@ -238,6 +240,7 @@ class Dispatcher:
             model=None if request.model == name else name,
             ask_usage=incoming.streams and not wants_usage(request),
             changes=changes,
+            without=() if plan.takes_priority or not prioritized(request) else ("priority",),
         )
         path = PATHS[incoming.endpoint]
         sent = UpstreamRequest("POST", path, body, (("x-request-id", incoming.request_id),))

@@ -119,7 +119,14 @@ def build_gateway(
     blueprint = blueprint_of(config, facts, runtime_folder=runtime_folder, cores=cores)
     file, metrics, client = config.file, Metrics(), UpstreamClient()
     limits = limits_of(file, blueprint.plans)
-    fleet = Fleet(blueprint.plans, metrics, _breaking(file), time.perf_counter, limits)
+    fleet = Fleet(
+        blueprint.plans,
+        metrics,
+        _breaking(file),
+        time.perf_counter,
+        limits,
+        affine=file.gateway.prefix_affinity,
+    )
     metrics.show(fleet.figures)
     journal = None
     if file.mode == "observe":
@@ -149,6 +156,7 @@ def changed_gateway(before: Gateway, blueprint: Blueprint) -> tuple[Gateway, Dif
     change = difference(able, blueprint.moulds)
     file, plans = blueprint.config.file, blueprint.plans
     fleet.change(plans, change.kept, _breaking(file), limits_of(file, plans))
+    fleet.affine = file.gateway.prefix_affinity
     before.carer.adjust()
     lasting = _Lasting(**{name: getattr(before, name) for name in _Lasting.__slots__})
     return _wired(blueprint, lasting), change

@@ -7,28 +7,36 @@ Must not: decide or count itself; lease or relay.
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.answer_headers import decision_headers
 from gateway.asking import Incoming, asked_by
 from gateway.classify import language_hints
 from gateway.deciding import Decider, Settled
 from gateway.domain import Asked, ModelStatus
+from gateway.fleet.balance import Load
 from gateway.fleet.prefixes import Beginnings, Prefixes, beginnings_of
 from gateway.observe.account import Account
 from gateway.observing import Observer
+from gateway.relay.asked import expected_tokens
 from gateway.selection import Selector
 from gateway.tokenizing import TokenCounter
+
+_BYTES_A_TOKEN = 4
+# A body of pictures has many more bytes than its prompt has tokens.
+_MOST_PROMPT_TOKENS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What was chosen for a request, and the response headers that say so."""
+    """What was chosen for a request, the response headers that say so, and what it weighs."""
 
     models: tuple[str, ...]
     shadow: str | None
     headers: tuple[tuple[bytes, bytes], ...]
     settled: Settled
     beginnings: Beginnings
+    load: Load
 
 
 class Settler:
@@ -76,7 +84,8 @@ class Settler:
             settled = self._decider.decide_named(asked, request, len(incoming.body), status)
         choice = settled.choice
         headers = decision_headers(choice, settled.weighed)
-        return Decided(choice.models, choice.shadow, headers, settled, beginnings)
+        load = _load_of(incoming, settled)
+        return Decided(choice.models, choice.shadow, headers, settled, beginnings, load)
 
     def answered(
         self, incoming: Incoming, decided: Decided, model: str, account: Account, *, broken: bool
@@ -99,3 +108,15 @@ class Settler:
             return settled
         tokens = await self._counter.count(model, incoming.request, incoming.body)
         return settled if tokens is None else self._decider.counted(settled, model, tokens, status)
+
+
+def _load_of(incoming: Incoming, settled: Settled) -> Load:
+    """Return what a request asks of a replica, by what is known of it without looking closer."""
+    request, weighed, takes = incoming.request, settled.weighed, settled.asked.takes
+    if weighed is not None:
+        prompt_tokens = weighed.prompt_tokens
+    elif takes:
+        prompt_tokens = next(iter(takes.values())).tokens
+    else:
+        prompt_tokens = min(len(incoming.body) // _BYTES_A_TOKEN, _MOST_PROMPT_TOKENS)
+    return Load(prompt_tokens, expected_tokens(request), partial(beginnings_of, request))

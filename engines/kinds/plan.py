@@ -86,7 +86,8 @@ class ReplicaPlan:
     address, as is `tokenize_path`. `capacity` is how many requests run at once, None where nobody
     knows. `exact_seams`: it goes on with a begun answer from exactly that text. A stream that
     breaks may wait for it for `continue_wait_s`, or 0 where it is to end. Without a `launch` it
-    runs elsewhere. With a `problem` it can never serve, and this says why.
+    runs elsewhere. A request's `priority` is for the gateway alone, unless the engine
+    `takes_priority` too. With a `problem` it can never serve, and this says why.
     """
 
     model: str
@@ -105,6 +106,7 @@ class ReplicaPlan:
     adapters: tuple[str, ...] = ()
     exact_seams: bool = False
     continue_wait_s: float = 0
+    takes_priority: bool = False
 
     @property
     def served(self) -> tuple[str, ...]:

@@ -31,6 +31,11 @@ class RemoteEngine(Section):
     api_key: SecretStr | None = Field(
         None, description="Sent as a bearer token; write `${NAME}` to take it from the environment."
     )
+    takes_priority: bool = Field(
+        False,
+        description="Whether it gets the `priority` of requests as well: vLLM takes it with "
+        "`--scheduling-policy priority` and refuses it without.",
+    )
     connect_timeout_s: Seconds = Field(5, description="Seconds to connect.")
     first_byte_timeout_s: Seconds = Field(
         600, description="Seconds until an answer begins (the engine's queue and prefill included)."
@@ -85,6 +90,7 @@ class RemoteEngine(Section):
             health_interval_s=self.health_interval_s,
             metrics_path=f"{root}/metrics",
             tokenize_path=f"{root}/tokenize",
+            takes_priority=self.takes_priority,
             deadlines=Deadlines(
                 self.connect_timeout_s,
                 self.first_byte_timeout_s,

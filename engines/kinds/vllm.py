@@ -197,6 +197,7 @@ class VllmEngine(Section):
             metrics_path="/metrics",
             tokenize_path="/tokenize",
             capacity=order.parallel or self.parallel,
+            takes_priority=self.priority,
             launch=Launch(
                 self._command(serving, environment, order.base),
                 socket_path,

@@ -55,6 +55,11 @@ class GatewaySection(Section):
         description="Seconds a request may wait for a replica that is starting, "
         "when nobody else may serve it.",
     )
+    prefix_affinity: bool = Field(
+        True,
+        description="Whether a request goes to the replica that has read its beginning, until that "
+        "is busier by more tokens than reading it again would cost.",
+    )
     retry_share: float = Field(
         0.2,
         ge=0,

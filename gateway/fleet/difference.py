@@ -30,6 +30,7 @@ def mould_of(plan: ReplicaPlan) -> ReplicaPlan:
         health_interval_s=0,
         deadlines=Deadlines(),
         continue_wait_s=0,
+        takes_priority=False,
     )
 
 

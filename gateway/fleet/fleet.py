@@ -11,8 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 from engines.kinds import ReplicaPlan
 from gateway.domain import ModelStatus, Outcome
+from gateway.fleet.balance import NOTHING, Load, best
 from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.difference import name_of
+from gateway.fleet.prefixes import Prefixes
 from gateway.fleet.queue import Limits, ModelQueue
 from gateway.fleet.replica import Condition, Lease, Replica, ReplicaView
 from gateway.observe.account import Account
@@ -32,7 +34,12 @@ class Fleet:
         rules: BreakerRules | None = None,
         clock: Callable[[], float] = time.monotonic,
         limits: Mapping[str, Limits] | None = None,
+        *,
+        affine: bool = True,
     ) -> None:
+        """Have these replicas; `affine`: who has read a prompt's beginning is preferred for it."""
+        self.affine = affine
+        self._prefixes = Prefixes()
         self._queues = {model: ModelQueue(bound) for model, bound in (limits or {}).items()}
         self.waits = {model: metrics.waits_of(model) for model in self._queues}
         self._clock = clock
@@ -103,12 +110,12 @@ class Fleet:
         queued_s: float = 0,
         avoid: Collection[Replica] = (),
         granted: bool = False,
+        load: Load = NOTHING,
     ) -> Lease | None:
         """Return a lease on the model's least busy replica, or None when none may be asked.
 
-        Among equally busy ones the one that was used longest ago is taken; one whose last request
-        failed stands behind all others. `granted`: the model's queue has given it a place, which
-        the lease gives back; else it needs one that is free.
+        `gateway.fleet.balance` says which that is for this `load`. `granted`: the model's queue has
+        given it a place, which the lease gives back; else it needs one that is free.
         """
         queue = self._queues.get(model)
         if queue is not None and not granted and not queue.free:
@@ -118,10 +125,21 @@ class Fleet:
             return None
         if queue is not None and not granted:
             queue.begin()
-        chosen = min(ready, key=_busyness)
+        chosen = ready[0] if len(ready) == 1 else self._best(ready, model, load)
         self._uses += 1
         chosen.last_used = self._uses
-        return Lease(chosen, model, account, queued_s, queue)
+        return Lease(chosen, model, account, queued_s, queue, load=load)
+
+    def _best(self, ready: Sequence[Replica], model: str, load: Load) -> Replica:
+        """Choose between replicas; remember who is going to read the prompt's beginning."""
+        if not self.affine:
+            return ready[best([r.offer() for r in ready], load.prompt_tokens)]
+        beginnings = load.beginnings(model)
+        seen = self._prefixes.seen(beginnings)
+        offers = [r.offer(seen.get(r.reader, 0.0)) for r in ready]
+        chosen = ready[best(offers, load.prompt_tokens)]
+        self._prefixes.note(beginnings.telling, chosen.reader)
+        return chosen
 
     def queue(self, model: str) -> ModelQueue | None:
         """Return who waits for a model, None where it has no limit."""
@@ -144,7 +162,7 @@ class Fleet:
     def ready_plan(self, model: str) -> ReplicaPlan | None:
         """Return the plan of the model's least busy replica that is ready; None where none is."""
         ready = [replica for replica in self._replicas.get(model, ()) if replica.ready]
-        return min(ready, key=_busyness).plan if ready else None
+        return ready[best([r.offer() for r in ready], 0)].plan if ready else None
 
     def turned_away(self, models: Sequence[str], outcome: Outcome = Outcome.UNAVAILABLE) -> None:
         """Count a request that no replica took, under the first replica of the first model."""
@@ -214,10 +232,6 @@ class Fleet:
         """Return what a scrape shows of each replica."""
         now_s = self._clock()
         return [replica.scrape(now_s) for replica in self]
-
-
-def _busyness(replica: Replica) -> tuple[bool, float, int]:
-    return replica.suspect, replica.in_flight / (replica.plan.capacity or 1), replica.last_used
 
 
 def _status(replicas: Sequence[Replica], queue: ModelQueue | None) -> ModelStatus:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gateway.domain import Outcome, Refusal
 from gateway.errors import ModelBusy, NoModelAvailable
+from gateway.fleet.balance import NOTHING, Load
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.queue import Refused
 from gateway.fleet.replica import Lease
@@ -31,6 +32,7 @@ class Wish:
     arrived_s: float
     priority: Callable[[], int]
     goes_on: bool = False
+    load: Load = NOTHING
 
 
 class Leasing:
@@ -57,8 +59,9 @@ class Leasing:
         while True:
             now_s, avoid = self._clock(), tries.avoided()
             for model in models:
+                account, queued_s = self._account(wish, tries), now_s - asked_s
                 lease = self._fleet.lease(
-                    model, self._account(wish, tries), queued_s=now_s - asked_s, avoid=avoid
+                    model, account, queued_s=queued_s, avoid=avoid, load=wish.load
                 )
                 if lease is not None:
                     return _counted(lease, wish, tries)
@@ -113,7 +116,12 @@ class Leasing:
                 if ticket.refused is None:
                     account, queued_s = self._account(wish, tries), self._clock() - asked_s
                     lease = self._fleet.lease(
-                        model, account, queued_s=queued_s, avoid=tries.avoided(), granted=True
+                        model,
+                        account,
+                        queued_s=queued_s,
+                        avoid=tries.avoided(),
+                        granted=True,
+                        load=wish.load,
                     )
                     return lease
                 refusals = {model: ticket.refused}

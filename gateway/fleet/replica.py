@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from engines.kinds import ReplicaPlan
 from gateway.domain import Outcome
+from gateway.fleet.balance import NOTHING, Load, Offer
 from gateway.fleet.breaker import Breaker, BreakerRules
 from gateway.fleet.difference import name_of
 from gateway.fleet.queue import ModelQueue
@@ -80,6 +81,7 @@ class Replica:
         self.reason = ""
         self.restarts = 0
         self.in_flight = 0
+        self.outstanding_tokens = 0
         self.last_used = 0
         # Its last request failed there: others are preferred until one succeeds or it is looked at.
         self.suspect = False
@@ -103,6 +105,22 @@ class Replica:
         if self.in_flight:
             self._unused = asyncio.Event()
             await self._unused.wait()
+
+    @property
+    def reader(self) -> str:
+        """The name under which it has read prompts: started again, it remembers none."""
+        return f"{self.name}#{self.restarts}"
+
+    def offer(self, seen: float = 0.0) -> Offer:
+        """Return what it is worth to a request of which it has read a share."""
+        return Offer(
+            self.suspect,
+            self.outstanding_tokens,
+            self.in_flight,
+            self.plan.capacity,
+            self.last_used,
+            seen,
+        )
 
     @property
     def ready(self) -> bool:
@@ -145,6 +163,7 @@ class Replica:
             restarts=self.restarts,
             circuit_open=not self.breaker.admits(now_s),
             circuit_openings=self.breaker.openings,
+            outstanding_tokens=self.outstanding_tokens,
             requests_running=own.running,
             requests_waiting=own.waiting,
             kv_used_ratio=own.kv_used_ratio,
@@ -154,16 +173,19 @@ class Replica:
 class Lease:
     """One request's use of a replica, from `Fleet.lease` until `end`, which is idempotent.
 
-    `model` is the one of the served names that was asked for.
+    `model` is the one of the served names that was asked for. Until its end the replica has its
+    tokens outstanding: with its first event those of the prompt no longer, with each one less.
     """
 
     __slots__ = (
+        "_answer_tokens",
         "_begun_s",
         "_ended",
         "_probe",
         "_queue",
         "account",
         "model",
+        "outstanding_tokens",
         "queued_s",
         "replica",
     )
@@ -175,6 +197,8 @@ class Lease:
         account: Account,
         queued_s: float,
         queue: ModelQueue | None = None,
+        *,
+        load: Load = NOTHING,
     ) -> None:
         self._queue = queue
         self._begun_s = account.clock() if queue is not None else 0.0
@@ -183,8 +207,11 @@ class Lease:
         self.account = account
         self.queued_s = queued_s
         self._ended = False
-        account.on_token = replica.metrics[model].tokens_now
+        account.on_token = self._delivered
         replica.in_flight += 1
+        self._answer_tokens = load.answer_tokens
+        self.outstanding_tokens = load.prompt_tokens + load.answer_tokens
+        replica.outstanding_tokens += self.outstanding_tokens
         self._probe = replica.breaker.begin()
         self.metrics.began(queued_s)
 
@@ -193,11 +220,22 @@ class Lease:
         """The figures of this model on this replica."""
         return self.replica.metrics[self.model]
 
+    def _delivered(self, events: int) -> None:
+        """Note that so many more events have come; one is about a token."""
+        self.metrics.tokens_now(events)
+        self._owe(max(0, min(self.outstanding_tokens, self._answer_tokens) - events))
+
+    def _owe(self, tokens: int) -> None:
+        self.replica.outstanding_tokens += tokens - self.outstanding_tokens
+        self.outstanding_tokens = tokens
+
     def end(self, outcome: Outcome) -> None:
         """Give the replica back and publish the account. Only the first call counts."""
         if self._ended:
             return
         self._ended = True
+        self.account.on_token = None  # which would keep both from being freed at once
+        self._owe(0)
         self.replica.released()
         if self._queue is not None:
             self._queue.ended(self.account.clock() - self._begun_s)

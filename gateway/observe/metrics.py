@@ -41,6 +41,7 @@ class ReplicaMetrics:
             outcome: metrics.requests.labels(*labels, outcome.value) for outcome in Outcome
         }
         self._prompt_tokens = metrics.prompt_tokens.labels(*labels)
+        self._cached_tokens = metrics.cached_tokens.labels(*labels)
         self._completion_tokens = metrics.completion_tokens.labels(*labels)
         self._estimated = metrics.estimated_tokens.labels(*labels)
         self._first_token = metrics.first_token.labels(*labels)
@@ -100,6 +101,8 @@ class ReplicaMetrics:
             self._overhead.observe(max(0.0, account.forwarded_s - account.arrived_s - queued_s))
         if account.usage is not None:
             self._prompt_tokens.inc(account.usage.prompt_tokens)
+            if account.usage.prompt_tokens_details is not None:
+                self._cached_tokens.inc(account.usage.prompt_tokens_details.cached_tokens or 0)
         else:
             self._estimated.inc(account.content_events)
         completion_tokens = account.completion_tokens
@@ -145,6 +148,9 @@ class Metrics:
             "continuations", "Streams brought to their end after another replica broke."
         )
         self.prompt_tokens = self._counter("prompt_tokens", "Prompt tokens, as engines report.")
+        self.cached_tokens = self._counter(
+            "cached_prompt_tokens", "Prompt tokens that engines found in their caches."
+        )
         self.completion_tokens = self._counter("completion_tokens", "Completion tokens generated.")
         self.estimated_tokens = self._counter(
             "completion_tokens_estimated",

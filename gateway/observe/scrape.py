@@ -24,6 +24,7 @@ class ReplicaFigures:
     restarts: int
     circuit_open: bool = False
     circuit_openings: int = 0
+    outstanding_tokens: int = 0
     requests_running: float | None = None
     requests_waiting: float | None = None
     kv_used_ratio: float | None = None
@@ -50,6 +51,9 @@ class Scrape(Collector):
         restarts = _counter("engine_restarts", "Times a replica was started again.")
         circuit = _gauge("circuit_open", "1 while a replica is left alone.")
         openings = _counter("circuit_openings", "Times that failures had it left alone.")
+        outstanding = _gauge(
+            "outstanding_tokens", "Tokens that requests given to the replica still ask of it."
+        )
         rate = _gauge(
             "tokens_per_second", "Completion tokens per second over the last 10 s; 0 when idle."
         )
@@ -64,12 +68,13 @@ class Scrape(Collector):
             restarts.add_metric(labels, figures.restarts)
             circuit.add_metric(labels, float(figures.circuit_open))
             openings.add_metric(labels, figures.circuit_openings)
+            outstanding.add_metric(labels, figures.outstanding_tokens)
             rate.add_metric(labels, self._rate(labels))
             for name, family in own.items():
                 value = getattr(figures, name)
                 if value is not None:
                     family.add_metric(labels, value)
-        yield from (up, restarts, circuit, openings, rate, *own.values())
+        yield from (up, restarts, circuit, openings, outstanding, rate, *own.values())
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:

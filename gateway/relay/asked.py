@@ -1,10 +1,16 @@
 """What a request asks for that its stream must be read by.
 
-Owns: how many answers there are to wait for, and whether the client wants their usage.
+Owns: how many answers there are to wait for and how long they may get, and whether the client wants
+their usage.
 Must not: read bodies or events.
 """
 
-from engines.protocol.requests import CompletionRequest, Sampling
+from engines.protocol.requests import ChatRequest, CompletionRequest, Sampling
+
+# What OpenAI's completions have where the request has no bound.
+COMPLETION_TOKENS = 16
+# Most answers are shorter than the bound that many clients set on every request.
+_USUAL_TOKENS, _MOST_TOKENS = 512, 1_024
 
 
 def wants_usage(request: object) -> bool:
@@ -25,3 +31,25 @@ def prompts_of(request: Sampling) -> int:
         return 1
     ids = all(isinstance(item, int) for item in request.prompt)
     return 1 if ids else len(request.prompt)
+
+
+def prioritized(request: object) -> bool:
+    """Say whether the body has a `priority`, which some engines refuse."""
+    return isinstance(request, Sampling) and request.priority is not None
+
+
+def most_tokens(request: object) -> int | None:
+    """Return the bound on an answer's tokens, None where there is none."""
+    if isinstance(request, ChatRequest):
+        return request.answer_tokens()
+    if isinstance(request, CompletionRequest):
+        return request.answer_tokens() or COMPLETION_TOKENS
+    return None
+
+
+def expected_tokens(request: object) -> int:
+    """Return about how many tokens an engine will generate for a request, all choices together."""
+    if not isinstance(request, Sampling):
+        return 0
+    each = min(most_tokens(request) or _USUAL_TOKENS, _MOST_TOKENS)
+    return each * choices_of(request)

@@ -4,7 +4,7 @@ Owns: the top level of a JSON object.
 Must not: look deeper than a field it is asked to set.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -17,15 +17,20 @@ def edit_request(
     model: str | None,
     ask_usage: bool,
     changes: Mapping[str, msgspec.Raw] | None = None,
+    without: Collection[str] = (),
 ) -> bytes:
-    """Return `body` with `model` and `changes` set; with `ask_usage` a stream's usage is asked for.
+    """Return `body` with `model` and `changes` set, and without some fields.
+
+    With `ask_usage` a stream's usage is asked for.
 
     With nothing to change the very same bytes come back. Values that are not edited keep their
     bytes; white space between fields may go. `body` is a JSON object.
     """
-    if model is None and not ask_usage and not changes:
+    if model is None and not ask_usage and not changes and not without:
         return body
     fields = _OBJECT.decode(body)
+    for name in without:
+        fields.pop(name, None)
     fields.update(changes or {})
     if model is not None:
         fields["model"] = msgspec.Raw(msgspec.json.encode(model))

@@ -15,11 +15,9 @@ import msgspec
 
 from engines.protocol.requests import ChatRequest, CompletionRequest, Sampling
 from gateway.errors import ContinuationImpossible
-from gateway.relay.asked import choices_of
+from gateway.relay.asked import COMPLETION_TOKENS, choices_of
 from gateway.relay.told import Told
 
-# What OpenAI's completions have where the request has no bound.
-_COMPLETION_TOKENS = 16
 _FORMS = ("structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar")
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TOKENS = msgspec.json.Decoder(dict[str, Any])
@@ -50,15 +48,6 @@ def check(request: object, told: Told, *, exact_seams: bool) -> None:
         )
 
 
-def most_tokens(request: object) -> int | None:
-    """Return the bound on an answer's tokens, None where there is none."""
-    if isinstance(request, ChatRequest):
-        return request.answer_tokens()
-    if isinstance(request, CompletionRequest):
-        return request.answer_tokens() or _COMPLETION_TOKENS
-    return None
-
-
 def rest_of(
     body: bytes, request: object, told: Told, tokens: Sequence[int] | None
 ) -> dict[str, msgspec.Raw]:
@@ -77,7 +66,7 @@ def rest_of(
         new["prompt"] = _with_text(request.prompt, told.text, tokens)
     bounds = [name for name in ("max_completion_tokens", "max_tokens") if _number(given, name)]
     if isinstance(request, CompletionRequest) and not bounds:
-        new["max_tokens"] = _COMPLETION_TOKENS - told.tokens_before
+        new["max_tokens"] = COMPLETION_TOKENS - told.tokens_before
     for name in bounds:
         new[name] = max(1, _number(given, name) - told.tokens_before)
     return {

@@ -9,6 +9,7 @@ REST = "engines: {lab: {kind: remote, url: 'http://a'}}\nmodels: {m: {engine: la
 FREE = {
     "body_limit_bytes",
     "queue_timeout_s",
+    "prefix_affinity",
     "retry_share",
     "breaker_failures",
     "breaker_open_s",

@@ -24,6 +24,11 @@ def test_only_what_is_asked_for_changes() -> None:
     assert told["stream_options"] == {"include_usage": True}
 
 
+def test_a_field_that_is_to_go_goes_and_one_that_is_not_there_does_no_harm() -> None:
+    edited = edit_request(b'{"a":1,"b":2}', model=None, ask_usage=False, without=("b", "c"))
+    assert json.loads(edited) == {"a": 1}
+
+
 def test_a_name_inside_text_is_not_rewritten() -> None:
     body = json.dumps({"content": '"model":"up"', "model": "up"}).encode()
     told = json.loads(rename_model(body, "up", "ours"))
