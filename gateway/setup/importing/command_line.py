@@ -7,10 +7,11 @@ Must not: know the other keys of the file.
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.setup.importing.commands import Command
 from gateway.setup.importing.sheet import whole
+from gateway.setup.importing.vllm_command import vllm_command
 
 _MACRO = re.compile(r"\$\{([\w.-]+)\}")
 _DEEPEST = 8  # macros within macros
@@ -89,22 +90,10 @@ _IDLE = frozenset(
         "--swa-full",
     ]
 )
+_ENGINE_KEYS = ("gpu_layers", "kv_type", "batch_tokens")
 _BY_FLAG = {flag: key for key, flags in _FLAGS.items() for flag in flags}
 _BY_SWITCH = {flag: key for key, flags in _SWITCHES.items() for flag in flags}
 _KV_TYPES = frozenset({"f16", "q8_0", "q4_0"})
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What a line starts; `unknown` are its flags without a counterpart, each with its value.
-
-    `server` is "llamacpp", "vllm" or "" for any other program.
-    """
-
-    server: str
-    found: Mapping[str, Any] = field(default_factory=dict)
-    unknown: tuple[str, ...] = ()
-    model: str | None = None
 
 
 def filled(text: str, macros: Mapping[str, Any]) -> str:
@@ -133,19 +122,19 @@ def read_command(words: Sequence[str]) -> Command:
     if words and _SERVER.search(words[0]):
         return _llama_server(words[1:])
     if len(words) > 1 and _VLLM.search(words[0]) and words[1] == "serve":
-        return _vllm(words[2:])
+        return vllm_command(words[0], pairs_of(words[2:]))
     return Command("")
 
 
 def _llama_server(words: Sequence[str]) -> Command:
     given: dict[str, str] = {}
     unknown: list[str] = []
-    for flag, value in _pairs(words):
+    for flag, value in pairs_of(words):
         if flag in _BY_FLAG:
             given[_BY_FLAG[flag]] = value
         elif flag in _BY_SWITCH:
             given[_BY_SWITCH[flag]] = "true"
-        elif flag not in _IDLE:
+        elif flag and flag not in _IDLE:
             unknown.append(f"{flag} {value}".rstrip())
     found: dict[str, Any] = {
         "weights": _weights(given),
@@ -162,21 +151,15 @@ def _llama_server(words: Sequence[str]) -> Command:
         "reranks": True if "reranks" in given else None,
     }
     kept = {key: value for key, value in found.items() if value is not None}
-    return Command("llamacpp", kept, tuple(unknown))
+    engine = {key: kept.pop(key) for key in _ENGINE_KEYS if key in kept}
+    return Command("llamacpp", kept, engine, tuple(unknown))
 
 
-def _vllm(words: Sequence[str]) -> Command:
-    positional = [] if not words or words[0].startswith("-") else [words[0]]
-    pairs = _pairs(words[len(positional) :])
-    given = {flag: value for flag, value in pairs if flag not in ("--host", "--port", "--uds")}
-    named = given.pop("--model", None)
-    unknown = [f"{flag} {value}".rstrip() for flag, value in given.items()]
-    model = positional[0] if positional else named
-    return Command("vllm", {}, tuple(unknown), model)
+def pairs_of(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return flags with their values, "" for a flag that stands alone.
 
-
-def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Return flags with their values, "" for a flag that stands alone."""
+    What stands before the first flag has "" for its flag.
+    """
     pairs: list[tuple[str, str]] = []
     for word in words:
         if word.startswith("-") and not re.fullmatch(r"-\d+(?:\.\d+)?", word):
@@ -185,6 +168,8 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
         elif pairs:
             flag, before = pairs[-1]
             pairs[-1] = (flag, f"{before} {word}".lstrip())
+        else:
+            pairs.append(("", word))
     return pairs
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from engines.kinds.remote import address_of
 from gateway.config.document import Path
-from gateway.setup.importing.command_line import Command, filled, read_command, words_of
+from gateway.setup.importing.command_line import filled, read_command, words_of
+from gateway.setup.importing.commands import Command
 from gateway.setup.importing.sheet import Sheet, listed, mapping, whole
 from gateway.setup.naming import engine_name
 
-_ENGINE_KEYS = ("gpu_layers", "kv_type", "batch_tokens")
 _MODEL_KEYS = frozenset(
     [
         "cmd",
@@ -29,6 +29,7 @@ _MODEL_KEYS = frozenset(
         "capabilities",
         "checkEndpoint",
         "cmdStop",
+        "env",
     ]
 )
 _WHY = {
@@ -104,13 +105,13 @@ def _section(
 ) -> dict[str, Any] | None:
     limit = whole(row.get("concurrencyLimit"))
     common = {} if limit is None else {"max_concurrent": limit}
-    if command.server == "llamacpp" and "weights" in command.found:
+    if command.model.get("weights"):
         for flag in command.unknown:
             sheet.leave((*path, "cmd"), f"`{flag}` has no counterpart here")
-        return {**_worker(command, sheet), **common}
+        return {"engine": _engine(path, row, command, sheet), **command.model, **common}
     proxy = filled(str(row.get("proxy") or ""), macros)
     if not proxy or "${" in proxy:
-        what = "only llama-server with a model is started; name `proxy` to reach what runs already"
+        what = "only llama-server and `vllm serve` are started; name `proxy` to reach a server"
         sheet.leave((*path, "cmd"), what)
         return None
     engine = _reached(path, proxy, None, sheet)
@@ -120,12 +121,21 @@ def _section(
     return {"engine": engine, "upstream_model": str(row.get("useModelName") or path[-1]), **common}
 
 
-def _worker(command: Command, sheet: Sheet) -> dict[str, Any]:
-    settings = dict(command.found)
-    engine: dict[str, Any] = {"kind": "llamacpp"}
-    engine |= {key: settings.pop(key) for key in _ENGINE_KEYS if key in settings}
-    name = "gpu" if engine.get("gpu_layers") else "cpu"
-    return {"engine": sheet.engine(name, engine), **settings}
+def _engine(path: Path, row: Mapping[str, Any], command: Command, sheet: Sheet) -> str:
+    engine: dict[str, Any] = {"kind": command.kind, **command.engine}
+    if command.kind == "vllm":
+        variables = _variables(row.get("env"))
+        if variables:
+            engine["environment"] = variables
+        return sheet.engine("vllm", engine)
+    if "env" in row:
+        sheet.leave((*path, "env"), _WHY["env"])
+    return sheet.engine("gpu" if engine.get("gpu_layers") else "cpu", engine)
+
+
+def _variables(value: object) -> dict[str, str]:
+    pairs = [str(row).partition("=") for row in listed(value)]
+    return {name: what for name, equals, what in pairs if equals and name}
 
 
 def _peer(name: str, row: Mapping[str, Any], sheet: Sheet) -> None:

@@ -70,6 +70,28 @@ def test_flags_without_a_counterpart_are_told() -> None:
     assert "-fa" not in told
 
 
+def test_vllm_is_started_with_the_same_options() -> None:
+    tree = alone(
+        "/opt/vllm/bin/vllm serve Qwen/QwQ-32B-AWQ --port ${PORT} --served-model-name m -tp 2 "
+        "--max-model-len 32768 --gpu-memory-utilization 0.9 --kv-cache-dtype fp8 --swap-space 4 "
+        "--lora-modules a=b",
+        env=["CUDA_VISIBLE_DEVICES=0,1"],
+    )
+    reading = reading_of(tree)
+    file = file_of(reading)
+    assert (file.models["m"].weights, file.models["m"].context) == ("Qwen/QwQ-32B-AWQ", 32_768)
+    assert file.engines["vllm"].model_dump(exclude_unset=True) == {
+        "kind": "vllm",
+        "command": "/opt/vllm/bin/vllm",
+        "tensor_parallel": 2,
+        "gpu_memory_utilization": 0.9,
+        "kv_type": "fp8",
+        "extra_args": ("--swap-space=4",),
+        "environment": {"CUDA_VISIBLE_DEVICES": "0,1"},
+    }
+    assert ["--lora-modules" in one.message for one in reading.left] == [True]
+
+
 def test_another_program_is_reached_where_it_has_an_address() -> None:
     tree = alone("docker run vllm", proxy="http://127.0.0.1:9001", useModelName="Qwen/QwQ-32B")
     reading = reading_of(tree)
@@ -125,6 +147,11 @@ _words = st.sampled_from(
         "1",
         "--pooling",
         "none",
+        "--gpu-memory-utilization",
+        "--max-model-len",
+        "-q",
+        "--swap-space=4",
+        "--host",
         "#",
         "\\",
         "''",
@@ -134,7 +161,11 @@ _commands = st.lists(_words, max_size=9).map(" ".join)
 _models = st.dictionaries(
     st.sampled_from(["a", "auto", "auto:x", " ", "b c", "${HOME}"]),
     st.fixed_dictionaries(
-        {"cmd": _commands.map(lambda words: f"llama-server -m w.gguf {words}") | _commands},
+        {
+            "cmd": _commands.map(lambda words: f"llama-server -m w.gguf {words}")
+            | _commands.map(lambda words: f"vllm serve a/b {words}")
+            | _commands
+        },
         optional={
             "aliases": st.lists(st.sampled_from(["a", "auto", "z", ""]), max_size=3),
             "proxy": st.sampled_from(["http://h:1", "h", "http://[", "${PORT}", ""]),
