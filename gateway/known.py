@@ -5,7 +5,7 @@ Must not: know a fact itself.
 """
 
 from engines.llamacpp.beforehand import own_context
-from engines.vllm.weights import facts_of_folder, folder_of
+from engines.vllm.weights import facts_of_folder, folder_of, pulled_folder
 from engines.weights import WeightsProblem, abilities_of, read_header, resolve
 from gateway.catalogue import CatalogueFacts
 from gateway.config.loading import LoadedConfig
@@ -26,8 +26,8 @@ def _from_weights(config: LoadedConfig, name: str) -> ModelFacts:
     model = config.file.models[name]
     if model.weights is None:
         return ModelFacts()
-    folder = folder_of(model.weights, config.base)
-    if folder is not None:
+    folder = folder_of(model.weights, config.base) or pulled_folder(model.weights, config.base)
+    if folder is not None and (folder / "config.json").is_file():
         told = facts_of_folder(folder)
         return ModelFacts(context_tokens=told.context_tokens, generates=told.generates)
     try:

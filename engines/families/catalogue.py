@@ -33,7 +33,13 @@ class Catalogue:
         CatalogueProblem: two entries claim one name.
     """
 
-    def __init__(self, entries: Iterable[Entry], licences: Iterable[Licence]) -> None:
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        licences: Iterable[Licence],
+        open_on_hub: Iterable[str] = (),
+    ) -> None:
+        self.open_on_hub = frozenset(open_on_hub)
         self.entries = tuple(entries)
         self.licences: Mapping[str, Licence] = MappingProxyType({one.id: one for one in licences})
         self._owners = frozenset(
@@ -44,6 +50,12 @@ class Catalogue:
         self._by_tag = _index((entry.ollama, entry) for entry in self.entries)
         self._by_own_key = self._keys(_own_names)
         self._by_hub_key = self._keys(lambda entry: (_last(repo) for repo in entry.repos))
+
+    def licence_on_hub(self, *names: str | None) -> Licence | None:
+        """Return the licence that a card on the hub means by its identifier or its name."""
+        wanted = {name.lower() for name in names if name}
+        by_name = (one for one in self.licences.values() if wanted & {one.id, *one.hub})
+        return next(by_name, None)
 
     def find(self, name: str) -> Entry | None:
         """Return the entry that a name means, None when no entry surely is meant.

@@ -38,7 +38,8 @@ class Licence(msgspec.Struct, frozen=True, kw_only=True):
     `spdx` is None where SPDX lists no such licence. `commercial` is `on-request` where the
     licensor must be asked first. `monthly_users` is the most monthly active users allowed;
     `unlimited_users` says that there is no such condition. `excluded_regions` are those whose
-    residents get no rights (`EU`). `attribution` is the text that products must show.
+    residents get no rights (`EU`). `attribution` is the text that products must show. `hub` are
+    the identifiers and names by which cards on the hub mean it.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Licence(msgspec.Struct, frozen=True, kw_only=True):
     excluded_regions: tuple[str, ...] | None
     attribution: str | None
     note: str | None
+    hub: tuple[str, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +64,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     they are, `extended_context_tokens` what the maker documents with RoPE scaling on. `languages`
     are the official ones (ISO 639-1). `architecture` is the GGUF name; `template` the family of
     the chat template, None for base models and where it is one of a kind. `repos` are hub ids,
-    `ollama` tags; both are only for matching. `source` names where the facts were read.
+    `ollama` tags, for matching; the first of `repos` and of `gguf`, repositories with GGUF files,
+    is what is pulled. `source` names where the facts were read.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     repos: tuple[str, ...] = ()
     ollama: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    gguf: tuple[str, ...] = ()
 
     @property
     def capabilities(self) -> tuple[str, ...]:

@@ -56,6 +56,7 @@ class _Row(_Facts, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_context_tokens: int | Unknown | UnsetType = UNSET
     ollama: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    gguf: tuple[str, ...] = ()
 
 
 class _Group(_Facts, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,9 +90,13 @@ class _LicenceRow(
     excluded_regions: tuple[str, ...] | Unknown
     attribution: str  # or "none" or "unknown"
     note: str | UnsetType = UNSET
+    hub: tuple[str, ...] = ()
 
 
 class _LicenceSheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All licences; `open_on_hub` are identifiers of cards that mean an open licence."""
+
+    open_on_hub: tuple[str, ...]
     licence: dict[str, _LicenceRow]
 
 
@@ -102,7 +107,8 @@ def load_catalogue(folder: Traversable | None = None) -> Catalogue:
         CatalogueProblem: a file is not as it should be; the message says where.
     """
     place = folder or files("engines.families") / "data"
-    licences = _licences(place / _LICENCES)
+    sheet = _read(place / _LICENCES, _LicenceSheet)
+    licences = {name: _licence(name, row) for name, row in sheet.licence.items()}
     sheets = sorted(
         (
             file
@@ -112,12 +118,7 @@ def load_catalogue(folder: Traversable | None = None) -> Catalogue:
         key=lambda file: file.name,
     )
     entries = [entry for file in sheets for entry in _entries(file, licences)]
-    return Catalogue(entries, licences.values())
-
-
-def _licences(file: Traversable) -> dict[str, Licence]:
-    rows = _read(file, _LicenceSheet).licence
-    return {name: _licence(name, row) for name, row in rows.items()}
+    return Catalogue(entries, licences.values(), sheet.open_on_hub)
 
 
 def _licence(name: str, row: _LicenceRow) -> Licence:
@@ -134,6 +135,7 @@ def _licence(name: str, row: _LicenceRow) -> Licence:
         excluded_regions=_known(row.excluded_regions),
         attribution=_known(row.attribution),
         note=None if row.note is UNSET else row.note,
+        hub=row.hub,
     )
 
 
@@ -174,6 +176,7 @@ def _entry(family: str, row: _Row, stated: "_Stated", licences: Mapping[str, Lic
         repos=row.repos,
         ollama=row.ollama,
         aliases=row.aliases,
+        gguf=row.gguf,
     )
 
 
@@ -190,6 +193,7 @@ def _base_of(entry: Entry, row: _Row) -> Entry:
         tools=False,
         template=None,
         repos=row.base,
+        gguf=(),
         ollama=(),
         aliases=(),
     )

@@ -20,7 +20,7 @@ from engines.vllm.adapters import Adapter, adapter_of
 from engines.vllm.arguments import refusals
 from engines.vllm.command import Container, Serving, Value, guarded
 from engines.vllm.parsers import Parsers, parsers_for
-from engines.vllm.weights import source_of
+from engines.vllm.weights import pulled_folder, source_of
 from engines.weights import WeightsProblem
 
 _NO_PARSER = "none"
@@ -167,7 +167,7 @@ class VllmEngine(Section):
         problem = self.missing_extra() or self._wrong_place(order.base)
         source, adapters = order.weights or "", tuple[Adapter, ...]()
         try:
-            source = source_of(source, order.base)
+            source = source_of(self._pulled(source, order.base), order.base)
             adapters = tuple(
                 adapter_of(one.name, one.weights, one.scale, order.base) for one in order.adapters
             )
@@ -208,6 +208,11 @@ class VllmEngine(Section):
             problem=problem,
             adapters=tuple(adapter.name for adapter in order.adapters),
         )
+
+    def _pulled(self, weights: str, base: Path) -> str:
+        """Return the folder of what was pulled; a container does not see our folders."""
+        folder = pulled_folder(weights, base) if self.image is None else None
+        return weights if folder is None else str(folder)
 
     def _command(
         self, serving: Serving, environment: dict[str, str], base: Path

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engines.weights import WeightsProblem
+from engines.weights import WeightsProblem, locate
 
 _HUB = re.compile(r"^\w[\w.-]*/\w[\w.-]*$")
 _QUANTISED = re.compile(r"^\w[\w.-]*/\w[\w.-]*:[\w.-]+$")
@@ -60,6 +60,17 @@ def folder_of(weights: str, base: Path) -> Path | None:
         return path.resolve() if weights and path.is_dir() else None
     except (OSError, RuntimeError):  # not to be looked at; no such user
         return None
+
+
+def pulled_folder(weights: str, base: Path) -> Path | None:
+    """Return the folder with what has been fetched of a hub's name; None where vLLM has to."""
+    if not _HUB.match(weights):
+        return None
+    try:
+        found = locate(weights, base)
+    except WeightsProblem:
+        return None
+    return found.path if found.format == "safetensors" else None
 
 
 def facts_of_folder(folder: Path) -> FolderFacts:

@@ -1,19 +1,24 @@
 """Weights: where the files are, and what their headers say.
 
-Owns: what a `weights:` value means.
-Must not: load a model.
+Owns: what a `weights:` value means, and where fetched files lie.
+Must not: load a model, or ask a network.
 """
 
 from engines.weights.abilities import Abilities, Pooling, abilities_of
+from engines.weights.formats import Weights
 from engines.weights.gguf import GgufHeader, read_header
-from engines.weights.resolve import WeightsProblem, resolve
+from engines.weights.problems import NotPulled, WeightsProblem
+from engines.weights.resolve import locate, resolve
 
 __all__ = [
     "Abilities",
     "GgufHeader",
+    "NotPulled",
     "Pooling",
+    "Weights",
     "WeightsProblem",
     "abilities_of",
+    "locate",
     "read_header",
     "resolve",
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from engines.weights.numbers import absurd_numbers
-from engines.weights.resolve import WeightsProblem
+from engines.weights.problems import WeightsProblem
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)

@@ -13,6 +13,7 @@ COMMANDS = {
     "serve": ("gateway.cli.serve", "serve"),
     "import": ("gateway.cli.import_config", "import_config"),
     "check": ("gateway.cli.check", "check"),
+    "pull": ("gateway.cli.pull", "pull"),
     "models": ("gateway.cli.models", "models"),
     "route": ("gateway.cli.route", "route"),
     "bench": ("gateway.cli.bench", "bench"),

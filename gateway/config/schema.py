@@ -81,7 +81,8 @@ class ModelSection(Section):
     engine: OneOrMore = Field(description="Which engine serves it; several are all used.")
     weights: str | None = Field(
         None,
-        description="A GGUF file (relative to this file) or `demo:qwen|coder|llama`; for vLLM a "
+        description="A GGUF file or a folder (relative to this file), `OWNER/REPO:QUANTISATION` "
+        "of a model hub, an https URL with `#sha256=`, or `demo:qwen|coder|llama`; for vLLM a "
         "folder with a config.json or a hub's OWNER/NAME. Managed engines only.",
     )
     upstream_model: str | None = Field(

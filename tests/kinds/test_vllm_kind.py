@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from engines.kinds import AdapterOrder, ModelOrder, ReplicaPlan, Room, VllmEngine
 from engines.vllm import guard
+from engines.weights.store import Store
+from tests.support.hub_cache import cached
 
 ROOM = Room(Path("/run/wb"), threads=3)
 
@@ -282,3 +284,18 @@ def test_podman_names_devices_its_own_way_and_a_port_is_published_on_loopback(
 def test_ways_to_call_it_that_contradict_each_other_are_refused(section: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         VllmEngine.model_validate({"kind": "vllm"} | section)
+
+
+def test_what_was_pulled_is_served_from_its_folder_and_the_rest_is_left_to_vllm(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder / "hub"))
+    store = Store(folder / "hub", folder / "own")
+    assert command(plan(folder, weights="o/r"))[2] == "o/r"
+    pulled = cached(store, "o/r", {"config.json": b"{}", "model.safetensors": b"x"})
+    assert command(plan(folder, weights="o/r"))[2] == str(pulled)
+    cached(store, "o/r-GGUF", {"x-q4_0.gguf": b"x"})
+    assert command(plan(folder, weights="o/r-GGUF"))[2] == "o/r-GGUF"
+    in_image = plan(folder, {"image": "vllm", "venv": None, "runtime": "podman"}, weights="o/r")
+    assert in_image.launch is not None
+    assert str(pulled) not in " ".join(in_image.launch.argv)

@@ -1,0 +1,127 @@
+"""What `weighbridge pull` is asked for: a model of the file or the catalogue, a repository, a URL.
+
+Owns: the order in which these are tried, and the words for what is none of them.
+Must not: ask any network.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engines.families import Catalogue, Entry
+from engines.hub.selection import Format
+from engines.weights.problems import WeightsProblem
+from engines.weights.references import HubRepo, Local, WebFile, read_reference
+from engines.weights.resolve import is_local
+from gateway.config.loading import LoadedConfig
+from gateway.config.names import resolved_aliases
+from gateway.planning import engines_of
+
+_FORMATS: Mapping[str, Format] = {"llamacpp": "gguf", "vllm": "safetensors"}
+
+
+class UnknownTarget(ValueError):
+    """Nothing can be pulled under this name; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to pull. `name` is what was asked for; `note` is worth a line before it begins."""
+
+    name: str
+    reference: HubRepo | WebFile
+    wanted: Format | None = None
+    note: str = ""
+
+
+def all_targets(config: LoadedConfig) -> Iterator[Target]:
+    """Yield what the models of a file need, each thing once."""
+    seen = set()
+    for name in config.file.models:
+        target = _configured(name, config)
+        if isinstance(target, Target) and (target.reference, target.wanted) not in seen:
+            seen.add((target.reference, target.wanted))
+            yield target
+
+
+def target_of(
+    name: str, config: LoadedConfig | None, catalogue: Catalogue, quant: str | None
+) -> Target:
+    """Return what one name means; `quant` picks in a repository.
+
+    Raises:
+        UnknownTarget: it is a file already, served elsewhere, or nothing that anybody knows.
+    """
+    target = _named(name, config, catalogue)
+    if quant is None:
+        return target
+    if not isinstance(target.reference, HubRepo):
+        raise UnknownTarget(f"--quant is for repositories; {name} is a single file")
+    return replace(target, reference=replace(target.reference, pick=quant))
+
+
+def _named(name: str, config: LoadedConfig | None, catalogue: Catalogue) -> Target:
+    if config is not None:
+        configured = _configured(resolved_aliases(config.file).get(name, name), config)
+        if isinstance(configured, Target):
+            return configured
+        if configured is not None:
+            raise UnknownTarget(f"{name} {configured}")
+    try:
+        reference = read_reference(name)
+    except WeightsProblem as problem:
+        raise UnknownTarget(str(problem)) from None
+    if isinstance(reference, HubRepo | WebFile):
+        return Target(name, reference)
+    entry = catalogue.find(name) if isinstance(reference, Local) else None
+    if entry is None:
+        raise UnknownTarget(_unknown(name, config, catalogue))
+    return _from_catalogue(name, entry)
+
+
+def _configured(name: str, config: LoadedConfig) -> Target | str | None:
+    """Return what a model of the file needs; why nothing; None where there is no such model."""
+    model = config.file.models.get(name)
+    if model is None:
+        return None
+    kinds = {config.file.engines[engine].kind for engine in engines_of(model)}
+    if model.weights is None:
+        return "is served by a server elsewhere, which has its weights" if kinds else None
+    try:
+        if is_local(model.weights, config.base):
+            return f"needs nothing from anywhere: its weights are {model.weights!r}"
+        reference = read_reference(model.weights)
+    except WeightsProblem as problem:
+        return f"cannot be pulled: {problem}"
+    if not isinstance(reference, HubRepo | WebFile):
+        return None
+    return Target(name, reference, _FORMATS.get(next(iter(kinds))) if len(kinds) == 1 else None)
+
+
+def _from_catalogue(name: str, entry: Entry) -> Target:
+    if entry.gguf:
+        repo, maker = entry.gguf[0], entry.repos[0].partition("/")[0] if entry.repos else ""
+        owner = repo.partition("/")[0]
+        note = f"{entry.name}: GGUF files of {repo}"
+        if maker and owner.lower() != maker.lower():
+            note += f", made from {maker}'s weights by {owner}"
+        return Target(name, HubRepo(repo), "gguf", note)
+    if entry.repos:
+        note = f"{entry.name}: safetensors of {entry.repos[0]}, for vLLM; no GGUF copy is known"
+        return Target(name, HubRepo(entry.repos[0]), "safetensors", note)
+    raise UnknownTarget(f"{entry.name} is in the catalogue, but where it lies is not")
+
+
+def _unknown(name: str, config: LoadedConfig | None, catalogue: Catalogue) -> str:
+    if Path(name).exists():
+        return f"{name} is a file of this machine already"
+    known = [entry.name for entry in catalogue.entries if entry.gguf or entry.repos]
+    known += [] if config is None else list(config.file.models)
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f"; did you mean {close[0]}?" if close else "."
+    return (
+        f"{name} is no model of the file and none of the catalogue{meant} Give a name of "
+        "`weighbridge models --catalogue`, OWNER/REPO:QUANTISATION of a hub, or a URL with a "
+        "checksum"
+    )
