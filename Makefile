@@ -24,7 +24,8 @@ test: setup ## set up and run every test; ARGS="-k stream" passes options on
 
 test-vllm: setup ## set up real vLLM on the CPU, once, and run the tests that need it
 	@vllm=$$($(BIN)/python -m tools.setup.vllm_env) || exit 1; \
-	WEIGHBRIDGE_TEST_VLLM="$$vllm" $(BIN)/python -m pytest tests/vllm $(ARGS)
+	WEIGHBRIDGE_TEST_VLLM="$$vllm" $(BIN)/python -m pytest tests/vllm $(ARGS) && \
+	WEIGHBRIDGE_TEST_VLLM="$$vllm" $(BIN)/python -m pytest tests/contract -k "tiny-" --timeout 300 $(ARGS)
 
 check: setup ## lint, types, import contracts, documentation
 	$(BIN)/ruff check .

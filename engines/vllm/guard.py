@@ -23,12 +23,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _SHARED = "/dev/shm/"  # noqa: S108 - where the system keeps segments, not a place for files
 _FIRST_SCAN_S = 1.0
 _SLOWEST_SCAN_S = 15.0
+_LONGEST_DEATH_S = 10.0
+_PAUSE_S = 0.05
 _PID = "{pid}"
 
 
@@ -88,11 +91,22 @@ def _clean_up_after(main_pid: int, scratch: Path, remove: Sequence[str]) -> None
     _kill(main_pid)
     if remove:
         subprocess.run(remove, check=False, stdin=subprocess.DEVNULL)
-    used = _segments_of(_processes())
-    for name in segments - used:
-        with contextlib.suppress(OSError):
-            os.unlink(name)  # noqa: PTH108 - plain system calls only in here
+    _remove_segments(segments)
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _remove_segments(segments: set[str]) -> None:
+    """Remove those that nobody uses; what was killed needs a moment to let go of its own."""
+    deadline_s = time.monotonic() + _LONGEST_DEATH_S
+    while segments:
+        used = segments & _segments_of(_processes())
+        for name in segments - used:
+            with contextlib.suppress(OSError):
+                os.unlink(name)  # noqa: PTH108 - plain system calls only in here
+        segments = used
+        if time.monotonic() > deadline_s:
+            return  # others have mapped them
+        time.sleep(_PAUSE_S)
 
 
 def _watch(main_pid: int) -> set[str]:

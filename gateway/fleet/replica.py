@@ -164,9 +164,7 @@ class Replica:
             circuit_open=not self.breaker.admits(now_s),
             circuit_openings=self.breaker.openings,
             outstanding_tokens=self.outstanding_tokens,
-            requests_running=own.running,
-            requests_waiting=own.waiting,
-            kv_used_ratio=own.kv_used_ratio,
+            own=own,
         )
 
 

@@ -5,17 +5,40 @@ Must not: know where they come from.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
+from gateway.observe.engine_figures import EngineFigures
+
 LABELS = ("model", "engine", "replica")
+_Labels = tuple[str, str, str]
+
+_OWN_GAUGES = {
+    "running": ("engine_requests_running", "Sequences the engine runs."),
+    "waiting": ("engine_requests_waiting", "Requests the engine holds."),
+    "kv_used_ratio": ("engine_kv_used_ratio", "KV cache in use, 0 to 1."),
+}
+_OWN_COUNTERS = {
+    "prompt_tokens": ("engine_prompt_tokens", "Prompt tokens, by the engine's own count."),
+    "cached_tokens": ("engine_cached_tokens", "Those of them that its prefix cache spared."),
+    "completion_tokens": ("engine_completion_tokens", "Tokens generated, by its own count."),
+}
+_OWN_DURATIONS = {
+    "first_token": ("engine_time_to_first_token_seconds", "TTFT by the engine's own clock."),
+    "gap": ("engine_inter_token_latency_seconds", "ITL by the engine's own clock."),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaFigures:
-    """What a scrape shows of one replica; the last three come from the engine, None if unknown."""
+    """What a scrape shows of one replica; `own` is what its engine says of itself."""
 
     model: str
     engine: str
@@ -25,9 +48,7 @@ class ReplicaFigures:
     circuit_open: bool = False
     circuit_openings: int = 0
     outstanding_tokens: int = 0
-    requests_running: float | None = None
-    requests_waiting: float | None = None
-    kv_used_ratio: float | None = None
+    own: EngineFigures = field(default_factory=EngineFigures)
 
 
 class Scrape(Collector):
@@ -36,7 +57,7 @@ class Scrape(Collector):
     def __init__(
         self,
         replicas: Callable[[], Iterable[ReplicaFigures]],
-        rate: Callable[[tuple[str, str, str]], float],
+        rate: Callable[[_Labels], float],
     ) -> None:
         self._replicas = replicas
         self._rate = rate
@@ -57,11 +78,7 @@ class Scrape(Collector):
         rate = _gauge(
             "tokens_per_second", "Completion tokens per second over the last 10 s; 0 when idle."
         )
-        own = {
-            "requests_running": _gauge("engine_requests_running", "Sequences the engine runs."),
-            "requests_waiting": _gauge("engine_requests_waiting", "Requests the engine holds."),
-            "kv_used_ratio": _gauge("engine_kv_used_ratio", "KV cache in use, 0 to 1."),
-        }
+        told: list[tuple[_Labels, EngineFigures]] = []
         for figures in self._replicas():
             labels = (figures.model, figures.engine, figures.replica)
             up.add_metric(labels, float(figures.up))
@@ -70,11 +87,27 @@ class Scrape(Collector):
             openings.add_metric(labels, figures.circuit_openings)
             outstanding.add_metric(labels, figures.outstanding_tokens)
             rate.add_metric(labels, self._rate(labels))
-            for name, family in own.items():
-                value = getattr(figures, name)
-                if value is not None:
-                    family.add_metric(labels, value)
-        yield from (up, restarts, circuit, openings, outstanding, rate, *own.values())
+            told.append((labels, figures.own))
+        yield from (up, restarts, circuit, openings, outstanding, rate)
+        yield from _own(told)
+
+
+def _own(told: Iterable[tuple[_Labels, EngineFigures]]) -> Iterable[Metric]:
+    """Yield what engines say of themselves; one that does not say a figure has no such series."""
+    gauges = {name: _gauge(*words) for name, words in _OWN_GAUGES.items()}
+    counters = {name: _counter(*words) for name, words in _OWN_COUNTERS.items()}
+    durations = {name: _summary(*words) for name, words in _OWN_DURATIONS.items()}
+    plain: dict[str, GaugeMetricFamily | CounterMetricFamily] = {**gauges, **counters}
+    for labels, figures in told:
+        for name, family in plain.items():
+            value = getattr(figures, name)
+            if value is not None:
+                family.add_metric(labels, value)
+        for name, summary in durations.items():
+            spent = getattr(figures, name)
+            if spent is not None:
+                summary.add_metric(labels, count_value=spent.count, sum_value=spent.sum_s)
+    yield from (*gauges.values(), *counters.values(), *durations.values())
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:
@@ -83,3 +116,7 @@ def _gauge(name: str, text: str) -> GaugeMetricFamily:
 
 def _counter(name: str, text: str) -> CounterMetricFamily:
     return CounterMetricFamily(f"weighbridge_{name}", text, labels=LABELS)
+
+
+def _summary(name: str, text: str) -> SummaryMetricFamily:
+    return SummaryMetricFamily(f"weighbridge_{name}", text, labels=LABELS)

@@ -6,11 +6,14 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import WorkerOf
-from tests.support.contract import Contract, Subject, contract
+from tests.support.contract import VLLM, Contract, Subject, contract
+from tests.support.vllm import vllm_venv
 
 # Through a whole gateway; `worker` is ours by itself, as `python -m engines.llamacpp` serves it.
-GATEWAY = ("demo-qwen", "demo-llama", "recorded")
-LIVE = ("demo-qwen", "demo-llama", "worker")
+# Real vLLM joins where `make test-vllm` runs these tests.
+_VLLM = VLLM if vllm_venv() is not None else ()
+GATEWAY = ("demo-qwen", "demo-llama", "recorded", *_VLLM)
+LIVE = ("demo-qwen", "demo-llama", "worker", *_VLLM)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

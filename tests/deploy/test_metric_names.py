@@ -9,6 +9,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.domain import Outcome
+from gateway.observe.engine_figures import Durations, EngineFigures
 from gateway.observe.metrics import Metrics
 from gateway.observe.scrape import LABELS, ReplicaFigures
 
@@ -20,9 +21,8 @@ _OUTCOMES = re.compile(r'outcome=~?"([^"]*)"')
 
 def exported() -> set[str]:
     """Return every sample name of a scrape in which all figures are known."""
-    figures = ReplicaFigures(
-        "m", "e", "0", up=True, restarts=1, requests_running=1, requests_waiting=1, kv_used_ratio=1
-    )
+    own = EngineFigures(1, 1, 1, 1, 1, 1, Durations(1, 1), Durations(1, 1))
+    figures = ReplicaFigures("m", "e", "0", up=True, restarts=1, own=own)
     metrics = Metrics()
     metrics.of("m", "e", "0")
     metrics.may_shadow("m")

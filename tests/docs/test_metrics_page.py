@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from engines.llamacpp.counts import Counts
 from engines.llamacpp.scrape import exposition
 from gateway.domain import Outcome
+from gateway.observe.engine_figures import Durations, EngineFigures
 from gateway.observe.metrics import Metrics
 from gateway.observe.scrape import ReplicaFigures
 from tests.support.prometheus import PAGE, documented
@@ -19,17 +20,9 @@ def exported() -> Iterator[tuple[str, Metric]]:
     metrics.of("m", "cpu", "0")
     metrics.may_shadow("m")
     metrics.waits_of("m")
-    own = ReplicaFigures(
-        "m",
-        "cpu",
-        "0",
-        up=True,
-        restarts=0,
-        requests_running=0,
-        requests_waiting=0,
-        kv_used_ratio=0,
-    )
-    metrics.show(lambda: [own])
+    own = EngineFigures(0, 0, 0, 0, 0, 0, Durations(0, 0), Durations(0, 0))
+    figures = ReplicaFigures("m", "cpu", "0", up=True, restarts=0, own=own)
+    metrics.show(lambda: [figures])
     for text in (metrics.exposition().decode(), exposition(Counts())):
         for family in text_string_to_metric_families(text):
             counter = family.type == "counter"
@@ -62,5 +55,5 @@ def test_the_page_names_every_outcome() -> None:
 def test_base_units_stand_in_the_names() -> None:
     for name, family in exported():
         assert (family.type == "counter") is name.endswith("_total")
-        if family.type == "histogram":
+        if family.type in ("histogram", "summary"):
             assert name.endswith(("_seconds", "_tokens"))

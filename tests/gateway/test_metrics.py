@@ -1,15 +1,21 @@
 """The metrics: names, labels, throughput, and the engines' own figures."""
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.llamacpp.counts import Counts
+from engines.llamacpp.scrape import exposition
 from engines.protocol.answers import Usage
 from gateway.domain import Outcome
 from gateway.observe.account import Account
-from gateway.observe.engine_figures import EngineFigures, read_engine_figures
+from gateway.observe.engine_figures import Durations, EngineFigures, read_engine_figures
 from gateway.observe.metrics import Metrics
 from gateway.observe.scrape import ReplicaFigures
 from gateway.observe.throughput import WINDOW_S, Throughput
+
+CAPTURE = Path(__file__).resolve().parents[1] / "captures" / "vllm" / "metrics.txt"
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.floats(0, 9.99)), max_size=40))
@@ -22,7 +28,8 @@ def test_tokens_of_the_window_are_all_counted(adds: list[tuple[int, float]]) -> 
 
 
 def test_a_request_shows_under_its_replica() -> None:
-    figures = [ReplicaFigures("m", "cpu", "cpu-0", up=True, restarts=2, kv_used_ratio=0.5)]
+    own = EngineFigures(kv_used_ratio=0.5, prompt_tokens=9, gap=Durations(4, 0.5))
+    figures = [ReplicaFigures("m", "cpu", "cpu-0", up=True, restarts=2, own=own)]
     metrics = Metrics()
     metrics.show(lambda: figures)
     replica = metrics.of("m", "cpu", "cpu-0")
@@ -37,6 +44,10 @@ def test_a_request_shows_under_its_replica() -> None:
     assert f"weighbridge_engine_up{{{labels}}} 1.0" in text
     assert f"weighbridge_engine_restarts_total{{{labels}}} 2.0" in text
     assert f"weighbridge_engine_kv_used_ratio{{{labels}}} 0.5" in text
+    assert f"weighbridge_engine_prompt_tokens_total{{{labels}}} 9.0" in text
+    assert f"weighbridge_engine_inter_token_latency_seconds_sum{{{labels}}} 0.5" in text
+    assert f"weighbridge_engine_inter_token_latency_seconds_count{{{labels}}} 4.0" in text
+    assert "weighbridge_engine_completion_tokens_total{" not in text
     assert f"weighbridge_tokens_per_second{{{labels}}} 0.4" in text
 
 
@@ -47,6 +58,31 @@ def test_vllms_figures_are_read_and_nonsense_is_nothing() -> None:
     )
     assert read_engine_figures(text) == EngineFigures(running=3.0, kv_used_ratio=0.25)
     assert read_engine_figures("{{{") == EngineFigures()
+    assert read_engine_figures("vllm:num_requests_running{{{ 1") == EngineFigures()
+
+
+def test_a_scrape_of_vllm_gives_every_figure() -> None:
+    more = (
+        'vllm:prefix_cache_hits_total{engine="0"} 128.0\n'
+        'vllm:time_to_first_token_seconds_bucket{engine="0",le="0.1"} 6.0\n'
+        'vllm:time_to_first_token_seconds_count{engine="0"} 8.0\n'
+        'vllm:time_to_first_token_seconds_sum{engine="0"} 2.5\n'
+        'vllm:inter_token_latency_seconds_count{engine="0"} 94.0\n'
+        'vllm:inter_token_latency_seconds_sum{engine="0"} 0.5\n'
+    )
+    told = read_engine_figures(CAPTURE.read_text(encoding="utf-8") + more)
+    assert (told.running, told.waiting, told.kv_used_ratio) == (0, 0, 0)
+    assert (told.prompt_tokens, told.cached_tokens, told.completion_tokens) == (210, 128, 102)
+    assert (told.first_token, told.gap) == (Durations(8, 2.5), Durations(94, 0.5))
+
+
+def test_a_whole_scrape_of_a_worker_gives_every_figure() -> None:
+    counts = Counts()
+    counts.prompt_tokens, counts.cached_tokens, counts.completion_tokens = 5, 7, 3
+    told = read_engine_figures(exposition(counts))
+    assert (told.prompt_tokens, told.cached_tokens, told.completion_tokens) == (12, 7, 3)
+    assert told.first_token == told.gap == Durations(0, 0)
+    assert None not in (told.running, told.waiting, told.kv_used_ratio)
 
 
 def test_a_second_try_is_no_overhead_of_the_gateway() -> None:

@@ -1,8 +1,10 @@
 """The engines of the contract suite, and how a test speaks to one of them."""
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,21 +13,27 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.recorded import CONTEXT as RECORDED_CONTEXT
 from tests.support.recorded import MODEL, RecordedVllm
 from tests.support.scripted import running
-from tests.support.serving import Served, serving
+from tests.support.serving import WAIT_S, Served, serving
 from tests.support.streams import Event, events_of
+from tests.support.vllm import CONTEXT as VLLM_CONTEXT
+from tests.support.vllm import LLAMA, QWEN, START_S, engine, make_toys, vllm_venv
 from tests.support.waiting import until
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+
+VLLM = (QWEN, LLAMA)
 
 _ENGINES = """
 engines:
   cpu: {{kind: llamacpp, parallel: 2, batch_tokens: 32}}
   lab: {{kind: remote, url: "{url}", health_interval_s: 60}}
+{engines}
 models:
   demo-qwen: {{engine: cpu, weights: "demo:qwen", aliases: [small]}}
   demo-llama: {{engine: cpu, weights: "demo:llama"}}
   demo-coder: {{engine: cpu, weights: "demo:coder"}}
   recorded: {{engine: lab, upstream_model: {upstream}}}
+{models}
 """
 
 
@@ -93,19 +101,32 @@ class Contract:
     recorded: RecordedVllm
 
     async def subject(self, model: str) -> Subject:
-        await self.served.ready(model)
-        context = RECORDED_CONTEXT if model == "recorded" else 4_096
-        return Subject(self.served.http, model, context)
+        await self.served.ready(model, within_s=START_S if model in VLLM else WAIT_S)
+        contexts = {"recorded": RECORDED_CONTEXT} | dict.fromkeys(VLLM, VLLM_CONTEXT)
+        return Subject(self.served.http, model, contexts.get(model, 4_096))
 
 
 @asynccontextmanager
 async def contract() -> AsyncIterator[Contract]:
     """Serve all engines of the suite until the block ends."""
-    async with running(RecordedVllm()) as recorded:
-        assert isinstance(recorded, RecordedVllm)
-        text = _ENGINES.format(url=recorded.url, upstream=MODEL)
-        async with serving(text) as served:
-            yield Contract(served, recorded)
+    venv = vllm_venv()
+    with tempfile.TemporaryDirectory() as folder:
+        engines, models = ("", "") if venv is None else _with_vllm(venv, Path(folder))
+        async with running(RecordedVllm()) as recorded:
+            assert isinstance(recorded, RecordedVllm)
+            text = _ENGINES.format(url=recorded.url, upstream=MODEL, engines=engines, models=models)
+            async with serving(text) as served:
+                yield Contract(served, recorded)
+
+
+def _with_vllm(venv: Path, folder: Path) -> tuple[str, str]:
+    """Return the lines for engines and models that add real vLLM, whose models lie in a folder."""
+    make_toys(venv, folder)
+    models = {QWEN: "qwen2", LLAMA: "llama"}
+    lines = [
+        f'  {name}: {{engine: gpu, weights: "{folder}/{toy}"}}' for name, toy in models.items()
+    ]
+    return f"  gpu: {engine(venv)}", "\n".join(lines)
 
 
 def user(text: str) -> list[dict[str, str]]:

@@ -30,16 +30,18 @@ class Served:
     url: str
     http: httpx.AsyncClient
 
-    async def until(self, true: Callable[[], bool]) -> None:
+    async def until(self, true: Callable[[], bool], *, within_s: float = WAIT_S) -> None:
         """Wait until a condition on the fleet holds; conditions are looked at on each change."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(within_s):
             while not true():
                 await self.gateway.fleet.changed()
 
-    async def ready(self, *models: str) -> None:
+    async def ready(self, *models: str, within_s: float = WAIT_S) -> None:
         """Wait until all of these models, or all that there are, are ready."""
         status = self.gateway.fleet.status
-        await self.until(lambda: all(status()[name].available for name in models or status()))
+        await self.until(
+            lambda: all(status()[name].available for name in models or status()), within_s=within_s
+        )
 
 
 @asynccontextmanager

@@ -69,6 +69,17 @@ def wait_ready(gateway: GatewayProcess, *models: str) -> None:
         time.sleep(0.2)
 
 
+def wait_replicas(gateway: GatewayProcess, model: str, count: int) -> None:
+    """Wait until so many replicas of a model are ready."""
+    deadline_s = time.monotonic() + START_S
+    while True:
+        told = httpx.get(f"{gateway.url}/ready", timeout=20).json()["models"][model]["replicas"]
+        if [one["state"] for one in told].count("ready") >= count:
+            return
+        assert time.monotonic() < deadline_s, f"{told}; {gateway.errors()[-4_000:]}"
+        time.sleep(0.2)
+
+
 def servers(gateway: GatewayProcess) -> dict[str, int]:
     """Return the process ids of the vLLMs of a gateway by their sockets' names, in order."""
     found = {pid: re.search(r" --uds=(\S+)", args) for pid, args in children(gateway.pid).items()}

@@ -33,9 +33,10 @@ SHAPE: dict[str, Any] = {
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
     "max_position_embeddings": 4_096,
-    "tie_word_embeddings": True,
     "initializer_range": 0.4,  # so far apart that no two tokens are as likely as each other
 }
+# The end is now and then the likeliest token: after some dozens of others.
+END_WEIGHT, END_SEED = 0.7, 6
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + "
     "'<|im_end|>' + '\\n' }}{% endfor %}"
@@ -80,8 +81,19 @@ def make(
     tokenizer.chat_template = template
     tokenizer.save_pretrained(folder)
     torch.manual_seed(7)
-    model = build(len(tokenizer), tokenizer.eos_token_id)
-    model.to(torch.float32).save_pretrained(folder)
+    model = build(len(tokenizer), tokenizer.eos_token_id).to(torch.float32)
+    with torch.no_grad():
+        head = model.get_output_embeddings().weight
+        head[[at for at in range(len(tokenizer)) if not is_plain(tokenizer, at)]] = 0
+        torch.manual_seed(END_SEED)
+        head[tokenizer.eos_token_id] = END_WEIGHT * torch.randn(head.shape[1])
+    model.save_pretrained(folder)
+
+
+def is_plain(tokenizer: PreTrainedTokenizerFast, token: int) -> bool:
+    """Say whether a token is a text by itself: neither special nor half a letter."""
+    text = tokenizer.decode([token], skip_special_tokens=True)
+    return bool(text) and "\N{REPLACEMENT CHARACTER}" not in text
 
 
 def make_adapter(folder: Path) -> None:
