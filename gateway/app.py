@@ -81,6 +81,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await gateway.shadows.close()
+        await gateway.uses.close()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)

@@ -14,6 +14,7 @@ from engines.kinds import (
     ReplicaPlan,
     Room,
 )
+from gateway.attempting import Attempts
 from gateway.config.loading import LoadedConfig
 from gateway.config.schema import RoutingFile
 from gateway.deciding import Decider, decider_of
@@ -31,6 +32,7 @@ from gateway.observing import Observer
 from gateway.planning import limits_of, plans_in, plans_of
 from gateway.relay.client import UpstreamClient
 from gateway.relay.shadows import Shadows
+from gateway.relay.uses import Uses
 from gateway.selection import Selector
 from gateway.settling import Settler
 from gateway.tokenizing import TokenCounter
@@ -67,6 +69,7 @@ class Gateway:
     dispatcher: Dispatcher
     prefixes: Prefixes
     shadows: Shadows
+    uses: Uses
     journal: Journal | None
     created_s: int
 
@@ -138,6 +141,7 @@ def build_gateway(
         metrics=metrics,
         prefixes=Prefixes(),
         shadows=Shadows(metrics.shadowed, time.perf_counter),
+        uses=Uses(client),
         journal=journal,
         created_s=int(time.time()),
     )
@@ -172,6 +176,7 @@ class _Lasting:
     metrics: Metrics
     prefixes: Prefixes
     shadows: Shadows
+    uses: Uses
     journal: Journal | None
     created_s: int
 
@@ -195,8 +200,9 @@ def _wired(blueprint: Blueprint, lasting: _Lasting) -> Gateway:
         selector=selector,
         settler=settler,
         fleet=fleet,
-        carer=lasting.carer,
-        client=client,
+        attempts=Attempts(
+            carer=lasting.carer, client=client, uses=lasting.uses, clock=time.perf_counter
+        ),
         shadows=lasting.shadows,
         clock=time.perf_counter,
         queue_timeout_s=file.gateway.queue_timeout_s,
@@ -215,6 +221,7 @@ def _wired(blueprint: Blueprint, lasting: _Lasting) -> Gateway:
         metrics=lasting.metrics,
         prefixes=lasting.prefixes,
         shadows=lasting.shadows,
+        uses=lasting.uses,
         journal=lasting.journal,
         created_s=lasting.created_s,
     )

@@ -126,6 +126,7 @@ class LlamacppEngine(Section):
             health_interval_s=1,
             metrics_path="/metrics",
             tokenize_path="/tokenize",
+            uses_path="/uses/",
             exact_seams=True,
             capacity=order.parallel or self.parallel,
             launch=Launch(

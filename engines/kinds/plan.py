@@ -83,11 +83,12 @@ class ReplicaPlan:
 
     `upstream_model` is the name that the engine knows the model by; it knows `adapters`, which it
     serves beside the model, by their own. `health_path` and `metrics_path` are whole paths at the
-    address, as is `tokenize_path`. `capacity` is how many requests run at once, None where nobody
-    knows. `exact_seams`: it goes on with a begun answer from exactly that text. A stream that
-    breaks may wait for it for `continue_wait_s`, or 0 where it is to end. Without a `launch` it
-    runs elsewhere. A request's `priority` is for the gateway alone, unless the engine
-    `takes_priority` too. With a `problem` it can never serve, and this says why.
+    address, as is `tokenize_path`; under `uses_path` a worker of ours tells what came of a request.
+    `capacity` is how many requests run at once, None where nobody knows. `exact_seams`: it goes on
+    with a begun answer from exactly that text. A stream that breaks may wait for it for
+    `continue_wait_s`, or 0 where it is to end. Without a `launch` it runs elsewhere. A request's
+    `priority` is for the gateway alone, unless the engine `takes_priority` too. With a `problem` it
+    can never serve, and this says why.
     """
 
     model: str
@@ -99,6 +100,7 @@ class ReplicaPlan:
     health_interval_s: float
     metrics_path: str | None = None
     tokenize_path: str | None = None
+    uses_path: str | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
     capacity: int | None = None
     launch: Launch | None = None

@@ -90,6 +90,7 @@ class RemoteEngine(Section):
             health_interval_s=self.health_interval_s,
             metrics_path=f"{root}/metrics",
             tokenize_path=f"{root}/tokenize",
+            uses_path=f"{root}/uses/",
             takes_priority=self.takes_priority,
             deadlines=Deadlines(
                 self.connect_timeout_s,

@@ -7,6 +7,7 @@ Must not: evaluate, or know what a prompt means.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -29,6 +30,7 @@ from engines.llamacpp.model import Draining, Model
 from engines.llamacpp.reading import Reader
 from engines.llamacpp.scrape import exposition
 from engines.llamacpp.sequence import Order, Progress, SequenceState
+from engines.llamacpp.uses import Use, Uses
 from engines.llamacpp.writing import ChatWriter, TextWriter, Writer
 from engines.protocol.errors import ApiError, InvalidRequest, NotFound
 from engines.protocol.events import DONE, write_event
@@ -47,7 +49,16 @@ _MAX_BODY_BYTES = 64 * 1024 * 1024
 _SHORT_BODY_BYTES = 32 * 1024
 
 _T = TypeVar("_T")
-_Answer: TypeAlias = Callable[["Worker", bytes, Send], Awaitable[None]]
+_Answer: TypeAlias = Callable[["Worker", "_Asked"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request to an endpoint: what came, where its answer goes, who counts its tokens."""
+
+    body: bytes
+    send: Send
+    use: Use
 
 
 class EngineFailure(ApiError):
@@ -71,8 +82,9 @@ class Worker:
         self.holder = Holder(model.vocabulary)
         self.crowd = Crowd(most_waiting)
         self.reader = Reader(model, batcher, self.crowd)
+        self.uses = Uses()
 
-    async def run(self, orders: Sequence[Order]) -> AsyncIterator[tuple[int, Progress]]:
+    async def run(self, orders: Sequence[Order], use: Use) -> AsyncIterator[tuple[int, Progress]]:
         """Yield what each sequence says; closing the iterator frees their slots.
 
         Raises:
@@ -84,11 +96,16 @@ class Worker:
         heard: asyncio.Queue[tuple[int, Progress]] = asyncio.Queue()
 
         def listener(index: int) -> Callable[[Progress], None]:
-            return lambda progress: heard.put_nowait((index, progress))
+            def hear(progress: Progress) -> None:
+                use.heard(progress)
+                heard.put_nowait((index, progress))
+
+            return hear
 
         sequences = [SequenceState(order, listener(index)) for index, order in enumerate(orders)]
         open_sequences = len(sequences)
         with self.crowd.with_these(len(sequences), "n"):
+            use.begin(sequences)
             try:
                 for sequence in sequences:
                     self.batcher.submit(sequence)
@@ -113,16 +130,19 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, unless the client goes away first."""
+        use = self._worker.uses.open(scope)
         try:
             body = await read_body(scope, receive, _MAX_BODY_BYTES)
             if self._worker.draining:
                 raise Draining("This engine is about to end.")
             with Departure(scope, receive):
-                await self._answer(self._worker, body, send)
+                await self._answer(self._worker, _Asked(body, send, use))
         except ClientGone:
             return
         except BodyTooLong:
             raise InvalidRequest("The body is too large.", code="body_too_large") from None
+        finally:
+            use.close()
 
 
 def build_app(worker: Worker) -> Starlette:
@@ -136,15 +156,20 @@ def build_app(worker: Worker) -> Starlette:
         "/tokenize": _tokenize,
         "/detokenize": _detokenize,
     }
-    gets = {"/v1/models": _models, "/health": _health, "/metrics": _metrics}
+    gets = {
+        "/v1/models": _models,
+        "/health": _health,
+        "/metrics": _metrics,
+        "/uses/{name}": _use,
+    }
     routes = [Route(path, _Endpoint(worker, f), methods=["POST"]) for path, f in posts.items()]
     routes += [Route(path, partial(f, worker), methods=["GET"]) for path, f in gets.items()]
     errors = dict.fromkeys((ApiError, HTTPException, Exception), _error)
     return Starlette(routes=routes, exception_handlers=errors)
 
 
-async def _chat(worker: Worker, body: bytes, send: Send) -> None:
-    request = decode_request(_CHAT, body)
+async def _chat(worker: Worker, asked: _Asked) -> None:
+    request = decode_request(_CHAT, asked.body)
     name = worker.model.served(request.model)
     wish = wish_of_chat(request)
     if wish is not None and request.continue_final_message:
@@ -153,23 +178,23 @@ async def _chat(worker: Worker, body: bytes, send: Send) -> None:
             "whole of it.",
             param="continue_final_message",
         )
-    free = await _beside(body, lambda: worker.model.chat_orders(request))
+    free = await _beside(asked.body, lambda: worker.model.chat_orders(request))
     conversations = worker.model.conversations
     orders = await worker.holder.hold(free, wish, conversations.frame(request, free))
     speeches = conversations.speeches(request, orders)
     writer = ChatWriter(name, orders, worker.model.vocabulary, speeches)
-    await _generate(worker, orders, writer, send, _streams(request))
+    await _generate(worker, asked, orders, writer, _streams(request))
 
 
-async def _completion(worker: Worker, body: bytes, send: Send) -> None:
-    request = decode_request(_COMPLETION, body)
+async def _completion(worker: Worker, asked: _Asked) -> None:
+    request = decode_request(_COMPLETION, asked.body)
     name = worker.model.served(request.model)
     wish = wish_of(request)
-    free = await _beside(body, lambda: worker.model.completion_orders(request))
+    free = await _beside(asked.body, lambda: worker.model.completion_orders(request))
     orders = await worker.holder.hold(free, wish, Frame())
     telling = worker.model.telling(request)
     writer = TextWriter(name, orders, worker.model.vocabulary, telling)
-    await _generate(worker, orders, writer, send, _streams(request))
+    await _generate(worker, asked, orders, writer, _streams(request))
 
 
 def _reading(
@@ -178,26 +203,32 @@ def _reading(
 ) -> _Answer:
     """Return an endpoint on whose texts nothing is generated."""
 
-    async def answer(worker: Worker, body: bytes, send: Send) -> None:
-        request = decode_request(decoder, body)
+    async def answer(worker: Worker, asked: _Asked) -> None:
+        request = decode_request(decoder, asked.body)
         try:
             told = await read(worker.reader, request)
         except DecodeFailed as error:
             raise EngineFailure(f"The engine failed: {error}.") from None
-        await _send_json(send, msgspec.json.encode(told))
+        await _send_json(asked.send, msgspec.json.encode(told))
 
     return answer
 
 
 async def _generate(
-    worker: Worker, orders: Sequence[Order], writer: Writer, send: Send, streams: tuple[bool, bool]
+    worker: Worker,
+    asked: _Asked,
+    orders: Sequence[Order],
+    writer: Writer,
+    streams: tuple[bool, bool],
 ) -> None:
+    send, use = asked.send, asked.use
     stream, wants_usage = streams
-    async with aclosing(worker.run(orders)) as said:  # type: ignore[type-var]  # it has aclose
+    async with aclosing(worker.run(orders, use)) as said:  # type: ignore[type-var]  # it has aclose
         if not stream:
             async for index, progress in said:
                 writer.add(index, progress)
             await _send_json(send, writer.answer())
+            use.delivered(writer.usage().completion_tokens)
             return
         started = False
         try:
@@ -209,6 +240,7 @@ async def _generate(
                     started, event = True, writer.opening() + event
                 if event:
                     await _more(send, event)
+                use.delivered(progress.tokens)
         except (EngineFailure, UnsupportedGrammar) as error:
             if not started:
                 raise
@@ -231,11 +263,11 @@ async def _beside(body: bytes, read: Callable[[], _T]) -> _T:
     return read() if len(body) <= _SHORT_BODY_BYTES else await asyncio.to_thread(read)
 
 
-async def _tokenize(worker: Worker, body: bytes, send: Send) -> None:
+async def _tokenize(worker: Worker, asked: _Asked) -> None:
     """Tokens of `messages` through the template, or of `prompt` (also called `content`)."""
-    tokens = await _beside(body, lambda: _tokens(worker.model, body))
+    tokens = await _beside(asked.body, lambda: _tokens(worker.model, asked.body))
     told = {"count": len(tokens), "max_model_len": worker.model.context, "tokens": tokens}
-    await _send_json(send, msgspec.json.encode(told))
+    await _send_json(asked.send, msgspec.json.encode(told))
 
 
 def _tokens(model: Model, body: bytes) -> list[int]:
@@ -248,15 +280,15 @@ def _tokens(model: Model, body: bytes) -> list[int]:
     return model.tokens(text, "prompt", add_special=bool(asked.get("add_special_tokens", True)))
 
 
-async def _detokenize(worker: Worker, body: bytes, send: Send) -> None:
-    tokens = _object(body).get("tokens")
+async def _detokenize(worker: Worker, asked: _Asked) -> None:
+    tokens = _object(asked.body).get("tokens")
     vocabulary = worker.model.vocabulary
     if not isinstance(tokens, list) or not all(
         type(token) is int and 0 <= token < vocabulary.size for token in tokens
     ):
         raise InvalidRequest("'tokens' must be a list of this model's token ids.", param="tokens")
     text = vocabulary.text(tokens, special=True)
-    await _send_json(send, msgspec.json.encode({"prompt": text, "content": text}))
+    await _send_json(asked.send, msgspec.json.encode({"prompt": text, "content": text}))
 
 
 async def _models(worker: Worker, _request: Request) -> Response:
@@ -273,6 +305,7 @@ async def _models(worker: Worker, _request: Request) -> Response:
             "capabilities": _capabilities(model, name),
             "devices": model.devices.names,
             "gpu_layers": model.devices.gpu_layers,
+            "tells_uses": True,
         }
         for name in model.names
     ]
@@ -294,6 +327,11 @@ async def _health(worker: Worker, _request: Request) -> Response:
     if worker.draining:
         return _json({"status": "draining"}, 503)
     return _json({"status": "ready"})
+
+
+async def _use(worker: Worker, request: Request) -> Response:
+    told = await worker.uses.told(request.path_params["name"].encode())
+    return Response(told, media_type="application/json")
 
 
 async def _metrics(worker: Worker, _request: Request) -> Response:

@@ -83,7 +83,10 @@ class Batcher:
             self._wake.notify()
 
     def cancel(self, sequence: SequenceState) -> None:
-        """Drop a sequence, in whatever state it is; its slot is free within one step."""
+        """Drop a sequence, in whatever state it is; its slot is free within one step.
+
+        That is told like any end, unless it has ended before.
+        """
         with self._wake:
             sequence.cancelled = True
             self._wake.notify()
@@ -136,7 +139,7 @@ class Batcher:
                 waiting.clear()
             self._count()
         self._masks.shutdown(wait=False, cancel_futures=True)
-        self._tell([(s.deliver, Progress(error=why)) for s in held if not s.cancelled])
+        self._tell([(s.deliver, Progress(error=why)) for s in held])
         self._texts.end(why)
 
     def _collect(self) -> bool:
@@ -150,8 +153,9 @@ class Batcher:
             if not self._busy():
                 self._gather()
             began = perf_counter()
-            self._queue.extend(s for s in self._arrived if not s.cancelled)
+            self._queue.extend(self._arrived)
             self._arrived.clear()
+            self._drop_cancelled()
             self._admit()
             self._count()
             self.counts.seconds.build += perf_counter() - began
@@ -174,9 +178,13 @@ class Batcher:
         return bool(self._running or self._queue)
 
     def _drop_cancelled(self) -> None:
+        gone = [s for s in (*self._running, *self._queue) if s.cancelled]
+        if not gone:
+            return
         for sequence in [s for s in self._running if s.cancelled]:
             self._leave(sequence, keep=True)
         self._queue = deque(s for s in self._queue if not s.cancelled)
+        self._tell([(s.deliver, Progress(error="cancelled")) for s in gone])
 
     def _admit(self) -> None:
         """Give free slots to the first in line, as long as their tokens fit the cache.
@@ -199,7 +207,7 @@ class Batcher:
         adapter = sequence.order.adapter
         sequence.slot, sequence.done = self._cells.admit(sequence.known, adapter, start)
         if sequence.cached is None:
-            sequence.cached = sequence.done
+            sequence.cached = sequence.read = sequence.done
             self.counts.cached_tokens += sequence.done
         self._running.append(sequence)
 
@@ -282,9 +290,11 @@ class Batcher:
         decoding = sum(sequence.pending == 1 for sequence, _ in part)
         self._experience.after(decoding, tokens, added, decoded - built, process_time() - used)
         for sequence, taken in part:
-            unread = len(sequence.order.prompt) - sequence.done
-            counts.prompt_tokens += max(0, min(taken, unread))
             sequence.done += taken
+            # Who was put back reads again, which counts once.
+            read = max(sequence.read, min(sequence.done, len(sequence.order.prompt)))
+            counts.prompt_tokens += read - sequence.read
+            sequence.read = read
             self._cells.grow(sequence.slot, taken)
         self._draw(drawing, logits, decoded)
         return True

@@ -85,9 +85,10 @@ class SequenceState:
     `done` tokens of `tokens` are in the KV cache. A sequence that was preempted has `done` 0 and
     is evaluated again; what it has said stays said. `known` are the tokens with which it was
     queued, as an array: what others may share is found in them. `cached` of them were in the
-    cache when it first ran; None before. `heard_s` is when its client was last told something,
-    at first when it was asked; the last token waited `masked_s` for its grammar. The next step
-    evaluates a `draft` behind what is pending: tokens that are a guess.
+    cache when it first ran; None before. `read` tokens of the prompt were found or evaluated.
+    `heard_s` is when its client was last told something, at first when it was asked; the last
+    token waited `masked_s` for its grammar. The next step evaluates a `draft` behind what is
+    pending: tokens that are a guess.
     """
 
     def __init__(self, order: Order, deliver: Callable[[Progress], None]) -> None:
@@ -99,6 +100,7 @@ class SequenceState:
         self.heard_s = 0.0
         self.masked_s = 0.0
         self.done = 0
+        self.read = 0
         self.slot = -1
         self.generated = 0
         self.cancelled = False

@@ -31,6 +31,17 @@ class Usage(msgspec.Struct, frozen=True):
     completion_tokens_details: CompletionTokensDetails | None = None
 
 
+class UseTold(msgspec.Struct):
+    """What a worker of ours tells of a request that has ended, however it did.
+
+    Tokens of the prompt that were read (or found in the cache), generated, and sent to the client.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    delivered_tokens: int = 0
+
+
 class FunctionCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """A function's name and its arguments, a JSON object as text; in an event, what is new."""
 

@@ -7,6 +7,7 @@ Must not: touch requests in flight.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -34,6 +35,7 @@ _Site: TypeAlias = tuple[str, str, str]
 
 class _Listed(msgspec.Struct, frozen=True):
     id: str = ""
+    tells_uses: bool = False
 
 
 class _ModelList(msgspec.Struct, frozen=True):
@@ -48,6 +50,7 @@ class Look:
     reason: str = ""
     late: bool = False
     models: tuple[str, ...] = ()
+    tells_uses: bool = False
 
 
 class Carer:
@@ -208,6 +211,7 @@ class Carer:
             for replica in self._watched[site]:
                 replica.suspect = replica.suspect and poked
                 if seen.ok:
+                    replica.tells_uses = seen.tells_uses
                     self._note(replica, Condition.READY, _unlisted(replica.plan, seen))
                 elif silences >= _SILENCES_UNTIL_DOWN or not (seen.late and replica.ready):
                     self._note(replica, Condition.DOWN, seen.reason)
@@ -235,7 +239,9 @@ class Carer:
         deadlines = _LOOK if plan.launch is None else _LOOK_AT_CHILD
         status, body = await self._get(plan, plan.health_path, deadlines)
         if status == 200:
-            return Look(ok=True, models=_listed(body))
+            rows = _listed(body)
+            told = any(row.tells_uses for row in rows)
+            return Look(ok=True, models=tuple(row.id for row in rows), tells_uses=told)
         if status in (401, 403):
             return Look(ok=False, reason="it refuses the key; set the engine's api_key")
         if status == 404:
@@ -259,9 +265,9 @@ def _site(plan: ReplicaPlan) -> _Site:
     return plan.address.key, plan.health_path, plan.address.authorization or ""
 
 
-def _listed(body: bytes) -> tuple[str, ...]:
+def _listed(body: bytes) -> Sequence[_Listed]:
     try:
-        return tuple(model.id for model in msgspec.json.decode(body, type=_ModelList).data)
+        return msgspec.json.decode(body, type=_ModelList).data
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engines.kinds import ReplicaPlan
+from engines.protocol.answers import Usage, UseTold
 from gateway.domain import Outcome
 from gateway.fleet.balance import NOTHING, Load, Offer
 from gateway.fleet.breaker import Breaker, BreakerRules
@@ -85,6 +86,8 @@ class Replica:
         self.last_used = 0
         # Its last request failed there: others are preferred until one succeeds or it is looked at.
         self.suspect = False
+        # It can be asked what came of a request that was cut off; servers elsewhere say so.
+        self.tells_uses = plan.launch is not None and plan.uses_path is not None
         self.breaker = Breaker(rules)
         self.figures = EngineFigures()
         self._unused: asyncio.Event | None = None
@@ -171,7 +174,8 @@ class Replica:
 class Lease:
     """One request's use of a replica, from `Fleet.lease` until `end`, which is idempotent.
 
-    `model` is the one of the served names that was asked for. Until its end the replica has its
+    `model` is the one of the served names that was asked for; `use` is the name under which the
+    engine can be asked what came of it, where it can be. Until its end the replica has its
     tokens outstanding: with its first event those of the prompt no longer, with each one less.
     """
 
@@ -186,6 +190,7 @@ class Lease:
         "outstanding_tokens",
         "queued_s",
         "replica",
+        "use",
     )
 
     def __init__(
@@ -205,6 +210,7 @@ class Lease:
         self.account = account
         self.queued_s = queued_s
         self._ended = False
+        self.use: str | None = None
         account.on_token = self._delivered
         replica.in_flight += 1
         self._answer_tokens = load.answer_tokens
@@ -227,8 +233,11 @@ class Lease:
         self.replica.outstanding_tokens += tokens - self.outstanding_tokens
         self.outstanding_tokens = tokens
 
-    def end(self, outcome: Outcome) -> None:
-        """Give the replica back and publish the account. Only the first call counts."""
+    def end(self, outcome: Outcome, *, counted: bool = True) -> None:
+        """Give the replica back and publish the account. Only the first call counts.
+
+        Where it is not `counted` yet, the account's tokens wait for `count`.
+        """
         if self._ended:
             return
         self._ended = True
@@ -241,3 +250,13 @@ class Lease:
         if outcome is Outcome.OK:
             self.replica.suspect = False
         self.metrics.ended(self.account, outcome, queued_s=self.queued_s)
+        if counted:
+            self.metrics.count(self.account)
+
+    def count(self, told: UseTold | None) -> None:
+        """Publish the tokens of what was cut off: as the engine told, or else by its events."""
+        if told is not None:
+            prompt, completion = told.prompt_tokens, told.completion_tokens
+            self.account.usage = Usage(prompt, completion, prompt + completion)
+            self.metrics.undelivered(completion - told.delivered_tokens)
+        self.metrics.count(self.account)

@@ -43,6 +43,7 @@ class ReplicaMetrics:
         self._prompt_tokens = metrics.prompt_tokens.labels(*labels)
         self._cached_tokens = metrics.cached_tokens.labels(*labels)
         self._completion_tokens = metrics.completion_tokens.labels(*labels)
+        self._undelivered = metrics.undelivered_tokens.labels(*labels)
         self._estimated = metrics.estimated_tokens.labels(*labels)
         self._first_token = metrics.first_token.labels(*labels)
         self._gap = metrics.gap.labels(*labels)
@@ -87,7 +88,7 @@ class ReplicaMetrics:
         self.throughput.add(tokens, time.monotonic())
 
     def ended(self, account: Account, outcome: Outcome, *, queued_s: float) -> None:
-        """A request is over: publish its account. Called once for each `began`."""
+        """A request is over: publish its times. Called once for each `began`."""
         now_s = account.clock()
         self._in_flight.dec()
         self._requests[outcome].inc()
@@ -99,6 +100,13 @@ class ReplicaMetrics:
         self._gap.observe_all(account.gaps_s)
         if account.forwarded_s is not None and not account.retried:
             self._overhead.observe(max(0.0, account.forwarded_s - account.arrived_s - queued_s))
+
+    def undelivered(self, tokens: int) -> None:
+        """The engine has told of tokens that it generated and no longer sent."""
+        self._undelivered.inc(max(0, tokens))
+
+    def count(self, account: Account) -> None:
+        """Publish the tokens of a request that is over. Called once, with `ended` or later."""
         if account.usage is not None:
             self._prompt_tokens.inc(account.usage.prompt_tokens)
             if account.usage.prompt_tokens_details is not None:
@@ -152,6 +160,10 @@ class Metrics:
             "cached_prompt_tokens", "Prompt tokens that engines found in their caches."
         )
         self.completion_tokens = self._counter("completion_tokens", "Completion tokens generated.")
+        self.undelivered_tokens = self._counter(
+            "completion_tokens_undelivered",
+            "Completion tokens that were generated and not sent, as engines that can tell do.",
+        )
         self.estimated_tokens = self._counter(
             "completion_tokens_estimated",
             "Completion tokens counted as events, for want of the engine's own count.",

@@ -215,15 +215,7 @@ class StreamEditor:
             told.events += 1
             self._account.content_seen()
         if chunk.usage is not None:
-            self._account.usage = self._own_share(chunk.usage)
-
-    def _own_share(self, usage: Usage) -> Usage:
-        """Return an engine's usage less what was, to it, a prompt and had been generated before."""
-        before = self._told.tokens_before
-        if not before:
-            return usage
-        prompt = max(0, usage.prompt_tokens - before)
-        return Usage(prompt, usage.completion_tokens, prompt + usage.completion_tokens)
+            self._account.usage = chunk.usage
 
     def _usage_event(self, event: bytes) -> bytes:
         if not self._wants_usage:
@@ -257,6 +249,7 @@ class StreamEditor:
         told, account = self._told, self._account
         head = told.head or Head()
         prompt = account.usage.prompt_tokens if account.usage is not None else 0
+        prompt = max(0, prompt - told.tokens_before)  # which to the last engine were one
         completion = told.tokens_before + account.completion_tokens
         usage = Usage(prompt, completion, prompt + completion)
         event = _UsageEvent(head.id, head.object, head.created, self._served, [], usage)

@@ -36,6 +36,7 @@ def test_a_request_shows_under_its_replica() -> None:
     replica.began(0.0)
     account = Account(clock=lambda: 2.0, arrived_s=1.0, usage=Usage(3, 4, 7))
     replica.ended(account, Outcome.OK, queued_s=0.0)
+    replica.count(account)
     text = metrics.exposition().decode()
     labels = 'engine="cpu",model="m",replica="cpu-0"'
     assert 'weighbridge_requests_total{engine="cpu",model="m",outcome="ok",' in text

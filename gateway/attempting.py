@@ -1,0 +1,149 @@
+"""One replica's try at a request: what it is sent, how its answer is passed on, how it failed.
+
+Owns: the order of these; the lease's end, and whom to ask for tokens that nobody has told.
+Must not: choose a replica, or try another.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from gateway.answer_headers import header_value
+from gateway.asking import Incoming
+from gateway.domain import Endpoint, Outcome
+from gateway.errors import EngineFailed
+from gateway.fleet import Lease
+from gateway.fleet.care import Carer
+from gateway.relay.answers import foreign_error
+from gateway.relay.asked import most_tokens, prioritized, wants_usage
+from gateway.relay.bodies import edit_request
+from gateway.relay.client import UpstreamAnswer, UpstreamClient, UpstreamRequest
+from gateway.relay.continuation import count_request, counted, rest_of
+from gateway.relay.exchange import Headers, Reply, relay_stream, relay_whole
+from gateway.relay.failures import FAILURES, Failure, failure_of
+from gateway.relay.rest import asked_rest_s
+from gateway.relay.stream import StreamEditor
+from gateway.relay.told import Told
+from gateway.relay.uses import USE_HEADER, Uses
+from gateway.settling import Decided
+
+_MAX_ERROR_BYTES = 1024 * 1024
+# How an answer ends of which an engine may have generated more than it could tell.
+_CUT = (Outcome.CANCELLED, Outcome.TIMEOUT, Outcome.ENGINE_ERROR)
+
+PATHS = {
+    Endpoint.CHAT: "/chat/completions",
+    Endpoint.COMPLETIONS: "/completions",
+    Endpoint.EMBEDDINGS: "/embeddings",
+    Endpoint.RERANK: "/rerank",
+    Endpoint.SCORE: "/score",
+}
+
+
+class Attempts:
+    """Makes them; what they have in common."""
+
+    def __init__(
+        self, *, carer: Carer, client: UpstreamClient, uses: Uses, clock: Callable[[], float]
+    ) -> None:
+        self._carer = carer
+        self._client = client
+        self._uses = uses
+        self._clock = clock
+
+    async def make(
+        self, lease: Lease, incoming: Incoming, decided: Decided, told: Told, reply: Reply
+    ) -> Failure | None:
+        """Use one replica; the lease ends here whatever happens. Return why it failed, or None."""
+        outcome, failure = Outcome.CANCELLED, None
+        if lease.replica.tells_uses:
+            lease.use = self._uses.name()
+        try:
+            await self._exchange(lease, incoming, decided, told, reply)
+            outcome = Outcome.OK
+        except FAILURES as error:
+            failure = failure_of(error, begun=reply.started)
+            outcome = failure.outcome
+            if reply.started:
+                lease.metrics.broke()
+            if failure.ends:
+                self._carer.ending(lease.replica)
+            elif failure.blamed:
+                self._carer.suspect(lease.replica, failure.reason, unreachable=failure.unreached)
+            if failure.error.retry_after_s is not None:
+                lease.replica.breaker.rest(failure.error.retry_after_s, self._clock())
+        finally:
+            if lease.use is None or lease.account.usage is not None or outcome not in _CUT:
+                lease.end(outcome)
+            else:
+                lease.end(outcome, counted=False)
+                self._uses.ask(lease.replica.plan, lease.use, lease.count)
+        return failure
+
+    async def _exchange(
+        self, lease: Lease, incoming: Incoming, decided: Decided, told: Told, reply: Reply
+    ) -> None:
+        plan, account, request = lease.replica.plan, lease.account, incoming.request
+        changes = None
+        if told.spoke:
+            tokens = await self._tokens(lease, told)
+            told.tokens_before = told.events if tokens is None else len(tokens)
+            if told.tokens_before >= (most_tokens(request) or math.inf):
+                editor = StreamEditor(account, lease.model, wants_usage(request), told)
+                await reply.write(editor.cut_short(), more=False)
+                return
+            changes = rest_of(incoming.body, request, told, tokens)
+        answer = await self._send(lease, incoming, changes)
+        try:
+            if answer.status != 200:
+                body = await answer.read(_MAX_ERROR_BYTES)
+                told_rest = answer.header(b"retry-after"), answer.header(b"date")
+                raise foreign_error(answer.status, body, asked_rest_s(*told_rest, time.time()))
+            headers: Headers = (
+                (b"x-weighbridge-model", header_value(lease.model)),
+                (b"x-weighbridge-replica", header_value(f"{plan.engine}/{plan.replica}")),
+                *decided.headers,
+            )
+            kind = answer.header(b"content-type") or b""
+            if kind.startswith(b"text/event-stream"):
+                editor = StreamEditor(account, lease.model, wants_usage(request), told)
+                await relay_stream(answer, reply, editor, headers)
+            elif reply.started:
+                raise EngineFailed("The engine sent no stream where one was to go on.")
+            else:
+                await relay_whole(answer, reply, account, lease.model, headers)
+        finally:
+            answer.release()
+
+    async def _tokens(self, lease: Lease, told: Told) -> list[int] | None:
+        """Ask an engine for the tokens of what has been told; None where it cannot say."""
+        plan = lease.replica.plan
+        if plan.tokenize_path is None:
+            return None
+        body = count_request(plan.upstream_name(lease.model), told.text)
+        sent = UpstreamRequest("POST", plan.tokenize_path, body)
+        status, answer = await self._client.fetch(plan.address, sent, plan.deadlines)
+        return counted(answer) if status == 200 else None
+
+    async def _send(
+        self, lease: Lease, incoming: Incoming, changes: Mapping[str, msgspec.Raw] | None
+    ) -> UpstreamAnswer:
+        plan, request = lease.replica.plan, incoming.request
+        name = plan.upstream_name(lease.model)
+        body = edit_request(
+            incoming.body,
+            model=None if request.model == name else name,
+            ask_usage=incoming.streams and not wants_usage(request),
+            changes=changes,
+            without=() if plan.takes_priority or not prioritized(request) else ("priority",),
+        )
+        path = PATHS[incoming.endpoint]
+        headers: tuple[tuple[str, str], ...] = (("x-request-id", incoming.request_id),)
+        if lease.use is not None:
+            headers = (*headers, (USE_HEADER, lease.use))
+        sent = UpstreamRequest("POST", path, body, headers)
+        now_s = lease.account.forwarded_s = self._clock()
+        spent_s = now_s - incoming.arrived_s
+        return await self._client.send(plan.address, sent, plan.deadlines, spent_s)
