@@ -13,8 +13,10 @@ from pydantic import Field
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.plan import AdapterOrder, Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import Seconds, Section
-from engines.llamacpp.beforehand import missing_extra, own_context
-from engines.weights import WeightsProblem, resolve
+from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
+from engines.memory import GgufSettings, MemoryNeed, need_of_gguf
+from engines.platform import instructions
+from engines.weights import WeightsProblem, abilities_of, describe, header_of, locate, resolve
 
 # docs/decisions/0024: spinning is fastest on a quiet machine; beside others, fewer threads are.
 _WAITS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -104,6 +106,37 @@ class LlamacppEngine(Section):
     def plan(self, order: ModelOrder, room: Room) -> tuple[ReplicaPlan, ...]:
         """Return `order.replicas` replicas, named "0", "1" and so on."""
         return tuple(self._replica(order, room, index) for index in range(order.replicas))
+
+    def need(self, order: ModelOrder) -> MemoryNeed:
+        """Return what one replica takes when its caches are full.
+
+        Raises:
+            WeightsProblem: there are no such weights, or they cannot be read.
+        """
+        path = resolve(order.weights or "", order.base)
+        parts = [describe(file) for file in locate(order.weights or "", order.base).files]
+        header = header_of(parts[0], path.name)
+        abilities = abilities_of(header, pooling=order.pooling, embeddings=order.embeddings)
+        context = order.context or self.context or own_context(header.context_length)
+        if not header.is_causal:
+            context = min(context, header.context_length or context)
+        parallel = order.parallel or self.parallel
+        cells = own_cells(context, parallel)
+        step = min(self.batch_tokens, cells)
+        settings = GgufSettings(
+            cells=cells,
+            sequences=parallel,
+            step_tokens=step,
+            kv_type=self.kv_type,
+            kept_bytes=self.prefix_cache_mib << 20 if self.prefix_cache else 0,
+            generates=abilities.generates,
+            embeds=abilities.embeds or abilities.reranks,
+            text_tokens=step if header.is_causal else max(step, context),
+            context=context,
+            instructions=instructions(),
+        )
+        adapters = sum(resolve(one.weights, order.base).stat().st_size for one in order.adapters)
+        return need_of_gguf(parts, settings, adapters)
 
     def _replica(self, order: ModelOrder, room: Room, index: int) -> ReplicaPlan:
         socket_path = room.socket_path(order, index)

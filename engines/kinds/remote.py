@@ -15,6 +15,7 @@ from engines.kinds.address import ReplicaAddress
 from engines.kinds.deadlines import Deadlines
 from engines.kinds.plan import ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import OneOrMore, Seconds, Section, several
+from engines.memory import MemoryNeed
 
 
 class RemoteEngine(Section):
@@ -77,6 +78,10 @@ class RemoteEngine(Section):
         """Return one replica for each URL, named by host and port."""
         key = None if self.api_key is None else self.api_key.get_secret_value()
         return tuple(self._replica(order, address_of(url, key)) for url in several(self.url))
+
+    def need(self, order: ModelOrder) -> MemoryNeed:  # noqa: ARG002 - one signature for all kinds
+        """Return that nothing of this machine is needed."""
+        return MemoryNeed()
 
     def _replica(self, order: ModelOrder, address: ReplicaAddress) -> ReplicaPlan:
         root = address.base_path.removesuffix("/v1")

@@ -25,7 +25,7 @@ from typing import NoReturn
 import uvicorn
 from starlette.types import ASGIApp
 
-from engines.llamacpp.beforehand import missing_extra, own_context
+from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
 
 if __name__ == "__main__":
     # Before the imports that need the extra: they would end in a traceback that names one module.
@@ -47,7 +47,7 @@ from engines.llamacpp.binding import Limits, Runtime
 from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.devices import devices_for
 from engines.llamacpp.model import Model
-from engines.llamacpp.options import SHARED_CELLS, parser
+from engines.llamacpp.options import parser
 from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.template import TemplateProblem
 from engines.platform import usable_cores
@@ -234,7 +234,7 @@ def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:
     context = asked.context or own_context(header.context_length)
     if not header.is_causal:  # an encoder may have no positions beyond its own
         context = min(context, header.context_length or context)
-    cells = max(context, asked.cells or min(context * asked.parallel, SHARED_CELLS))
+    cells = own_cells(context, asked.parallel, asked.cells)
     threads = asked.threads or usable_cores()
     return Limits(
         context=context,

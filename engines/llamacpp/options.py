@@ -8,13 +8,10 @@ import argparse
 from pathlib import Path
 
 from engines.llamacpp.adapters import Adapter, read_adapter
-from engines.llamacpp.beforehand import LARGEST_OWN_CONTEXT
+from engines.llamacpp.beforehand import LARGEST_OWN_CONTEXT, SHARED_CELLS
 from engines.llamacpp.binding import KV_TYPES
 from engines.llamacpp.crowd import MOST_WAITING
 from engines.llamacpp.pooled import POOLINGS
-
-# KV cells in all, beyond one whole context: sequences share them, and most are short.
-SHARED_CELLS = 32_768
 
 
 def parser() -> argparse.ArgumentParser:

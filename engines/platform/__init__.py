@@ -6,6 +6,7 @@ Must not: be looked around; no other module asks which system this is.
 
 from engines.platform.cores import usable_cores
 from engines.platform.folders import cache_folder, runtime_folder
+from engines.platform.processor import instructions
 from engines.platform.ram import memory_bytes
 
-__all__ = ["cache_folder", "memory_bytes", "runtime_folder", "usable_cores"]
+__all__ = ["cache_folder", "instructions", "memory_bytes", "runtime_folder", "usable_cores"]

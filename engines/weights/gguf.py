@@ -8,8 +8,9 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
+from engines.weights.description import Description, Tensor
 from engines.weights.numbers import absurd_numbers
 from engines.weights.problems import WeightsProblem
 
@@ -26,6 +27,8 @@ _POOLINGS = {1: "mean", 2: "cls", 3: "last", 4: "rank"}
 _ENCODERS = ("gemma-embedding",)
 _RANK_HEAD = ("cls.weight", "cls.output.weight")
 _STRING, _ARRAY = 8, 9
+# Longer arrays are vocabularies; these have a number for each layer.
+_MAX_KEPT = 4_096
 # Type number -> struct format of one value.
 _SCALARS = {
     0: "<B",
@@ -64,14 +67,6 @@ class GgufHeader:
     has_rank_head: bool = False
 
 
-class _Tensor(NamedTuple):
-    """A tensor's description: how many `values` it has, where they begin."""
-
-    name: str
-    values: int
-    offset: int
-
-
 def read_header(path: Path) -> GgufHeader:
     """Read the header of a file.
 
@@ -79,11 +74,49 @@ def read_header(path: Path) -> GgufHeader:
         WeightsProblem: missing, not readable, no GGUF, truncated, of a version nobody knows, or
             with numbers that cannot be.
     """
+    return header_of(describe(path), path.name)
+
+
+def describe(path: Path) -> Description:
+    """Read all that the header of a file says, its tensors' places and kinds included.
+
+    Raises:
+        WeightsProblem: as for `read_header`.
+    """
     try:
         with path.open("rb") as file:
-            return _Reader(file, path.name, path.stat().st_size).header()
+            return _Reader(file, path.name, path.stat().st_size).description()
     except OSError as error:
         raise WeightsProblem(f"{path.name} cannot be read: {error.strerror}") from None
+
+
+def header_of(described: Description, name: str) -> GgufHeader:
+    """Return what matters of all that a file of this name says.
+
+    Raises:
+        WeightsProblem: it says numbers that cannot be.
+    """
+    fields, architecture = described.fields, described.architecture
+    for absurd in absurd_numbers(
+        architecture, fields, len(described.tensors) if described.parts == 1 else 0
+    ):
+        raise WeightsProblem(f"{name} {absurd}")
+    parameters = sum(tensor.values for tensor in described.tensors)
+    embeddings = fields.get("weighbridge.embeddings")
+    context = fields.get(f"{architecture}.context_length")
+    name_said = fields.get("general.name")
+    return GgufHeader(
+        architecture=architecture,
+        name=name_said if isinstance(name_said, str) else None,
+        context_length=context if type(context) is int and context > 0 else None,
+        parameters=parameters if described.parts == 1 else None,
+        embeddings=embeddings if isinstance(embeddings, bool) else None,
+        has_chat_template="tokenizer.chat_template" in fields,
+        pooling=_POOLINGS.get(fields.get(f"{architecture}.pooling_type", 0)),
+        is_causal=architecture not in _ENCODERS
+        and fields.get(f"{architecture}.attention.causal") is not False,
+        has_rank_head=any(tensor.name in _RANK_HEAD for tensor in described.tensors),
+    )
 
 
 class _Reader:
@@ -91,8 +124,9 @@ class _Reader:
         self._file = file
         self._name = name
         self._size_bytes = size_bytes
+        self._lengths: dict[str, int] = {}
 
-    def header(self) -> GgufHeader:
+    def description(self) -> Description:
         if self._take(4) != _MAGIC:
             raise self._wrong("is no GGUF file")
         version = self._number("<I")
@@ -104,33 +138,22 @@ class _Reader:
         fields: dict[str, Any] = {}
         for _ in range(keys):
             key = self._string()
-            fields[key] = self._value(self._number("<I"))
+            fields[key] = self._value(key, self._number("<I"))
         described = [self._tensor() for _ in range(tensors)]
-        parameters = sum(tensor.values for tensor in described)
         architecture = fields.get("general.architecture")
         if not isinstance(architecture, str):
             raise self._wrong("does not say which architecture it is")
         self._check_tensors(described, fields.get("general.alignment"))
-        whole = fields.get("split.count", 1) in (0, 1)
-        for absurd in absurd_numbers(architecture, fields, tensors if whole else 0):
-            raise self._wrong(absurd)
-        embeddings = fields.get("weighbridge.embeddings")
-        context = fields.get(f"{architecture}.context_length")
-        name = fields.get("general.name")
-        return GgufHeader(
+        parts = fields.get("split.count", 1)
+        return Description(
             architecture=architecture,
-            name=name if isinstance(name, str) else None,
-            context_length=context if type(context) is int and context > 0 else None,
-            parameters=parameters if whole else None,
-            embeddings=embeddings if isinstance(embeddings, bool) else None,
-            has_chat_template="tokenizer.chat_template" in fields,
-            pooling=_POOLINGS.get(fields.get(f"{architecture}.pooling_type", 0)),
-            is_causal=architecture not in _ENCODERS
-            and fields.get(f"{architecture}.attention.causal") is not False,
-            has_rank_head=any(tensor.name in _RANK_HEAD for tensor in described),
+            fields=fields,
+            lengths=self._lengths,
+            tensors=tuple(described),
+            parts=parts if type(parts) is int and parts > 0 else 1,
         )
 
-    def _check_tensors(self, described: list[_Tensor], alignment: Any) -> None:
+    def _check_tensors(self, described: list[Tensor], alignment: Any) -> None:
         """Refuse a file that ends before its last tensor begins: a download that was cut."""
         if type(alignment) is not int or alignment < 1:
             alignment = _ALIGNMENT
@@ -139,39 +162,42 @@ class _Reader:
         if last is not None and start + last >= self._size_bytes:
             raise self._wrong("is truncated: its tensors are not all there")
 
-    def _tensor(self) -> _Tensor:
+    def _tensor(self) -> Tensor:
         name = self._string()
         dimensions = self._number("<I")
         if dimensions > _MAX_DIMENSIONS:
             raise self._wrong("describes a tensor of impossible shape")
-        shape = [self._number("<Q") for _ in range(dimensions)]
-        self._take(4)  # the type
-        values = math.prod(shape)
-        if values > _MAX_PARAMETERS:
+        shape = tuple(self._number("<Q") for _ in range(dimensions))
+        kind = self._number("<I")
+        if math.prod(shape) > _MAX_PARAMETERS:
             raise self._wrong("describes a tensor of impossible shape")
-        return _Tensor(name, values, self._number("<Q"))
+        return Tensor(name, shape, kind, self._number("<Q"))
 
-    def _value(self, kind: int) -> Any:
+    def _value(self, key: str, kind: int) -> Any:
         if kind == _STRING:
             return self._string()
         if kind == _ARRAY:
-            self._skip_array()
-            return None
+            return self._array(key)
         if kind not in _SCALARS:
             raise self._wrong(f"has a value of unknown type {kind}")
         return self._number(_SCALARS[kind])
 
-    def _skip_array(self) -> None:
+    def _array(self, key: str) -> tuple[Any, ...] | None:
+        """Return a short array of numbers; of others only the length is kept."""
         kind, length = self._number("<I"), self._number("<Q")
+        self._lengths[key] = length
         if kind == _STRING:
             if length > _MAX_COUNT * 10:
                 raise self._wrong("has an array of impossible length")
             for _ in range(length):
                 self._skip(self._number("<Q"))
-        elif kind in _SCALARS:
-            self._skip(length * struct.calcsize(_SCALARS[kind]))
-        else:
+        elif kind not in _SCALARS:
             raise self._wrong(f"has an array of unknown type {kind}")
+        elif length <= _MAX_KEPT:
+            return tuple(self._number(_SCALARS[kind]) for _ in range(length))
+        else:
+            self._skip(length * struct.calcsize(_SCALARS[kind]))
+        return None
 
     def _string(self) -> str:
         length = self._number("<Q")

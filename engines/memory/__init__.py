@@ -1,0 +1,17 @@
+"""Memory: what an engine will take, what it takes, what is to be had.
+
+Owns: the words for it, the estimates, what was measured before.
+Must not: start or end anything; decide who stays in memory (`engines.residency` does).
+"""
+
+from engines.memory.gguf_need import GgufSettings, need_of_gguf
+from engines.memory.need import RAM, MemoryNeed, Part, gpu
+
+__all__ = [
+    "RAM",
+    "GgufSettings",
+    "MemoryNeed",
+    "Part",
+    "gpu",
+    "need_of_gguf",
+]
