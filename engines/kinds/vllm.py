@@ -16,11 +16,14 @@ from engines.families import load_catalogue
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import OneOrMore, Seconds, Section, several
+from engines.memory import MemoryNeed, VllmSettings, need_of_vllm
+from engines.memory.vllm_need import DEFAULT_SHARE, GIB
+from engines.platform import memory_bytes
 from engines.vllm.adapters import Adapter, adapter_of
 from engines.vllm.arguments import refusals
 from engines.vllm.command import Container, Serving, Value, guarded
 from engines.vllm.parsers import Parsers, parsers_for
-from engines.vllm.weights import pulled_folder, source_of
+from engines.vllm.weights import folder_of, pulled_folder, source_of
 from engines.weights import WeightsProblem
 
 _NO_PARSER = "none"
@@ -158,6 +161,19 @@ class VllmEngine(Section):
         """Return `order.replicas` replicas, named "0", "1" and so on."""
         options = dict(self._options(order))
         return tuple(self._replica(order, room, index, options) for index in range(order.replicas))
+
+    def need(self, order: ModelOrder) -> MemoryNeed:
+        """Return what one replica takes; what is not on this machine yet counts as nothing."""
+        weights = order.weights or ""
+        folder = folder_of(weights, order.base) or pulled_folder(weights, order.base)
+        tensors = sum(f.stat().st_size for f in folder.glob("*.safetensors")) if folder else 0
+        cells = self.environment.get("VLLM_CPU_KVCACHE_SPACE", "")
+        settings = VllmSettings(
+            ram_bytes=memory_bytes(),
+            share=self.gpu_memory_utilization or DEFAULT_SHARE,
+            cells_bytes=int(cells) * GIB if cells.isdigit() else None,
+        )
+        return need_of_vllm(tensors, settings)
 
     def _replica(
         self, order: ModelOrder, room: Room, index: int, options: dict[str, Value]

@@ -5,13 +5,20 @@ Must not: start or end anything; decide who stays in memory (`engines.residency`
 """
 
 from engines.memory.gguf_need import GgufSettings, need_of_gguf
-from engines.memory.need import RAM, MemoryNeed, Part, gpu
+from engines.memory.measured import MemoryUse, use_of
+from engines.memory.need import RAM, MemoryNeed, Part, gpu, together
+from engines.memory.vllm_need import VllmSettings, need_of_vllm
 
 __all__ = [
     "RAM",
     "GgufSettings",
     "MemoryNeed",
+    "MemoryUse",
     "Part",
+    "VllmSettings",
     "gpu",
     "need_of_gguf",
+    "need_of_vllm",
+    "together",
+    "use_of",
 ]
