@@ -55,7 +55,9 @@ def test_children_of_children_belong_to_a_process() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PSS is Linux's")
 def test_memory_that_is_written_to_is_seen() -> None:
-    script = "b = bytearray(64 << 20); b[::4096] = bytes(len(b) // 4096); print(flush=True); input()"
+    script = (
+        "b = bytearray(64 << 20); b[::4096] = bytes(len(b) // 4096); print(flush=True); input()"
+    )
     holder = subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
