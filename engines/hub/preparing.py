@@ -69,7 +69,9 @@ def prepare(ground: Ground, reference: HubRepo | WebFile, wanted: Format | None 
         files=selected.files,
         pick=selected.pick,
     )
-    return Prepared(order, selected, terms_of(listing, ground.catalogue))
+    terms = terms_of(listing, ground.catalogue)
+    about = (ground.store.about_note(reference.repo), terms.name)
+    return Prepared(replace(order, notes=(*order.notes, about)), selected, terms)
 
 
 def _selected(

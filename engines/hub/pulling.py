@@ -18,6 +18,7 @@ from engines.hub.listing import Listing, RepoFile, gated, refused, unreachable
 from engines.hub.problems import PullProblem
 from engines.hub.settings import HubSettings
 from engines.hub.transfer import Refused, Source, Teller, fetch
+from engines.hub.words import gigabytes
 from engines.weights.references import HubRepo, WebFile
 from engines.weights.store import PARTIAL, Store
 from engines.weights.variants import SizedFile
@@ -177,14 +178,6 @@ def web_client() -> httpx2.Client:
     # A redirect to another host loses the token by itself.
     limits = httpx2.Timeout(_SILENT_S, connect=_CONNECT_S)
     return httpx2.Client(timeout=limits, follow_redirects=True)
-
-
-def gigabytes(count: int) -> str:
-    """Return a number of bytes as people read it."""
-    for size, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} bytes"
 
 
 def _step(settings: HubSettings, folder: Path, listing: Listing, one: RepoFile) -> Step:

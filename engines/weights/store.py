@@ -11,6 +11,7 @@ Must not: fetch, remove or judge files.
 | what has come of a file so far | beside the blob, with `.weighbridge` behind its name |
 | a file from a URL | `OWN/files/SHA256/NAME` |
 | which file a bare repository's name was pulled as | `OWN/picks/OWNER--REPO@REVISION` |
+| the licence of what was pulled | `OWN/about/OWNER--REPO` |
 | a licence that somebody has accepted | `OWN/licences/ID.json` |
 """
 
@@ -75,6 +76,10 @@ class Store:
         """Return where that is noted."""
         name = f"{reference.repo}@{reference.revision}".replace("/", "--")
         return self.own / "picks" / name
+
+    def about_note(self, repo: str) -> Path:
+        """Return where the licence of a repository is noted."""
+        return self.own / "about" / repo.replace("/", "--")
 
     def licence_note(self, licence: str) -> Path:
         """Return where it is noted that somebody has accepted a licence."""

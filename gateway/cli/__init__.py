@@ -14,6 +14,7 @@ COMMANDS = {
     "import": ("gateway.cli.import_config", "import_config"),
     "check": ("gateway.cli.check", "check"),
     "pull": ("gateway.cli.pull", "pull"),
+    "rm": ("gateway.cli.rm", "rm"),
     "models": ("gateway.cli.models", "models"),
     "route": ("gateway.cli.route", "route"),
     "bench": ("gateway.cli.bench", "bench"),

@@ -4,11 +4,16 @@ Owns: the order of the places, and the words for each.
 Must not: read the file.
 """
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
+from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError, Problem
-from gateway.environment import Environment
+from gateway.environment import Environment, EnvironmentProblem, read_environment
 
 PACKAGED = Path(__file__).resolve().parent.parent / "routing.yaml"
 _HERE = "routing.yaml"
@@ -21,6 +26,21 @@ class ConfigSource:
     path: Path
     described: str
     packaged: bool = False
+
+
+def readable_config(option: str | None) -> LoadedConfig | None:
+    """Return the file for commands that only look something up in it.
+
+    None where there is none without problems; a named one has to be, or the command ends with 2.
+    """
+    try:
+        source = find_config(option, read_environment(os.environ), Path())
+        return load_config(source.path, os.environ)
+    except (ConfigError, EnvironmentProblem) as error:
+        if option is None:
+            return None
+        click.echo(str(error), err=True)
+        sys.exit(2)
 
 
 def find_config(option: str | None, environment: Environment, folder: Path) -> ConfigSource:

@@ -16,7 +16,7 @@ from gateway.setup.importing.ollama import URL
 _STDIN = "-"
 
 
-@click.command("import")
+@click.command("import", short_help="Bring LiteLLM's, llama-swap's or Ollama's file along.")
 @click.argument("source", metavar="FILE")
 @click.option(
     "--from",

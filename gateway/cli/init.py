@@ -16,6 +16,8 @@ import click
 
 from engines.families import load_catalogue
 from engines.weights import WeightsProblem, read_header, resolve
+from engines.weights.pulled import pulled_in
+from engines.weights.resolve import is_local, this_store
 from gateway.cli.config_source import PACKAGED
 from gateway.cli.target import STDOUT, Refused, next_steps, put, target_of
 from gateway.setup.asking import AddressProblem, ask, base_urls
@@ -40,7 +42,14 @@ class _Question:
 @click.argument("file", required=False)
 @click.option("--output", metavar="FILE", help="The same as FILE.")
 @click.option("--from", "servers", multiple=True, metavar="URL", help="A running server to ask.")
-@click.option("--gguf", "weights", multiple=True, metavar="PATH", help="A GGUF file to serve.")
+@click.option(
+    "--gguf",
+    "weights",
+    multiple=True,
+    metavar="PATH",
+    help="A GGUF file to serve, or a name of what was pulled.",
+)
+@click.option("--pulled", is_flag=True, help="Serve the GGUF models that were pulled.")
 @click.option(
     "--key-env",
     "key_envs",
@@ -57,21 +66,27 @@ def init(
     weights: tuple[str, ...],
     key_envs: tuple[str, ...],
     *,
+    pulled: bool,
     force: bool,
 ) -> None:
     """Write a routing file: the demo's, or one for what is there.
 
-    It goes to FILE, which is routing.yaml when absent; - prints it instead. Without --from and
-    --gguf it is the demo that comes with the package. With them each server is asked for its
+    It goes to FILE, which is routing.yaml when absent; - prints it instead. Without --from, --gguf
+    and --pulled it is the demo that comes with the package. With them each server is asked for its
     models, and rules for `auto` are written that fit what was found.
     """
     try:
         target = _target(file, output, force=force)
+        here = _here()
+        if pulled:
+            weights = (*weights, *_offered(here))
         if not servers and not weights:
             if key_envs:
                 raise Refused("--key-env is for servers: name them with --from")
             put(PACKAGED.read_text(encoding="utf-8"), target)
             next_steps(target, "the demo models")
+            if here and target != STDOUT:
+                click.echo("`weighbridge init --pulled` writes one for what you have pulled.")
             return
         sources = _sources(servers, weights, key_envs, target)
         found = _draft(sources)
@@ -119,13 +134,30 @@ def _read(given: str, base: Path) -> WeightsFile:
 
 def _as_written(given: str, path: Path, base: Path) -> str:
     """Return a path as the file in `base` is to name it: relative where the file stands below."""
-    if given.startswith("demo:"):
+    if given.startswith("demo:") or not is_local(given, Path.cwd()):
         return given
     place, folder = path.parent.resolve() / path.name, base.resolve()
     if place.is_relative_to(folder):
         return f"./{place.relative_to(folder).as_posix()}"
     starts_here = folder == Path.cwd().resolve()
     return given if starts_here or given.startswith(("/", "~")) else str(place)
+
+
+def _here() -> list[str]:
+    """Return the GGUF models of this machine as the file is to name them."""
+    gguf = (one for one in pulled_in(this_store()) if one.format == "gguf")
+    return [one.weights if one.repo else str(one.files[0]) for one in gguf]
+
+
+def _offered(here: list[str]) -> list[str]:
+    """Return what --pulled means.
+
+    Raises:
+        Refused: it means nothing.
+    """
+    if not here:
+        raise Refused("nothing was pulled yet: fetch a model with `weighbridge pull NAME`", code=1)
+    return here
 
 
 def _questions(servers: Sequence[str], key_envs: Sequence[str]) -> list[_Question]:

@@ -1,19 +1,33 @@
-"""`weighbridge models`: what a running gateway serves, or what the catalogue knows.
+"""`weighbridge models`: what a running gateway serves, what is here, what the catalogue knows.
 
-Owns: the question to the gateway, both tables and their JSON.
+Owns: the question to the gateway, the tables and their JSON.
 Must not: know a fact about a model; the catalogue and the gateway do.
 """
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import click
 import httpx
 import msgspec
 
-from engines.families import Entry, Licence, load_catalogue
+from engines.families import load_catalogue
+from engines.weights.pulled import pulled_in
+from engines.weights.resolve import this_store
+from gateway.cli.config_source import readable_config
+from gateway.cli.models_catalogue import (
+    CATALOGUE_HEAD,
+    entry_cells,
+    entry_dict,
+    meets,
+    short_count,
+    tokens,
+)
+from gateway.cli.models_pulled import HEAD as PULLED_HEAD
+from gateway.cli.models_pulled import cells as pulled_cells
+from gateway.cli.models_pulled import rows_of, served_by
 from gateway.environment import EnvironmentProblem, read_environment
 
 _DEFAULT_URL = "http://127.0.0.1:8000"
@@ -29,45 +43,62 @@ _SERVED_HEAD = (
     "licence",
     "aliases",
 )
-_CATALOGUE_HEAD = (
-    "name",
-    "parameters",
-    "context",
-    "licence",
-    "class",
-    "conditions",
-    "languages",
-    "strengths",
-)
+
+# Rows as JSON has them, and as a table: its head and its lines.
+_Part: TypeAlias = tuple[list[dict[str, Any]], tuple[str, ...], list[tuple[str, ...]]]
 
 
 class _Unanswered(Exception):
     """The gateway gave no list of models; the message says why and what to do."""
 
 
-@click.command(short_help="Show what a running gateway serves, or the catalogue.")
+@click.command(short_help="Show what is served, what was pulled, or the catalogue.")
 @click.argument("words", nargs=-1)
+@click.option("--pulled", is_flag=True, help="Show only the weights that are on this machine.")
 @click.option("--catalogue", is_flag=True, help="Show every model the catalogue knows.")
-@click.option("--url", default=_DEFAULT_URL, show_default=True, help="A running gateway.")
+@click.option("--url", help=f"A running gateway, and only what it serves; default: {_DEFAULT_URL}.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
-def models(words: tuple[str, ...], url: str, *, catalogue: bool, as_json: bool) -> None:
-    """Show what a running gateway serves and how it is doing; WORDS filter the rows.
+def models(
+    words: tuple[str, ...], url: str | None, *, pulled: bool, catalogue: bool, as_json: bool
+) -> None:
+    """Show what a running gateway serves, and the weights on this machine; WORDS filter the rows.
 
     The key is taken from WEIGHBRIDGE_API_KEY or WEIGHBRIDGE_API_KEY_FILE.
     """
     if catalogue:
-        entries = [entry for entry in load_catalogue().entries if _meets(entry, words)]
-        rows = [_entry_dict(entry) for entry in entries]
-        table = [_CATALOGUE_HEAD, *(_entry_cells(entry) for entry in entries)]
-    else:
-        rows = _served_rows(url, words)
-        table = [_SERVED_HEAD, *(_served_cells(row) for row in rows)]
+        entries = [entry for entry in load_catalogue().entries if meets(entry, words)]
+        rows = [entry_dict(entry) for entry in entries]
+        _print([(rows, CATALOGUE_HEAD, [entry_cells(e) for e in entries])], words, as_json)
+        return
+    parts: list[_Part] = []
+    if not pulled:
+        served = _served_rows(url, words)
+        parts.append((served, _SERVED_HEAD, [_served_cells(row) for row in served]))
+    if url is None:
+        here = [row for row in _pulled_rows() if _pulled_meets(row, words)]
+        parts.append((here, PULLED_HEAD, [pulled_cells(row) for row in here]))
+    _print(parts, words, as_json)
+
+
+def _print(parts: Sequence[_Part], words: Sequence[str], as_json: bool) -> None:
+    told = [part for part in parts if part[0]]
     if as_json:
-        click.echo(msgspec.json.encode(rows))
-    elif not rows:
+        click.echo(msgspec.json.encode([row for rows, _, _ in parts for row in rows]))
+    elif not told:
         click.echo("no model matches these words" if words else "no models", err=True)
     else:
-        click.echo(aligned(table))
+        click.echo("\n\n".join(aligned([head, *lines]) for _, head, lines in told))
+
+
+def _pulled_rows() -> list[dict[str, Any]]:
+    store = this_store()
+    served = served_by(readable_config(None), store)
+    return rows_of(pulled_in(store), store, load_catalogue(), served)
+
+
+def _pulled_meets(row: dict[str, Any], words: Sequence[str]) -> bool:
+    text = " ".join(pulled_cells(row)).lower()
+    return all(word.lower() in text for word in words)
 
 
 def aligned(table: Sequence[Sequence[str]]) -> str:
@@ -79,90 +110,14 @@ def aligned(table: Sequence[Sequence[str]]) -> str:
     )
 
 
-def short_count(count: object) -> str:
-    """Return a count as people read it (`7.61B`, `131,072` stays whole below a million)."""
-    if isinstance(count, bool) or not isinstance(count, int):
-        return "unknown"
-    for size, letter in ((10**9, "B"), (10**6, "M")):
-        if count >= size:
-            return f"{count / size:.2f}".rstrip("0").rstrip(".") + letter
-    return f"{count:,}"
-
-
-def conditions_of(licence: Licence) -> str:
-    """Return in a few words what a licence holds back; its note and the rest are in the JSON."""
-    told = []
-    if licence.commercial == "no":
-        told.append("no commercial use")
-    elif licence.commercial == "on-request":
-        told.append("ask before commercial use")
-    elif licence.commercial is None:
-        told.append("commercial use unknown")
-    if licence.monthly_users is not None:
-        told.append(f"<= {short_count(licence.monthly_users)} users a month")
-    elif not licence.unlimited_users:
-        told.append("user limit unknown")
-    if licence.excluded_regions is None:
-        told.append("regions unknown")
-    elif licence.excluded_regions:
-        told.append(f"not {', '.join(licence.excluded_regions)}")
-    if licence.attribution:
-        told.append(f'show "{licence.attribution}"')
-    if not told and licence.licence_class != "open":
-        told.append("see the licence")
-    return "; ".join(told) or "-"
-
-
-def _meets(entry: Entry, words: Iterable[str]) -> bool:
-    licence = entry.licence
-    text = " ".join(
-        (
-            entry.name,
-            entry.family,
-            licence.id,
-            licence.licence_class,
-            *entry.strengths,
-            *entry.capabilities,
-            *(entry.languages or ()),
-        )
-    ).lower()
-    return all(word.lower() in text for word in words)
-
-
-def _entry_dict(entry: Entry) -> dict[str, Any]:
-    facts: dict[str, Any] = msgspec.to_builtins(entry)
-    return facts | {"capabilities": entry.capabilities}
-
-
-def _entry_cells(entry: Entry) -> tuple[str, ...]:
-    size = short_count(entry.parameters)
-    if entry.active_parameters != entry.parameters:
-        size += f" ({short_count(entry.active_parameters)} active)"
-    context = _tokens(entry.context_tokens)
-    if entry.extended_context_tokens is not None:
-        context += f" ({_tokens(entry.extended_context_tokens)} extended)"
-    languages = "unknown" if entry.languages is None else str(len(entry.languages))
-    return (
-        entry.name,
-        size,
-        context,
-        entry.licence.id,
-        entry.licence.licence_class,
-        conditions_of(entry.licence),
-        languages,
-        ", ".join(entry.strengths),
-    )
-
-
-def _tokens(count: object) -> str:
-    return f"{count:,}" if isinstance(count, int) else "unknown"
-
-
-def _served_rows(url: str, words: Sequence[str]) -> list[dict[str, Any]]:
+def _served_rows(url: str | None, words: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what a gateway serves; one that was named has to answer, or the command ends."""
     try:
-        rows = _ask(url)
+        rows = _ask(url or _DEFAULT_URL)
     except _Unanswered as problem:
         click.echo(str(problem), err=True)
+        if url is None:
+            return []
         sys.exit(1)
     aliases: dict[str, list[str]] = {}
     for row in rows:
@@ -236,7 +191,7 @@ def _served_cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{ready}/{count} ready",
         _word(row.get("family")),
         short_count(row.get("parameters")),
-        _tokens(row.get("context")),
+        tokens(row.get("context")),
         _licence(row.get("licence")),
         ", ".join(_words(row.get("aliases"))) or "-",
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import click
 
-from engines.hub.pulling import gigabytes
+from engines.hub.words import gigabytes
 
 _TERMINAL_S = 0.2
 _LINES_S = 30.0

@@ -17,13 +17,14 @@ from engines.families import load_catalogue
 from engines.hub.licences import Terms, is_agreed, note_agreement
 from engines.hub.preparing import Ground, Prepared, prepare
 from engines.hub.problems import LicenceProblem, PullProblem
-from engines.hub.pulling import carry_out, check_room, gigabytes, web_client
+from engines.hub.pulling import carry_out, check_room, web_client
 from engines.hub.settings import hub_settings
+from engines.hub.words import gigabytes
 from engines.platform import memory_bytes
 from engines.weights import WeightsProblem, locate
 from engines.weights.resolve import this_store
-from gateway.cli.config_source import find_config
-from gateway.cli.models import conditions_of
+from gateway.cli.config_source import find_config, readable_config
+from gateway.cli.models_catalogue import conditions_of
 from gateway.cli.progress import Progress
 from gateway.cli.pull_targets import Target, UnknownTarget, all_targets, target_of
 from gateway.config.loading import LoadedConfig, load_config
@@ -59,7 +60,7 @@ def pull(
     that the routing file needs is fetched. HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE, HF_HOME and
     HF_HUB_CACHE mean what they mean to the hub's own tools, which share the files.
     """
-    config = _config(config_option, needed=not names)
+    config = readable_config(config_option) if names else _needed_config(config_option)
     catalogue = load_catalogue()
     progress = Progress(is_terminal=sys.stderr.isatty())
     failures: list[str] = []
@@ -87,14 +88,12 @@ def pull(
     sys.exit(1 if failures else 0)
 
 
-def _config(option: str | None, *, needed: bool) -> LoadedConfig | None:
-    """Return the file; without need of it, one with problems is no reason to stop."""
+def _needed_config(option: str | None) -> LoadedConfig:
+    """Return the file; the command ends with 2 where it cannot be used."""
     try:
         source = find_config(option, read_environment(os.environ), Path())
         return load_config(source.path, os.environ)
     except (ConfigError, EnvironmentProblem) as error:
-        if not needed and option is None:
-            return None
         click.echo(str(error), err=True)
         sys.exit(2)
 

@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from engines.demo import weights_path
+from engines.weights.store import Store
+from gateway.cli.check import check
 from gateway.cli.init import init
 from gateway.config.checks import warnings_in
-from gateway.config.loading import parse_config
+from gateway.config.loading import load_config, parse_config
 from gateway.config.schema import RoutingFile
 from tests.support.answers import chat_answer
 from tests.support.gguf_files import GgufFile
+from tests.support.hub_cache import cached
 from tests.support.scripted import Heard, Play, ScriptedEngine, json_play, running
 from tests.support.serving import serving
 
@@ -501,3 +505,23 @@ async def test_the_written_file_serves_a_chat_request_through_a_whole_gateway() 
         "Qwen/Qwen2.5-7B-Instruct",
         "Qwen/Qwen2.5-Coder-7B-Instruct",
     ]
+
+
+def test_what_was_pulled_is_served_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("WEIGHBRIDGE_CACHE", str(tmp_path / "cache"))
+    store = Store(tmp_path / "hub", tmp_path / "cache" / "weights")
+    nothing = CliRunner().invoke(init, ["--pulled"])
+    assert (nothing.exit_code, nothing.output.count("\n")) == (1, 1)
+    assert "fetch a model with `weighbridge pull NAME`" in nothing.output
+    toy = weights_path("qwen").read_bytes()
+    cached(store, "Qwen/Qwen2.5-0.5B-Instruct-GGUF", {"q-q4_0.gguf": toy})
+    hinted = CliRunner().invoke(init, ["demo.yaml"])
+    assert "`weighbridge init --pulled` writes one for what you have pulled." in hinted.output
+    assert CliRunner().invoke(init, ["--pulled"]).exit_code == 0
+    file = load_config(tmp_path / "routing.yaml", {}).file
+    assert file.models["qwen2.5-0.5b"].weights == "Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_0"
+    assert CliRunner().invoke(check, []).output.startswith("Nothing is wrong")

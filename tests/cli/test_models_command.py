@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli.models import models, short_count
+from gateway.cli.models import models
+from gateway.cli.models_catalogue import short_count
 
 ROWS: list[dict[str, Any]] = [
     {
