@@ -46,24 +46,34 @@ class Index:
         for key, entry in entries:
             letters = entry.partition(" ")[0][:_FILED_LETTERS] if spaced else entry[0]
             self._files.setdefault(letters, []).append((key, entry))
+        self._heads = {
+            letters: tuple(e for _, e in files) for letters, files in self._files.items()
+        }
         # Beginnings of words that are shorter than what entries are filed under.
-        self._brief = sorted({len(e) for _, e in self.entries() if len(e) < _FILED_LETTERS})
+        self._brief: dict[str, list[tuple[str, str]]] = {}
+        for key, entry in self.entries():
+            if len(entry) < _FILED_LETTERS:
+                self._brief.setdefault(entry, []).append((key, entry))
+        self._brief_lengths = sorted({len(entry) for entry in self._brief})
 
     def scan(self, text: str) -> list[Hit]:
         """Return every hit, in the order of places."""
         return self._scan_words(text) if self._spaced else self._scan_signs(text)
 
     def _scan_words(self, text: str) -> list[Hit]:
-        files, hits = self._files, []
+        files, heads, brief = self._files, self._heads, self._brief
+        hits: list[Hit] = []
         at = 1
         for word in text.split():
-            for key, entry in files.get(word[:_FILED_LETTERS], ()):
-                if text.startswith(entry, at):
-                    hits.append(Hit(key, at, entry))
-            for length in self._brief:
-                if length < min(len(word), _FILED_LETTERS):
-                    brief = word[:length]
-                    hits += [Hit(k, at, e) for k, e in files.get(brief, ()) if e == brief]
+            letters = word[:_FILED_LETTERS]
+            # One call says of all entries whether one is there; of most words none is.
+            if letters in heads and text.startswith(heads[letters], at):
+                for key, entry in files[letters]:
+                    if text.startswith(entry, at):
+                        hits.append(Hit(key, at, entry))
+            for length in self._brief_lengths:
+                if length < len(word) and word[:length] in brief:
+                    hits += [Hit(key, at, entry) for key, entry in brief[word[:length]]]
             at += len(word) + 1
         return hits
 

@@ -49,6 +49,8 @@ _COLON = (":", "\uff1a")
 _LABEL_MAX_CHARS = 240  # an instruction before a colon is not longer
 _INSTRUCTION_MAX_CHARS = 600
 _FAR_SHORTER = 0.5
+_ADDRESS_CHARS = 60
+_ADDRESSING = (",", "!", "\uff0c", "\uff01")
 
 # What speaks for a request.
 _WORDS_COUNT = 3
@@ -96,10 +98,21 @@ def instruction_of(prose: str, asks: Asks) -> str:
     paragraphs = [part.strip() for part in _PARAGRAPHS.split(prose) if part.strip()]
     if not paragraphs:
         return prose.strip()
+    if len(paragraphs) > 2:
+        paragraphs = _without_salutation(paragraphs, asks)
     if len(paragraphs) > 1:
         first, last = _without_quotations(paragraphs[0]), _without_quotations(paragraphs[-1])
         paragraphs = [last if _is_rather(last, first, asks) else first]
     return _without_supplied(_telling_line(paragraphs[0], asks), asks)
+
+
+def _without_salutation(paragraphs: list[str], asks: Asks) -> list[str]:
+    """Return the paragraphs of a letter without what only addresses and signs it."""
+    first, last = paragraphs[0], paragraphs[-1]
+    if len(first) > _ADDRESS_CHARS or not first.endswith(_ADDRESSING) or asks(first):
+        return paragraphs
+    signed = len(last) <= _ADDRESS_CHARS and not last.endswith((*_QUESTION, *_COLON))
+    return paragraphs[1:-1] if signed and not asks(last) else paragraphs[1:]
 
 
 def _telling_line(paragraph: str, asks: Asks) -> str:

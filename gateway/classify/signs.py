@@ -50,7 +50,7 @@ _SOURCE_MARKS = (
     "class ",
 )
 _FILE = re.compile(
-    r"\b[\w-]+\.(?:py|js|ts|tsx|jsx|java|cpp|rs|go|rb|php|sh|sql|css|ipynb|kt|swift|cs|ya?ml)\b"
+    r"(?<=[\w-])\.(?:py|js|ts|tsx|jsx|java|cpp|rs|go|rb|php|sh|sql|css|ipynb|kt|swift|cs|ya?ml)\b"
 )
 _COMMAND = re.compile(r"^\s*(?:\$ )?(?:git|docker|kubectl|npm|pip|cargo|sudo|apt|curl|grep) \w+")
 _NUMBER = re.compile(r"\d+")
@@ -60,7 +60,7 @@ _FORMULA = re.compile(
 _OPTIONS = re.compile(r"^\s*A[.)]\s.+\n\s*B[.)]\s", re.MULTILINE)
 
 _TRACED = "it holds a stack trace or an error of a compiler"
-_QUESTION = ("?", "\uff1f", "\u061f", "\u037e")
+QUESTION = ("?", "\uff1f", "\u061f", "\u037e")
 _LENGTHS = (15, 30, 60, 120, 250, 600)
 _COUNTS = (1, 2, 3, 6, 12)
 _LINES = (1, 2, 4, 10)
@@ -86,12 +86,15 @@ class Signs:
 def signs_of(text: Text) -> Signs:
     """Return the signs of a text."""
     code = _code_evidence(text)
+    prose = text.prose
+    numbers = len(_NUMBER.findall(prose))
+    calculates = numbers or "=" in prose or "sqrt(" in prose
     return Signs(
         code=code,
         trace=code == _TRACED,
-        formula=_FORMULA.search(text.prose) is not None,
-        options="B" in text.prose and _OPTIONS.search(text.prose) is not None,
-        numbers=len(_NUMBER.findall(text.prose)),
+        formula=bool(calculates) and _FORMULA.search(prose) is not None,
+        options="B" in prose and _OPTIONS.search(prose) is not None,
+        numbers=numbers,
     )
 
 
@@ -110,9 +113,9 @@ def shape_of(text: Text, signs: Signs) -> Iterator[str]:
         yield "#options"
     if len(text.instruction) + 3 < len(raw):
         yield f"#supplied {_bucket(len(raw) - len(text.instruction), _LENGTHS)}"
-    if raw.endswith(_QUESTION):
+    if raw.endswith(QUESTION):
         yield "#ends as a question"
-    if text.instruction.endswith(_QUESTION):
+    if text.instruction.endswith(QUESTION):
         yield "#asks"
     if raw.endswith((":", "\uff1a")):
         yield "#ends with a colon"

@@ -40,7 +40,7 @@ class EvidenceReader:
         prose = text.prose
         if len(prose) > _HEAD_CHARS + _TAIL_CHARS:
             prose = f"{prose[:_HEAD_CHARS]} {prose[-_TAIL_CHARS:]}"
-        whole = plain(prose)
+        whole = text.asked if prose.strip() == text.instruction else plain(prose)
         phrases, said = self._phrases(text, whole, signs)
         return Evidence(said, features_of(text, whole, signs, phrases, said))
 

@@ -1,6 +1,7 @@
 """The names of everything in a text that the linear model of tasks may know.
 
-Owns: which words, pairs of words and signs of scripts without spaces become features, and where.
+Owns: which words, pairs of words and signs of scripts without spaces become features, and where;
+what its last sentence and its question say.
 Must not: know weights. What changes here asks for `make task-model`.
 """
 
@@ -9,19 +10,30 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from gateway.classify.phrases import Phrases, Said
+from gateway.classify.plain import plain
 from gateway.classify.reading import Text
-from gateway.classify.signs import Signs, shape_of
+from gateway.classify.signs import QUESTION, Signs, shape_of
 
 _HEAD_WORDS = 60  # of all the prose
 _TAIL_WORDS = 40
 _ASKED_HEAD = 36  # of the instruction, whose words count in pairs too
 _ASKED_TAIL = 10
-_STEM = 5
-_STEMMED = 7  # a shorter word is its own stem
+_SUPPLIED_HEAD = 16  # of a document, when an instruction stands apart from it
+_SUPPLIED_TAIL = 8
+_APART_SHARE = 0.6  # a longer instruction may be the text itself
+_APART_CHARS = 14
+_STEMS = ((7, 5), (6, 4))  # of words that are so long, so many letters
+_EDGE_STEM = 5
 # Thai to Khmer, kana, Han, Hangul: no spaces, or words that end in many ways.
 _RUN = re.compile("[\u0e00-\u1dff\u3000-\ud7ff\uf900-\ufaff]+")
 _RUN_SIGNS = 60  # at each end
 _EDGE_SIGNS = (2, 3, 4)
+_SENTENCES = re.compile("(?<=[.!?\u3002\uff01\uff1f\u061f\u0964])\\s*(?=\\S)|\\n+")
+_SENTENCE_CHARS = 4
+_MOST_SENTENCES = 5
+_CLOSING = '"\u201d\u00bb)'
+_FIRST_CHARS = 12
+_UNSPACED = "\u0e00"
 
 
 def features_of(
@@ -35,14 +47,67 @@ def features_of(
     if not whole.isascii() and _RUN.search(whole):
         found.update(_signs_in(whole, asked.strip()))
         spaced, asked = _RUN.sub(" ", whole), _RUN.sub(" ", asked)
-    words = _ends(spaced.split(), _HEAD_WORDS, _TAIL_WORDS)
+    told = asked.split()
+    apart = _stands_apart(text, asked, spaced)
+    words = _words_of(spaced.split(), told, apart=apart)
     found.update(words)
-    found.update([f"{word[:_STEM]}~" for word in words if len(word) >= _STEMMED])
-    words = _ends(asked.split(), _ASKED_HEAD, _ASKED_TAIL)
-    found.update(map(" ".join, pairwise(words)))
-    if words:
-        found.update(_edges(words))
+    if apart:
+        found.update([f"!{word}" for word in told])
+    for least, stem in _STEMS:
+        found.update([f"{word[:stem]}~" for word in words if len(word) >= least])
+    told = _ends(told, _ASKED_HEAD, _ASKED_TAIL)
+    found.update(map(" ".join, pairwise(told)))
+    found.update([f"{first} _ {third}" for first, third in zip(told, told[2:], strict=False)])
+    if told:
+        found.update(_edges(told))
+    found.update(_sentences(text.instruction, phrases))
     return found
+
+
+def _stands_apart(text: Text, asked: str, whole: str) -> bool:
+    """Say whether the instruction is only a part, and no salutation."""
+    most = _APART_SHARE * len(whole)
+    return _APART_CHARS <= len(asked) < most and not text.instruction.endswith(",")
+
+
+def _words_of(all_words: list[str], asked: list[str], *, apart: bool) -> list[str]:
+    """Return the words that count alone; few of a document, so that it drowns nothing."""
+    if apart:
+        return asked + _ends(all_words, _SUPPLIED_HEAD, _SUPPLIED_TAIL)
+    return _ends(all_words, _HEAD_WORDS, _TAIL_WORDS)
+
+
+def _sentences(instruction: str, phrases: Phrases) -> Iterator[str]:
+    """Yield how the last sentence and the last question begin, and which phrases are in it."""
+    parts = [part for part in _SENTENCES.split(instruction) if len(part) >= _SENTENCE_CHARS]
+    yield f"#sentences {min(len(parts), _MOST_SENTENCES)}"
+    if len(parts) < 2:
+        return
+    last = plain(parts[-1])
+    yield from _beginnings(">", last)
+    asking = [part for part in parts if part.rstrip(_CLOSING).endswith(QUESTION)]
+    if asking:
+        yield "#asks in it"
+        yield from _beginnings("?", plain(asking[-1]))
+    start = len(phrases.asked) - len(last)
+    for hit in phrases.hits:
+        if hit.at >= start:
+            yield f"@last {hit.key}"
+            if hit.at < start + 2:
+                yield f"@last opens {hit.key}"
+
+
+def _beginnings(mark: str, sentence: str) -> Iterator[str]:
+    words = sentence.split(None, 3)[:3]
+    if not words:
+        return
+    first = words[0]
+    yield f"{mark}^{first[:_FIRST_CHARS]}"
+    for count in range(2, len(words) + 1):
+        yield f"{mark}^{' '.join(words[:count])}"
+    if first >= _UNSPACED:
+        yield f"{mark}^{first[:2]}"
+        yield f"{mark}^{first[:3]}"
 
 
 def _ends(words: list[str], head: int, tail: int) -> list[str]:
@@ -51,7 +116,7 @@ def _ends(words: list[str], head: int, tail: int) -> list[str]:
 
 def _edges(words: Sequence[str]) -> Iterator[str]:
     yield f"^{words[0]}"
-    yield f"^{words[0][:_STEM]}~"
+    yield f"^{words[0][:_EDGE_STEM]}~"
     yield f"{words[-1]}$"
     if len(words) > 1:
         yield f"^{words[0]} {words[1]}"

@@ -26,8 +26,8 @@ class Settings:
     epochs: int = 12
     rate: float = 0.05
     last_rate: float = 0.01
-    decay: float = 1e-3
-    drop: float = 0.3  # of each row's features, so that none is leant on alone
+    decay: float = 5e-4
+    drop: float = 0.2  # of each row's features, so that none is leant on alone
     smoothing: float = 0.02
     batch_rows: int = 32
     seed: int = 1
