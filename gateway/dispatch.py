@@ -19,11 +19,14 @@ from gateway.errors import ApiError, ContextLengthExceeded, GatewayStopping
 from gateway.fleet import Fleet, Lease
 from gateway.fleet.budget import RetryBudget
 from gateway.fleet.leasing import Leasing, Wish
+from gateway.fleet.resident import Resident
+from gateway.fleet.staying import Heart
 from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
 from gateway.relay.asked import choices_of
 from gateway.relay.continuation import check
 from gateway.relay.exchange import Reply
+from gateway.relay.patience import PatientReply
 from gateway.relay.shadows import Nowhere, Shadows
 from gateway.relay.told import Told
 from gateway.selection import Selector
@@ -39,6 +42,7 @@ class Dispatcher:
         selector: Selector,
         settler: Settler,
         fleet: Fleet,
+        resident: Resident,
         attempts: Attempts,
         shadows: Shadows,
         clock: Callable[[], float],
@@ -48,7 +52,8 @@ class Dispatcher:
         self._selector = selector
         self._settler = settler
         self._fleet = fleet
-        self._leasing = Leasing(fleet, clock)
+        self._resident = resident
+        self._leasing = Leasing(fleet, resident, clock)
         self._attempts = attempts
         self._shadows = shadows
         self._clock = clock
@@ -66,19 +71,32 @@ class Dispatcher:
             copy = partial(self._copy, decided.shadow, incoming, decided)
             self._shadows.start(decided.shadow, copy, len(incoming.body))
         told = Told(choices=choices_of(incoming.request), keeps=incoming.streams)
+        patient = None
+        if incoming.streams and self._resident.active:
+            held_s = self._resident.residing.heartbeat_after_s
+            begun_s = incoming.arrived_s
+            patient = PatientReply(reply, decided.headers, self._clock, begun_s, held_s)
         try:
-            await self._answer(incoming, decided, told, reply)
+            await self._answer(incoming, decided, told, patient or reply, patient)
         except ApiError as error:
             if not reply.started:
                 raise
             await reply.write(write_event(error.body()), more=False)
         except asyncio.CancelledError:
             # The gateway ends; or the client has gone, then nobody hears this.
-            if told.head is not None and reply.started and not told.ended:
+            opened = patient is not None and patient.opened
+            if (opened or told.head is not None) and reply.started and not told.ended:
                 await reply.write(write_event(GatewayStopping().body()), more=False)
             raise
 
-    async def _answer(self, incoming: Incoming, decided: Decided, told: Told, reply: Reply) -> None:
+    async def _answer(
+        self,
+        incoming: Incoming,
+        decided: Decided,
+        told: Told,
+        reply: Reply,
+        heart: Heart | None,
+    ) -> None:
         """Try one replica after the other until the answer is whole.
 
         Raises:
@@ -87,8 +105,13 @@ class Dispatcher:
         models, tries = decided.models, Tries(self._queue_timeout_s)
         self._budget.earn()
         while True:
+            goes_on = told.breaks > 0
             wish = Wish(
-                incoming.arrived_s, incoming.priority, goes_on=told.breaks > 0, load=decided.load
+                incoming.arrived_s,
+                incoming.priority,
+                goes_on=goes_on,
+                load=decided.load,
+                heart=None if goes_on else heart,
             )
             lease = await self._leasing.lease(models, wish, tries)
             failure = await self._attempts.make(lease, incoming, decided, told, reply)

@@ -25,14 +25,19 @@ from gateway.fleet import Condition, Fleet
 from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.care import Carer
 from gateway.fleet.difference import Difference, difference, moulds_of
+from gateway.fleet.learned import LoadTimes
 from gateway.fleet.prefixes import Prefixes
+from gateway.fleet.residence import Residing
+from gateway.fleet.resident import Resident
 from gateway.observe.journal import Journal
 from gateway.observe.metrics import Metrics
+from gateway.observe.residency import ResidencyMetrics
 from gateway.observing import Observer
 from gateway.planning import limits_of, plans_in, plans_of
 from gateway.relay.client import UpstreamClient
 from gateway.relay.shadows import Shadows
 from gateway.relay.uses import Uses
+from gateway.residing import residing_of
 from gateway.selection import Selector
 from gateway.settling import Settler
 from gateway.tokenizing import TokenCounter
@@ -50,6 +55,7 @@ class Blueprint:
     selector: Selector
     decider: Decider
     plans: tuple[ReplicaPlan, ...]
+    residing: Residing
     moulds: Mapping[str, ReplicaPlan]
 
 
@@ -63,6 +69,7 @@ class Gateway:
     selector: Selector
     explainer: Explainer
     fleet: Fleet
+    resident: Resident
     carer: Carer
     client: UpstreamClient
     metrics: Metrics
@@ -102,22 +109,29 @@ def blueprint_of(
     """
     file = config.file
     selector = Selector(file, facts)
+    plans = tuple(plans_of(config, runtime_folder, cores, generation))
     return Blueprint(
         config=config,
         facts=facts,
         selector=selector,
         decider=decider_of(file, facts, selector),
-        plans=tuple(plans_of(config, runtime_folder, cores, generation)),
+        plans=plans,
+        residing=residing_of(config, plans, runtime_folder),
         moulds=moulds_of(plans_in(config, Room(runtime_folder))),
     )
 
 
 def build_gateway(
-    config: LoadedConfig, facts: Mapping[str, ModelFacts], *, runtime_folder: Path, cores: int
+    config: LoadedConfig,
+    facts: Mapping[str, ModelFacts],
+    *,
+    runtime_folder: Path,
+    cores: int,
+    cache: Path | None = None,
 ) -> Gateway:
     """Wire everything; nothing starts, listens or connects until the application does.
 
-    Arguments as for `blueprint_of`.
+    Arguments as for `blueprint_of`; what is learnt for later starts is kept in `cache`.
     """
     blueprint = blueprint_of(config, facts, runtime_folder=runtime_folder, cores=cores)
     file, metrics, client = config.file, Metrics(), UpstreamClient()
@@ -131,12 +145,18 @@ def build_gateway(
         affine=file.gateway.prefix_affinity,
     )
     metrics.show(fleet.figures)
+    resident = Resident(
+        fleet, ResidencyMetrics(metrics.registry), LoadTimes(cache), time.perf_counter
+    )
+    carer = Carer(fleet, client, resident)
+    resident.settle(blueprint.residing)
     journal = None
     if file.mode == "observe":
         journal = Journal(config.base / file.observe.file, file.observe.max_bytes)
     lasting = _Lasting(
         fleet=fleet,
-        carer=Carer(fleet, client),
+        resident=resident,
+        carer=carer,
         client=client,
         metrics=metrics,
         prefixes=Prefixes(),
@@ -161,6 +181,7 @@ def changed_gateway(before: Gateway, blueprint: Blueprint) -> tuple[Gateway, Dif
     file, plans = blueprint.config.file, blueprint.plans
     fleet.change(plans, change.kept, _breaking(file), limits_of(file, plans))
     fleet.affine = file.gateway.prefix_affinity
+    before.resident.settle(blueprint.residing)
     before.carer.adjust()
     lasting = _Lasting(**{name: getattr(before, name) for name in _Lasting.__slots__})
     return _wired(blueprint, lasting), change
@@ -171,6 +192,7 @@ class _Lasting:
     """The parts that every file of one gateway has in common."""
 
     fleet: Fleet
+    resident: Resident
     carer: Carer
     client: UpstreamClient
     metrics: Metrics
@@ -200,6 +222,7 @@ def _wired(blueprint: Blueprint, lasting: _Lasting) -> Gateway:
         selector=selector,
         settler=settler,
         fleet=fleet,
+        resident=lasting.resident,
         attempts=Attempts(
             carer=lasting.carer, client=client, uses=lasting.uses, clock=time.perf_counter
         ),
@@ -216,6 +239,7 @@ def _wired(blueprint: Blueprint, lasting: _Lasting) -> Gateway:
         explainer=Explainer(selector, decider),
         dispatcher=dispatcher,
         fleet=fleet,
+        resident=lasting.resident,
         carer=lasting.carer,
         client=client,
         metrics=lasting.metrics,

@@ -45,6 +45,7 @@ def plans_in(config: LoadedConfig, room: Room) -> Iterator[ReplicaPlan]:
                     launch=None if launch is None else replace(launch, secrets=secrets),
                     deadlines=_deadlines(plan.deadlines, model),
                     continue_wait_s=model.continue_wait_s if model.on_break == "continue" else 0,
+                    warm_up=model.warm_up if launch is not None else None,
                 )
 
 

@@ -88,7 +88,8 @@ class ReplicaPlan:
     with a begun answer from exactly that text. A stream that breaks may wait for it for
     `continue_wait_s`, or 0 where it is to end. Without a `launch` it runs elsewhere. A request's
     `priority` is for the gateway alone, unless the engine `takes_priority` too. With a `problem` it
-    can never serve, and this says why.
+    can never serve, and this says why. `warm_up` is a system prompt that it reads after each start,
+    before its first request.
     """
 
     model: str
@@ -109,6 +110,7 @@ class ReplicaPlan:
     exact_seams: bool = False
     continue_wait_s: float = 0
     takes_priority: bool = False
+    warm_up: str | None = None
 
     @property
     def served(self) -> tuple[str, ...]:

@@ -128,7 +128,7 @@ def readiness(live: Live) -> Readiness:
     """Return every model's state and replicas; `status` is `ready` when any model serves."""
     gateway = live.gateway
     models = {name: _state(gateway, name) for name in gateway.config.file.models}
-    ready = any(state.state == Condition.READY for state in models.values())
+    ready = any(status.available for status in gateway.fleet.status().values())
     config = ConfigState(
         source=gateway.config.source,
         current=not live.refused,
@@ -199,9 +199,13 @@ def _terms(terms: LicenceTerms | None) -> Terms | None:
 def _state(gateway: Gateway, model: str) -> ModelState:
     views = gateway.fleet.views(model)
     best = min(views, key=_rank, default=None)
+    residency = gateway.resident.state_of(model)
+    if residency is None:
+        residency = (best.state, best.reason) if best else (Condition.DOWN.value, "")
+    state, reason = residency
     return ModelState(
-        state=best.state if best else Condition.DOWN.value,
-        reason=best.reason if best else "",
+        state=state,
+        reason=reason,
         replicas=tuple(_replica(view) for view in views),
     )
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 import click
 import uvicorn
 
-from engines.platform import runtime_folder, usable_cores
+from engines.platform import cache_folder, runtime_folder, usable_cores
 from gateway.app import build_app
 from gateway.cli.banner import banner, cannot_start
 from gateway.cli.config_source import find_config
@@ -96,7 +96,11 @@ def serve(
     with listener, runtime_folder() as folder:
         ground = Ground(source.path, os.environ, gather_facts, folder, usable_cores())
         gateway = build_gateway(
-            config, gather_facts(config), runtime_folder=folder, cores=ground.cores
+            config,
+            gather_facts(config),
+            runtime_folder=folder,
+            cores=ground.cores,
+            cache=cache_folder(os.environ),
         )
         live = Live(gateway)
         reloader = Reloader(live, ground, mark, LOOK_S if watch else None)

@@ -12,6 +12,7 @@ from engines.kinds.section import several
 from gateway.config.adapters import adapter_errors
 from gateway.config.document import Path
 from gateway.config.finding import Finding, missing, placed
+from gateway.config.groups import group_errors
 from gateway.config.names import (
     VARIANT_PLACES,
     Trail,
@@ -27,7 +28,10 @@ from gateway.config.schema import ModelSection, RoutingFile
 from gateway.config.vocabulary import AUTO
 
 # Keys that mean something to a process of ours only.
-_MANAGED_KEYS = ("weights", "replicas", "parallel", "threads", "pooling")
+_MANAGED_KEYS = (
+    *("weights", "replicas", "parallel", "threads", "pooling"),
+    *("load", "pin", "keep_alive_s", "min_resident_s", "memory", "warm_up"),
+)
 
 _WEIGHTS = {
     "llamacpp": "the path of a GGUF file",
@@ -41,6 +45,7 @@ def errors_in(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> tuple[Fi
         *_model_errors(file, catalogue),
         *_port_errors(file),
         *adapter_errors(file),
+        *group_errors(file),
         *_alias_errors(file),
         *_alias_targets(file),
         *_size_errors(file),

@@ -17,6 +17,7 @@ from engines.kinds.section import OneOrMore, Seconds, Section
 from engines.weights import Pooling
 from gateway.config.choosing import ObserveSection, ScoreSection
 from gateway.config.conditions import RouteSection
+from gateway.config.residing import ResidencySection, Size
 
 
 class GatewaySection(Section):
@@ -144,6 +145,36 @@ class ModelSection(Section):
     strengths: tuple[Strength, ...] = Field(
         (), description="What it was made for; the catalogue says it when absent."
     )
+    load: Literal["start", "demand"] | None = Field(
+        None,
+        description="When it is loaded: at `start`, or when the first request asks for it. When "
+        "absent at start, or on demand where not all fit into `residency.memory`. Where room is "
+        "needed, either leaves when idle. Managed engines only, as are the next five.",
+    )
+    pin: bool = Field(
+        default=False, description="Once loaded it never leaves; its room is nobody else's."
+    )
+    keep_alive_s: Seconds | None = Field(
+        None,
+        description="Seconds after its last request when it leaves; without it, it stays until "
+        "its room is needed.",
+    )
+    min_resident_s: float = Field(
+        0,
+        ge=0,
+        le=86_400,
+        description="Seconds that it stays after a load though others want its room, but for a "
+        "request that has waited for `residency.swap_bound_s`.",
+    )
+    memory: Size | None = Field(
+        None, description="Memory that it takes per replica; estimated when absent."
+    )
+    warm_up: str | None = Field(
+        None,
+        min_length=1,
+        description="A prompt that it answers after each load, before its first request: a system "
+        "prompt that many requests begin with is then read already.",
+    )
     embeddings: bool | None = Field(
         None, description="Whether it makes embeddings; the weights say it when absent."
     )
@@ -224,6 +255,9 @@ class RoutingFile(Section):
     )
     observe: ObserveSection = Field(
         default_factory=ObserveSection, description="Where `mode: observe` writes."
+    )
+    residency: ResidencySection = Field(
+        default_factory=ResidencySection, description="Which models are in memory."
     )
     scores: ScoreSection = Field(
         default_factory=ScoreSection, description="What counts where scores decide."

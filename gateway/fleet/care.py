@@ -17,6 +17,7 @@ from engines.kinds import Deadlines, ReplicaPlan
 from engines.process import ManagedReplica, ReplicaStatus
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.replica import Condition, Replica
+from gateway.fleet.resident import Resident
 from gateway.observe.engine_figures import read_engine_figures
 from gateway.relay.client import Unreachable, UpstreamClient, UpstreamRequest
 from gateway.relay.connection import ConnectionLost
@@ -56,19 +57,23 @@ class Look:
 class Carer:
     """Runs and watches a fleet's replicas for as long as `run` is not cancelled."""
 
-    def __init__(self, fleet: Fleet, client: UpstreamClient) -> None:
+    def __init__(self, fleet: Fleet, client: UpstreamClient, resident: Resident) -> None:
         self._fleet = fleet
         self._client = client
+        self._resident = resident
+        resident.serve(self.adjust, self._lives_still)
         self._pokes: dict[_Site, asyncio.Event] = {}
         self._watches: dict[_Site, asyncio.Task[None]] = {}
         self._watched: dict[_Site, list[Replica]] = {}
         self._lives: dict[Replica, asyncio.Task[None]] = {}
         self._children: dict[Replica, ManagedReplica] = {}
+        self._ending: set[Replica] = set()
         self._warned: dict[Replica, str] = {}
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Look after all replicas; cancellation ends the children, each after its drain time."""
+        self._resident.start()
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._changed.clear()
@@ -83,14 +88,19 @@ class Carer:
         """
         self._changed.set()
 
+    def _lives_still(self, replica: Replica) -> bool:
+        return replica in self._lives or replica in self._ending
+
     def kill_children(self) -> None:
         """Kill every child at once, without its drain time. A signal handler may call this."""
         for child in tuple(self._children.values()):
             child.kill()
 
     def _adjust_children(self, tasks: asyncio.TaskGroup) -> None:
-        wanted = {r: None for r in self._fleet if r.plan.launch and r.plan.problem is None}
+        able = (r for r in self._fleet if r.plan.launch and r.plan.problem is None)
+        wanted = {r: None for r in able if self._resident.runs(r)}
         for replica in [r for r in self._lives if r not in wanted]:
+            self._ending.add(replica)
             ending = self._end(replica, self._lives.pop(replica))
             tasks.create_task(ending, name=f"end {replica.name}")
         for replica in wanted:
@@ -105,6 +115,8 @@ class Carer:
         await replica.unused()
         life.cancel()
         await asyncio.wait([life])
+        self._ending.discard(replica)
+        self._resident.ended(replica)
         self._warned.pop(replica, None)
         _log.info("%s has ended", replica.name)
 
@@ -175,13 +187,21 @@ class Carer:
         if launch is None:
             return
 
+        cold = True
+
         async def healthy() -> bool:
+            nonlocal cold
             seen = await self.look(replica.plan)
             replica.suspect = replica.suspect and not seen.ok
+            if seen.ok and cold:
+                cold = False
+                await self._warm_up(replica)
             return seen.ok
 
         def changed(status: ReplicaStatus) -> None:
+            nonlocal cold
             condition = Condition(status.state.value)
+            cold = cold or condition is Condition.STARTING
             if self._fleet.update(replica, condition, status.reason, status.restarts):
                 self._client.forget(replica.plan.address.key)
 
@@ -191,6 +211,26 @@ class Carer:
             await child.run()
         finally:
             del self._children[replica]
+
+    async def _warm_up(self, replica: Replica) -> None:
+        """Let a child that is up read what many requests begin with."""
+        plan = replica.plan
+        if plan.warm_up is None:
+            return
+        told = [("system", plan.warm_up), ("user", "Hi")]
+        body = {
+            "model": plan.upstream_model,
+            "messages": [{"role": role, "content": text} for role, text in told],
+            "max_tokens": 1,
+        }
+        sent = UpstreamRequest("POST", "/v1/chat/completions", msgspec.json.encode(body))
+        try:
+            status, _ = await self._client.fetch(plan.address, sent, plan.deadlines)
+        except (Unreachable, ConnectionLost, DeadlinePassed) as error:
+            _log.warning("%s could not be warmed up: %s", replica.name, error)
+        else:
+            if status != 200:
+                _log.warning("%s answered its warm_up with status %d", replica.name, status)
 
     def _sites(self) -> dict[_Site, list[Replica]]:
         sites: dict[_Site, list[Replica]] = {}

@@ -31,6 +31,7 @@ def mould_of(plan: ReplicaPlan) -> ReplicaPlan:
         deadlines=Deadlines(),
         continue_wait_s=0,
         takes_priority=False,
+        warm_up=None,
     )
 
 

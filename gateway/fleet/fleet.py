@@ -48,6 +48,11 @@ class Fleet:
         self._uses = 0
         self._change = asyncio.Event()
         self._metrics = metrics
+        # Models that admit only who has waited since before a moment: others wait for their room.
+        self._held: Mapping[str, float] = {}
+        self.on_update: Callable[[Replica], None] | None = None
+        # About how soon a model serves that is loaded when somebody asks for it.
+        self.coming: Callable[[str], float | None] = lambda _: None
         for plan in plans:
             self._add(self._new(plan, rules or BreakerRules()))
 
@@ -84,7 +89,25 @@ class Fleet:
             else:
                 replica.follow(plan, rules)
             self._add(replica)
-        self._wake()
+        self.wake()
+
+    def hold(self, held: Mapping[str, float]) -> None:
+        """Admit to these models only who has waited since before the moment given for each."""
+        for model in self._held.keys() | held.keys():
+            queue = self._queues.get(model)
+            if queue is not None:
+                queue.hold(held.get(model, math.inf))
+        self._held = held
+
+    @property
+    def held(self) -> Mapping[str, float]:
+        """The models that admit only who has waited since before a moment, with that."""
+        return self._held
+
+    def counts_waits(self, model: str) -> None:
+        """Have figures of those who wait for a model, though it may have no limit."""
+        if model not in self.waits:
+            self.waits[model] = self._metrics.waits_of(model)
 
     def _new(self, plan: ReplicaPlan, rules: BreakerRules) -> Replica:
         names = {name: self._metrics.of(name, plan.engine, plan.replica) for name in plan.served}
@@ -98,7 +121,8 @@ class Fleet:
         for name in replica.plan.served:
             self._replicas.setdefault(name, []).append(replica)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let everybody who waits for a change look again."""
         self._change.set()
         self._change = asyncio.Event()
 
@@ -111,12 +135,16 @@ class Fleet:
         avoid: Collection[Replica] = (),
         granted: bool = False,
         load: Load = NOTHING,
+        since_s: float = math.inf,
     ) -> Lease | None:
         """Return a lease on the model's least busy replica, or None when none may be asked.
 
         `gateway.fleet.balance` says which that is for this `load`. `granted`: the model's queue has
-        given it a place, which the lease gives back; else it needs one that is free.
+        given it a place, which the lease gives back; else it needs one that is free. The request
+        waits `since_s`, infinity where it has just come.
         """
+        if self._held and since_s >= self._held.get(model, math.inf):
+            return None
         queue = self._queues.get(model)
         if queue is not None and not granted and not queue.free:
             return None
@@ -194,12 +222,15 @@ class Fleet:
         if different:
             replica.suspect = False
             replica.breaker.reset()
-            self._wake()
+            if self.on_update is not None:
+                self.on_update(replica)
+            self.wake()
         return different
 
     def status(self) -> Mapping[str, ModelStatus]:
         """Return how every model is doing, for selection."""
-        return {m: _status(rs, self._queues.get(m)) for m, rs in self._replicas.items()}
+        queues, coming = self._queues, self.coming
+        return {m: _status(m, rs, queues.get(m), coming) for m, rs in self._replicas.items()}
 
     def views(self, model: str) -> tuple[ReplicaView, ...]:
         """Return the replicas of a model as they are now."""
@@ -234,7 +265,12 @@ class Fleet:
         return [replica.scrape(now_s) for replica in self]
 
 
-def _status(replicas: Sequence[Replica], queue: ModelQueue | None) -> ModelStatus:
+def _status(
+    model: str,
+    replicas: Sequence[Replica],
+    queue: ModelQueue | None,
+    coming: Callable[[str], float | None],
+) -> ModelStatus:
     ready = [r for r in replicas if r.ready]
     capacities = [r.plan.capacity for r in ready]
     known = [c for c in capacities if c is not None]
@@ -242,12 +278,15 @@ def _status(replicas: Sequence[Replica], queue: ModelQueue | None) -> ModelStatu
     capacity = sum(known) if known and len(known) == len(capacities) else None
     if queue is not None:
         capacity = min(queue.limits.max_concurrent, capacity or queue.limits.max_concurrent)
+    in_s = 0.0 if ready else coming(model)
     return ModelStatus(
-        available=bool(ready),
+        available=in_s is not None,
         in_flight=sum(r.in_flight for r in replicas) + (queue.waiting if queue is not None else 0),
         capacity=capacity,
-        reason="" if ready else f"it is {first.condition.value}: {first.reason}".rstrip(": "),
-        ready_in_s=0.0 if ready else _soonest_s(replicas),
+        reason=""
+        if in_s is not None
+        else f"it is {first.condition.value}: {first.reason}".rstrip(": "),
+        ready_in_s=_soonest_s(replicas) if in_s is None else in_s,
     )
 
 

@@ -5,7 +5,7 @@ Must not: choose models; relay.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from gateway.domain import Outcome, Refusal
@@ -14,6 +14,8 @@ from gateway.fleet.balance import NOTHING, Load
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.queue import Refused
 from gateway.fleet.replica import Lease
+from gateway.fleet.resident import Resident
+from gateway.fleet.staying import Heart, Stay
 from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
 
@@ -27,26 +29,32 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What of a request counts here. `goes_on`: an answer to it had begun."""
+    """What of a request counts here. `goes_on`: an answer to it had begun.
+
+    `heart` tells its client that it waits for a model to be loaded, None where nobody does.
+    """
 
     arrived_s: float
     priority: Callable[[], int]
     goes_on: bool = False
     load: Load = NOTHING
+    heart: Heart | None = None
 
 
 class Leasing:
     """Waits on behalf of requests."""
 
-    def __init__(self, fleet: Fleet, clock: Callable[[], float]) -> None:
+    def __init__(self, fleet: Fleet, resident: Resident, clock: Callable[[], float]) -> None:
         self._fleet = fleet
+        self._resident = resident
         self._clock = clock
 
     async def lease(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
         """Return a lease on the first model that has a free place on a replica that is up.
 
-        Where all that are up are full, the request waits for its turn; where none is up but one
-        may be soon, for that. Cancellation gives up its place.
+        A model that is loaded on demand is waited for, unless that has failed of late. Where all
+        that are up are full, the request waits for its turn; where none is up but one may be soon,
+        for that. Cancellation gives up its place.
 
         Raises:
             ApiError: what the last try failed with, where one has and there is nobody else.
@@ -54,40 +62,106 @@ class Leasing:
             NoModelAvailable: none is up.
         """
         asked_s = self._clock()
+        stay = None
+        if any(map(self._fleet.queue, models)):
+            wish.priority()  # one that is no number is refused whether or not it would count
+        if self._resident.active:
+            patience_s = self._resident.residing.wait_s
+            if wish.goes_on or tries.failure is not None:
+                patience_s = tries.patience_s
+            stay = Stay(
+                self._fleet,
+                self._resident,
+                self._clock,
+                since_s=asked_s,
+                until_s=asked_s + patience_s,
+                heart=wish.heart,
+            )
+        elif isinstance(found := self._now(models, wish, tries, asked_s, None), Lease):
+            return found
+        try:
+            return await self._lease(models, wish, tries, asked_s, stay)
+        finally:
+            if stay is not None:
+                stay.close()
+
+    def _now(
+        self,
+        models: Sequence[str],
+        wish: Wish,
+        tries: Tries,
+        asked_s: float,
+        stay: Stay | None,
+    ) -> Lease | str | None:
+        """Return a lease, or the model that is to be waited for, or None."""
+        queued_s, avoid = self._clock() - asked_s, tries.avoided()
+        for model in models:
+            account = self._account(wish, tries)
+            lease = self._fleet.lease(
+                model,
+                account,
+                queued_s=queued_s,
+                avoid=avoid,
+                load=wish.load,
+                since_s=asked_s,
+            )
+            if lease is not None:
+                return _counted(lease, wish, tries)
+            if stay is not None and stay.awaits(model, tries.ruled_out):
+                return model
+        return None
+
+    async def _lease(
+        self,
+        models: Sequence[str],
+        wish: Wish,
+        tries: Tries,
+        asked_s: float,
+        stay: Stay | None,
+    ) -> Lease:
         deadline_s = asked_s + tries.patience_s
-        priority = wish.priority() if any(map(self._fleet.queue, models)) else 0
         while True:
-            now_s, avoid = self._clock(), tries.avoided()
-            for model in models:
-                account, queued_s = self._account(wish, tries), now_s - asked_s
-                lease = self._fleet.lease(
-                    model, account, queued_s=queued_s, avoid=avoid, load=wish.load
-                )
+            found = self._now(models, wish, tries, asked_s, stay)
+            if isinstance(found, Lease):
+                return found
+            now_s = self._clock()
+            full = [model for model in models if self._fleet.full(model, tries.avoided())]
+            if stay is not None and found is not None:
+                await stay.wait(found)
+            elif full:
+                if stay is not None:
+                    stay.close()  # from now on the queue knows that it waits
+                lease = await self._turn(full, wish, tries, asked_s)
                 if lease is not None:
                     return _counted(lease, wish, tries)
-            full = [model for model in models if self._fleet.full(model, avoid)]
-            if full:
-                lease = await self._turn(full, wish, tries, priority)
-                waited_s = self._clock() - now_s
-                deadline_s += waited_s
-                tries.patience_s += waited_s  # that is for starts
-                if lease is not None:
-                    return _counted(lease, wish, tries)
+            elif stay is not None and stay.given_up:
+                break  # it has waited for its starts already
+            elif await self._started(models, tries, deadline_s):
                 continue
-            hopeful = tries.unnoticed() or self._fleet.hopeful(models)
-            if not tries.may_wait or now_s >= deadline_s or not hopeful:
+            else:
                 break
-            try:
-                async with asyncio.timeout(deadline_s - now_s):
-                    await self._fleet.changed()
-            except TimeoutError:
-                break
+            waited_s = self._clock() - now_s
+            deadline_s += waited_s
+            tries.patience_s += waited_s  # that is for starts
         if tries.failure is not None:
             raise tries.failure
-        raise self._nobody(models)
+        raise self._nobody(models, stay.given_up if stay is not None else ())
+
+    async def _started(self, models: Sequence[str], tries: Tries, deadline_s: float) -> bool:
+        """Wait until a replica's condition has changed; say whether that may have helped."""
+        now_s = self._clock()
+        hopeful = tries.unnoticed() or self._fleet.hopeful(models)
+        if not tries.may_wait or now_s >= deadline_s or not hopeful:
+            return False
+        try:
+            async with asyncio.timeout(deadline_s - now_s):
+                await self._fleet.changed()
+        except TimeoutError:
+            return False
+        return True
 
     async def _turn(
-        self, models: Sequence[str], wish: Wish, tries: Tries, priority: int
+        self, models: Sequence[str], wish: Wish, tries: Tries, since_s: float
     ) -> Lease | None:
         """Wait in the first queue that takes the request; None where its replica went meanwhile.
 
@@ -95,7 +169,7 @@ class Leasing:
             ApiError: none takes it, or it was turned out of it.
         """
         refusals: dict[str, Refused] = {}
-        asked_s, woken = self._clock(), asyncio.Event()
+        asked_s, woken, priority = self._clock(), asyncio.Event(), wish.priority()
         for model in models:
             queue = self._fleet.queue(model)
             if queue is None:
@@ -103,7 +177,13 @@ class Leasing:
             patience_s = queue.limits.begin_within_s - (asked_s - wish.arrived_s)
             if wish.goes_on:
                 patience_s = tries.patience_s
-            ticket = queue.join(priority, patience_s, woken.set, must=tries.failure is not None)
+            ticket = queue.join(
+                priority,
+                patience_s,
+                woken.set,
+                must=tries.failure is not None,
+                since_s=since_s,
+            )
             if isinstance(ticket, Refused):
                 refusals[model] = ticket
                 continue
@@ -122,6 +202,7 @@ class Leasing:
                         avoid=tries.avoided(),
                         granted=True,
                         load=wish.load,
+                        since_s=since_s,
                     )
                     return lease
                 refusals = {model: ticket.refused}
@@ -150,14 +231,18 @@ class Leasing:
         error.retry_after_s = min(refused.retry_after_s for refused in refusals.values())
         return error
 
-    def _nobody(self, models: Sequence[str]) -> NoModelAvailable:
+    def _nobody(self, models: Sequence[str], late: Collection[str]) -> NoModelAvailable:
         self._fleet.turned_away(models, Outcome.UNAVAILABLE)
         now_s = self._clock()
-        why = self._fleet.why_not(models, now_s)
+        whys = [f"{model} was not loaded within residency.load_wait_s" for model in late]
+        others = [model for model in models if model not in late]
+        why = "; ".join([*whys, self._fleet.why_not(others, now_s)] if others else whys)
         error = NoModelAvailable(
             f"No model that may serve this request is up: {why}. GET /ready says more."
         )
-        error.retry_after_s = self._fleet.rests_s(models, now_s) or None
+        error.retry_after_s = (
+            self._fleet.rests_s(models, now_s) or self._resident.retry_after_s(models) or None
+        )
         return error
 
 

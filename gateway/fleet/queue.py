@@ -7,8 +7,9 @@ A wait is told from how long requests have held their places: with `n` before it
 request begins about (n + 1) x mean / c seconds from now.
 """
 
+import math
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from gateway.domain import Refusal
@@ -37,10 +38,11 @@ class Refused:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One request that waits; `wake` is called once, when it is granted or refused."""
+    """One request that waits since `since_s`; `wake` is called once, when granted or refused."""
 
     priority: int
     wake: Callable[[], None]
+    since_s: float
     granted: bool = False
     refused: Refused | None = None
 
@@ -57,6 +59,7 @@ class ModelQueue:
         self.running = 0
         self._waiting: list[Ticket] = []
         self._mean_s: float | None = None
+        self._held_since_s = math.inf
 
     @property
     def waiting(self) -> int:
@@ -74,6 +77,15 @@ class ModelQueue:
         self.limits = limits or replace(self.limits, max_concurrent=everybody)
         self._grant()
 
+    def hold(self, since_s: float) -> None:
+        """Let only those begin who have waited since before this; infinity lets everybody."""
+        self._held_since_s = since_s
+        self._grant()
+
+    def since(self) -> Iterable[float]:
+        """Return since when each of those who wait does."""
+        return [ticket.since_s for ticket in self._waiting]
+
     def begin(self) -> None:
         """Take a place that is free."""
         self.running += 1
@@ -85,14 +97,20 @@ class ModelQueue:
         self._give_back()
 
     def join(
-        self, priority: int, patience_s: float, wake: Callable[[], None], *, must: bool = False
+        self,
+        priority: int,
+        patience_s: float,
+        wake: Callable[[], None],
+        *,
+        must: bool = False,
+        since_s: float = 0.0,
     ) -> Ticket | Refused:
         """Wait behind all who are as urgent; refuse who would wait for longer than `patience_s`.
 
         A lower number is more urgent. In a full queue the last of the less urgent makes room.
         `must`: one that had begun before is never refused, and is the first.
         """
-        ticket = Ticket(priority, wake)
+        ticket = Ticket(priority, wake, since_s)
         if must:
             self._waiting.insert(0, ticket)
             return ticket
@@ -139,8 +157,12 @@ class ModelQueue:
         self._grant()
 
     def _grant(self) -> None:
-        while self._waiting and self.free:
-            ticket = self._waiting.pop(0)
+        while self.free:
+            held_s = self._held_since_s
+            ticket = next((one for one in self._waiting if one.since_s < held_s), None)
+            if ticket is None:
+                return
+            self._waiting.remove(ticket)
             self.running += 1
             ticket.granted = True
             ticket.wake()

@@ -5,7 +5,7 @@ Must not: probe or start anything; `gateway.fleet.care` and `engines.process` do
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -91,6 +91,7 @@ class Replica:
         self.breaker = Breaker(rules)
         self.figures = EngineFigures()
         self._unused: asyncio.Event | None = None
+        self.on_idle: Callable[[], None] | None = None  # told when its last request is over
 
     def follow(self, plan: ReplicaPlan, rules: BreakerRules) -> None:
         """Go by another plan for what runs: its process and its address stay."""
@@ -100,8 +101,12 @@ class Replica:
     def released(self) -> None:
         """Note that a request is over."""
         self.in_flight -= 1
-        if self._unused is not None and not self.in_flight:
+        if self.in_flight:
+            return
+        if self._unused is not None:
             self._unused.set()
+        if self.on_idle is not None:
+            self.on_idle()
 
     async def unused(self) -> None:
         """Wait until no request is on it. For one that gets no new ones."""

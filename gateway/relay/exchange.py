@@ -17,7 +17,7 @@ from gateway.relay.watch import DeadlinePassed
 Headers = Sequence[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
-_STREAM = (
+STREAM = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx would hold the events back
@@ -73,7 +73,7 @@ async def relay_stream(
                 break
             if out:
                 if not reply.started:
-                    await reply.start(200, (*_STREAM, *headers))
+                    await reply.start(200, (*STREAM, *headers))
                 await reply.write(out, more=True)
             if editor.failure is not None:
                 raise editor.failure
@@ -84,6 +84,6 @@ async def relay_stream(
         if not editor.whole:
             raise
     if not reply.started:
-        await reply.start(200, (*_STREAM, *headers))
+        await reply.start(200, (*STREAM, *headers))
     await reply.write(out, more=False)
     await answer.finish(_FINISH_S)

@@ -62,7 +62,7 @@ def test_the_page_has_an_example_of_every_section() -> None:
     shown = {key for example in EXAMPLES for key in yaml.safe_load(example)}
     assert shown == {
         *("gateway", "engines", "models", "aliases", "routes"),
-        *("scores", "sizes", "languages", "tasks", "mode", "observe"),
+        *("scores", "sizes", "languages", "tasks", "mode", "observe", "residency"),
     }
 
 

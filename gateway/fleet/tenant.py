@@ -1,0 +1,130 @@
+"""One unit as the gateway has it: its state, who waits for it, how its loads have gone.
+
+Owns: this state and its turns. Must not: load or end anything, or decide who does.
+"""
+
+import math
+from bisect import insort
+from collections.abc import Iterable
+
+from engines.residency import Event, Standing, State, step
+from gateway.fleet.replica import Replica
+from gateway.fleet.residence import Residence
+
+UNKNOWN_LOAD_S = 30.0  # until a first load has been seen
+# What has failed once may have been killed by chance: who waits for it goes on waiting.
+SHORT_REST_S, SECOND_REST_S, LONGEST_REST_S = 0.5, 5.0, 600.0
+
+
+class Tenant:
+    """Mutable; owned by `gateway.fleet.resident.Resident`. `reason` says why it has failed."""
+
+    def __init__(self, residence: Residence, replicas: Iterable[Replica], now_s: float) -> None:
+        self.residence = residence
+        self.replicas = tuple(replicas)
+        self.state = State.STOPPED
+        self.since_s = now_s
+        self.last_used_s = now_s
+        self.load_s = UNKNOWN_LOAD_S
+        self.loading_since_s: float | None = None  # a load from the very beginning
+        self.rests_until_s = -math.inf
+        self.reason = ""
+        self.wanted = residence.at_start
+        self.waiting: list[float] = []
+        self.failures = 0
+        self._gave_up = self._once = False
+
+    @property
+    def name(self) -> str:
+        """The unit's name."""
+        return self.residence.unit.name
+
+    @property
+    def running(self) -> int:
+        """How many requests its replicas have."""
+        return sum(replica.in_flight for replica in self.replicas)
+
+    @property
+    def runs(self) -> bool:
+        """Whether its processes are to be there."""
+        return self.state in (State.LOADING, State.READY, State.SLEEPING)
+
+    def turn(self, event: Event, now_s: float) -> None:
+        """Go where an event leads."""
+        self.state = step(self.state, event)
+        self.since_s = now_s
+        if event is Event.LOAD:
+            self.wanted, self.loading_since_s = False, now_s
+        elif event is Event.DIED:
+            self.loading_since_s = None
+        elif event is Event.LOADED:
+            self.last_used_s, self.failures, self.reason = now_s, 0, ""
+            if self.loading_since_s is not None:
+                self.load_s = now_s - self.loading_since_s
+
+    def broke(self, reason: str, now_s: float, *, for_good: bool) -> None:
+        """Note that a load has failed; the longer that goes on, the longer it rests."""
+        self.failures += 1
+        self.reason = reason
+        self._once = self.failures == 1 and not for_good
+        rest_s = min(LONGEST_REST_S, SECOND_REST_S * 2.0 ** min(self.failures - 2, 16))
+        if for_good:
+            rest_s = LONGEST_REST_S
+        self.rests_until_s = now_s + (SHORT_REST_S if self._once else rest_s)
+        self._gave_up = True
+        self.turn(Event.BROKE, now_s)
+
+    def ended(self, now_s: float) -> None:
+        """Note that its last process has ended."""
+        self.turn(Event.GAVE_UP if self._gave_up else Event.ENDED, now_s)
+        self._gave_up = False
+
+    def never(self, reason: str) -> None:
+        """Note that it can never be loaded."""
+        self.state, self.reason, self.rests_until_s = State.FAILED, reason, math.inf
+        self._once = False
+
+    def standing(self, queued: Iterable[float], *, held: bool) -> Standing:
+        """Return how it is doing; `queued` says since when others wait for a place at it."""
+        waiting = sorted([*self.waiting, *queued])
+        return Standing(
+            self.state,
+            self.since_s,
+            self.last_used_s,
+            self.running,
+            tuple(waiting),
+            self.load_s,
+            self.rests_until_s,
+            self.wanted,
+            held,
+        )
+
+    def ready_in_s(self, now_s: float) -> float | None:
+        """Return about how soon it serves, None where nobody knows that it will."""
+        if self.state is State.FAILED:
+            rest_s = max(0.0, self.rests_until_s - now_s)
+            return rest_s + self.load_s if math.isfinite(rest_s) else None
+        if self.state is State.READY:
+            return 0.0
+        if self.state is State.LOADING:
+            return max(0.0, self.load_s - (now_s - self.since_s))
+        return self.load_s
+
+    def retry_in_s(self, now_s: float) -> float | None:
+        """Return how soon a request may be tried again that could not wait, None if never."""
+        if self.state is State.FAILED:
+            rest_s = self.rests_until_s - now_s
+            return max(0.0, rest_s) if math.isfinite(rest_s) else None
+        return self.ready_in_s(now_s)
+
+    def comes(self, now_s: float) -> bool:
+        """Say whether waiting for it may help: it is loaded, or will be when somebody waits."""
+        return self.state is not State.FAILED or self._once or now_s >= self.rests_until_s
+
+    def join(self, since_s: float) -> None:
+        """Note a request that waits."""
+        insort(self.waiting, since_s)
+
+    def leave(self, since_s: float) -> None:
+        """Note that a request waits no more."""
+        self.waiting.remove(since_s)

@@ -1,0 +1,103 @@
+"""The figures of residency: who is in memory, how often that changes, how much it takes.
+
+Owns: the names, helps and labels of these.
+Must not: know why a model is loaded.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from engines.residency import State
+from gateway.observe.numbers import Counters, Distributions
+
+_SECONDS = (0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
+ROOM, IDLE = "room", "idle"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFigures:
+    """One unit at the moment of a scrape; `needs` is bytes by device."""
+
+    name: str
+    state: State
+    needs: Mapping[str, int]
+
+
+class ResidencyMetrics(Collector):
+    """Counted as it happens, or read at a scrape; nothing is shown where no model is on demand."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._figures: Callable[[], Iterable[UnitFigures]] = tuple
+        self._budget: Mapping[str, int] = {}
+        self._loads = Counters("weighbridge_model_loads", "Loads that were begun.", ("model",))
+        self._failures = Counters("weighbridge_model_load_failures", "Loads failed.", ("model",))
+        self._unloads = Counters(
+            "weighbridge_model_unloads",
+            "Models that left: others needed their room, or they had been idle for keep_alive_s.",
+            ("model", "reason"),
+        )
+        self._seconds = Distributions(
+            "weighbridge_model_load_seconds",
+            "A load's beginning to the model's first readiness, warm-up included.",
+            ("model",),
+            _SECONDS,
+        )
+        for family in (self._loads, self._failures, self._unloads, self._seconds, self):
+            registry.register(family)
+
+    def show(self, figures: Callable[[], Iterable[UnitFigures]], budget: Mapping[str, int]) -> None:
+        """Show these units from now on; their counts begin at 0."""
+        self._figures, self._budget = figures, budget
+        for one in figures():
+            self._loads.labels(one.name)
+            self._failures.labels(one.name)
+            self._seconds.labels(one.name)
+            for reason in (ROOM, IDLE):
+                self._unloads.labels(one.name, reason)
+
+    def load(self, name: str) -> None:
+        """A load has begun."""
+        self._loads.labels(name).inc()
+
+    def loaded(self, name: str, seconds: float) -> None:
+        """A load has come to its end."""
+        self._seconds.labels(name).observe(seconds)
+
+    def failure(self, name: str) -> None:
+        """A load has failed."""
+        self._failures.labels(name).inc()
+
+    def unload(self, name: str, *, for_room: bool) -> None:
+        """A model leaves."""
+        self._unloads.labels(name, ROOM if for_room else IDLE).inc()
+
+    def describe(self) -> Iterable[Metric]:
+        """Describe nothing: the names are known."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield states, and memory by device as it is reckoned with."""
+        units = tuple(self._figures())
+        states = GaugeMetricFamily(
+            "weighbridge_model_state", "1 for the state that it is in.", labels=("model", "state")
+        )
+        budget = GaugeMetricFamily(
+            "weighbridge_memory_budget_bytes", "What models may take.", labels=("device",)
+        )
+        used = GaugeMetricFamily(
+            "weighbridge_memory_reserved_bytes",
+            "What models in memory are reckoned to need, those that load or end included.",
+            labels=("device",),
+        )
+        for unit in units:
+            for state in State:
+                states.add_metric((unit.name, state.value), float(unit.state is state))
+        for device, most in self._budget.items():
+            budget.add_metric((device,), most)
+            here = (unit.needs.get(device, 0) for unit in units if unit.state.occupies)
+            used.add_metric((device,), sum(here))
+        yield from (states, budget, used)

@@ -1,0 +1,108 @@
+"""A gateway whose models load when a test says so."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.fleets import figure
+from tests.support.serving import Served, serving
+from tests.support.waiting import until
+
+SERVER = Path(__file__).parent / "staged_server.py"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A running gateway and the folder by which its models are told what to do."""
+
+    served: Served
+    folder: Path
+
+    def tell(self, model: str, what: str, words: str = "") -> None:
+        (self.folder / f"{model}.{what}").write_text(words, encoding="utf-8")
+
+    def untell(self, model: str, what: str) -> None:
+        (self.folder / f"{model}.{what}").unlink()
+
+    def log(self, begin: str = "") -> list[str]:
+        """Return the lines of what the models have done."""
+        path = self.folder / "log"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [line for line in lines if line.startswith(begin)]
+
+    def state(self, model: str) -> str:
+        told = self.served.gateway.resident.state_of(model)
+        return told[0] if told is not None else ""
+
+    async def reaches(self, model: str, state: str) -> None:
+        await self.served.until(lambda: self.state(model) == state)
+
+    async def logged(self, line: str, times: int = 1) -> None:
+        async def is_there() -> bool:
+            return self.log().count(line) >= times
+
+        await until(is_there)
+
+    def waiting(self) -> float:
+        """Return how many requests wait for a load or a place."""
+        return figure(self.served.gateway.metrics, "weighbridge_requests_waiting")
+
+    async def waits(self, count: int) -> None:
+        """Return when so many requests wait."""
+
+        async def do() -> bool:
+            return self.waiting() == count
+
+        await until(do)
+
+    async def holds(self) -> None:
+        """Return when a model is held."""
+
+        async def is_held() -> bool:
+            return bool(self.served.gateway.fleet.held)
+
+        await until(is_held)
+
+    async def quiet(self) -> None:
+        """Return when nobody waits."""
+
+        async def nobody() -> bool:
+            return not self.waiting() and not self.served.gateway.fleet.held
+
+        await until(nobody)
+
+    def ask(self, model: str, text: str = "Hi", **more: Any) -> "asyncio.Task[httpx.Response]":
+        body = {"model": model, "messages": [{"role": "user", "content": text}]} | more
+        return asyncio.create_task(self.served.http.post("/v1/chat/completions", json=body))
+
+
+@asynccontextmanager
+async def staged(
+    folder: Path, models: str, residency: str = "{}", more: str = "", *, go: str = ""
+) -> AsyncIterator[Stage]:
+    """Serve models of the engine `e`; those named in `go` load at once."""
+    toy = folder / "toy"
+    toy.mkdir()
+    (toy / "config.json").write_text("{}", encoding="utf-8")
+    for name in go.split():
+        (folder / f"{name}.go").touch()
+    command = json.dumps([sys.executable, "-I", str(SERVER), str(folder)])
+    lines = "".join(
+        f"  {name}: {{engine: e, weights: '{toy}', {keys}}}\n"
+        for name, _, keys in (line.strip().partition(": ") for line in models.splitlines() if line)
+        if name
+    )
+    text = (
+        f"engines: {{e: {{kind: vllm, command: {command}, drain_timeout_s: 1, "
+        f"tool_parser: none, reasoning_parser: none}}}}\n"
+        f"residency: {residency}\nmodels:\n{lines}{more}\n"
+    )
+    async with serving(text) as served:
+        yield Stage(served, folder)
