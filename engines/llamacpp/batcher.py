@@ -30,7 +30,7 @@ from engines.llamacpp.cells import Cells, Start
 from engines.llamacpp.counts import Counts
 from engines.llamacpp.experience import Experience
 from engines.llamacpp.pooled import Pooled
-from engines.llamacpp.scheduler import Turn, Waiting, next_turn, share_step
+from engines.llamacpp.scheduler import Turn, Waiting, next_turn, share_step, who_catches_up
 from engines.llamacpp.sequence import Progress, SequenceState
 from engines.llamacpp.texts import Text, Texts
 
@@ -62,6 +62,7 @@ class Batcher:
         self._most_running = min(runtime.limits.parallel, runtime.limits.batch_tokens)
         self._cells = Cells(runtime)
         self._turn = Turn()
+        self._caught_up = False  # in the step before: only once do those who begin wait
         self._crowded = False  # the cache refused a step: nobody comes in until one succeeds
         self._masks = ThreadPoolExecutor(_MASK_THREADS, thread_name_prefix="mask")
         self._closing = False
@@ -231,10 +232,13 @@ class Batcher:
         began, most = perf_counter(), self._runtime.limits.batch_tokens
         self._turn = next_turn(self._turn, {s.order.adapter for s in self._running}, most)
         waiting = [
-            Waiting(sequence.slot, sequence.pending)
+            Waiting(sequence.slot, sequence.pending, sequence.generated == 1)
             for sequence in self._running
             if sequence.order.adapter == self._turn.adapter
         ]
+        first = who_catches_up(waiting) if self._runtime.apart and not self._caught_up else []
+        self._caught_up = bool(first)
+        waiting = first or waiting
         reading = [one.pending for one in waiting if one.pending > 1]
         prompt_tokens = self._experience.pace.prompt_tokens(
             len(waiting) - len(reading), reading, most

@@ -1,7 +1,7 @@
 """What the next step evaluates. Pure: plain values in, plain values out.
 
-Owns: decode rows first, the rest of the batch for prompts, who gives way when the cache is full,
-which adapter's turn it is.
+Owns: decode rows first, the rest of the batch for prompts, who begins together, who gives way when
+the cache is full, which adapter's turn it is.
 Must not: know tokens, models or threads.
 """
 
@@ -18,10 +18,14 @@ _FOR_THE_OLDEST = 4
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A sequence that holds a slot: `pending` tokens are not in the cache yet (1 when decoding)."""
+    """A sequence that holds a slot: `pending` tokens are not in the cache yet (1 when decoding).
+
+    `begins`: it has said one token so far.
+    """
 
     slot: int
     pending: int
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +53,29 @@ def next_turn(turn: Turn, wanted: Collection[int], batch_tokens: int) -> Turn:
     return Turn(min((a for a in wanted if a > turn.adapter), default=min(wanted)))
 
 
+def who_catches_up(sequences: Sequence[Waiting]) -> list[Waiting]:
+    """Return whose short prompts are read before anybody decodes; nobody's where one goes on.
+
+    Prompts that came together are more than a step at times. Those of the first step would go on
+    meanwhile and end as much earlier, and then those who come next begin beside the others' ends.
+    """
+    decoding = [sequence for sequence in sequences if sequence.pending == 1]
+    if not decoding or not all(sequence.begins for sequence in decoding):
+        return []
+    return [sequence for sequence in sequences if 1 < sequence.pending <= WHOLE]
+
+
 def share_step(
     sequences: Sequence[Waiting], batch_tokens: int, prompt_tokens: int | None = None
 ) -> dict[int, int]:
     """Return how many tokens of each slot the next step takes.
 
     Every sequence that decodes gets its one token. What is left of `batch_tokens`, but no more than
-    `prompt_tokens`, is for prompts: a part for the oldest, the rest for all evenly, but for no one
-    in pieces below `WHOLE`, and what a short prompt does not need goes to the longer ones. So a
-    long prompt never holds others up by more than a step, and a short one is not stuck behind it.
-    When there are more sequences than `batch_tokens`, the first ones go first.
+    `prompt_tokens`, is for prompts: a part for the oldest, all that it needs where it is short, the
+    rest for all evenly, but for no one in pieces below `WHOLE`, and what a short prompt does not
+    need goes to the longer ones. So a long prompt never holds others up by more than a step, and a
+    short one is not stuck behind it. When there are more sequences than `batch_tokens`, the first
+    ones go first.
     """
     shares: dict[int, int] = {}
     room = batch_tokens
@@ -69,7 +86,8 @@ def share_step(
     room = room if prompt_tokens is None else min(room, prompt_tokens)
     prompts = [sequence for sequence in sequences if sequence.pending > 1]
     if prompts and room > 0:
-        shares[prompts[0].slot] = min(prompts[0].pending, -(-room // _FOR_THE_OLDEST))
+        part = -(-room // _FOR_THE_OLDEST) if prompts[0].pending > WHOLE else room
+        shares[prompts[0].slot] = min(prompts[0].pending, part)
         room -= shares[prompts[0].slot]
     for place, prompt in enumerate(sorted(prompts, key=lambda s: s.pending)):
         had = shares.get(prompt.slot, 0)

@@ -40,6 +40,35 @@ async def test_more_slots_than_tokens_of_a_step_starve_no_prompt() -> None:
     assert max(len({row.slot for row in rows}) for rows in runtime.steps) <= 3
 
 
+async def test_short_prompts_that_came_together_begin_together_though_they_are_two_steps() -> None:
+    runtime = ToyRuntime(cells=1_000, parallel=16, batch_tokens=100, apart=True)
+    gate = Gate()
+    runtime.before = gate
+    async with batching(runtime) as batcher:
+        first = client(1, 1, 50)
+        batcher.submit(first.sequence)
+        await arrive(gate)
+        clients = [client(15, 6, n) for n in range(12)]
+        for one in clients:
+            batcher.submit(one.sequence)
+        gate.open_for_good()
+        for one in clients:
+            assert (await one.end()).text == answer(one.prompt, one.count)
+    decoding = [len(rows) for rows in runtime.steps if all(row.position >= 15 for row in rows)]
+    assert decoding == [12] * 5
+
+
+async def test_who_has_begun_waits_but_once_for_short_prompts() -> None:
+    runtime = ToyRuntime(cells=1_000, parallel=16, batch_tokens=16, apart=True)
+    async with batching(runtime) as batcher:
+        await together(batcher, [client(15, 6, n) for n in range(16)])
+    began = next(at for at, rows in enumerate(runtime.steps) if any(row.wanted for row in rows))
+    goes_on = next(
+        at for at, rows in enumerate(runtime.steps) if any(row.position == 15 for row in rows)
+    )
+    assert goes_on - began <= 2
+
+
 async def test_sequences_that_do_not_fit_together_still_say_the_right_thing() -> None:
     runtime = ToyRuntime(cells=60, parallel=4, batch_tokens=16)
     async with batching(runtime) as batcher:

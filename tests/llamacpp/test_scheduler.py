@@ -2,10 +2,18 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engines.llamacpp.scheduler import Turn, Waiting, next_turn, share_step, who_gives_way
+from engines.llamacpp.scheduler import (
+    WHOLE,
+    Turn,
+    Waiting,
+    next_turn,
+    share_step,
+    who_catches_up,
+    who_gives_way,
+)
 
 PENDING = st.lists(st.one_of(st.just(1), st.integers(1, 3_000)), min_size=1, max_size=40)
 BATCH = st.integers(1, 600)
@@ -73,6 +81,7 @@ def test_the_oldest_prompt_gets_a_quarter_however_many_shorter_ones_there_are(
 
 
 @given(st.lists(st.integers(2, 64), min_size=2, max_size=40))
+@example([50, 49])
 def test_short_prompts_are_read_one_after_the_other_where_there_is_room_for_one(
     pending: list[int],
 ) -> None:
@@ -163,3 +172,21 @@ def test_an_adapter_that_nobody_else_waits_for_goes_on() -> None:
         turn = turn.after(64)
         assert next_turn(turn, {3}, 64) == turn
     assert next_turn(turn, {1, 3}, 64) == Turn(1)
+
+
+MIXED = st.lists(
+    st.builds(
+        Waiting, st.integers(0, 99), st.one_of(st.just(1), st.integers(1, 200)), st.booleans()
+    )
+)
+
+
+@given(MIXED)
+def test_short_prompts_go_first_only_where_all_who_decode_have_just_begun(
+    sequences: list[Waiting],
+) -> None:
+    first = who_catches_up(sequences)
+    assert all(1 < one.pending <= WHOLE for one in first)
+    decoding = [one.begins for one in sequences if one.pending == 1]
+    short = [one for one in sequences if 1 < one.pending <= WHOLE]
+    assert first == (short if decoding and all(decoding) else [])
