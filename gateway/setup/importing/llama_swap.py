@@ -11,7 +11,8 @@ from engines.kinds.remote import address_of
 from gateway.config.document import Path
 from gateway.setup.importing.command_line import filled, read_command, words_of
 from gateway.setup.importing.commands import Command
-from gateway.setup.importing.sheet import Sheet, listed, mapping, whole
+from gateway.setup.importing.sheet import Sheet, listed, mapping, seconds, whole
+from gateway.setup.importing.swap_groups import groups_apart
 from gateway.setup.naming import engine_name
 
 _MODEL_KEYS = frozenset(
@@ -30,10 +31,10 @@ _MODEL_KEYS = frozenset(
         "checkEndpoint",
         "cmdStop",
         "env",
+        "ttl",
     ]
 )
 _WHY = {
-    "ttl": "a model stays loaded once it is; nothing is unloaded after a time",
     "env": "a worker gets the gateway's own environment; set variables for `weighbridge serve`",
     "filters": "what a request asks for is sent on as it came",
     "timeouts": "`first_byte_timeout_s`, `idle_timeout_s` and `total_timeout_s` bound a model",
@@ -59,15 +60,25 @@ _ELSE = "this has no counterpart here"
 def read_llama_swap(tree: Mapping[str, Any], sheet: Sheet) -> None:
     """Fill the sheet with what a configuration of llama-swap says."""
     macros = _macros(tree.get("macros"))
+    preloaded = listed(mapping(mapping(tree.get("hooks")).get("on_startup")).get("preload"))
+    started: dict[str, str] = {}
     for name, row in mapping(tree.get("models")).items():
-        _model(name, mapping(row), macros, sheet)
+        served = _model(name, mapping(row), macros, sheet)
+        if served is not None and "weights" in sheet.models[served]:
+            started[name] = served
+            stay = _stay(mapping(row).get("ttl", tree.get("globalTTL")), name in preloaded)
+            sheet.models[served].update(stay)
+    apart = groups_apart(tree.get("groups"), list(started))
+    if apart:
+        rows = [{"live": "apart", "models": [started[name] for name in one]} for one in apart]
+        sheet.residency["groups"] = rows
     for name, row in mapping(tree.get("peers")).items():
         _peer(name, mapping(row), sheet)
-    for key, value in tree.items():
+    for key in tree:
         if key == "apiKeys":
             what = "set the variable WEIGHBRIDGE_API_KEY: the one key that clients send"
             sheet.leave((key,), what)
-        elif key not in _TOP | _GRANTED or (key in ("groups", "hooks") and value):
+        elif key not in _TOP | _GRANTED:
             sheet.leave((key,), _WHY.get(key, _ELSE))
 
 
@@ -81,23 +92,34 @@ def _macros(*sections: object) -> dict[str, Any]:
     return found
 
 
-def _model(name: str, row: Mapping[str, Any], macros: Mapping[str, Any], sheet: Sheet) -> None:
+def _stay(ttl: object, is_preloaded: bool) -> dict[str, Any]:
+    """Return when a model is loaded and how long it stays: there, only when it is asked for."""
+    keep_alive_s = seconds(ttl)
+    stay: dict[str, Any] = {"load": "start" if is_preloaded else "demand"}
+    return stay if keep_alive_s is None else stay | {"keep_alive_s": keep_alive_s}
+
+
+def _model(
+    name: str, row: Mapping[str, Any], macros: Mapping[str, Any], sheet: Sheet
+) -> str | None:
+    """Add a model; return its name here, or None where it is left out."""
     path: Path = ("models", name)
     own = {**macros, **_macros(row.get("macros")), "MODEL_ID": name}
     try:
         words = words_of(filled(str(row.get("cmd") or ""), own))
     except ValueError:
         sheet.leave((*path, "cmd"), "the command has a quotation that is not closed")
-        return
+        return None
     section = _section(path, row, read_command(words), own, sheet)
     if section is None:
-        return
+        return None
     served = sheet.model(name, section)
     for index, alias in enumerate(listed(row.get("aliases"))):
         sheet.alias((*path, "aliases", index), str(alias), served)
     for key in row:
         if key not in _MODEL_KEYS:
             sheet.leave((*path, key), _WHY.get(key, _ELSE))
+    return served
 
 
 def _section(

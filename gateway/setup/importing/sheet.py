@@ -35,6 +35,7 @@ class Sheet:
 
     def __init__(self) -> None:
         self.gateway: dict[str, Any] = {}
+        self.residency: dict[str, Any] = {}
         self.engines: dict[str, dict[str, Any]] = {}
         self.models: dict[str, dict[str, Any]] = {}
         self.aliases: dict[str, str] = {}

@@ -17,6 +17,7 @@ def sheet_text(sheet: Sheet, origin: str) -> str:
     lines += _section("gateway", "the front door", sheet.gateway)
     lines += _entries("engines", "how each kind of engine is run or reached", sheet.engines)
     lines += _entries("models", "the names that clients may ask for", sheet.models)
+    lines += _section("residency", "who is in memory; `memory: 24GiB` is a budget", sheet.residency)
     lines += _section("aliases", "more names", sheet.aliases)
     lines += _routes(sheet)
     return "\n".join([*lines, ""])

@@ -70,6 +70,33 @@ def test_flags_without_a_counterpart_are_told() -> None:
     assert "-fa" not in told
 
 
+def test_models_are_loaded_when_asked_for_one_at_a_time_as_before() -> None:
+    models = {
+        "a": {"cmd": "llama-server -m a.gguf", "ttl": 300},
+        "b": {"cmd": "llama-server -m b.gguf", "ttl": 0},
+        "c": {"cmd": "llama-server -m c.gguf"},
+    }
+    file = file_of(reading_of({"models": models, "hooks": {"on_startup": {"preload": ["c"]}}}))
+    assert [file.models[name].load for name in "abc"] == ["demand", "demand", "start"]
+    assert [file.models[name].keep_alive_s for name in "abc"] == [300, None, None]
+    assert [group.models for group in file.residency.groups] == [("a", "b", "c")]
+    assert file.residency.groups[0].live == "apart"
+
+
+def test_groups_say_who_lives_apart() -> None:
+    models = {name: {"cmd": f"llama-server -m {name}.gguf"} for name in "abcde"}
+    groups = {
+        "both": {"swap": False, "exclusive": True, "members": ["a", "b"]},
+        "always": {"swap": False, "exclusive": False, "persistent": True, "members": ["e"]},
+    }
+    file = file_of(reading_of({"models": models, "groups": groups}))
+    apart = [set(group.models) for group in file.residency.groups]
+    pairs = [{"a", "b"}, {"a", "e"}, {"d", "e"}, {"a", "c"}, {"b", "d"}, {"c", "d"}]
+    held = [any(pair <= group for group in apart) for pair in pairs]
+    # Both of a group that does not swap, and what is persistent, may be beside each other.
+    assert held == [False, False, False, True, True, True]
+
+
 def test_vllm_is_started_with_the_same_options() -> None:
     tree = alone(
         "/opt/vllm/bin/vllm serve Qwen/QwQ-32B-AWQ --port ${PORT} --served-model-name m -tp 2 "
