@@ -38,7 +38,7 @@ def plans_in(config: LoadedConfig, room: Room) -> Iterator[ReplicaPlan]:
         if model.adapter_of is not None:
             continue  # the replicas of its model serve it
         for engine in engines_of(model):
-            for plan in file.engines[engine].plan(_order(name, engine, config), room):
+            for plan in file.engines[engine].plan(order_of(name, engine, config), room):
                 launch = plan.launch
                 yield replace(
                     plan,
@@ -98,7 +98,8 @@ def _deadlines(own: Deadlines, model: ModelSection) -> Deadlines:
     )
 
 
-def _order(name: str, engine: str, config: LoadedConfig) -> ModelOrder:
+def order_of(name: str, engine: str, config: LoadedConfig) -> ModelOrder:
+    """Return what the file says of a model, for one of its engines."""
     model = config.file.models[name]
     return ModelOrder(
         name=name,

@@ -11,14 +11,13 @@ from itertools import combinations
 from pathlib import Path
 
 from engines.kinds import ReplicaPlan
+from engines.memory import RAM
 from engines.residency import Rules, Unit
-from engines.weights import WeightsProblem, resolve
+from engines.weights import WeightsProblem
 from gateway.config.loading import LoadedConfig
 from gateway.config.schema import ModelSection, RoutingFile
 from gateway.fleet.residence import Residence, Residing
-
-# Beside the weights a worker has a Python, caches and buffers: a guess, until it has been measured.
-_BESIDE_WEIGHTS, _BESIDE_BYTES = 1.15, 200 * 2**20
+from gateway.planning import engines_of, order_of
 
 
 def residing_of(
@@ -34,7 +33,7 @@ def residing_of(
     names = [n for n in own if file.residency.budget or n in grouped or _leaves(file.models[n])]
     if not names:
         return Residing()
-    needs = {name: _needs(config, name, own[name]) for name in names}
+    needs = {name: _needs(config, name) for name in names}
     fit = _fit(needs.values(), file.residency.budget)
     return Residing(
         rules=Rules(file.residency.budget, file.residency.swap_bound_s),
@@ -116,22 +115,22 @@ def _apart(file: RoutingFile, models: tuple[str, ...]) -> frozenset[str]:
     return frozenset("+".join(one) for one in inside if one != models)
 
 
-def _needs(config: LoadedConfig, name: str, plans: Sequence[ReplicaPlan]) -> dict[str, int]:
-    """Return the bytes that all replicas of a model take, by device."""
+def _needs(config: LoadedConfig, name: str) -> dict[str, int]:
+    """Return the bytes that all replicas of a model take, by device; what cannot run takes none."""
     section = config.file.models[name]
-    if section.memory is not None:
-        return {"ram": section.memory * len(plans)}
-    return {"ram": _guess(section, config.base) * len(plans)}
-
-
-def _guess(section: ModelSection, base: Path) -> int:
-    try:
-        found = resolve(section.weights or "", base)
-        files = found.rglob("*") if found.is_dir() else [found]
-        size = sum(file.stat().st_size for file in files if file.is_file())
-    except (WeightsProblem, OSError):
-        return 0  # it cannot run, and says so itself
-    return int(size * _BESIDE_WEIGHTS) + _BESIDE_BYTES
+    total: Counter[str] = Counter()
+    for engine in engines_of(section):
+        kind = config.file.engines[engine]
+        if not kind.managed:
+            continue
+        try:
+            need = kind.need(order_of(name, engine, config)).times(section.replicas)
+        except WeightsProblem:
+            continue  # it says so itself
+        total.update(need.by_device)
+        if section.memory is not None:
+            total[RAM] += section.memory * section.replicas - need.on(RAM)
+    return dict(total)
 
 
 def _mark(plans: Iterable[ReplicaPlan], runtime_folder: Path) -> str:

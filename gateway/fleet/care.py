@@ -187,7 +187,7 @@ class Carer:
         if launch is None:
             return
 
-        cold = True
+        cold, restarts = True, replica.restarts  # of its earlier lives
 
         async def healthy() -> bool:
             nonlocal cold
@@ -202,7 +202,7 @@ class Carer:
             nonlocal cold
             condition = Condition(status.state.value)
             cold = cold or condition is Condition.STARTING
-            if self._fleet.update(replica, condition, status.reason, status.restarts):
+            if self._fleet.update(replica, condition, status.reason, restarts + status.restarts):
                 self._client.forget(replica.plan.address.key)
 
         child = ManagedReplica(replica.name, launch, healthy=healthy, on_change=changed)

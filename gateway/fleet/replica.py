@@ -81,6 +81,7 @@ class Replica:
         self.start_s: float | None = None
         self.reason = ""
         self.restarts = 0
+        self.lives = 0  # how often it has become ready
         self.in_flight = 0
         self.outstanding_tokens = 0
         self.last_used = 0
@@ -117,7 +118,7 @@ class Replica:
     @property
     def reader(self) -> str:
         """The name under which it has read prompts: started again, it remembers none."""
-        return f"{self.name}#{self.restarts}"
+        return f"{self.name}#{self.lives}"
 
     def offer(self, seen: float = 0.0) -> Offer:
         """Return what it is worth to a request of which it has read a share."""
@@ -144,6 +145,7 @@ class Replica:
             self._starting_since_s = None
         if condition is Condition.READY and since_s is not None:
             self.start_s = now_s - since_s
+        self.lives += condition is Condition.READY and not self.ready
         self.condition = condition
 
     def view(self) -> ReplicaView:

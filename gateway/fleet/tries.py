@@ -29,7 +29,7 @@ class Tries:
         self.promoted = False
         self._deaths = 0
         self.ruled_out: set[Replica] = set()
-        # Not there -> how often it had been started again by then.
+        # Not there -> how often it had become ready by then.
         self._away: dict[Replica, int] = {}
 
     def failed(self, replica: Replica, failure: Failure, queued_s: float) -> None:
@@ -38,7 +38,7 @@ class Tries:
         self._deaths += failure.died
         self.patience_s -= queued_s
         if failure.back and replica.plan.launch is not None:
-            self._away[replica] = replica.restarts
+            self._away[replica] = replica.lives
         else:
             self._away.pop(replica, None)
             self.ruled_out.add(replica)
@@ -69,4 +69,4 @@ class Tries:
         return self.ruled_out | {r for r in self._away if self._stale(r)}
 
     def _stale(self, replica: Replica) -> bool:
-        return replica.ready and replica.restarts == self._away[replica]
+        return replica.ready and replica.lives == self._away[replica]

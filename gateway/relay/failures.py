@@ -6,7 +6,7 @@ Owns: the table. Must not: ask anybody.
 |---|---|---|
 | no connection | another; a child may be waited for: nothing was sent | |
 | it is ending, and took nothing new | another; a child may be waited for | |
-| the engine died | another; what kills two engines may kill all | another, or it when it is back |
+| the engine died | another, or it when it is back; what kills two may kill all | the same |
 | 429, 5xx, or our key, URL or model name refused | another | |
 | any other 4xx | the client gets it | |
 | silence beyond a deadline | 504: it has cost enough time | another, or it when it is back |
@@ -69,7 +69,7 @@ def failure_of(error: Exception, *, begun: bool) -> Failure:
             )
         case ConnectionLost():
             gone = EngineFailed(_GONE)
-            failure = Failure(gone, Outcome.ENGINE_ERROR, said, died=True, back=begun)
+            failure = Failure(gone, Outcome.ENGINE_ERROR, said, died=True, back=True)
         case DeadlinePassed():
             failure = _late(error, begun=begun)
         case ApiError(fault="client") if begun:

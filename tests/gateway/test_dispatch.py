@@ -18,7 +18,7 @@ from gateway.fleet import Condition, Replica
 from gateway.parts import Gateway, build_gateway
 from gateway.relay.exchange import Headers
 from tests.support.answers import chat_answer
-from tests.support.scripted import CUT, Play, ScriptedEngine, json_play
+from tests.support.scripted import CUT, Heard, Play, ScriptedEngine, json_play
 from tests.support.waiting import until
 
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}]}'
@@ -73,8 +73,13 @@ async def ask(gateway: Gateway) -> Kept:
 @asynccontextmanager
 async def listening(gateway: Gateway, *plays: Play) -> AsyncIterator[ScriptedEngine]:
     """Let an engine answer where the child would."""
-    engine = ScriptedEngine()
-    engine.plays.extend(plays)
+    chats = list(plays)
+
+    def answer(heard: Heard) -> Play:
+        # Afterwards it is asked what came of a request that was cut off.
+        return chats.pop(0) if heard.path.endswith("/chat/completions") else json_play({})
+
+    engine = ScriptedEngine(answer=answer)
     path = child_of(gateway).plan.address.socket_path
     server = await asyncio.start_unix_server(engine.serve, path)
     try:
@@ -133,14 +138,29 @@ async def test_the_wait_ends_with_the_queue_timeout(tmp_path: Path) -> None:
     assert "Try again" not in told.value.message
 
 
-async def test_a_child_that_comes_back_and_dies_under_the_request_is_left_alone(
+async def test_a_child_that_dies_under_a_request_gets_it_once_more_and_not_a_third_time(
     gateway: Gateway,
 ) -> None:
-    asking = asyncio.create_task(ask(gateway))
-    await refused(gateway)
-    gateway.fleet.update(child_of(gateway), Condition.BACKING_OFF, "killed", 1)
-    async with listening(gateway, Play([b"{", CUT]), json_play(chat_answer())) as engine:
-        gateway.fleet.update(child_of(gateway), Condition.READY)
+    child, fleet = child_of(gateway), gateway.fleet
+    dies = Play([b"{", CUT])
+    async with listening(gateway, dies, dies, json_play(chat_answer())) as engine:
+        asking = asyncio.create_task(ask(gateway))
+        await refused(gateway)
+        fleet.update(child, Condition.BACKING_OFF, "killed", 1)
+        fleet.update(child, Condition.READY)
         with pytest.raises(EngineFailed, match="went away"):
             await asyncio.wait_for(asking, WAIT_S)
-        assert len(engine.heard) == 1
+        chats = [heard for heard in engine.heard if heard.path.endswith("/chat/completions")]
+        assert len(chats) == 2
+
+
+async def test_a_child_that_was_killed_under_a_request_answers_it_when_it_is_back(
+    gateway: Gateway,
+) -> None:
+    child, fleet = child_of(gateway), gateway.fleet
+    async with listening(gateway, Play([b"{", CUT]), json_play(chat_answer())):
+        asking = asyncio.create_task(ask(gateway))
+        await refused(gateway)
+        fleet.update(child, Condition.BACKING_OFF, "killed", 1)
+        fleet.update(child, Condition.READY)
+        assert (await asyncio.wait_for(asking, WAIT_S)).status == 200
