@@ -31,7 +31,7 @@ from gateway.settling import Decided
 
 _MAX_ERROR_BYTES = 1024 * 1024
 # How an answer ends of which an engine may have generated more than it could tell.
-_CUT = (Outcome.CANCELLED, Outcome.TIMEOUT, Outcome.ENGINE_ERROR)
+_CUT = (Outcome.CANCELLED, Outcome.TIMEOUT, Outcome.ENGINE_ERROR, Outcome.HEDGED)
 
 PATHS = {
     Endpoint.CHAT: "/chat/completions",
@@ -57,7 +57,8 @@ class Attempts:
         self, lease: Lease, incoming: Incoming, decided: Decided, told: Told, reply: Reply
     ) -> Failure | None:
         """Use one replica; the lease ends here whatever happens. Return why it failed, or None."""
-        outcome, failure = Outcome.CANCELLED, None
+        outcome: Outcome | None = None
+        failure = None
         if lease.replica.tells_uses:
             lease.use = self._uses.name()
         try:
@@ -75,6 +76,7 @@ class Attempts:
             if failure.error.retry_after_s is not None:
                 lease.replica.breaker.rest(failure.error.retry_after_s, self._clock())
         finally:
+            outcome = outcome or lease.cancelled_as
             if lease.use is None or lease.account.usage is not None or outcome not in _CUT:
                 lease.end(outcome)
             else:

@@ -7,7 +7,7 @@ speak ASGI.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -18,10 +18,12 @@ from gateway.domain import Outcome
 from gateway.errors import ApiError, ContextLengthExceeded, GatewayStopping
 from gateway.fleet import Fleet, Lease
 from gateway.fleet.budget import RetryBudget
+from gateway.fleet.hedges import Hedge
 from gateway.fleet.leasing import Leasing, Wish
 from gateway.fleet.resident import Resident
 from gateway.fleet.staying import Heart
 from gateway.fleet.tries import Tries
+from gateway.hedging import Hedger, Telling
 from gateway.observe.account import Account
 from gateway.relay.asked import choices_of
 from gateway.relay.continuation import check
@@ -44,6 +46,7 @@ class Dispatcher:
         fleet: Fleet,
         resident: Resident,
         attempts: Attempts,
+        hedges: Mapping[str, Hedge],
         shadows: Shadows,
         clock: Callable[[], float],
         queue_timeout_s: float,
@@ -55,6 +58,7 @@ class Dispatcher:
         self._resident = resident
         self._leasing = Leasing(fleet, resident, clock)
         self._attempts = attempts
+        self._hedger = Hedger(attempts, fleet, hedges, clock)
         self._shadows = shadows
         self._clock = clock
         self._queue_timeout_s = queue_timeout_s
@@ -76,47 +80,44 @@ class Dispatcher:
             held_s = self._resident.residing.heartbeat_after_s
             begun_s = incoming.arrived_s
             patient = PatientReply(reply, decided.headers, self._clock, begun_s, held_s)
+        telling = Telling(told, patient or reply)
         try:
-            await self._answer(incoming, decided, told, patient or reply, patient)
+            await self._answer(incoming, decided, telling, patient)
         except ApiError as error:
             if not reply.started:
                 raise
             await reply.write(write_event(error.body()), more=False)
         except asyncio.CancelledError:
             # The gateway ends; or the client has gone, then nobody hears this.
+            told = telling.told
             opened = patient is not None and patient.opened
             if (opened or told.head is not None) and reply.started and not told.ended:
                 await reply.write(write_event(GatewayStopping().body()), more=False)
             raise
 
     async def _answer(
-        self,
-        incoming: Incoming,
-        decided: Decided,
-        told: Told,
-        reply: Reply,
-        heart: Heart | None,
+        self, incoming: Incoming, decided: Decided, telling: Telling, heart: Heart | None
     ) -> None:
         """Try one replica after the other until the answer is whole.
 
         Raises:
             ApiError: nobody could give it, or its rest.
         """
-        models, tries = decided.models, Tries(self._queue_timeout_s)
+        models, tries, reply = decided.models, Tries(self._queue_timeout_s), telling.reply
         self._budget.earn()
         while True:
-            goes_on = told.breaks > 0
+            broken = telling.told.breaks > 0
             wish = Wish(
                 incoming.arrived_s,
                 incoming.priority,
-                goes_on=goes_on,
+                goes_on=broken,
                 load=decided.load,
-                heart=None if goes_on else heart,
+                heart=None if broken else heart,
             )
             lease = await self._leasing.lease(models, wish, tries)
-            failure = await self._attempts.make(lease, incoming, decided, told, reply)
+            lease, failure = await self._hedger.make(lease, incoming, decided, telling, tries)
             if failure is None:
-                self._whole(lease, incoming, decided, tries, told)
+                self._whole(lease, incoming, decided, tries, broken=broken)
                 return
             tries.failed(lease.replica, failure, lease.queued_s)
             if isinstance(failure.error, ContextLengthExceeded) and not reply.started:
@@ -134,14 +135,13 @@ class Dispatcher:
                 models, tries.patience_s = (lease.model,), plan.continue_wait_s
                 if not plan.continue_wait_s or not self._fleet.may_serve(models, tries.ruled_out):
                     raise failure.error
-                check(incoming.request, told, exact_seams=plan.exact_seams)
-                told.breaks += 1
+                check(incoming.request, telling.told, exact_seams=plan.exact_seams)
+                telling.told.breaks += 1
 
     def _whole(
-        self, lease: Lease, incoming: Incoming, decided: Decided, tries: Tries, told: Told
+        self, lease: Lease, incoming: Incoming, decided: Decided, tries: Tries, *, broken: bool
     ) -> None:
         """Learn from an answer that is whole."""
-        broken = told.breaks > 0
         self._settler.answered(incoming, decided, lease.model, lease.account, broken=broken)
         if lease.model != decided.models[0]:
             lease.metrics.fell_back(tries.why_another)

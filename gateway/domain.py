@@ -34,6 +34,14 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     UNAVAILABLE = "unavailable"
     OVERLOADED = "overloaded"
+    HEDGED = "hedged"
+
+
+class Hedged(StrEnum):
+    """What became of a request that was sent to a second replica too; a closed label set."""
+
+    WON = "won"
+    LOST = "lost"
 
 
 class Refusal(StrEnum):

@@ -33,7 +33,7 @@ from gateway.observe.journal import Journal
 from gateway.observe.metrics import Metrics
 from gateway.observe.residency import ResidencyMetrics
 from gateway.observing import Observer
-from gateway.planning import limits_of, plans_in, plans_of
+from gateway.planning import hedges_of, limits_of, plans_in, plans_of
 from gateway.relay.client import UpstreamClient
 from gateway.relay.shadows import Shadows
 from gateway.relay.uses import Uses
@@ -226,6 +226,7 @@ def _wired(blueprint: Blueprint, lasting: _Lasting) -> Gateway:
         attempts=Attempts(
             carer=lasting.carer, client=client, uses=lasting.uses, clock=time.perf_counter
         ),
+        hedges=hedges_of(file),
         shadows=lasting.shadows,
         clock=time.perf_counter,
         queue_timeout_s=file.gateway.queue_timeout_s,

@@ -1,4 +1,4 @@
-"""From a file to the replicas that it asks for and the limits of its models.
+"""From a file to the replicas that it asks for, and the limits and hedges of its models.
 
 Owns: what of the file a plan carries. Must not: start, end or compare replicas.
 """
@@ -19,6 +19,7 @@ from engines.kinds.section import several
 from gateway.config.adapters import adapters_of
 from gateway.config.loading import LoadedConfig
 from gateway.config.schema import ModelSection, RoutingFile
+from gateway.fleet.hedges import Hedge, HedgeRule
 from gateway.fleet.queue import Limits
 
 
@@ -63,6 +64,15 @@ def limits_of(file: RoutingFile, plans: Iterable[ReplicaPlan]) -> dict[str, Limi
         )
         for name, model in file.models.items()
         if model.max_concurrent is not None
+    }
+
+
+def hedges_of(file: RoutingFile) -> dict[str, Hedge]:
+    """Return the hedges of the models that have some."""
+    return {
+        name: Hedge(HedgeRule(one.hedge.after_percentile, one.hedge.share, one.hedge.least_s))
+        for name, one in file.models.items()
+        if one.hedge is not None
     }
 
 

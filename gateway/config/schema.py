@@ -76,6 +76,22 @@ class GatewaySection(Section):
     )
 
 
+class HedgeSection(Section):
+    """A model's `hedge:`: whichever replica has the first byte answers, the other is cut off."""
+
+    after_percentile: float = Field(
+        95,
+        ge=50,
+        lt=100,
+        description="A request is late when of its model's last 256 (streams and whole answers by "
+        "themselves; 20 at least) so many percent had their first byte sooner.",
+    )
+    share: float = Field(
+        0.05, gt=0, le=1, description="Share of the model's requests that may be sent twice."
+    )
+    least_s: Seconds = Field(0.05, description="Seconds before which none is late.")
+
+
 class ModelSection(Section):
     """An entry of `models:`: a name that clients may ask for."""
 
@@ -135,6 +151,11 @@ class ModelSection(Section):
     continue_wait_s: Seconds = Field(
         30,
         description="Seconds that a broken stream may wait for a replica that is starting again.",
+    )
+    hedge: HedgeSection | None = Field(
+        None,
+        description="Whether a request that is late is sent to a second replica as well; not at "
+        "all without it.",
     )
     catalogue: str | None = Field(
         None, description="Catalogue entry with the family's facts, where the name does not say it."

@@ -190,9 +190,11 @@ class Lease:
         "_answer_tokens",
         "_begun_s",
         "_ended",
+        "_hedged",
         "_probe",
         "_queue",
         "account",
+        "cancelled_as",
         "model",
         "outstanding_tokens",
         "queued_s",
@@ -218,6 +220,7 @@ class Lease:
         self.queued_s = queued_s
         self._ended = False
         self.use: str | None = None
+        self.cancelled_as = Outcome.CANCELLED  # or hedged: another replica was quicker
         account.on_token = self._delivered
         replica.in_flight += 1
         self._answer_tokens = load.answer_tokens
@@ -248,6 +251,7 @@ class Lease:
         if self._ended:
             return
         self._ended = True
+        self._hedged = outcome is Outcome.HEDGED
         self.account.on_token = None  # which would keep both from being freed at once
         self._owe(0)
         self.replica.released()
@@ -258,7 +262,7 @@ class Lease:
             self.replica.suspect = False
         self.metrics.ended(self.account, outcome, queued_s=self.queued_s)
         if counted:
-            self.metrics.count(self.account)
+            self._publish()
 
     def count(self, told: UseTold | None) -> None:
         """Publish the tokens of what was cut off: as the engine told, or else by its events."""
@@ -266,4 +270,9 @@ class Lease:
             prompt, completion = told.prompt_tokens, told.completion_tokens
             self.account.usage = Usage(prompt, completion, prompt + completion)
             self.metrics.undelivered(completion - told.delivered_tokens)
+        self._publish()
+
+    def _publish(self) -> None:
         self.metrics.count(self.account)
+        if self._hedged:
+            self.metrics.wasted(self.account)

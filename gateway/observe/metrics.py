@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from gateway.domain import Fallback, Outcome, Refusal
+from gateway.domain import Fallback, Hedged, Outcome, Refusal
 from gateway.observe.account import Account
 from gateway.observe.numbers import Counters, Distributions, Gauges
 from gateway.observe.scrape import LABELS, ReplicaFigures, Scrape
@@ -59,6 +59,8 @@ class ReplicaMetrics:
         self._fallbacks = {
             reason: metrics.fallbacks.labels(*labels, reason.value) for reason in Fallback
         }
+        self._hedges = {result: metrics.hedges.labels(*labels, result.value) for result in Hedged}
+        self._hedged_tokens = metrics.hedged_tokens.labels(*labels)
         self.throughput = Throughput()
 
     def began(self, queued_s: float) -> None:
@@ -78,6 +80,14 @@ class ReplicaMetrics:
     def fell_back(self, reason: Fallback) -> None:
         """A request has been answered here though another model came before this one."""
         self._fallbacks[reason].inc()
+
+    def hedged(self, result: Hedged) -> None:
+        """A request that was late elsewhere has been sent here too, and is over."""
+        self._hedges[result].inc()
+
+    def wasted(self, account: Account) -> None:
+        """A request was cut off here because another replica was quicker."""
+        self._hedged_tokens.inc(account.completion_tokens)
 
     def broke(self) -> None:
         """A stream has broken here in the middle."""
@@ -160,6 +170,15 @@ class Metrics:
             "cached_prompt_tokens", "Prompt tokens that engines found in their caches."
         )
         self.completion_tokens = self._counter("completion_tokens", "Completion tokens generated.")
+        self.hedges = self._counter(
+            "hedges",
+            "Requests that were late elsewhere and sent here too, by whether that was quicker.",
+            (*LABELS, "result"),
+        )
+        self.hedged_tokens = self._counter(
+            "hedged_completion_tokens",
+            "Completion tokens of requests that were cut off as another replica was quicker.",
+        )
         self.undelivered_tokens = self._counter(
             "completion_tokens_undelivered",
             "Completion tokens that were generated and not sent, as engines that can tell do.",

@@ -47,6 +47,10 @@ class Told:
         self._text = io.StringIO() if keeps else None
         self._thought = io.StringIO() if keeps else None
 
+    def another(self) -> "Told":
+        """Return one for another engine that begins the same answer."""
+        return Told(choices=self.choices, keeps=self._text is not None)
+
     @property
     def spoke(self) -> bool:
         """Whether more than a role has been told."""

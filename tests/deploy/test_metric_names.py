@@ -58,7 +58,7 @@ def test_the_dashboard_shows_every_kind_of_figure(deploy: Path) -> None:
 
 
 def test_queries_group_by_labels_that_exist(deploy: Path) -> None:
-    known = {*LABELS, "outcome", "reason", "le"}
+    known = {*LABELS, "outcome", "reason", "result", "le"}
     for expression in expressions(deploy):
         for group in _GROUPING.findall(expression):
             assert {label.strip() for label in group.split(",")} <= known, expression
