@@ -19,7 +19,7 @@ from engines.protocol.errors import NotFound
 HEADER = b"x-weighbridge-use"
 _MOST_KEPT = 4_096
 # A question may overtake its request; and a request ends within a step of its client's going.
-_ARRIVES_WITHIN_S = 0.25
+_ARRIVES_WITHIN_S = 2.0
 _ENDS_WITHIN_S = 5.0
 
 

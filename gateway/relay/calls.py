@@ -1,6 +1,6 @@
 """Mending tool calls that engines stream in ways which OpenAI's clients cannot put together.
 
-Owns: the indices, ids and arguments of one stream's calls.
+Owns: the indices, ids, names and arguments of one stream's calls; a role that is told again.
 Must not: see any other event; an event with nothing to mend stays as it came.
 
 | an engine sends | clients get |
@@ -8,6 +8,10 @@ Must not: see any other event; an event with nothing to mend stays as it came.
 | no `index` | one for each call: an id or a name that is new begins another |
 | `arguments` that are an object | its JSON as text |
 | no `id` with a call's first event | one of ours |
+| `id` or `name` with each event of a call | they stand with the first alone: clients join them |
+| the older `function_call` beside the same call | it once |
+| a `role` with each event | it with the first alone |
+| the reason `stop` behind calls that were mended | `tool_calls` |
 """
 
 import uuid
@@ -15,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from engines.protocol.events import write_event
+from engines.protocol.events import event_data, write_event
 
 _EVENT = msgspec.json.Decoder(dict[str, Any])
 
@@ -25,17 +29,30 @@ class CallMender:
 
     def __init__(self) -> None:
         self._ids: dict[tuple[int, int], str] = {}  # choice, index -> the call's id
+        self._names: dict[tuple[int, int], str] = {}
+        self.mended = False
         self._last: dict[int, int] = {}  # choice -> the index of its last call
 
-    def mend(self, event: bytes, data: bytes) -> bytes:
-        """Return an event whose calls can be put together; `data` is its JSON."""
-        told = _EVENT.decode(data)
+    def mend(self, event: bytes) -> bytes:
+        """Return an event whose calls can be put together."""
+        told = _EVENT.decode(event_data(event) or b"")
         mended = False
         for choice in told.get("choices") or ():
-            for call in (choice.get("delta") or {}).get("tool_calls") or ():
+            delta = choice.get("delta") or {}
+            for call in delta.get("tool_calls") or ():
                 if isinstance(call, dict):
                     mended |= self._mend(call, choice.get("index") or 0)
+                    mended |= delta.pop("function_call", None) is not None
+        self.mended |= mended
         return write_event(msgspec.json.encode(told)) if mended else event
+
+    @staticmethod
+    def without_role(event: bytes) -> bytes:
+        """Return an event less the role, which stands with the first event of a choice alone."""
+        told = _EVENT.decode(event_data(event) or b"")
+        for choice in told.get("choices") or ():
+            (choice.get("delta") or {}).pop("role", None)
+        return write_event(msgspec.json.encode(told))
 
     def _mend(self, call: dict[str, Any], choice: int) -> bool:
         """Mend a call in place; say whether there was anything to mend."""
@@ -48,6 +65,12 @@ class CallMender:
         self._last[choice] = call["index"]
         if key not in self._ids:
             call["id"] = self._ids[key] = call.get("id") or f"call_{uuid.uuid4().hex[:24]}"
+            self._names[key] = function.get("name") or ""
+        else:
+            call.pop("id", None)
+            if function.get("name") == self._names[key]:
+                function = {name: value for name, value in function.items() if name != "name"}
+                call["function"] = function
         if isinstance(function.get("arguments"), dict | list):
             arguments = msgspec.json.encode(function["arguments"]).decode()
             call["function"] = function | {"arguments": arguments}

@@ -29,11 +29,12 @@ from gateway.errors import ApiError, EngineFailed
 from gateway.observe.account import Account
 from gateway.relay.answers import error_words
 from gateway.relay.calls import CallMender
-from gateway.relay.chunks import Chunk, Head, Unreadable, is_error, read_chunk, read_head
+from gateway.relay.chunks import Chunk, Delta, Head, Unreadable, is_error, read_chunk, read_head
 from gateway.relay.told import Told
 
 _ROLE = b'"role":"assistant",'
 _CALLS = b'"tool_calls"'
+_STOP = re.compile(rb'"finish_reason"\s*:\s*"stop"')
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"[a-z_]*"')
 
 
@@ -65,6 +66,7 @@ class StreamEditor:
         self._calls = CallMender()
         self._held = b""
         self._ending: set[int] = set()
+        self._roles: set[int] = set()
         self._begun = False
         self._done = False
         self.events = 0
@@ -127,18 +129,29 @@ class StreamEditor:
             self._begin(event, data)
         before = self._released(chunk) if self._held else b""
         finished = self._told.finished
-        self._note(chunk)
+        told_again = self._note(chunk)
+        ends = self._told.finished > finished
         if chunk.usage is not None and not chunk.choices:
             return before + self._usage_event(event)
-        if self._told.called and _CALLS in data:
-            event = self._calls.mend(event, data)
+        event = self._edited(event)  # before what may write it anew, with other spaces
+        if told_again or self._told.called:
+            event = self._mended(event, told_again=told_again, ends=ends)
         if self._goes_on:
             event = self._going_on(event, chunk)
-        event = self._edited(event)
-        if self._told.finished > finished:
+        if ends:
             self._ending = {choice.index for choice in chunk.choices if choice.finish_reason}
             self._held, event = event, b""
         return before + event
+
+    def _mended(self, event: bytes, *, told_again: bool, ends: bool) -> bytes:
+        """Return an event as OpenAI's clients can put it together with the others."""
+        if told_again:
+            event = self._calls.without_role(event)
+        if _CALLS in event:
+            event = self._calls.mend(event)
+        if ends and self._calls.mended:
+            event = _STOP.sub(b'"finish_reason":"tool_calls"', event)
+        return event
 
     def _beside(self, event: bytes) -> bytes:
         """Take what is no part of the answer: a comment, or what comes behind its end."""
@@ -191,9 +204,12 @@ class StreamEditor:
             if old != new:
                 self._edits += _replacement(name, old, new, event)
 
-    def _note(self, chunk: Chunk) -> None:
-        """Account what an event says, and keep it where it may be needed."""
-        told, spoke = self._told, False
+    def _note(self, chunk: Chunk) -> bool:
+        """Account what an event says, and keep it where it may be needed.
+
+        Return whether it tells a role that has been told.
+        """
+        told, spoke, again = self._told, False, False
         for choice in chunk.choices:
             delta = choice.delta
             text = choice.text if delta is None else delta.content
@@ -201,13 +217,10 @@ class StreamEditor:
                 told.said(text)
                 spoke = True
             if delta is not None:
-                if thought := delta.thought:
-                    told.thought_of(thought)
-                    spoke = True
-                if delta.calls:
-                    told.called = spoke = True
-                if delta.refusal:
-                    told.odd = spoke = True
+                if delta.role is not None:
+                    again |= choice.index in self._roles
+                    self._roles.add(choice.index)
+                spoke |= self._heard(delta)
             if choice.finish_reason:
                 told.finished += 1
                 self._account.finish_reasons.add(choice.finish_reason)
@@ -216,12 +229,28 @@ class StreamEditor:
             self._account.content_seen()
         if chunk.usage is not None:
             self._account.usage = chunk.usage
+        return again
+
+    def _heard(self, delta: Delta) -> bool:
+        """Keep what a chat's event says beside content; say whether it is anything."""
+        told, spoke = self._told, False
+        if thought := delta.thought:
+            told.thought_of(thought)
+            spoke = True
+        if delta.calls:
+            told.called = spoke = True
+        if delta.refusal:
+            told.odd = spoke = True
+        return spoke
 
     def _usage_event(self, event: bytes) -> bytes:
         if not self._wants_usage:
             return b""
         self._told.usage_sent = True
-        return self._written_usage() if self._told.tokens_before else self._edited(event)
+        named = self._told.head is None or self._told.head.object.encode() in event
+        if self._told.tokens_before or not named:  # some call it another kind of object
+            return self._written_usage()
+        return self._edited(event)
 
     def _going_on(self, event: bytes, chunk: Chunk) -> bytes:
         """Take the second role out of an event, and mark the one that ends the answer."""
