@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.llamacpp.parked import Leaving, Parked
-from engines.llamacpp.prefixes import NOTHING, Find, Tokens, common_length
+from engines.llamacpp.prefixes import NOTHING, Tokens, common_length
 
 TEXT = st.lists(st.integers(0, 1), min_size=1, max_size=40)
 
@@ -109,7 +109,11 @@ def test_bounds_hold_and_what_is_found_is_the_longest(
     found = kept.find(tokens(*prompt), 0)
     assert found.reused == max(usable, default=0)
     assert (found == NOTHING) is (found.reused == 0)
-    assert found == Find(found.source, found.reused)
+    if found.source is not None:
+        taken = kept.take(found.source)
+        assert taken.adapter == 0
+        assert list(taken.tokens[: found.reused]) == prompt[: found.reused]
+        assert next(reversed(kept._kept)) == found.source  # it counts as the last used
 
 
 def held_by(kept: Parked, adapter: int) -> list[Leaving]:
