@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jinja2 import Template, TemplateRuntimeError, nodes, pass_eval_context
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.filters import do_indent, do_join
 from jinja2.nodes import EvalContext
@@ -41,6 +42,8 @@ _NO_FILTERS = ("batch", "center", "pprint", "slice", "striptags", "urlize", "wor
 # A width that is large, or that is given by an argument: `%999999999d`, `%*d`, `{:{}}`.
 _WIDE = re.compile(r"\d{3}|%[^%a-zA-Z]*\*|\{[^}]*\{")
 _WIDEST_INDENT = 64
+# Kimi's templates note the ids of calls in a list of their own, and take them out one by one.
+_QUEUEING = frozenset({"append", "pop"})
 _LITERALS = (nodes.Dict, nodes.List, nodes.Tuple)
 
 
@@ -55,6 +58,8 @@ class _Spent(threading.local):
         self.begin()
 
     def begin(self) -> None:
+        # Lists that the template has written and that nothing else holds.
+        self.own: dict[int, list[Any]] = {}
         self.turns = 0
         self.made = 0
         self.ends_s = time.thread_time() + MOST_SECONDS
@@ -137,7 +142,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def built(self, value: Any) -> Any:
         """Look at a list, tuple or mapping that is written in the template."""
-        return self._checked(value)
+        self._checked(value)
+        if isinstance(value, list):
+            self._spent.own[id(value)] = value
+        return value
 
     def joined(self, *parts: Any) -> str:
         """Stand in for `~`."""
@@ -161,12 +169,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         text, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
         if isinstance(text, str) and name in _FORESEEN:
             _FORESEEN[name](text, *args)
+        if isinstance(text, list) and name in _QUEUEING:
+            self._check_queue(text, *args)
         return self._checked(super().call(context, obj, *args, **kwargs))
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Keep texts from being padded."""
+        """Keep texts from being padded, and all lists as they are but the template's own."""
         if isinstance(obj, str) and attr in _PADDING:
             return False
+        if isinstance(obj, list) and attr in _QUEUEING and id(obj) in self._spent.own:
+            return True
         return super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
@@ -202,8 +214,21 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _checked(self, value: Any) -> Any:
         self._spent.make(_length(value))
         if isinstance(value, list | tuple | dict):
-            _check_held(value)
+            for inner in _check_held(value):
+                self._spent.own.pop(id(inner), None)
         return value
+
+    def _check_queue(self, queue: list[Any], *given: Any) -> None:
+        """Refuse to put into a list what holds others, or to change one that others hold.
+
+        So none grows behind the back of those who have looked at what holds it.
+        """
+        self._spent.turn()
+        self._spent.make(sum(map(_length, given)) + 1)
+        if id(queue) not in self._spent.own:
+            raise SecurityError("the template changes a list that is in another one")
+        if not all(isinstance(item, str | int | float | None) for item in given):
+            raise SecurityError("the template puts more than texts and numbers into a list")
 
 
 def _rewrite(node: nodes.Node) -> None:
@@ -276,9 +301,9 @@ def _check_format(text: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
 _FORESEEN: Mapping[str, Callable[..., None]] = {"join": _check_join, "replace": _check_replace}
 
 
-def _check_held(value: Any) -> None:
-    """Refuse what holds too much, each thing counted as often as it is held."""
-    held = 0
+def _check_held(value: Any) -> list[Any]:
+    """Return what is held that holds something; refuse too much, counted as often as it is held."""
+    held, found = 0, []
     inside = [value]
     while inside:
         each = inside.pop()
@@ -286,7 +311,10 @@ def _check_held(value: Any) -> None:
         held += len(inner)
         if held > _MOST_HELD:
             raise TemplateTooHungry("the template makes too large a list")
-        inside += [item for item in inner if isinstance(item, list | tuple | dict)]
+        holding = [item for item in inner if isinstance(item, list | tuple | dict)]
+        inside += holding
+        found += holding
+    return found
 
 
 def _check_number(bits: int) -> None:

@@ -143,6 +143,36 @@ def test_nothing_outside_the_sandbox_can_be_reached(source: str) -> None:
         text(source, user("a"))
 
 
+QUEUE = "{% set ns = namespace(ids=[]) %}"
+
+
+def test_a_list_that_a_template_has_made_can_be_a_queue() -> None:
+    source = (
+        QUEUE + "{% for m in messages %}{% set _ = ns.ids.append(m.content ~ loop.index) %}"
+        "{% endfor %}{{ ns.ids.pop(0) }},{{ ns.ids | length }}"
+    )
+    assert text(source, user("a"), user("b")) == "a1,1"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% set q = messages[0:] %}{{ q.append('a') }}",
+        QUEUE + "{{ ns.ids.append(ns.ids) }}",
+        QUEUE + "{{ ns.ids.append([1]) }}",
+        QUEUE + "{% set pair = [ns.ids, ns.ids] %}{{ ns.ids.append('a') }}",
+        QUEUE + "{% set put = ns.ids.append %}{% set pair = {'a': ns.ids} %}{{ put('a') }}",
+        QUEUE + "{% set pair = dict(a=ns.ids) %}{{ ns.ids.append('a') }}",
+        QUEUE + "{{ ns.ids.extend('abc') }}",
+        QUEUE + "{% for a in range(999) %}{% for b in range(999) %}{{ ns.ids.append(1) }}"
+        "{% endfor %}{% endfor %}",
+    ],
+)
+def test_other_lists_stay_as_they_are_and_queues_hold_little(source: str) -> None:
+    with pytest.raises(InvalidRequest, match="template"):
+        text(source, user("a"))
+
+
 @pytest.mark.parametrize(
     "source", ["{{ messages.__class__ }}", "{{ '{0.__class__}'.format(messages) }}"]
 )
