@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from engines.weights import WeightsProblem, locate
 from gateway.config.held_back import hold_back
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
@@ -65,6 +66,7 @@ class Reloader:
         self._look_s = look_s
         self._asked = asyncio.Event()
         self._generation = 0
+        self._arrived: set[str] = set()
 
     def ask(self) -> None:
         """Have the file read again soon. On the event loop's thread."""
@@ -76,7 +78,7 @@ class Reloader:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._look_s):
                     await self._asked.wait()
-            if self._due():
+            if self._due() or await self._has_arrived():
                 self._asked.clear()
                 await self._reload()
 
@@ -88,6 +90,18 @@ class Reloader:
             return False
         self._read = mark
         return True
+
+    async def _has_arrived(self) -> bool:
+        """Say whether weights are here now that a replica lacks: somebody has pulled them."""
+        gateway = self._live.gateway
+        absent = {one.plan.absent for one in gateway.fleet if one.plan.absent is not None}
+        if not absent or self._look_s is None:
+            return False
+        base = gateway.config.base
+        here = await asyncio.to_thread(lambda: {one for one in absent if _is_here(one, base)})
+        fresh = here - self._arrived  # a file that is refused is not read again for them
+        self._arrived = here
+        return bool(fresh)
 
     async def _reload(self) -> None:
         self._generation += 1
@@ -141,6 +155,14 @@ class Reloader:
         for key in held_back:
             _log.warning("%s has changed in the file and needs a restart", key)
         _log.info("%s is in force: %s", config.source, said_of(change))
+
+
+def _is_here(weights: str, base: Path) -> bool:
+    try:
+        locate(weights, base)
+    except WeightsProblem:
+        return False
+    return True
 
 
 def said_of(change: Difference) -> str:

@@ -4,19 +4,23 @@ Owns: the choice and the sentence that says why.
 Must not: measure the machine or read files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from engines.weights.problems import WeightsProblem
 from engines.weights.variants import Variant
 
 # More bits than these cost time and memory for no answer that anybody could tell apart.
 _WHOLE = ("F16", "BF16", "F32")
-# Beside the weights: what is computed with, the process, and the context's cells, which grow with
-# the model. Measured after loading; before it this is what has to do.
+# Beside the weights, where nobody knows more than their size: what is computed with, the process,
+# and the context's cells, which grow with the model.
 _BESIDE_SHARE = 0.15
 _BESIDE_BYTES = 700 * 1024 * 1024
 _GIB = 1024**3
+
+
+NeedOf: TypeAlias = Callable[[Variant], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,12 @@ def need_bytes(size_bytes: int) -> int:
     return round(size_bytes * (1 + _BESIDE_SHARE)) + _BESIDE_BYTES
 
 
-def largest_that_fits(variants: Sequence[Variant], room_bytes: int, what: str) -> Choice:
+def largest_that_fits(
+    variants: Sequence[Variant], room_bytes: int, what: str, need_of: NeedOf
+) -> Choice:
     """Return the largest variant that fits into so much memory, at most 8 bits a weight.
+
+    `need_of` is asked for those alone whose files fit, the largest first, until one does.
 
     Raises:
         WeightsProblem: there is none, or even the smallest is too large.
@@ -42,27 +50,27 @@ def largest_that_fits(variants: Sequence[Variant], room_bytes: int, what: str) -
     if not whole:
         raise WeightsProblem(f"{what} has no GGUF file with a model in it")
     quantised = [variant for variant in whole if variant.quantisation not in _WHOLE] or whole
-    by_size = sorted(quantised, key=lambda variant: variant.size_bytes)
-    fitting = [variant for variant in by_size if need_bytes(variant.size_bytes) <= room_bytes]
-    if not fitting:
-        raise WeightsProblem(
-            f"no quantisation of {what} fits this machine: the smallest, {_named(by_size[0])}, "
-            f"takes about {_gib(need_bytes(by_size[0].size_bytes))}, and there are "
-            f"{_gib(room_bytes)}; choose a smaller model, or take it all the same with "
-            f"--quant {by_size[0].quantisation or by_size[0].stem}"
-        )
-    chosen = fitting[-1]
-    if len(whole) == 1:
-        return Choice(chosen, "the only one there is")
-    return Choice(chosen, _why(chosen, by_size[len(fitting) :], room_bytes))
+    by_size = sorted(quantised, key=lambda variant: -variant.size_bytes)
+    larger: Variant | None = None
+    for variant in by_size:
+        if variant.size_bytes <= room_bytes and need_of(variant) <= room_bytes:
+            takes = f"it takes {_gib(need_of(variant))} of {_gib(room_bytes)} when it is full"
+            if len(whole) == 1:
+                return Choice(variant, f"the only one there is: {takes}")
+            return Choice(variant, f"{_why(larger, need_of)}: {takes}")
+        larger = variant
+    smallest = by_size[-1]
+    raise WeightsProblem(
+        f"no quantisation of {what} fits this machine: the smallest, {_named(smallest)}, takes "
+        f"{_gib(need_of(smallest))}, and there are {_gib(room_bytes)}; choose a smaller model, or "
+        f"take it all the same with --quant {_named(smallest)}"
+    )
 
 
-def _why(chosen: Variant, larger: Sequence[Variant], room_bytes: int) -> str:
-    takes = f"it takes about {_gib(need_bytes(chosen.size_bytes))} of {_gib(room_bytes)}"
-    if larger:
-        more = _gib(need_bytes(larger[0].size_bytes))
-        return f"the largest that fits: {takes}; {_named(larger[0])} would take {more}"
-    return f"the largest there is below 16 bits a weight: {takes}"
+def _why(larger: Variant | None, need_of: NeedOf) -> str:
+    if larger is None:
+        return "the largest there is below 16 bits a weight"
+    return f"the largest that fits ({_named(larger)} would take {_gib(need_of(larger))})"
 
 
 def _named(variant: Variant) -> str:

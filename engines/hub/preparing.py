@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 import httpx2
 
 from engines.families import Catalogue
+from engines.hub.far_headers import FarNeeds
 from engines.hub.licences import Terms, terms_of
 from engines.hub.listing import Listing, fetch_listing
 from engines.hub.problems import PullProblem
 from engines.hub.pulling import Order, order_from_hub, order_from_web
-from engines.hub.selection import Format, Selected, select
+from engines.hub.selection import Format, Room, Selected, select
 from engines.hub.settings import HubSettings
 from engines.weights.problems import WeightsProblem
 from engines.weights.references import HubRepo, WebFile
@@ -78,9 +79,11 @@ def _selected(
     ground: Ground, reference: HubRepo, listing: Listing, wanted: Format | None
 ) -> Selected:
     """Choose; a bare name stays what it was pulled as before."""
+    needs = FarNeeds(ground.settings, listing, ground.client)
+    room = Room(ground.room_bytes, needs)
     before = None if reference.pick else ground.store.pick(reference)
     paths = {file.path for variant in variants_in(listing.sized) for file in variant.files}
     if before is None or before not in paths or wanted == "safetensors":
-        return select(listing, reference, ground.room_bytes, wanted)
-    same = select(listing, replace(reference, pick=before), ground.room_bytes, wanted)
+        return select(listing, reference, room, wanted)
+    same = select(listing, replace(reference, pick=before), room, wanted)
     return replace(same, pick=before, why="as before; choose another with --quant")

@@ -105,6 +105,14 @@ def order_from_hub(
     return Order(str(reference), steps, tuple(notes), reference.repo)
 
 
+def source_of(settings: HubSettings, listing: Listing, path: str) -> tuple[str, dict[str, str]]:
+    """Return the URL of a file on the hub, and the headers that it is asked for with."""
+    headers = {"user-agent": "weighbridge"}
+    if settings.token is not None:
+        headers["authorization"] = f"Bearer {settings.token}"
+    return f"{settings.endpoint}/{listing.repo}/resolve/{listing.commit}/{quote(path)}", headers
+
+
 def order_from_web(store: Store, reference: WebFile, client: httpx2.Client) -> Order:
     """Return the order for the file of a URL; its size is asked for.
 
@@ -182,10 +190,7 @@ def web_client() -> httpx2.Client:
 
 def _step(settings: HubSettings, folder: Path, listing: Listing, one: RepoFile) -> Step:
     path = one.file.path
-    headers = {"user-agent": "weighbridge"}
-    if settings.token is not None:
-        headers["authorization"] = f"Bearer {settings.token}"
-    url = f"{settings.endpoint}/{listing.repo}/resolve/{listing.commit}/{quote(path)}"
+    url, headers = source_of(settings, listing, path)
     return Step(
         Source(Path(path).name, url, one.file.size_bytes, one.check, headers),
         folder / "blobs" / one.check.wanted,

@@ -6,7 +6,7 @@ Owns: GGUF or safetensors, the variant, the reason. Must not: ask the hub.
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from engines.hub.choice import largest_that_fits
+from engines.hub.choice import NeedOf, largest_that_fits
 from engines.hub.listing import Listing
 from engines.weights.formats import wanted_safetensors
 from engines.weights.problems import WeightsProblem
@@ -14,6 +14,14 @@ from engines.weights.references import HubRepo
 from engines.weights.variants import SizedFile, picked, variants_in
 
 Format: TypeAlias = Literal["gguf", "safetensors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The memory that there is, and what variants take of it."""
+
+    size_bytes: int
+    need_of: NeedOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +36,7 @@ class Selected:
 
 
 def select(
-    listing: Listing, reference: HubRepo, room_bytes: int, wanted: Format | None = None
+    listing: Listing, reference: HubRepo, room: Room, wanted: Format | None = None
 ) -> Selected:
     """Return what to fetch; `wanted` is what the engine takes, None whatever there is.
 
@@ -51,7 +59,7 @@ def select(
         if variant.missing:
             raise WeightsProblem(f"{listing.repo} lacks parts of {variant.stem}")
         return Selected(variant.files, "gguf", variant.quantisation)
-    choice = largest_that_fits(variants, room_bytes, listing.repo)
+    choice = largest_that_fits(variants, room.size_bytes, listing.repo, room.need_of)
     return Selected(
         choice.variant.files,
         "gguf",

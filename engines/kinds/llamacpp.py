@@ -5,6 +5,7 @@ Must not: start anything; import llama_cpp.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -16,7 +17,16 @@ from engines.kinds.section import Seconds, Section
 from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
 from engines.memory import GgufSettings, MemoryNeed, need_of_gguf
 from engines.platform import instructions
-from engines.weights import WeightsProblem, abilities_of, describe, header_of, locate, resolve
+from engines.weights import (
+    Description,
+    NotPulled,
+    WeightsProblem,
+    abilities_of,
+    describe,
+    header_of,
+    locate,
+    resolve,
+)
 
 # docs/decisions/0024: spinning is fastest on a quiet machine; beside others, fewer threads are.
 _WAITS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -115,7 +125,22 @@ class LlamacppEngine(Section):
         """
         path = resolve(order.weights or "", order.base)
         parts = [describe(file) for file in locate(order.weights or "", order.base).files]
-        header = header_of(parts[0], path.name)
+        adapters = sum(resolve(one.weights, order.base).stat().st_size for one in order.adapters)
+        return self.need_of(order, parts, path.name, adapters)
+
+    def need_of(
+        self,
+        order: ModelOrder,
+        parts: Sequence[Description],
+        name: str,
+        adapter_bytes: int = 0,
+    ) -> MemoryNeed:
+        """Return the same for files of which only the headers are known; `name` is the first's.
+
+        Raises:
+            WeightsProblem: the header cannot be.
+        """
+        header = header_of(parts[0], name)
         abilities = abilities_of(header, pooling=order.pooling, embeddings=order.embeddings)
         context = order.context or self.context or own_context(header.context_length)
         if not header.is_causal:
@@ -135,16 +160,17 @@ class LlamacppEngine(Section):
             context=context,
             instructions=instructions(),
         )
-        adapters = sum(resolve(one.weights, order.base).stat().st_size for one in order.adapters)
-        return need_of_gguf(parts, settings, adapters)
+        return need_of_gguf(parts, settings, adapter_bytes)
 
     def _replica(self, order: ModelOrder, room: Room, index: int) -> ReplicaPlan:
         socket_path = room.socket_path(order, index)
-        weights, problem = order.weights or "", self.missing_extra()
+        weights, problem, absent = order.weights or "", self.missing_extra(), None
         adapters: tuple[str, ...] = ()
         try:
             weights = str(resolve(weights, order.base))
             adapters = tuple(_adapter(adapter, order.base) for adapter in order.adapters)
+        except NotPulled as error:
+            problem, absent = problem or str(error), _absent(order)
         except WeightsProblem as error:
             problem = problem or str(error)
         toy = (order.weights or "").startswith("demo:")
@@ -170,6 +196,7 @@ class LlamacppEngine(Section):
                 _WAITS[self.omp_wait],
             ),
             problem=problem,
+            absent=absent,
             adapters=tuple(adapter.name for adapter in order.adapters),
         )
 
@@ -209,6 +236,18 @@ class LlamacppEngine(Section):
         return tuple(argv)
 
 
+def _absent(order: ModelOrder) -> str | None:
+    """Return what has to be pulled first, of the weights and those of the adapters."""
+    for weights in (order.weights or "", *(adapter.weights for adapter in order.adapters)):
+        try:
+            resolve(weights, order.base)
+        except NotPulled:
+            return weights
+        except WeightsProblem:
+            continue
+    return None
+
+
 def _adapter(adapter: AdapterOrder, base: Path) -> str:
     """Return the worker's option for an adapter.
 
@@ -217,5 +256,7 @@ def _adapter(adapter: AdapterOrder, base: Path) -> str:
     """
     try:
         return f"--adapter={adapter.name}={resolve(adapter.weights, base)}:{adapter.scale}"
+    except NotPulled as error:
+        raise NotPulled(f"its adapter '{adapter.name}': {error}") from None
     except WeightsProblem as error:
         raise WeightsProblem(f"its adapter '{adapter.name}': {error}") from None

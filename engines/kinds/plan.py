@@ -88,8 +88,8 @@ class ReplicaPlan:
     with a begun answer from exactly that text. A stream that breaks may wait for it for
     `continue_wait_s`, or 0 where it is to end. Without a `launch` it runs elsewhere. A request's
     `priority` is for the gateway alone, unless the engine `takes_priority` too. With a `problem` it
-    can never serve, and this says why. `warm_up` is a system prompt that it reads after each start,
-    before its first request.
+    can never serve, and this says why; `absent` are the weights that have to be pulled before.
+    `warm_up` is a system prompt that it reads after each start, before its first request.
     """
 
     model: str
@@ -106,6 +106,7 @@ class ReplicaPlan:
     capacity: int | None = None
     launch: Launch | None = None
     problem: str | None = None
+    absent: str | None = None
     adapters: tuple[str, ...] = ()
     exact_seams: bool = False
     continue_wait_s: float = 0

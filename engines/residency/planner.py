@@ -75,7 +75,6 @@ class _Deciding:
     def plan(self) -> Plan:
         for name in self._claims():
             self._settle(name)
-        self._shrink()
         self._let_go()
         self._load_wanted()
         pull = [n for n, s in self._standings.items() if s.state is State.ABSENT and s.waiting]
@@ -202,28 +201,14 @@ class _Deciding:
             return False
         return True
 
-    def _shrink(self) -> None:
-        """Let idle ones leave while more is taken than may be: some need more than was reckoned."""
-        while not self._room.holds(self._stays):
-            free = self._stays - self._promised - self._hold.keys()
-            idle = [name for name in free if self._unused(name)]
-            if not idle:
-                return
-            leaves = min(sorted(idle), key=self._worth)
-            self._unload.append(leaves)
-            self._stays.discard(leaves)
-
-    def _unused(self, name: str) -> bool:
-        one = self._standings[name]
-        busy = one.running or one.waiting or self._units[name].pinned
-        return one.state is State.READY and not busy
-
     def _let_go(self) -> None:
         """Let leave who has been idle for its keep-alive."""
         busy = {*self._hold, *self._promised}
         for name in sorted(self._stays - busy):
             one, unit = self._standings[name], self._units[name]
-            if unit.keep_alive_s is None or not self._unused(name):
+            if one.state is not State.READY or one.running or one.waiting or unit.pinned:
+                continue
+            if unit.keep_alive_s is None:
                 continue
             ends_s = max(
                 max(one.last_used_s, one.since_s) + unit.keep_alive_s,

@@ -28,10 +28,6 @@ class Room:
         awake = [other for other in others if other != name and other not in self._asleep]
         return self._within([self._units[one] for one in (name, *awake)])
 
-    def holds(self, names: Collection[str]) -> bool:
-        """Say whether all of these are within the budget together."""
-        return self._within([self._units[one] for one in names if one not in self._asleep])
-
     def with_awake(self, name: str) -> "Room":
         """Return the same where a unit is not asleep."""
         if name not in self._asleep:

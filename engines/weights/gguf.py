@@ -85,9 +85,19 @@ def describe(path: Path) -> Description:
     """
     try:
         with path.open("rb") as file:
-            return _Reader(file, path.name, path.stat().st_size).description()
+            return describe_open(file, path.name, path.stat().st_size)
     except OSError as error:
         raise WeightsProblem(f"{path.name} cannot be read: {error.strerror}") from None
+
+
+def describe_open(file: BinaryIO, name: str, size_bytes: int) -> Description:
+    """Read the same from an open file, which may be far away: its header alone is read.
+
+    Raises:
+        OSError: it cannot be read.
+        WeightsProblem: as for `read_header`.
+    """
+    return _Reader(file, name, size_bytes).description()
 
 
 def header_of(described: Description, name: str) -> GgufHeader:
@@ -141,6 +151,8 @@ class _Reader:
             fields[key] = self._value(key, self._number("<I"))
         described = [self._tensor() for _ in range(tensors)]
         architecture = fields.get("general.architecture")
+        if architecture is None and fields.get("split.no"):
+            architecture = ""  # of a split file the first part says it for all
         if not isinstance(architecture, str):
             raise self._wrong("does not say which architecture it is")
         self._check_tensors(described, fields.get("general.alignment"))

@@ -12,12 +12,13 @@ from typing import Any
 
 from engines.families import Catalogue
 from engines.hub.words import gigabytes
+from engines.kinds import LlamacppEngine, ModelOrder
 from engines.weights import WeightsProblem, locate
 from engines.weights.pulled import Pulled
 from engines.weights.store import Store, text_of
 from gateway.config.loading import LoadedConfig
 
-HEAD = ("weights", "state", "size", "licence", "last use", "served as")
+HEAD = ("weights", "state", "size", "memory", "licence", "last use", "served as")
 _DAY_S = 86_400
 
 
@@ -61,10 +62,22 @@ def cells(row: Mapping[str, Any], now_s: float | None = None) -> tuple[str, ...]
         row["weights"],
         row["state"],
         gigabytes(row["size_bytes"]),
+        "unknown" if row["memory_bytes"] is None else gigabytes(row["memory_bytes"]),
         row["licence"] or "unknown",
         "today" if days < 1 else f"{days} days ago" if days > 1 else "yesterday",
         ", ".join(row["served_as"]) or "-",
     )
+
+
+def _memory(one: Pulled) -> int | None:
+    """Return what a worker of ours takes at its defaults, its cells full; None for vLLM's."""
+    if one.format != "gguf":
+        return None
+    order = ModelOrder(one.weights, "", Path(), weights=str(one.files[0].absolute()))
+    try:
+        return LlamacppEngine(kind="llamacpp").need(order).total_bytes
+    except WeightsProblem:
+        return None
 
 
 def _licence_of(repo: str, store: Store, catalogue: Catalogue) -> str | None:
@@ -84,6 +97,7 @@ def _row(
         "format": None if one.format == "partly" else one.format,
         "quantisation": one.quantisation or None,
         "size_bytes": one.size_bytes,
+        "memory_bytes": _memory(one),
         "licence": _licence_of(one.repo, store, catalogue),
         "last_used": used,
         "served_as": list(users_of(one, served)),

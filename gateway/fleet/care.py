@@ -14,7 +14,6 @@ from typing import TypeAlias
 import msgspec
 
 from engines.kinds import Deadlines, ReplicaPlan
-from engines.memory import use_of
 from engines.process import ManagedReplica, ReplicaStatus
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.replica import Condition, Replica
@@ -28,7 +27,6 @@ _LOOK = Deadlines(connect_s=3, first_byte_s=5, idle_s=5)
 _LOOK_AT_CHILD = Deadlines(connect_s=1, first_byte_s=1, idle_s=1)  # next door, and looked at often
 _SCRAPE = Deadlines(connect_s=0.5, first_byte_s=1, idle_s=1)
 _log = logging.getLogger("weighbridge.engine")
-_LOOKS_PER_MEASURE = 20  # at a child's memory, which takes the system some milliseconds
 _SILENCES_UNTIL_DOWN = 2  # a server under load may be late once
 
 
@@ -189,18 +187,15 @@ class Carer:
         if launch is None:
             return
 
-        cold, looks, restarts = True, 0, replica.restarts  # of its earlier lives
+        cold, restarts = True, replica.restarts  # of its earlier lives
 
         async def healthy() -> bool:
-            nonlocal cold, looks
+            nonlocal cold
             seen = await self.look(replica.plan)
             replica.suspect = replica.suspect and not seen.ok
             if seen.ok and cold:
-                cold, looks = False, 0
+                cold = False
                 await self._warm_up(replica)
-            if seen.ok and not looks % _LOOKS_PER_MEASURE:
-                await self._measure(replica, child.status.pid)
-            looks += seen.ok
             return seen.ok
 
         def changed(status: ReplicaStatus) -> None:
@@ -216,13 +211,6 @@ class Carer:
             await child.run()
         finally:
             del self._children[replica]
-
-    async def _measure(self, replica: Replica, pid: int | None) -> None:
-        if pid is None or not self._resident.governs(replica):
-            return
-        use = await asyncio.to_thread(use_of, pid)
-        if use is not None:
-            self._resident.measured(replica, use.total_bytes)
 
     async def _warm_up(self, replica: Replica) -> None:
         """Let a child that is up read what many requests begin with."""

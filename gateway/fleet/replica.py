@@ -82,7 +82,6 @@ class Replica:
         self.reason = ""
         self.restarts = 0
         self.lives = 0  # how often it has become ready
-        self.memory_bytes: int | None = None  # what its process takes, as last measured
         self.in_flight = 0
         self.outstanding_tokens = 0
         self.last_used = 0

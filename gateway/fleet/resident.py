@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from engines.memory import RAM
 from engines.residency import Event, Plan, State, Unit, decide, hopeless
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.learned import LoadTimes
@@ -77,9 +76,7 @@ class Resident:
             old = before.get(residence.unit.name)
             if old is not None and set(old.replicas) & set(mine):
                 del before[residence.unit.name]
-                old.settles(residence, mine)
-                old.measured(residing.rules.budget.get(RAM, math.inf))
-                tenant = old
+                old.residence, old.replicas, tenant = residence, tuple(mine), old
             else:
                 tenant = self._moves_in(Tenant(residence, mine, now_s))
             self._tenants[tenant.name] = tenant
@@ -92,7 +89,7 @@ class Resident:
             for name in replica.plan.served
         }
         self._index()
-        self._units = {name: one.unit for name, one in self._tenants.items()}
+        self._units = {name: one.residence.unit for name, one in self._tenants.items()}
         self._rule_out(hopeless(residing.rules, self._units))
         for model in self._of_model:
             self._fleet.counts_waits(model)
@@ -171,21 +168,6 @@ class Resident:
         tenant = self._of_replica.get(replica)
         return tenant is None or tenant.runs
 
-    def governs(self, replica: Replica) -> bool:
-        """Say whether a replica's memory counts here."""
-        return replica in self._of_replica
-
-    def measured(self, replica: Replica, taken_bytes: int) -> None:
-        """Take how much memory a replica's process takes."""
-        replica.memory_bytes = taken_bytes
-        tenant = self._of_replica.get(replica)
-        if tenant is None or tenant.name not in self._units:
-            return
-        tenant.measured(self.residing.rules.budget.get(RAM, math.inf))
-        if tenant.unit != self._units[tenant.name]:
-            self._units[tenant.name] = tenant.unit
-            self.look_soon()
-
     def state_of(self, model: str) -> tuple[str, str] | None:
         """Return a model's state and the reason for it, None where it is loaded all the time."""
         tenant = self._of_model.get(model)
@@ -240,7 +222,9 @@ class Resident:
             self._soon.cancel()
             self._soon = None
         now_s = self._clock()
-        units = self._units | {n: replace(t.unit, name=n) for n, t in self._leaving.items()}
+        units = self._units | {
+            n: replace(t.residence.unit, name=n) for n, t in self._leaving.items()
+        }
         standings = {
             name: tenant.standing(self._queued(tenant), held=name in self._hold)
             for name, tenant in (self._tenants | self._leaving).items()
@@ -373,10 +357,7 @@ class Resident:
     def figures(self) -> Iterable[UnitFigures]:
         """Return what a scrape shows of each unit."""
         everybody = (*self._tenants.values(), *self._leaving.values())
-        return [
-            UnitFigures(t.name, t.state, t.unit.needs, t.memory_bytes if t.state.occupies else None)
-            for t in everybody
-        ]
+        return [UnitFigures(t.name, t.state, t.residence.unit.needs) for t in everybody]
 
     def close(self) -> None:
         """Ask the planner no more."""

@@ -6,9 +6,7 @@ Owns: this state and its turns. Must not: load or end anything, or decide who do
 import math
 from bisect import insort
 from collections.abc import Iterable
-from dataclasses import replace
 
-from engines.memory import RAM
 from engines.residency import Event, Standing, State, step
 from gateway.fleet.replica import Replica
 from gateway.fleet.residence import Residence
@@ -23,7 +21,6 @@ class Tenant:
 
     def __init__(self, residence: Residence, replicas: Iterable[Replica], now_s: float) -> None:
         self.residence = residence
-        self.unit = residence.unit
         self.replicas = tuple(replicas)
         self.state = State.STOPPED
         self.since_s = now_s
@@ -51,26 +48,6 @@ class Tenant:
     def runs(self) -> bool:
         """Whether its processes are to be there."""
         return self.state in (State.LOADING, State.READY, State.SLEEPING)
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """What its processes take, None where not all have been measured."""
-        known = [one.memory_bytes for one in self.replicas if one.memory_bytes is not None]
-        return sum(known) if known and len(known) == len(self.replicas) else None
-
-    def settles(self, residence: Residence, replicas: Iterable[Replica]) -> None:
-        """Go by another file."""
-        self.residence, self.unit, self.replicas = residence, residence.unit, tuple(replicas)
-
-    def measured(self, most_bytes: float) -> None:
-        """Reckon with what its processes take, where that is more than was estimated.
-
-        At most all that there is: what takes more than that is loaded alone.
-        """
-        taken_bytes = self.memory_bytes or 0
-        if taken_bytes > self.unit.needs.get(RAM, 0):
-            needs = {**self.unit.needs, RAM: int(min(taken_bytes, most_bytes))}
-            self.unit = replace(self.unit, needs=needs)
 
     def turn(self, event: Event, now_s: float) -> None:
         """Go where an event leads."""
@@ -149,6 +126,5 @@ class Tenant:
         insort(self.waiting, since_s)
 
     def leave(self, since_s: float) -> None:
-        """Note that a request waits no more; its model may be gone from the file meanwhile."""
-        if since_s in self.waiting:
-            self.waiting.remove(since_s)
+        """Note that a request waits no more."""
+        self.waiting.remove(since_s)

@@ -20,16 +20,11 @@ ROOM, IDLE = "room", "idle"
 
 @dataclass(frozen=True, slots=True)
 class UnitFigures:
-    """One unit at the moment of a scrape.
-
-    `needs` is what it is reckoned to take, in bytes by device, `memory_bytes` what it was measured
-    to take of RAM.
-    """
+    """One unit at the moment of a scrape; `needs` is bytes by device."""
 
     name: str
     state: State
     needs: Mapping[str, int]
-    memory_bytes: int | None = None
 
 
 class ResidencyMetrics(Collector):
@@ -98,16 +93,11 @@ class ResidencyMetrics(Collector):
             "What models in memory are reckoned to need, those that load or end included.",
             labels=("device",),
         )
-        taken = GaugeMetricFamily(
-            "weighbridge_model_memory_bytes", "RAM that was measured.", labels=("model",)
-        )
         for unit in units:
-            if unit.memory_bytes is not None:
-                taken.add_metric((unit.name,), unit.memory_bytes)
             for state in State:
                 states.add_metric((unit.name, state.value), float(unit.state is state))
         for device, most in self._budget.items():
             budget.add_metric((device,), most)
             here = (unit.needs.get(device, 0) for unit in units if unit.state.occupies)
             used.add_metric((device,), sum(here))
-        yield from (states, budget, used, taken)
+        yield from (states, budget, used)

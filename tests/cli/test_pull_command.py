@@ -12,6 +12,7 @@ from engines.demo import weights_path
 from tests.support.hub import Fault, Hub, Repo, running_hub
 from tests.support.process import COMMAND, clean_environment, gateway_process, run_command
 from tests.support.split_gguf import split
+from tests.support.waiting import until
 
 QWEN = "o/toy-GGUF"
 LLAMA = "meta-llama/Llama-3.2-1B-Instruct-GGUF"
@@ -174,3 +175,47 @@ def test_names_of_the_file_come_first(name: str, words: str, hub: Hub, tmp_path:
     (tmp_path / "routing.yaml").write_text(config, encoding="utf-8")
     ended = pull(hub, tmp_path, name)
     assert words in ended.stdout + ended.stderr
+
+
+async def test_a_gateway_that_runs_serves_what_is_pulled_meanwhile(
+    hub: Hub, tmp_path: Path
+) -> None:
+    config = CONFIG + '  demo: {engine: cpu, weights: "demo:coder"}\n'
+    ask = {"model": "toy", "messages": [{"role": "user", "content": "Hola"}]}
+    with gateway_process(tmp_path, config=config, environ=environ(hub, tmp_path)) as gateway:
+        async with gateway.client() as http:
+            refused = await http.post("/v1/chat/completions", json=ask)
+            assert refused.status_code == 503
+            assert f"run `weighbridge pull {QWEN}:Q8_0`" in refused.text
+            assert pull(hub, tmp_path, "toy").returncode == 0
+
+            async def answers() -> bool:
+                answer = await http.post("/v1/chat/completions", json=ask)
+                return answer.status_code == 200
+
+            await until(answers)
+        log = gateway.errors()
+    assert log.count("routing.yaml is in force") == 1
+
+
+def test_a_real_disk_without_room_is_seen_before_the_first_byte(hub: Hub, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    settings = environ(hub, tmp_path) | {"HF_HUB_CACHE": str(disk / "hub")}
+    mounts = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    script = f'mount -t tmpfs -o size=400k none "{disk}" && exec "$@"'
+    if subprocess.run([*mounts, script, "sh", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no disk of one's own can be mounted here: unshare with user namespaces")
+    full = [*mounts, script, "sh", COMMAND, "pull", f"{QWEN}:Q4_0"]
+    ended = subprocess.run(
+        full,
+        cwd=tmp_path,
+        env=clean_environment() | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert f"{QWEN}:Q4_0 takes 1.0 MB more, and the disk of {disk} has" in ended.stderr
+    assert "or name a folder on a larger disk with HF_HUB_CACHE" in ended.stderr
+    assert hub.fetched == []

@@ -25,7 +25,7 @@ def exported() -> Iterator[tuple[str, Metric]]:
     own = EngineFigures(0, 0, 0, 0, 0, 0, Durations(0, 0), Durations(0, 0))
     figures = ReplicaFigures("m", "cpu", "0", up=True, restarts=0, own=own)
     metrics.show(lambda: [figures])
-    units = [UnitFigures("m", State.READY, {"ram": 1}, 1)]
+    units = [UnitFigures("m", State.READY, {"ram": 1})]
     ResidencyMetrics(metrics.registry).show(lambda: units, {"ram": 2})
     for text in (metrics.exposition().decode(), exposition(Counts())):
         for family in text_string_to_metric_families(text):

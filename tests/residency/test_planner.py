@@ -132,13 +132,6 @@ def test_what_sleeps_is_woken_in_room_of_its_own() -> None:
     assert plan(both, 1, a=waiting(1), b=replace(asleep, waiting=(2,))).load == ("a",)
 
 
-def test_idle_ones_leave_where_some_take_more_than_was_reckoned() -> None:
-    three = units(a=5, b=4, c=4)
-    busy = replace(READY, running=1)
-    assert plan(three, 9, a=busy, b=READY, c=replace(READY, last_used_s=5)).unload == ("b",)
-    assert plan(three, 9, a=busy, b=busy, c=busy).unload == ()
-
-
 def test_without_a_budget_everything_is_loaded() -> None:
     given = units(a=600, b=600)
     found = decide(Rules(), given, {"a": READY, "b": waiting(1)}, 1)

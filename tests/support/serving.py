@@ -29,7 +29,6 @@ class Served:
     live: Live
     url: str
     http: httpx.AsyncClient
-    runtime_folder: Path = Path()
 
     async def until(self, true: Callable[[], bool], *, within_s: float = WAIT_S) -> None:
         """Wait until a condition on the fleet holds; conditions are looked at on each change."""
@@ -73,7 +72,7 @@ async def serving(
         await server.up.wait()
         try:
             async with httpx.AsyncClient(base_url=url, timeout=WAIT_S) as http:
-                yield Served(gateway, live, url, http, Path(folder))
+                yield Served(gateway, live, url, http)
         finally:
             server.should_exit = True
             await running

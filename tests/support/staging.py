@@ -5,15 +5,12 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from gateway.config.loading import parse_config
-from gateway.known import gather_facts
-from gateway.parts import blueprint_of, changed_gateway
 from tests.support.fleets import figure
 from tests.support.serving import Served, serving
 from tests.support.waiting import until
@@ -27,7 +24,6 @@ class Stage:
 
     served: Served
     folder: Path
-    changes: list[str] = field(default_factory=list)
 
     def tell(self, model: str, what: str, words: str = "") -> None:
         (self.folder / f"{model}.{what}").write_text(words, encoding="utf-8")
@@ -53,20 +49,6 @@ class Stage:
             return self.log().count(line) >= times
 
         await until(is_there)
-
-    def change(self, models: str, residency: str = "{}") -> None:
-        """Put another file in force."""
-        text = text_of(self.folder, models, residency)
-        config = parse_config(text, "test.yaml", {}, self.folder)
-        self.changes.append(text)
-        blueprint = blueprint_of(
-            config,
-            gather_facts(config),
-            runtime_folder=self.served.runtime_folder,
-            cores=2,
-            generation=len(self.changes),
-        )
-        self.served.live.gateway, _ = changed_gateway(self.served.live.gateway, blueprint)
 
     def waiting(self) -> float:
         """Return how many requests wait for a load or a place."""
@@ -101,20 +83,6 @@ class Stage:
         return asyncio.create_task(self.served.http.post("/v1/chat/completions", json=body))
 
 
-def text_of(folder: Path, models: str, residency: str = "{}", more: str = "") -> str:
-    """Return a file with models of the engine `e`, one a line: its name and its keys."""
-    command = json.dumps([sys.executable, "-I", str(SERVER), str(folder)])
-    rows = [line.strip().partition(": ") for line in models.strip().splitlines()]
-    lines = "".join(
-        f"  {name}: {{engine: e, weights: '{folder / 'toy'}', {keys}}}\n" for name, _, keys in rows
-    )
-    return (
-        f"engines: {{e: {{kind: vllm, command: {command}, drain_timeout_s: 1, "
-        f"tool_parser: none, reasoning_parser: none}}}}\n"
-        f"residency: {residency}\nmodels:\n{lines}{more}\n"
-    )
-
-
 @asynccontextmanager
 async def staged(
     folder: Path, models: str, residency: str = "{}", more: str = "", *, go: str = ""
@@ -125,5 +93,16 @@ async def staged(
     (toy / "config.json").write_text("{}", encoding="utf-8")
     for name in go.split():
         (folder / f"{name}.go").touch()
-    async with serving(text_of(folder, models, residency, more)) as served:
+    command = json.dumps([sys.executable, "-I", str(SERVER), str(folder)])
+    lines = "".join(
+        f"  {name}: {{engine: e, weights: '{toy}', {keys}}}\n"
+        for name, _, keys in (line.strip().partition(": ") for line in models.splitlines() if line)
+        if name
+    )
+    text = (
+        f"engines: {{e: {{kind: vllm, command: {command}, drain_timeout_s: 1, "
+        f"tool_parser: none, reasoning_parser: none}}}}\n"
+        f"residency: {residency}\nmodels:\n{lines}{more}\n"
+    )
+    async with serving(text) as served:
         yield Stage(served, folder)

@@ -178,7 +178,7 @@ def _weights(given: Mapping[str, str]) -> str | None:
         return given["weights"]
     if "hub" in given:
         repo = given["hub"]
-        return f"{repo}/{given['hub_file']}" if "hub_file" in given else repo
+        return f"{repo.partition(':')[0]}:{given['hub_file']}" if "hub_file" in given else repo
     return given.get("url")
 
 

@@ -57,6 +57,8 @@ def test_models_with_the_same_settings_share_an_engine() -> None:
 def test_weights_of_a_hub_keep_their_name() -> None:
     file = file_of(reading_of(alone("llama-server -hf Qwen/Qwen2.5-7B-Instruct-GGUF:Q4_K_M")))
     assert file.models["m"].weights == "Qwen/Qwen2.5-7B-Instruct-GGUF:Q4_K_M"
+    file = file_of(reading_of(alone("llama-server -hf o/r-GGUF:Q8_0 -hff r-q4_0.gguf")))
+    assert file.models["m"].weights == "o/r-GGUF:r-q4_0.gguf"
 
 
 def test_flags_without_a_counterpart_are_told() -> None:
