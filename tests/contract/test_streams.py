@@ -72,7 +72,7 @@ async def test_a_stream_amounts_to_the_answer_that_is_not_streamed(
 
 
 async def test_every_choice_of_a_stream_begins_and_ends(behind: Subject) -> None:
-    events = await behind.stream("Hello", n=2)
+    events = await behind.stream("Hello", n=2, temperature=0.7)
     for index in (0, 1):
         own = [c for event in events for c in event["choices"] if c["index"] == index]
         assert own[0]["delta"]["role"] == "assistant"

@@ -1,9 +1,9 @@
 """The engines of the contract suite, and how a test speaks to one of them."""
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +41,23 @@ models:
 class Subject:
     """One engine under the contract, through a gateway or (`direct`) spoken to by itself.
 
-    `model` is the name that its answers carry; `context` is in tokens.
+    `model` is the name that its answers carry; `context` is in tokens. `defaults` are fields that a
+    request has unless a test gives them: vLLM draws by chance where nobody says otherwise.
     """
 
     http: httpx.AsyncClient
     model: str
     context: int
     direct: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_vllm(self) -> bool:
+        """Whether it is real vLLM."""
+        return self.model in VLLM
 
     async def post(self, path: str = CHAT, **body: Any) -> httpx.Response:
-        return await self.http.post(path, json={"model": self.model} | body)
+        return await self.http.post(path, json={"model": self.model, **self.defaults} | body)
 
     async def whole(self, text: str, **fields: Any) -> dict[str, Any]:
         """Return a chat answer that is not streamed."""
@@ -102,8 +109,10 @@ class Contract:
 
     async def subject(self, model: str) -> Subject:
         await self.served.ready(model, within_s=START_S if model in VLLM else WAIT_S)
-        contexts = {"recorded": RECORDED_CONTEXT} | dict.fromkeys(VLLM, VLLM_CONTEXT)
-        return Subject(self.served.http, model, contexts.get(model, 4_096))
+        if model in VLLM:
+            return Subject(self.served.http, model, VLLM_CONTEXT, defaults={"temperature": 0})
+        context = RECORDED_CONTEXT if model == "recorded" else 4_096
+        return Subject(self.served.http, model, context)
 
 
 @asynccontextmanager
