@@ -6,6 +6,7 @@ Owns: composition. Must not: contain what is composed.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 
 from fastapi import FastAPI
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp
 from gateway.api.generation import GENERATION, Generation, Shortcut
 from gateway.api.openapi import TITLE
 from gateway.api.pages import router
+from gateway.discovery import Discovery
 from gateway.middleware import Door, DoorRules, RequestIds
 from gateway.parts import Live
 from gateway.rendering import HANDLERS
@@ -70,7 +72,12 @@ def build_app(
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     live: Live = app.state.live
     gateway = live.gateway  # what is run and closed here lives on when the file changes
-    tasks = [asyncio.create_task(gateway.carer.run(), name="fleet")]
+    discovery = Discovery(live, time.monotonic)
+    await discovery.look()  # before the first request, who would find nobody
+    tasks = [
+        asyncio.create_task(gateway.carer.run(), name="fleet"),
+        asyncio.create_task(discovery.run(), name="discovery"),
+    ]
     if gateway.journal is not None:
         tasks.append(asyncio.create_task(gateway.journal.run(), name="journal"))
     if app.state.beside is not None:

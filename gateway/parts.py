@@ -6,14 +6,15 @@ Must not: do what a part does.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines.kinds import (
     ReplicaPlan,
     Room,
 )
+from engines.kinds.lookup import Found, Lookup
 from gateway.attempting import Attempts
 from gateway.config.loading import LoadedConfig
 from gateway.config.schema import RoutingFile
@@ -85,13 +86,15 @@ class Live:
     """The gateway that new requests see: a changed file puts another one here, whole.
 
     A request keeps the one that it has begun with. `refused` are the problems of a file that is
-    not in force, `held_back` the keys whose new values need a restart.
+    not in force, `held_back` the keys whose new values need a restart. `found` is what names in DNS
+    stand for now.
     """
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self.refused: tuple[str, ...] = ()
         self.held_back: tuple[str, ...] = ()
+        self.found: Mapping[Lookup, Found] = {}
 
 
 def blueprint_of(
@@ -101,15 +104,17 @@ def blueprint_of(
     runtime_folder: Path,
     cores: int,
     generation: int = 0,
+    found: Mapping[Lookup, Found] | None = None,
 ) -> Blueprint:
     """Decide what a file asks for.
 
     `runtime_folder` holds the engines' sockets; `cores` are shared out among managed replicas;
-    every file that a gateway serves is another `generation`.
+    every file that a gateway serves is another `generation`; `found` is what names in DNS stand
+    for.
     """
-    file = config.file
+    file, places = config.file, found or {}
     selector = Selector(file, facts)
-    plans = tuple(plans_of(config, runtime_folder, cores, generation))
+    plans = tuple(plans_of(config, runtime_folder, cores, generation, places))
     return Blueprint(
         config=config,
         facts=facts,
@@ -117,7 +122,7 @@ def blueprint_of(
         decider=decider_of(file, facts, selector),
         plans=plans,
         residing=residing_of(config, plans, runtime_folder),
-        moulds=moulds_of(plans_in(config, Room(runtime_folder))),
+        moulds=moulds_of(plans_in(config, Room(runtime_folder, found=places))),
     )
 
 
@@ -185,6 +190,27 @@ def changed_gateway(before: Gateway, blueprint: Blueprint) -> tuple[Gateway, Dif
     before.carer.adjust()
     lasting = _Lasting(**{name: getattr(before, name) for name in _Lasting.__slots__})
     return _wired(blueprint, lasting), change
+
+
+def with_replicas(
+    before: Gateway, anew: Sequence[ReplicaPlan], engines: Collection[str]
+) -> Gateway:
+    """Return the gateway in which some engines have the replicas that were planned `anew`.
+
+    All others go on as they are. On the event loop's thread.
+    """
+    fleet, file = before.fleet, before.config.file
+    others = [replica.plan for replica in fleet if replica.plan.engine not in engines]
+    moulds = {
+        **{name: mould for name, mould in before.moulds.items() if mould.engine not in engines},
+        **moulds_of(anew),
+    }
+    order = {model: at for at, model in enumerate(file.models)}
+    plans = sorted((*others, *anew), key=lambda plan: order.get(plan.model, len(order)))
+    kept = difference(before.moulds, moulds).kept
+    fleet.change(plans, kept, _breaking(file), limits_of(file, plans))
+    before.carer.adjust()
+    return replace(before, moulds=moulds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Owns: what of the file a plan carries. Must not: start, end or compare replicas.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from engines.kinds import (
     ReplicaPlan,
     Room,
 )
+from engines.kinds.lookup import Found, Lookup
 from engines.kinds.section import several
 from gateway.config.adapters import adapters_of
 from gateway.config.loading import LoadedConfig
@@ -24,11 +25,15 @@ from gateway.fleet.queue import Limits
 
 
 def plans_of(
-    config: LoadedConfig, runtime_folder: Path, cores: int, generation: int = 0
+    config: LoadedConfig,
+    runtime_folder: Path,
+    cores: int,
+    generation: int = 0,
+    found: Mapping[Lookup, Found] | None = None,
 ) -> Iterator[ReplicaPlan]:
     """Return the replicas of every model on every engine that it names, in the file's order."""
     threads = max(1, cores // max(1, managed_replicas(config.file)))
-    return plans_in(config, Room(runtime_folder, threads, generation))
+    return plans_in(config, Room(runtime_folder, threads, generation, found or {}))
 
 
 def plans_in(config: LoadedConfig, room: Room) -> Iterator[ReplicaPlan]:

@@ -136,6 +136,7 @@ class Reloader:
             runtime_folder=ground.runtime_folder,
             cores=ground.cores,
             generation=generation,
+            found=self._live.found,
         )
         return blueprint, held_back
 

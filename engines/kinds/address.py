@@ -9,10 +9,22 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
+class Trust:
+    """How a server's certificate is checked: by whose authorities (None: the system's), if at all.
+
+    `name` is whom it must be made out to, where that is not the host that is connected to.
+    """
+
+    authorities: Path | None = None
+    verify: bool = True
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaAddress:
     """A unix socket (`socket_path`) or a host and port; `base_path` goes before every path.
 
-    `authorization` is the whole header value and never shows in a repr.
+    `authorization` is the whole header value and never shows in a repr. `trust` counts with `tls`.
     """
 
     host: str = "localhost"
@@ -21,19 +33,23 @@ class ReplicaAddress:
     socket_path: Path | None = None
     base_path: str = "/v1"
     authorization: str | None = field(default=None, repr=False)
+    trust: Trust = Trust()
 
     @property
     def key(self) -> str:
         """What tells this address from others; connections are pooled by it."""
         if self.socket_path is not None:
             return f"unix:{self.socket_path}"
-        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+        plain = f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+        # A connection whose certificate was checked otherwise, or not at all, is another one.
+        return plain if self.trust == Trust() else f"{plain} {self.trust}"
 
     @property
     def host_header(self) -> str:
         """The value of the Host header: the port is left out where it is the scheme's own."""
         if self.socket_path is not None:
             return "localhost"
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = self.trust.name or self.host
+        host = f"[{host}]" if ":" in host else host
         own_port = 443 if self.tls else 80
         return host if self.port == own_port else f"{host}:{self.port}"

@@ -5,11 +5,13 @@ Must not: start, connect or look at anything.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.deadlines import Deadlines
+from engines.kinds.lookup import Found, Lookup
 from engines.weights import Pooling
 
 
@@ -48,12 +50,14 @@ class ModelOrder:
 class Room:
     """What the machine lends: a private folder for sockets and threads for one replica.
 
-    Replicas of two `generation`s share no socket: one may still end where the next begins.
+    Replicas of two `generation`s share no socket: one may still end where the next begins. `found`
+    is what names in DNS stand for.
     """
 
     runtime_folder: Path
     threads: int = 1
     generation: int = 0
+    found: Mapping[Lookup, Found] = field(default_factory=dict)
 
     def socket_path(self, order: ModelOrder, index: int) -> Path:
         """Return the socket of a replica: the same each time, and short, as its path must be."""

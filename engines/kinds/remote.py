@@ -4,15 +4,19 @@ Owns: its section of the file, and the replicas that its URLs are.
 Must not: connect.
 """
 
+import ipaddress
+import ssl
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from engines.door import LOOPBACK_NAMES
-from engines.kinds.address import ReplicaAddress
+from engines.kinds.address import ReplicaAddress, Trust
 from engines.kinds.deadlines import Deadlines
+from engines.kinds.lookup import By, Found, Lookup
 from engines.kinds.plan import ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import OneOrMore, Seconds, Section, several
 from engines.memory import MemoryNeed
@@ -47,7 +51,33 @@ class RemoteEngine(Section):
     total_timeout_s: Seconds = Field(
         7_200, description="Seconds from a request's arrival to the end of its answer."
     )
-    health_interval_s: Seconds = Field(5, description="Seconds between two looks at `/v1/models`.")
+    health_interval_s: Seconds = Field(5, description="Seconds between two looks at its health.")
+    health_path: str | None = Field(
+        None,
+        pattern="^/",
+        description="What is looked at (`/health`); when absent `models` below the URL, which "
+        "shows whether it serves the model too.",
+    )
+    metrics_path: str | None = Field(
+        None, pattern="^/", description="Where its own figures are; when absent `/metrics`."
+    )
+    ca: str | None = Field(
+        None,
+        description="PEM file of the authorities that vouch for an `https` server (relative to "
+        "this file); when absent the system's.",
+    )
+    verify: bool = Field(
+        True, description="Whether its certificate is checked; `false` for this machine only."
+    )
+    discover: By | None = Field(
+        None,
+        description="`a`: every address of the URL's host is a replica (a headless service of "
+        "Kubernetes); `srv`: its host is a name with SRV records, which bring the ports. Asked "
+        "again when the records have had their time.",
+    )
+    nameserver: str | None = Field(
+        None, description="`HOST:PORT` that `discover` asks, an IP; when absent the system's."
+    )
 
     @field_validator("url")
     @classmethod
@@ -66,6 +96,36 @@ class RemoteEngine(Section):
             raise ValueError("a key is printable ASCII without spaces; is there a line end in it?")
         return given if key else None
 
+    @field_validator("nameserver")
+    @classmethod
+    def _nameserver_is_one(cls, given: str | None) -> str | None:
+        if given is not None:
+            _nameserver(given)
+        return given
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> "RemoteEngine":
+        addresses = [address_of(url, None) for url in several(self.url)]
+        if not self.verify and any(one.host not in LOOPBACK_NAMES for one in addresses):
+            raise ValueError(
+                "'verify: false' would send the key to anybody who answers; for other machines "
+                "name their authority with 'ca'"
+            )
+        if self.discover is None:
+            if self.nameserver is not None:
+                raise ValueError("'nameserver' has no effect without 'discover'; remove it")
+        elif any(_is_ip(one.host) for one in addresses):
+            raise ValueError("'discover' needs a name in the URL, not an IP address")
+        return self
+
+    def lookups(self) -> tuple[Lookup, ...]:
+        """Return the names that its servers are found by; none where the URLs are the servers."""
+        if self.discover is None:
+            return ()
+        asked = None if self.nameserver is None else _nameserver(self.nameserver)
+        addresses = (address_of(url, None) for url in several(self.url))
+        return tuple(Lookup(self.discover, one.host, one.port, asked) for one in addresses)
+
     def missing_extra(self) -> str | None:
         """Return None: nothing has to be installed to reach a server."""
         return None
@@ -74,16 +134,35 @@ class RemoteEngine(Section):
         """Return what the model was trained for: a server that gives less is told in the file."""
         return trained_tokens
 
-    def plan(self, order: ModelOrder, room: Room) -> tuple[ReplicaPlan, ...]:  # noqa: ARG002 - one signature for all kinds
-        """Return one replica for each URL, named by host and port."""
+    def plan(self, order: ModelOrder, room: Room) -> tuple[ReplicaPlan, ...]:
+        """Return one replica for each URL, or for each server found, named by host and port.
+
+        An engine whose servers have not been found has one replica, which cannot serve.
+        """
         key = None if self.api_key is None else self.api_key.get_secret_value()
-        return tuple(self._replica(order, address_of(url, key)) for url in several(self.url))
+        trust = Trust(None if self.ca is None else order.base / self.ca, self.verify)
+        problem = None if trust.authorities is None else _wrong_authorities(trust.authorities)
+        given = [replace(address_of(url, key), trust=trust) for url in several(self.url)]
+        if self.discover is None:
+            return tuple(self._replica(order, address, problem) for address in given)
+        found = [room.found.get(lookup, Found()) for lookup in self.lookups()]
+        addresses = [
+            replace(one, host=place.host, port=place.port, trust=replace(trust, name=place.name))
+            for one, places in zip(given, found, strict=True)
+            for place in places.places
+        ]
+        if addresses:
+            return tuple(self._replica(order, one, problem) for one in dict.fromkeys(addresses))
+        why = "; ".join(filter(None, (one.reason for one in found))) or "DNS has not answered yet"
+        return (self._replica(order, given[0], problem or why),)
 
     def need(self, order: ModelOrder) -> MemoryNeed:  # noqa: ARG002 - one signature for all kinds
         """Return that nothing of this machine is needed."""
         return MemoryNeed()
 
-    def _replica(self, order: ModelOrder, address: ReplicaAddress) -> ReplicaPlan:
+    def _replica(
+        self, order: ModelOrder, address: ReplicaAddress, problem: str | None
+    ) -> ReplicaPlan:
         root = address.base_path.removesuffix("/v1")
         return ReplicaPlan(
             model=order.name,
@@ -91,9 +170,9 @@ class RemoteEngine(Section):
             replica=f"{address.host}:{address.port}{root}",
             address=address,
             upstream_model=order.upstream_model or order.name,
-            health_path=f"{address.base_path}/models",
+            health_path=self.health_path or f"{address.base_path}/models",
             health_interval_s=self.health_interval_s,
-            metrics_path=f"{root}/metrics",
+            metrics_path=self.metrics_path or f"{root}/metrics",
             tokenize_path=f"{root}/tokenize",
             uses_path=f"{root}/uses/",
             takes_priority=self.takes_priority,
@@ -103,7 +182,40 @@ class RemoteEngine(Section):
                 self.idle_timeout_s,
                 self.total_timeout_s,
             ),
+            problem=problem,
         )
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _nameserver(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (_is_ip(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        raise ValueError(f"{text!r} is no nameserver; write IP:PORT, as 10.0.0.2:53")
+    return host, int(port)
+
+
+def _wrong_authorities(path: Path) -> str | None:
+    """Return why a file vouches for nobody, None where it does."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except FileNotFoundError:
+        return f"there is no file {path.name!r}, which 'ca' names"
+    except (OSError, ssl.SSLError):
+        return f"{path.name!r}, which 'ca' names, has no certificates in PEM form"
+    return None
 
 
 def _place(address: ReplicaAddress) -> ReplicaAddress:

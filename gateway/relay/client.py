@@ -8,8 +8,10 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from engines.kinds import Deadlines, ReplicaAddress
+from engines.kinds.address import Trust
 from gateway.relay.connection import Connection, ConnectionLost
 from gateway.relay.watch import DeadlinePassed, Watch
 
@@ -117,7 +119,7 @@ class UpstreamClient:
 
     def __init__(self) -> None:
         self._idle: dict[str, list[Connection]] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._tls: dict[tuple[Path | None, bool], ssl.SSLContext] = {}
         self._closed = False
 
     async def send(
@@ -214,7 +216,8 @@ class UpstreamClient:
                         Connection,
                         address.host,
                         address.port,
-                        ssl=self._tls_context() if address.tls else None,
+                        ssl=self._tls_context(address.trust) if address.tls else None,
+                        server_hostname=address.trust.name if address.tls else None,
                     )
         except TimeoutError:
             raise ConnectTimeout(limit_s) from None
@@ -222,10 +225,19 @@ class UpstreamClient:
             raise Unreachable(error.strerror or str(error)) from error
         return link
 
-    def _tls_context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return self._tls
+    def _tls_context(self, trust: Trust) -> ssl.SSLContext:
+        """Return the context for an address; reading authorities takes time, so it is kept.
+
+        Raises:
+            OSError: the file of authorities is gone, or has none.
+        """
+        kind = trust.authorities, trust.verify
+        if kind not in self._tls:
+            context = ssl.create_default_context(cafile=trust.authorities)
+            if not trust.verify:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self._tls[kind] = context
+        return self._tls[kind]
 
 
 def _request_bytes(address: ReplicaAddress, request: UpstreamRequest) -> bytes:

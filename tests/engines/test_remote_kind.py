@@ -77,3 +77,37 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_repeated(key: str) ->
     said = why_not(url="http://gpu1", api_key=key)
     assert "printable ASCII" in said
     assert key not in said
+
+
+def test_health_and_metrics_may_lie_elsewhere() -> None:
+    (plan,) = plans(url="http://gpu1/v1", health_path="/health", metrics_path="/figures")
+    assert (plan.health_path, plan.metrics_path) == ("/health", "/figures")
+
+
+def test_only_this_machines_certificate_may_go_unchecked() -> None:
+    assert plans(url="https://localhost", verify=False)[0].address.trust.verify is False
+    said = why_not(url=["https://localhost", "https://gpu1"], verify=False)
+    assert "'ca'" in said
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"url": "http://10.0.0.1", "discover": "a"}, "needs a name"),
+        ({"url": "http://gpu1", "nameserver": "10.0.0.2:53"}, "no effect without 'discover'"),
+        ({"url": "http://gpu1", "discover": "a", "nameserver": "dns"}, "IP:PORT"),
+        ({"url": "http://gpu1", "discover": "a", "nameserver": "10.0.0.2:0"}, "IP:PORT"),
+        ({"url": "http://gpu1", "discover": "mdns"}, "'a' or 'srv'"),
+        ({"url": "http://gpu1", "health_path": "health"}, "pattern"),
+    ],
+)
+def test_keys_of_discovery_that_mean_nothing_are_refused(
+    section: dict[str, Any], words: str
+) -> None:
+    assert words in why_not(**section)
+
+
+def test_a_connection_checked_otherwise_is_not_shared() -> None:
+    plain = plans(url="https://localhost")[0].address
+    unchecked = plans(url="https://localhost", verify=False)[0].address
+    assert plain.key != unchecked.key

@@ -1,6 +1,7 @@
 """An engine that plays a script: real bytes on a real socket, no model behind them."""
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -121,7 +122,12 @@ class ScriptedEngine:
 
 
 @asynccontextmanager
-async def running(engine: ScriptedEngine, port: int = 0) -> AsyncIterator[ScriptedEngine]:
+async def running(
+    engine: ScriptedEngine,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[ScriptedEngine]:
     """Serve the engine on loopback for as long as the block lasts."""
     links: set[asyncio.StreamWriter] = set()
 
@@ -130,7 +136,7 @@ async def running(engine: ScriptedEngine, port: int = 0) -> AsyncIterator[Script
         await engine.serve(reader, writer)
         links.discard(writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    server = await asyncio.start_server(serve, host, port, ssl=tls)
     engine.port = server.sockets[0].getsockname()[1]
     try:
         yield engine
