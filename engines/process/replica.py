@@ -21,7 +21,7 @@ from engines.process.state import ReplicaState, ReplicaStatus
 
 _log = logging.getLogger("weighbridge.engine")
 
-_KEPT_LINES = 40
+_KEPT_LINES = 200  # several processes may each tell of one failure at length
 _LONGEST_LINE = 4_096
 _FIRST_LOOK_S = 0.02
 _SLOWEST_LOOK_S = 0.25

@@ -25,6 +25,11 @@ MOST_FAULTS_AT_START = 3
 # In quotes a folder's name may have blanks; an address (`http://host/path`) is no folder.
 _FOLDERS = re.compile(r"(?<=['\"])/[^'\"\n]*/|(?<![\w/])/(?:[^\s'\"/:]+/)+")
 _LONGEST_REASON = 300
+# (EngineCore pid=12) ERROR 11-28 21:47:50 [core.py:15] ValueError: no room
+_NAMED = re.compile(
+    r"\((?P<who>\w+) pid=\d+\) (?:[A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\] )?(?P<said>\S.*)"
+)
+_RAISED = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,19 @@ def describe_exit(exit_code: int, last_lines: Sequence[str]) -> str:
         how = f"exit code {exit_code}"
     if exit_code == -signal.SIGKILL:
         how += ", as the system does when memory runs out"
-    said = _last_words([line for line in last_lines if line.strip()])
+    said = _cause(last_lines) or _last_words([line for line in last_lines if line.strip()])
     return without_folders(f"{how}: {said}" if said else how)
+
+
+def _cause(lines: Sequence[str]) -> str:
+    """Return the exception that ended a program of several processes, "" where there is none.
+
+    vLLM names the process before each line. Its server only says that an engine has failed, and
+    then takes leave; the exception of an inner process is the cause.
+    """
+    told = [found for found in map(_NAMED.match, lines) if found and _RAISED.match(found["said"])]
+    inner = [found["said"] for found in told if found["who"] != "APIServer"]
+    return next(iter((inner or [found["said"] for found in told])[-1:]), "")
 
 
 def _last_words(lines: Sequence[str]) -> str:

@@ -80,6 +80,21 @@ def test_a_child_that_was_ready_long_has_a_fresh_start() -> None:
         (1, ["  a", "  b"], "exit code 1: a b"),
         (-11, ["x"], "killed by SIGSEGV: x"),
         (-60, [], "killed by signal 60"),
+        (
+            0,
+            [
+                "(EngineCore pid=7) ERROR 11-28 21:47:50 [core.py:15] Traceback (most recent):",
+                "(EngineCore pid=7) ERROR 11-28 21:47:50 [core.py:15] ValueError: no room for KV",
+                "(APIServer pid=6) ERROR 11-28 21:47:50 [llm.py:9] vllm.v1.DeadError: see above",
+                "(APIServer pid=6) INFO 11-28 21:47:50 [core_client.py:77] [shutdown] complete",
+            ],
+            "exit code 0: ValueError: no room for KV",
+        ),
+        (
+            1,
+            ["(APIServer pid=6)   File x", "(APIServer pid=6) RuntimeError: no GPU"],
+            "exit code 1: RuntimeError: no GPU",
+        ),
         (2, ["/srv/models/toy.gguf is no GGUF file"], "exit code 2: toy.gguf is no GGUF file"),
     ],
 )

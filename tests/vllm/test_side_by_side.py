@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import httpx
 import openai
@@ -9,6 +10,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 from prometheus_client.parser import text_string_to_metric_families
 
+from engines.vllm.sleeping import SleepRefused, fall_asleep
 from tests.conftest import WorkerOf
 from tests.support.process import GatewayProcess, gateway_process
 from tests.support.vllm import (
@@ -40,6 +42,7 @@ routes:
   - {{name: default, use: [tiny-qwen2, llama]}}
 """
 MODELS = (QWEN, TUNED, "llama", "far")
+Counts: TypeAlias = dict[tuple[str, str], float]
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello, who are you?"}]
 
 
@@ -48,7 +51,7 @@ def gateway(
     venv: Path, toys: Path, worker_of: WorkerOf, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GatewayProcess]:
     far = worker_of("demo:coder").url
-    text = CONFIG.format(gpu=engine(venv), toys=toys, url=f"{far}/v1")
+    text = CONFIG.format(gpu=engine(venv, "--stream-interval=8"), toys=toys, url=f"{far}/v1")
     with gateway_process(tmp_path_factory.mktemp("fleet"), config=text) as started:
         wait_ready(started, *MODELS)
         yield started
@@ -136,6 +139,81 @@ def test_one_scrape_has_all_models_and_their_tokens_are_what_the_answers_said(
     assert {QWEN, "llama", "far"} <= up
 
 
+def test_the_engines_own_counters_agree_with_what_the_answers_said(
+    client: openai.OpenAI, gateway: GatewayProcess
+) -> None:
+    """Prompts that begin alike are found in the cache, which both count alike."""
+    words = " ".join(str(number) for number in range(150))
+    ask: list[ChatCompletionMessageParam] = [{"role": "user", "content": words}]
+    for model in (QWEN, "llama"):
+        before = counts(gateway)
+        spent = {"prompt": 0, "cached": 0, "completion": 0}
+        for at in range(4):
+            answer = client.chat.completions.create(model=model, messages=ask, max_tokens=3 + at)
+            usage = answer.usage
+            assert usage is not None
+            assert usage.prompt_tokens_details is not None
+            spent["prompt"] += usage.prompt_tokens
+            spent["cached"] += usage.prompt_tokens_details.cached_tokens or 0
+            spent["completion"] += usage.completion_tokens
+        after = counts(gateway)
+
+        def more(name: str, of: str = model, then: Counts = after, now: Counts = before) -> float:
+            return then[f"weighbridge_{name}", of] - now[f"weighbridge_{name}", of]
+
+        assert spent["cached"] > 0
+        for kind, count in spent.items():
+            assert more(f"engine_{kind}_tokens_total") == count, (model, kind)
+        assert more("prompt_tokens_total") == spent["prompt"]
+        assert more("completion_tokens_total") == spent["completion"]
+        assert more("engine_time_to_first_token_seconds_count") == 4
+        assert more("engine_time_to_first_token_seconds_sum") > 0
+        gaps = spent["completion"] - 4
+        assert more("engine_inter_token_latency_seconds_count") == gaps
+        assert after["weighbridge_engine_requests_running", model] == 0
+        assert after["weighbridge_engine_requests_waiting", model] == 0
+        assert 0 <= after["weighbridge_engine_kv_used_ratio", model] <= 1
+
+
+def test_many_tokens_in_one_event_are_counted_as_vllm_counts_them(
+    client: openai.OpenAI, gateway: GatewayProcess
+) -> None:
+    """One event is not one token: the count comes from `usage`, which nobody here asked for."""
+    before = counts(gateway)
+    with client.chat.completions.create(
+        model=QWEN, messages=HELLO, max_tokens=64, stream=True, extra_body={"ignore_eos": True}
+    ) as stream:
+        chunks = list(stream)
+    assert not any(chunk.usage for chunk in chunks)
+    name = "weighbridge_completion_tokens_total", QWEN
+    assert counts(gateway)[name] - before[name] == 64
+
+
+def test_our_request_id_is_in_vllms_own(gateway: GatewayProcess) -> None:
+    answer = httpx.post(
+        f"{gateway.url}/v1/chat/completions",
+        json={"model": QWEN, "messages": HELLO, "max_tokens": 2},
+        headers={"x-request-id": "trace-me-77"},
+        timeout=30,
+    )
+    assert answer.headers["x-request-id"] == "trace-me-77"
+    assert "trace-me-77" in answer.json()["id"]
+
+
+async def test_a_vllm_that_cannot_sleep_refuses_politely(gateway: GatewayProcess) -> None:
+    """It runs on a CPU, where vLLM knows no sleep."""
+    transport = httpx.AsyncHTTPTransport(uds=str(socket_of(gateway)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://vllm") as http:
+
+        async def post(path: str) -> tuple[int, bytes]:
+            answer = await http.post(path)
+            return answer.status_code, answer.content
+
+        with pytest.raises(SleepRefused, match="sleep_mode"):
+            await fall_asleep(post)
+        assert (await http.get("/health")).status_code == 200
+
+
 def test_nothing_is_left_when_the_gateway_ends(gateway: GatewayProcess) -> None:
     """The last test of this file: it ends what the others use."""
     (pid,), folder = servers(gateway).values(), socket_of(gateway).parent
@@ -147,9 +225,9 @@ def test_nothing_is_left_when_the_gateway_ends(gateway: GatewayProcess) -> None:
     assert not folder.exists()
 
 
-def counts(gateway: GatewayProcess) -> dict[tuple[str, str], float]:
+def counts(gateway: GatewayProcess) -> Counts:
     text = httpx.get(f"{gateway.url}/metrics", timeout=10).text
-    found: dict[tuple[str, str], float] = {}
+    found: Counts = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             key = sample.name, sample.labels.get("model", "")
