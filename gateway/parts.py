@@ -237,7 +237,7 @@ def _wired(blueprint: Blueprint, lasting: _Lasting) -> Gateway:
     settler = Settler(
         selector=selector,
         decider=decider,
-        counter=TokenCounter(fleet, client, time.monotonic),
+        counter=TokenCounter(fleet, client, time.monotonic, lasting.metrics),
         prefixes=lasting.prefixes,
         status=fleet.status,
         observer=observer,

@@ -13,6 +13,7 @@ import msgspec
 from engines.kinds import Deadlines
 from engines.protocol.requests import AnyRequest, ChatRequest, CompletionRequest
 from gateway.fleet import Fleet
+from gateway.observe.metrics import Metrics
 from gateway.relay.bodies import edit_request
 from gateway.relay.client import UpstreamClient, UpstreamRequest
 from gateway.relay.failures import FAILURES
@@ -32,10 +33,13 @@ _TOLD = msgspec.json.Decoder(_Told)
 class TokenCounter:
     """Asks ready replicas. Mutable: it knows which models' engines could not say lately."""
 
-    def __init__(self, fleet: Fleet, client: UpstreamClient, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, fleet: Fleet, client: UpstreamClient, clock: Callable[[], float], metrics: Metrics
+    ) -> None:
         self._fleet = fleet
         self._client = client
         self._clock = clock
+        self._metrics = metrics
         self._silent_until_s: dict[str, float] = {}  # by model of the file
 
     async def count(self, model: str, request: AnyRequest, body: bytes) -> int | None:
@@ -54,6 +58,7 @@ class TokenCounter:
         except FAILURES:
             status, answer = 0, b""
         tokens = answered(answer) if status == 200 else None
+        self._metrics.counted(model, told=tokens is not None)
         # A prompt that is refused as too long says nothing of the next one.
         if tokens is None and status not in (400, 413, 422):
             self._silent_until_s[model] = now_s + _SILENT_S

@@ -26,9 +26,10 @@ _NOBODY: tuple[str, ...] = ()
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """What a text says: votes by language, the words that voted, those that no language knows."""
+    """What a text says: votes by language, how many words voted, those that no language knows."""
 
     by_language: Mapping[str, int]
+    alone: Mapping[str, int]  # of those, by words that no other language has
     voters: int
     strangers: tuple[str, ...]
 
@@ -63,12 +64,14 @@ class Everyday:
         known = self.words
         words = set(spaced.split(None, _VOTING_WORDS)[:_VOTING_WORDS])
         voters = known.keys() & words
-        votes = Counter(chain.from_iterable([known[word] for word in voters]))
+        chosen = [known[word] for word in voters]
+        votes = Counter(chain.from_iterable(chosen))
+        alone = Counter([languages[0] for languages in chosen if len(languages) == 1])
         if not spaced.isascii():
             letters = self._letters
             special = letters.keys() & set(spaced)
             votes.update(chain.from_iterable([letters[letter] for letter in special]))
-        return Votes(votes, len(voters), tuple(words - voters))
+        return Votes(votes, alone, len(voters), tuple(words - voters))
 
 
 def _file(index: dict[str, tuple[str, ...]], key: str, language: str) -> None:

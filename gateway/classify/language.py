@@ -22,14 +22,15 @@ from gateway.classify.spelling import Spelling
 from gateway.domain import UNDECIDED
 
 _WORD = 2.5
+_ALONE = 2.0  # more, where no other language has the word: its kin have another for it
 _PHRASE = 2.0
-_LIKENESS = 0.3
+_LIKENESS = 0.45
 _FEW_WORDS = 6  # of more the detector knows enough
-_RARE = -1.5  # before anything is read: a gateway's clients hardly write them
+_RARE = -0.7  # before anything is read: a gateway's clients hardly write them
 _HINT = 1.5
 _NONE_OF_THEM = -3.0  # that it is a language which nothing here knows, or none
 # The detector is too sure of itself on short texts: its logarithms are scaled down there.
-_DETECTOR_LEAST = 0.3
+_DETECTOR_LEAST = 0.2
 _DETECTOR_PER_CHAR = 0.01
 _DETECTOR_FLOOR = 0.005
 _DETECTOR_CHARS = 400
@@ -118,6 +119,7 @@ class LanguageFinder:
         for language in SHARED[script] & named:
             score = trust * math.log(max(shares.get(language, 0.0), _DETECTOR_FLOOR))
             score += _WORD * votes.by_language.get(language, 0)
+            score += _ALONE * votes.alone.get(language, 0)
             score += _LIKENESS * likeness.get(language, 0.0)
             score += _PHRASE * (language in said_in)
             scores[language] = score + _RARE * (language in self._everyday.rare)

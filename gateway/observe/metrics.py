@@ -219,6 +219,11 @@ class Metrics:
             _SECONDS_LONG,
             ("model",),
         )
+        self.prompt_counts = self._counter(
+            "prompt_counts",
+            "Times a model's engine was asked for the tokens of a prompt, by whether it told them.",
+            ("model", "told"),
+        )
         self.refusals = self._counter(
             "queue_refusals",
             "Requests that had to wait for the model and were refused.",
@@ -279,6 +284,10 @@ class Metrics:
         self.shadows.labels(model, outcome.value).inc()
         if seconds is not None:
             self.shadow_duration.labels(model).observe(seconds)
+
+    def counted(self, model: str, *, told: bool) -> None:
+        """A configured model's engine was asked for the tokens of a prompt."""
+        self.prompt_counts.labels(model, "yes" if told else "no").inc()
 
     def reloaded(self, outcome: Reload) -> None:
         """The file has been read again."""

@@ -12,6 +12,7 @@ from gateway.classify import Weigher
 from gateway.domain import UNDECIDED
 
 FILE = Path(__file__).parent / "data" / "short.jsonl"
+TALK = Path(__file__).parent / "data" / "talk.jsonl"
 
 
 class Row(msgspec.Struct):
@@ -19,9 +20,13 @@ class Row(msgspec.Struct):
     prompt_language: str
 
 
+def rows_of(file: Path) -> list[Row]:
+    return [msgspec.json.decode(line, type=Row) for line in file.read_bytes().splitlines()]
+
+
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
-    return [msgspec.json.decode(line, type=Row) for line in FILE.read_bytes().splitlines()]
+    return rows_of(FILE)
 
 
 def held_out(row: Row) -> bool:
@@ -35,14 +40,25 @@ def test_the_set_is_what_it_says(rows: list[Row]) -> None:
 
 
 def test_most_short_texts_are_told_and_few_of_them_wrongly(rows: list[Row]) -> None:
+    counted = [row for row in rows if held_out(row)]
+    right, wrong = shares_of(counted)
+    assert right >= 0.95
+    assert wrong <= 0.04
+
+
+def test_everyday_talk_is_told_in_most_languages() -> None:
+    right, wrong = shares_of(rows_of(TALK))
+    assert right >= 0.92
+    assert wrong <= 0.065
+
+
+def shares_of(counted: list[Row]) -> tuple[float, float]:
     weigher = Weigher()
     right = wrong = 0
-    counted = [row for row in rows if held_out(row)]
     for row in counted:
         request = ChatRequest(messages=[Message("user", row.text)])
         found = weigher.weigh_chat(request).prompt_language
         wanted = UNDECIDED if row.prompt_language == "und" else row.prompt_language
         right += found == wanted
         wrong += found not in (wanted, UNDECIDED)
-    assert right / len(counted) >= 0.95
-    assert wrong / len(counted) <= 0.04
+    return right / len(counted), wrong / len(counted)

@@ -22,6 +22,7 @@ def exported() -> Iterator[tuple[str, Metric]]:
     metrics.of("m", "cpu", "0")
     metrics.may_shadow("m")
     metrics.waits_of("m")
+    metrics.counted("m", told=True)
     own = EngineFigures(0, 0, 0, 0, 0, 0, Durations(0, 0), Durations(0, 0))
     figures = ReplicaFigures("m", "cpu", "0", up=True, restarts=0, own=own)
     metrics.show(lambda: [figures])

@@ -74,6 +74,10 @@ async def test_near_a_threshold_the_engine_counts(count: int, rule: str) -> None
         assert short.asked("/tokenize") + long.asked("/tokenize") == 1
         await ask(served, 50)
         assert short.asked("/tokenize") + long.asked("/tokenize") == 1
+        scraped = (await served.http.get("/metrics")).text
+        counts = [line for line in scraped.splitlines() if "prompt_counts_total{" in line]
+        assert len(counts) == 1
+        assert counts[0].endswith('told="yes"} 1.0')
 
 
 async def test_an_engine_that_cannot_count_is_not_asked_again() -> None:
