@@ -9,6 +9,7 @@ process counts from the moment its start is decided until it has ended.
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -20,6 +21,8 @@ from gateway.fleet.replica import Condition, Replica
 from gateway.fleet.residence import Residing
 from gateway.fleet.tenant import Tenant
 from gateway.observe.residency import ResidencyMetrics, UnitFigures
+
+_log = logging.getLogger("weighbridge.engine")
 
 ON_DEMAND = "it is loaded when somebody asks for it"
 _MOST_WAITING = 1_024
@@ -156,6 +159,7 @@ class Resident:
         for name, tenant in self._tenants.items():
             if name in why and not tenant.state.occupies:
                 tenant.never(why[name])
+                _log.error("%s can never be loaded: %s", name, why[name])
                 self._tell(tenant, Condition.FAILED, why[name])
             elif tenant.rests_until_s == math.inf and not any(
                 replica.plan.problem for replica in tenant.replicas
@@ -264,6 +268,8 @@ class Resident:
 
     def _unload(self, tenant: Tenant, now_s: float, *, for_room: bool) -> None:
         tenant.turn(Event.UNLOAD, now_s)
+        why = "its room is needed" if for_room else "it has been idle for long enough"
+        _log.info("%s leaves memory: %s", tenant.name, why)
         self._metrics.unload(tenant.name, for_room=for_room)
         self._end(tenant)
 
@@ -299,6 +305,8 @@ class Resident:
         elif replica.condition in (Condition.BACKING_OFF, Condition.FAILED):
             for_good = replica.condition is Condition.FAILED
             tenant.broke(replica.reason, now_s, for_good=for_good)
+            rest_s = tenant.rests_until_s - now_s
+            _log.warning("%s could not be loaded; it is left alone for %g s", tenant.name, rest_s)
             self._metrics.failure(tenant.name)
             self._end(tenant)
             self._adjust()
