@@ -36,6 +36,11 @@ class Narrowing:
     xtc_probability: float = 0.0
     xtc_threshold: float = 0.1
 
+    def narrows(self, vocabulary: int, luck: float) -> bool:
+        """Say whether not all of a vocabulary may be drawn; `luck` is that of `allowed`."""
+        by_chance = self.typical_p < 1 or self.min_p > 0 or self.top_p < 1
+        return 0 < self.top_k < vocabulary or by_chance or luck < self.xtc_probability
+
     def shortlist(self, logits: Floats, temperature: float) -> Tokens | None:
         """Return the tokens that the first set leaves, where logits tell; None: look at all."""
         if 0 < self.top_k < len(logits):

@@ -10,6 +10,7 @@ it was 77 (docs/decisions/0014). None is sure to be the same but in the same bat
 state of the cache.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,10 +19,12 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
 
-# Among all tokens those below this part of the best run as one, which is hardly ever the first.
-_LIKELY = 1e-3
-# With more of them than this a time for every token is the cheaper way.
+# Among all tokens those below this part of the best are hardly ever the first; where too many are
+# above it, or above the next, all of them are taken as such.
+_UNLIKELY = (1e-3, 1e-1)
 _MOST_LIKELY = 4_096
+_FEWEST_POINTS, _MOST_POINTS = 64, 1_024
+_SALT = np.uint64(0xD1B54A32D192ED03)
 
 # SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -38,7 +41,6 @@ class Race:
     def __init__(self, seed: Sequence[int] | None) -> None:
         self._chance = np.random.default_rng(seed)
         self._key = np.uint64(0)
-        self._waits = np.empty(0)  # kept: new memory for each draw is dear
 
     def begin(self) -> float:
         """Begin the next race; return a number below 1, for what else is left to chance in it."""
@@ -49,32 +51,68 @@ class Race:
         """Return which of `tokens`, counted from 0, wins with these `weights`, none below 0."""
         return int((weights / _waits(self._key, tokens)).argmax())
 
-    def winner_of_all(self, weights: Floats) -> int:
-        """Return which token wins; `weights` [vocabulary], the largest 1, may be changed."""
-        likely = np.flatnonzero(weights >= _LIKELY)
-        if len(likely) > _MOST_LIKELY:
-            return self._winner_of_each(weights)
-        chances = weights[likely]
-        weights[likely] = 0
-        runners = np.append(likely, len(weights))
-        first = self.winner(runners, np.append(chances, weights.sum()))
-        if first < len(likely):
-            return int(likely[first])
-        return self._winner_of_each(weights)
+    def winner_of_all(self, logits: Floats, temperature: float) -> int:
+        """Return which token wins by `logits` [vocabulary], of which the largest is finite."""
+        best = logits.max()
+        unlikely, token, time = 1.0, -1, math.inf
+        for part in _UNLIKELY:
+            above = logits >= best + temperature * math.log(part)
+            if np.count_nonzero(above) <= _MOST_LIKELY:
+                likely = np.flatnonzero(above)
+                times = _waits(self._key, likely) / _chances(logits[likely], best, temperature)
+                first = int(times.argmin())
+                unlikely, token, time = part, int(likely[first]), float(times[first])
+                break
+        return self._among_unlikely(logits, temperature, unlikely, token, time)
 
-    def _winner_of_each(self, weights: Floats) -> int:
-        """Return which token wins where all run."""
-        if len(self._waits) != len(weights):
-            self._waits = np.empty(len(weights))
-        waits = self._chance.standard_exponential(out=self._waits)
-        return int(np.divide(weights, waits, out=waits).argmax())
+    def _among_unlikely(
+        self, logits: Floats, temperature: float, unlikely: float, token: int, time: float
+    ) -> int:
+        """Return who is there before `token` is at its `time`, or this one.
+
+        Tokens begin to run one after the other, as points of one Poisson process that chance gives
+        to tokens, and whoever begins at a time arrives no sooner than at this time divided by
+        `unlikely`: so few of them have to be looked at.
+        """
+        best, size = logits.max(), len(logits)
+        key, begun, count = self._key ^ _SALT, 0.0, 0
+        while begun < unlikely * time:
+            wanted = _MOST_POINTS if time == math.inf else int(2 * size * unlikely * time)
+            numbers = np.arange(
+                2 * count, 2 * (count + min(max(wanted, _FEWEST_POINTS), _MOST_POINTS))
+            )
+            count += len(numbers) // 2
+            starts = begun + np.cumsum(_waits(key, numbers[::2])) / size
+            tokens = (_mixed(key, numbers[1::2]) % np.uint64(size)).astype(np.int64)
+            chances = _chances(logits[tokens], best, temperature)
+            if unlikely < 1:
+                chances[logits[tokens] >= best + temperature * math.log(unlikely)] = 0
+            with np.errstate(divide="ignore"):
+                times = starts / chances
+            first = int(times.argmin())
+            if times[first] < time:
+                token, time = int(tokens[first]), float(times[first])
+            begun = float(starts[-1])
+        return token
+
+
+def _chances(logits: Floats, best: np.float32, temperature: float) -> npt.NDArray[np.float64]:
+    """Return how likely tokens are, against the best."""
+    chances: npt.NDArray[np.float64] = np.exp((logits - best).astype(np.float64) / temperature)
+    return chances
 
 
 def _waits(key: np.uint64, tokens: Tokens) -> npt.NDArray[np.float64]:
     """Return an exponential time for each token, which depends on the key and the token alone."""
-    mixed = (tokens.astype(np.uint64) + np.uint64(1)) * _GOLDEN + key
+    mixed = _mixed(key, tokens)
+    waits: npt.NDArray[np.float64] = -np.log(((mixed >> _S11) + 0.5) * 2.0**-53)
+    return waits
+
+
+def _mixed(key: np.uint64, numbers: Tokens) -> npt.NDArray[np.uint64]:
+    """Return 64 bits of chance for each number."""
+    mixed = (numbers.astype(np.uint64) + np.uint64(1)) * _GOLDEN + key
     mixed = (mixed ^ (mixed >> _S30)) * _MIX_1
     mixed = (mixed ^ (mixed >> _S27)) * _MIX_2
     mixed ^= mixed >> _S31
-    waits: npt.NDArray[np.float64] = -np.log(((mixed >> _S11) + 0.5) * 2.0**-53)
-    return waits
+    return mixed

@@ -113,11 +113,11 @@ class Sampler:
             self._surprise.learn(weights, tokens, token)
             return token
         # First the few that logits alone tell: chances of a whole vocabulary are dear.
+        if not params.narrowing.narrows(len(logits), luck):
+            return self._race.winner_of_all(logits, params.temperature)
         short = params.narrowing.shortlist(logits, params.temperature)
         weights = _weights(logits if short is None else logits[short], params.temperature)
         kept = params.narrowing.allowed(weights, luck)
-        if kept is None and short is None:
-            return self._race.winner_of_all(weights)
         if kept is not None:
             weights = weights[kept]
             short = kept if short is None else short[kept]

@@ -27,15 +27,16 @@ def test_tokens_win_by_their_chances() -> None:
         assert abs(wins[place] / RACES - share) < near(share)
 
 
-@pytest.mark.parametrize("rest", [5e-4, 2e-3], ids=["run as one", "run each"])
+@pytest.mark.parametrize("rest", [5e-4, 2e-3, 0.2], ids=["few points", "more", "all of them"])
 def test_the_many_that_are_unlikely_win_as_often_as_they_should(rest: float) -> None:
     size, race = 8_000, Race([2])
     all_weights: Floats = np.full(size, rest, dtype=np.float32)
     all_weights[5], all_weights[6_000] = 1, 0.5
+    logits: Floats = (np.log(all_weights) / 2).astype(np.float32)
     wins: Counter[int] = Counter()
     for _ in range(RACES):
         race.begin()
-        wins[race.winner_of_all(all_weights.copy())] += 1
+        wins[race.winner_of_all(logits, 0.5)] += 1
     total = float(all_weights.sum())
     for token, share in ((5, 1 / total), (6_000, 0.5 / total)):
         assert abs(wins[token] / RACES - share) < near(share)
@@ -48,9 +49,30 @@ def test_what_is_impossible_never_wins() -> None:
     race = Race([3])
     for _ in range(100):
         race.begin()
-        weights: Floats = np.zeros(50, dtype=np.float32)
-        weights[40] = 1
-        assert race.winner_of_all(weights) == 40
+        logits: Floats = np.full(50, -np.inf, dtype=np.float32)
+        logits[40] = 1
+        assert race.winner_of_all(logits, 1e-4) == 40
+
+
+def test_where_all_are_alike_each_wins_as_often() -> None:
+    race, wins = Race([5]), np.zeros(10_000)
+    logits: Floats = np.zeros(10_000, dtype=np.float32)
+    for _ in range(RACES):
+        race.begin()
+        wins[race.winner_of_all(logits, 1)] += 1
+    assert wins.max() < 15
+    assert abs(np.count_nonzero(wins) / 10_000 - (1 - np.exp(-2))) < 0.02
+
+
+def test_logits_that_are_a_little_otherwise_have_the_same_winner_nearly_always() -> None:
+    chance = np.random.default_rng(6)
+    one, other, same = Race([7]), Race([7]), 0
+    for spread in (1, 4, 8) * 100:
+        logits: Floats = chance.normal(0, spread, 20_000).astype(np.float32)
+        noise = chance.normal(0, 1e-3, 20_000).astype(np.float32)
+        assert one.begin() == other.begin()
+        same += one.winner_of_all(logits, 1) == other.winner_of_all(logits + noise, 1)
+    assert same >= 294
 
 
 def test_one_token_is_as_lucky_whoever_else_runs() -> None:
