@@ -77,7 +77,8 @@ class Attempts:
                 lease.replica.breaker.rest(failure.error.retry_after_s, self._clock())
         finally:
             outcome = outcome or lease.cancelled_as
-            if lease.use is None or lease.account.usage is not None or outcome not in _CUT:
+            told_all = lease.account.usage is not None or outcome not in _CUT
+            if lease.use is None or (told_all and not lease.resent):
                 lease.end(outcome)
             else:
                 lease.end(outcome, counted=False)
@@ -98,6 +99,7 @@ class Attempts:
                 return
             changes = rest_of(incoming.body, request, told, tokens)
         answer = await self._send(lease, incoming, changes)
+        lease.resent = answer.resent
         try:
             if answer.status != 200:
                 body = await answer.read(_MAX_ERROR_BYTES)

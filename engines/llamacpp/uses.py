@@ -26,9 +26,10 @@ _ENDS_WITHIN_S = 5.0
 class Use:
     """One request; from its arrival until the batcher has let go of all its sequences."""
 
-    __slots__ = ("_closed", "_open", "_sequences", "over", "told")
+    __slots__ = ("_closed", "_open", "_sequences", "before", "over", "told")
 
-    def __init__(self) -> None:
+    def __init__(self, before: "Use | None" = None) -> None:
+        self.before = before  # sent under the same name: its connection was lost
         self._sequences: Sequence[SequenceState] = ()
         self._open = 0
         self._closed = False
@@ -75,8 +76,8 @@ class Uses:
 
     def open(self, scope: Scope) -> Use:
         """Return the use that a request begins; one that has a name is remembered."""
-        use = Use()
         name = next((value for key, value in scope["headers"] if key == HEADER), None)
+        use = Use(None if name is None else self._uses.get(name))
         if name is not None:
             self._uses[name] = use
             if name in self._awaited:
@@ -86,7 +87,7 @@ class Uses:
         return use
 
     async def told(self, name: bytes) -> bytes:
-        """Return what came of a use, as JSON, when it is over.
+        """Return what came of a use, as JSON, when it is over; of all under its name together.
 
         Raises:
             NotFound: nobody has come under this name lately, or the request still runs.
@@ -94,10 +95,17 @@ class Uses:
         if name not in self._uses:
             await self._within(self._awaited.setdefault(name, asyncio.Event()), _ARRIVES_WITHIN_S)
             self._awaited.pop(name, None)
-        use = self._uses.get(name)
-        if use is None or not await self._within(use.over, _ENDS_WITHIN_S):
-            raise NotFound("No request has ended under this name.")
-        return msgspec.json.encode(use.told)
+        use, told = self._uses.get(name), UseTold()
+        if use is None:
+            raise NotFound("No request has come under this name.")
+        while use is not None:
+            if not await self._within(use.over, _ENDS_WITHIN_S):
+                raise NotFound("The request under this name still runs.")
+            told.prompt_tokens += use.told.prompt_tokens
+            told.completion_tokens += use.told.completion_tokens
+            told.delivered_tokens += use.told.delivered_tokens
+            use = use.before
+        return msgspec.json.encode(told)
 
     @staticmethod
     async def _within(event: asyncio.Event, seconds: float) -> bool:

@@ -199,6 +199,7 @@ class Lease:
         "outstanding_tokens",
         "queued_s",
         "replica",
+        "resent",
         "use",
     )
 
@@ -220,6 +221,7 @@ class Lease:
         self.queued_s = queued_s
         self._ended = False
         self.use: str | None = None
+        self.resent = False  # it may have been begun twice under that name
         self.cancelled_as = Outcome.CANCELLED  # or hedged: another replica was quicker
         account.on_token = self._delivered
         replica.in_flight += 1

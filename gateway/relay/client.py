@@ -53,6 +53,7 @@ class UpstreamAnswer:
         self._link = link
         self._watch = watch
         self._released = False
+        self.resent = False  # an engine may have begun it twice
         self.status = link.status
         self.headers = tuple(link.headers)
 
@@ -141,7 +142,7 @@ class UpstreamClient:
             ConnectionLost: the engine went away before it answered.
             DeadlinePassed: no connection or no answer in time.
         """
-        wire = _request_bytes(address, request)
+        wire, resent = _request_bytes(address, request), False
         while True:
             kept = self._take_idle(address.key)
             link = kept or await self._connect(address, deadlines.connect_s)
@@ -154,12 +155,15 @@ class UpstreamClient:
                 link.close()
                 if kept is None or error.answered:
                     raise
+                resent = True
             except BaseException:
                 watch.end()
                 link.close()
                 raise
             else:
-                return UpstreamAnswer(self, address.key, link, watch)
+                answer = UpstreamAnswer(self, address.key, link, watch)
+                answer.resent = resent
+                return answer
 
     async def fetch(
         self, address: ReplicaAddress, request: UpstreamRequest, deadlines: Deadlines

@@ -50,6 +50,20 @@ async def test_a_question_may_overtake_its_request() -> None:
     assert (await question)["completion_tokens"] == 0
 
 
+async def test_a_request_that_was_sent_again_is_told_with_the_one_before() -> None:
+    uses = Uses()
+    for read, generated in ((3, 1), (3, 4)):
+        use = uses.open(scope(b"a"))
+        use.begin([sequence(0, read, generated)])
+        use.heard(Progress(error="cancelled"))
+        use.close()
+    assert await told(uses, b"a") == {
+        "prompt_tokens": 6,
+        "completion_tokens": 5,
+        "delivered_tokens": 0,
+    }
+
+
 async def test_memory_is_bounded_and_who_is_unknown_is_not_found() -> None:
     uses = Uses(most=2)
     for name in (b"a", b"b", b"c"):
