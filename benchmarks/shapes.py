@@ -112,11 +112,16 @@ def _write_header(writer: Any, shape: Shape) -> None:
     writer.add_head_count_kv(KV_HEADS)
     writer.add_rope_freq_base(1_000_000.0)
     writer.add_layer_norm_rms_eps(1e-6)
-    known, tokens = _vocabulary(), tokens_of(shape.words)
+    write_vocabulary(writer, shape.words)
+
+
+def write_vocabulary(writer: Any, words: int) -> None:
+    """Write the tokens, kinds and merges of a vocabulary."""
+    known, tokens = _vocabulary(), tokens_of(words)
     kinds, merges = known["token_type"], known["merges"]
-    if shape.words != WHOLE:
-        kinds = [*kinds[: shape.words - 1], _CONTROL]
-        merges = merges[: shape.words - 1 - _BYTES]  # the n-th merge makes the n-th token
+    if words != WHOLE:
+        kinds = [*kinds[: words - 1], _CONTROL]
+        merges = merges[: words - 1 - _BYTES]  # the n-th merge makes the n-th token
     end = tokens.index("<|endoftext|>")
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")

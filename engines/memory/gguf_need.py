@@ -16,12 +16,13 @@ from engines.weights.description import Description, Tensor
 MIB = 1 << 20
 
 # Measured on workers with little and large vocabularies: Python, numpy and the HTTP server; the
-# libraries, which are pages of files; and what JSON Schemas and tool calls are held with, once
-# somebody asks for them.
+# libraries, which are pages of files; llama.cpp's tables of tokens and the worker's pieces.
 _PROCESS_FILE_BYTES = 20 * MIB
-_PROCESS_BYTES = (38 + 14) * MIB
-# llama.cpp's tables of tokens and merges, the worker's pieces, and the grammars' tree of them.
-_WORD_BYTES = 340 + 620
+_PROCESS_BYTES = 38 * MIB
+_WORD_BYTES = 340
+# What answers are held to JSON Schemas and tools with, from the first that asks for it.
+_GRAMMAR_BYTES = 14 * MIB
+_GRAMMAR_WORD_BYTES = 620
 # Of ended requests at most so many tokens are kept for each cell.
 _KEPT_SHARE = 2
 
@@ -67,6 +68,7 @@ def need_of_gguf(
         Part("adapters", RAM, adapter_bytes),
         Part("process", RAM, _PROCESS_FILE_BYTES, file_backed=True),
         Part("process", RAM, _PROCESS_BYTES + _WORD_BYTES * first.words),
+        Part("process", RAM, _GRAMMAR_BYTES + _GRAMMAR_WORD_BYTES * first.words, late=True),
     ]
     return MemoryNeed(tuple(part for part in found if part.size_bytes))
 
@@ -139,10 +141,10 @@ def _caches(described: Description, placed: _Placed, settings: GgufSettings) -> 
             whole += size
             yield Part("kv_cache", placed.device(layer), size)
         kept = min(settings.kept_bytes, _KEPT_SHARE * whole)
-        yield Part("prefixes", RAM, kept)
+        yield Part("prefixes", RAM, kept, late=True)
     if settings.embeds:
         for layer, cache in enumerate(caches):
-            yield Part("kv_cache", placed.device(layer), _of_texts(cache, settings))
+            yield Part("kv_cache", placed.device(layer), _of_texts(cache, settings), late=True)
 
 
 def _of_texts(cache: LayerCache, settings: GgufSettings) -> int:
@@ -158,4 +160,6 @@ def _steps(parts: Sequence[Description], placed: _Placed, settings: GgufSettings
     yield Part("compute", RAM, outputs)
     for each in tokens:
         for device in devices:
-            yield Part("compute", device, step_bytes(parts, whole_cells(settings.cells), each))
+            yield Part(
+                "compute", device, step_bytes(parts, whole_cells(settings.cells), each), late=True
+            )

@@ -30,14 +30,15 @@ class Part:
     | prefixes | what ended requests leave to later ones |
     | process | the program itself, and the vocabulary |
 
-    What is `file_backed` the system can drop and read again, which is as slow as it sounds: it
-    counts like the rest.
+    What comes `late` is not there right after a load: requests bring it. What is `file_backed` the
+    system can drop and read again, which is as slow as it sounds: it counts like the rest.
     """
 
     name: PartName
     device: str
     size_bytes: int
     file_backed: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ class MemoryNeed:
 
 def together(needs: Iterable[MemoryNeed]) -> MemoryNeed:
     """Return what all of these take at once; what has the same name and place is added up."""
-    sums: dict[tuple[PartName, str, bool], int] = {}
+    sums: dict[Part, int] = {}
     for part in (part for need in needs for part in need.parts):
-        key = (part.name, part.device, part.file_backed)
+        key = replace(part, size_bytes=0)
         sums[key] = sums.get(key, 0) + part.size_bytes
-    return MemoryNeed(tuple(Part(n, d, size, f) for (n, d, f), size in sums.items() if size))
+    return MemoryNeed(tuple(replace(k, size_bytes=size) for k, size in sums.items() if size))
