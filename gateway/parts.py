@@ -105,12 +105,13 @@ def blueprint_of(
     cores: int,
     generation: int = 0,
     found: Mapping[Lookup, Found] | None = None,
+    cache: Path | None = None,
 ) -> Blueprint:
     """Decide what a file asks for.
 
     `runtime_folder` holds the engines' sockets; `cores` are shared out among managed replicas;
     every file that a gateway serves is another `generation`; `found` is what names in DNS stand
-    for.
+    for. What was learnt lies in `cache`.
     """
     file, places = config.file, found or {}
     selector = Selector(file, facts)
@@ -121,7 +122,7 @@ def blueprint_of(
         selector=selector,
         decider=decider_of(file, facts, selector),
         plans=plans,
-        residing=residing_of(config, plans, runtime_folder),
+        residing=residing_of(config, plans, runtime_folder, cache),
         moulds=moulds_of(plans_in(config, Room(runtime_folder, found=places))),
     )
 
@@ -138,7 +139,7 @@ def build_gateway(
 
     Arguments as for `blueprint_of`; what is learnt for later starts is kept in `cache`.
     """
-    blueprint = blueprint_of(config, facts, runtime_folder=runtime_folder, cores=cores)
+    blueprint = blueprint_of(config, facts, runtime_folder=runtime_folder, cores=cores, cache=cache)
     file, metrics, client = config.file, Metrics(), UpstreamClient()
     limits = limits_of(file, blueprint.plans)
     fleet = Fleet(

@@ -11,19 +11,24 @@ from itertools import combinations
 from pathlib import Path
 
 from engines.kinds import ReplicaPlan
-from engines.memory import RAM
+from engines.memory.remembered import Remembered
 from engines.residency import Rules, Unit
-from engines.weights import WeightsProblem
 from gateway.config.loading import LoadedConfig
 from gateway.config.schema import ModelSection, RoutingFile
 from gateway.fleet.residence import Residence, Residing
-from gateway.planning import engines_of, order_of
+from gateway.needs import needs_of
 
 
 def residing_of(
-    config: LoadedConfig, plans: Sequence[ReplicaPlan], runtime_folder: Path
+    config: LoadedConfig,
+    plans: Sequence[ReplicaPlan],
+    runtime_folder: Path,
+    cache: Path | None = None,
 ) -> Residing:
-    """Return the units of a file; none where every model is loaded all the time."""
+    """Return the units of a file; none where every model is loaded all the time.
+
+    What was measured before, and lies in `cache`, corrects what is reckoned.
+    """
     file = config.file
     own = {plan.model: [] for plan in plans if plan.launch is not None}  # type: dict[str, list[ReplicaPlan]]
     for plan in plans:
@@ -33,7 +38,7 @@ def residing_of(
     names = [n for n in own if file.residency.budget or n in grouped or _leaves(file.models[n])]
     if not names:
         return Residing()
-    needs = {name: _needs(config, name) for name in names}
+    needs = _needs(config, names, cache)
     fit = _fit(needs.values(), file.residency.budget)
     return Residing(
         rules=Rules(file.residency.budget, file.residency.swap_bound_s),
@@ -115,22 +120,15 @@ def _apart(file: RoutingFile, models: tuple[str, ...]) -> frozenset[str]:
     return frozenset("+".join(one) for one in inside if one != models)
 
 
-def _needs(config: LoadedConfig, name: str) -> dict[str, int]:
-    """Return the bytes that all replicas of a model take, by device; what cannot run takes none."""
-    section = config.file.models[name]
-    total: Counter[str] = Counter()
-    for engine in engines_of(section):
-        kind = config.file.engines[engine]
-        if not kind.managed:
-            continue
-        try:
-            need = kind.need(order_of(name, engine, config)).times(section.replicas)
-        except WeightsProblem:
-            continue  # it says so itself
-        total.update(need.by_device)
-        if section.memory is not None:
-            total[RAM] += section.memory * section.replicas - need.on(RAM)
-    return dict(total)
+def _needs(
+    config: LoadedConfig, names: Iterable[str], cache: Path | None
+) -> dict[str, dict[str, int]]:
+    """Return the bytes that all replicas of each model take, by device."""
+    found: dict[str, Counter[str]] = {name: Counter() for name in names}
+    for need in needs_of(config, Remembered(cache)):
+        if need.model in found:
+            found[need.model].update(need.need.by_device)
+    return {name: dict(devices) for name, devices in found.items()}
 
 
 def _mark(plans: Iterable[ReplicaPlan], runtime_folder: Path) -> str:

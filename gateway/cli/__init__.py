@@ -15,6 +15,7 @@ COMMANDS = {
     "check": ("gateway.cli.check", "check"),
     "pull": ("gateway.cli.pull", "pull"),
     "rm": ("gateway.cli.rm", "rm"),
+    "plan": ("gateway.cli.plan", "plan"),
     "models": ("gateway.cli.models", "models"),
     "route": ("gateway.cli.route", "route"),
     "bench": ("gateway.cli.bench", "bench"),

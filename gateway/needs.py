@@ -1,0 +1,113 @@
+"""What the models of a file need of this machine's memory.
+
+Owns: whose word counts: the file's, then what was measured, then what is reckoned.
+Must not: load anything, or decide who is loaded.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+from engines.kinds import LlamacppEngine, ModelOrder
+from engines.memory import RAM, MemoryNeed, Part
+from engines.memory.remembered import Remembered, corrected
+from engines.weights import WeightsProblem
+from gateway.config.loading import LoadedConfig
+from gateway.planning import engines_of, order_of
+
+How: TypeAlias = Literal["stated", "measured", "reckoned"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNeed:
+    """What one model takes on one engine, by `how` anybody knows.
+
+    `mark` tells weights and settings from others. With a `problem` nobody knows: there is nothing
+    to load. `replicas` share the pages of a file.
+    """
+
+    model: str
+    engine: str
+    replicas: int
+    one: MemoryNeed
+    how: How
+    mark: str = ""
+    problem: str | None = None
+
+    @property
+    def need(self) -> MemoryNeed:
+        """What all replicas take."""
+        return self.one.times(self.replicas)
+
+
+def needs_of(
+    config: LoadedConfig, remembered: Remembered, changes: Mapping[str, Any] | None = None
+) -> tuple[ModelNeed, ...]:
+    """Return what each model takes on each engine of this machine, in the file's order.
+
+    `changes` are settings that every llama.cpp engine is given instead of its own.
+    """
+    return tuple(_each(config, remembered, changes or {}))
+
+
+def _each(
+    config: LoadedConfig, remembered: Remembered, changes: Mapping[str, Any]
+) -> Iterator[ModelNeed]:
+    for name, section in config.file.models.items():
+        if section.adapter_of is not None:
+            continue
+        for engine in engines_of(section):
+            if not config.file.engines[engine].managed:
+                continue
+            found = _reckoned(config, order_of(name, engine, config), remembered, changes)
+            stated = section.memory is not None and not changes and found.problem is None
+            yield _stated(found, section.memory or 0) if stated else found
+
+
+def _stated(found: ModelNeed, ram_bytes: int) -> ModelNeed:
+    """Return a need whose RAM is what the file says."""
+    elsewhere = (part for part in found.one.parts if part.device != RAM)
+    need = MemoryNeed((Part("process", RAM, ram_bytes), *elsewhere))
+    return replace(found, one=need, how="stated")
+
+
+def _reckoned(
+    config: LoadedConfig, order: ModelOrder, remembered: Remembered, changes: Mapping[str, Any]
+) -> ModelNeed:
+    section = config.file.engines[order.engine]
+    if isinstance(section, LlamacppEngine) and changes:
+        section, order = _changed(section, order, changes)
+    try:
+        need = section.need(order)
+    except WeightsProblem as error:
+        problem = str(error)
+        nothing = MemoryNeed()
+        return ModelNeed(
+            order.name, order.engine, order.replicas, nothing, "reckoned", problem=problem
+        )
+    mark = _mark(order, need)
+    seen = remembered.seen(mark)
+    return ModelNeed(
+        order.name,
+        order.engine,
+        order.replicas,
+        corrected(need, seen),
+        "reckoned" if seen is None else "measured",
+        mark,
+    )
+
+
+def _changed(
+    section: LlamacppEngine, order: ModelOrder, changes: Mapping[str, Any]
+) -> tuple[LlamacppEngine, ModelOrder]:
+    own = {key: value for key, value in changes.items() if key in ("context", "parallel")}
+    return section.model_copy(update=dict(changes)), replace(order, **own)
+
+
+def _mark(order: ModelOrder, need: MemoryNeed) -> str:
+    """Return a mark of what was reckoned: what comes to the same is laid out alike."""
+    said = hashlib.blake2s(digest_size=10)
+    for word in (order.weights, order.pooling, order.embeddings, need.parts):
+        said.update(repr(word).encode() + b"\0")
+    return said.hexdigest()
