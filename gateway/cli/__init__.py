@@ -16,6 +16,7 @@ COMMANDS = {
     "pull": ("gateway.cli.pull", "pull"),
     "rm": ("gateway.cli.rm", "rm"),
     "plan": ("gateway.cli.plan", "plan"),
+    "doctor": ("gateway.cli.doctor", "doctor"),
     "models": ("gateway.cli.models", "models"),
     "route": ("gateway.cli.route", "route"),
     "bench": ("gateway.cli.bench", "bench"),

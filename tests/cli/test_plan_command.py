@@ -39,7 +39,7 @@ def test_what_fits_is_said_to_fit(tmp_path: Path) -> None:
 def _too_little_for_both(tmp_path: Path) -> int:
     """Return a budget in which each model fits alone."""
     told = msgspec.json.decode(_plan(tmp_path, "", "", "--json").output)
-    return sum(model["total_bytes"] for model in told["models"]) - (1 << 20)
+    return sum(int(model["total_bytes"]) for model in told["models"]) - (1 << 20)
 
 
 def test_models_that_exclude_each_other_are_named_with_what_would_help(tmp_path: Path) -> None:

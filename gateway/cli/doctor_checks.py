@@ -1,0 +1,221 @@
+"""What `weighbridge doctor` looks at: this machine, this environment, and what the file needs.
+
+Owns: each look, its verdict and its remedy.
+Must not: print, change anything, or load a model.
+"""
+
+import importlib.metadata
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import httpx
+
+from engines.memory.remembered import Remembered
+from engines.platform import cache_folder, instructions, memory_bytes, usable_cores
+from gateway.cli.plan import planned_of
+from gateway.config.loading import LoadedConfig
+
+Verdict: TypeAlias = Literal["ok", "warn", "fail"]
+
+_GIB = 1 << 30
+_HUB = "https://huggingface.co"
+_HUB_TIMEOUT_S = 3.0
+_BUILD_TIMEOUT_S = 30.0
+_CLOCK_OFF_S = 60
+_LEAST_FILES = 256
+_SHM = Path("/dev/shm")  # noqa: S108 - it is looked at, nothing is written there
+_SHM_WANTED = _GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One look: what at, how it is, and the way to mend it where it is not well."""
+
+    what: str
+    verdict: Verdict
+    said: str
+    remedy: str = ""
+
+
+def machine() -> Iterator[Found]:
+    """Yield what this machine is, and what its limits are."""
+    yield Found("cores", "ok", f"{usable_cores()} usable")
+    ram = memory_bytes()
+    yield Found("memory", "ok", f"{ram / _GIB:.1f} GiB, limits of cgroups included")
+    known = instructions()
+    if "avx2" in known or "asimddp" in known:
+        yield Found("processor", "ok", "knows " + _some(known))
+    else:
+        yield Found(
+            "processor",
+            "warn",
+            "knows neither AVX2 nor ARM's dot products: llama.cpp is slow here",
+            "use a newer machine for managed engines, or kind: remote",
+        )
+
+
+def environment() -> Iterator[Found]:
+    """Yield which versions are installed, and how llama.cpp was built."""
+    yield Found("python", "ok", sys.version.split()[0])
+    try:
+        version = importlib.metadata.version("llama-cpp-python")
+    except importlib.metadata.PackageNotFoundError:
+        remedy = "for kind: llamacpp run: pip install 'weighbridge[llamacpp]'"
+        yield Found("llama-cpp-python", "warn", "is not installed", remedy)
+    else:
+        yield Found("llama-cpp-python", "ok", version)
+        yield _build()
+    vllm = shutil.which("vllm")
+    yield Found("vllm", "ok", f"the command is {vllm}" if vllm else "no command on the PATH")
+
+
+def _build() -> Found:
+    script = "import llama_cpp as n; print(n.llama_print_system_info().decode())"
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-P", "-c", script],
+            capture_output=True,
+            check=False,
+            timeout=_BUILD_TIMEOUT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return Found("llama.cpp", "fail", "does not answer", "install llama-cpp-python anew")
+    if asked.returncode != 0:
+        last = asked.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        said = f"cannot be imported: {''.join(last)}"
+        return Found("llama.cpp", "fail", said, "install llama-cpp-python anew")
+    return read_build(asked.stdout.decode("utf-8", "replace"), instructions())
+
+
+def read_build(text: str, known: frozenset[str]) -> Found:
+    """Read llama.cpp's line of flags (`CPU : AVX2 = 1 | OPENMP = 1 |`) beside the processor's."""
+    flags = {name.split(":")[-1].strip() for name, _, on in _pairs(text) if on == "1"}
+    missing = [one for one, mark in (("AVX2", "avx2"), ("AVX512", "avx512f")) if mark in known]
+    missing = [one for one in missing if one not in flags]
+    said = "built with " + ", ".join(sorted(flags))
+    if missing:
+        remedy = "build it on this machine: pip install --no-binary :all: llama-cpp-python"
+        return Found("llama.cpp", "warn", f"{said}; without {', '.join(missing)}", remedy)
+    return Found("llama.cpp", "ok", said)
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str, str]]:
+    for part in text.split("|"):
+        name, equals, value = part.partition("=")
+        yield name.strip(), equals, value.strip()
+
+
+def open_files(wanted: int) -> Found:
+    """Return how many files may be open; each connection is two, and the engines' come on top."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    remedy = f"raise it: ulimit -n {wanted} (or LimitNOFILE= of a systemd unit)"
+    said = f"{soft} may be open at once"
+    if soft < _LEAST_FILES:
+        return Found("open files", "fail", said, remedy)
+    if soft < wanted and hard != resource.RLIM_INFINITY and hard < wanted:
+        return Found("open files", "warn", f"{said}, {wanted} may be wanted", remedy)
+    if soft < wanted:
+        return Found("open files", "warn", f"{said}, {wanted} may be wanted", remedy)
+    return Found("open files", "ok", said)
+
+
+def hub(environ: Mapping[str, str]) -> Iterator[Found]:
+    """Yield whether the hub answers, and how far our clock is from its."""
+    if environ.get("HF_HUB_OFFLINE"):
+        yield Found("hub", "ok", "is not asked: HF_HUB_OFFLINE is set")
+        return
+    place = environ.get("HF_ENDPOINT") or _HUB
+    try:
+        answer = httpx.head(place, timeout=_HUB_TIMEOUT_S)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        remedy = "only pull needs it; behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT"
+        yield Found("hub", "warn", f"{place} does not answer: {type(error).__name__}", remedy)
+        return
+    yield Found("hub", "ok", f"{place} answers")
+    yield clock(answer.headers.get("date", ""), time.time())
+
+
+def clock(date: str, now_s: float) -> Found:
+    """Return how far `now_s` is from the `Date` of an answer."""
+    try:
+        off_s = now_s - parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError):
+        return Found("clock", "ok", "the hub tells no time")
+    if abs(off_s) > _CLOCK_OFF_S:
+        remedy = "set it, as with timedatectl set-ntp true: certificates are judged by it"
+        return Found("clock", "warn", f"is {off_s:+.0f} s off the hub's", remedy)
+    return Found("clock", "ok", f"agrees with the hub's within {max(1, abs(off_s)):.0f} s")
+
+
+def of_file(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[Found]:
+    """Yield what the file needs: its port, weights, memory, and what its engines want."""
+    yield port(config.file.gateway.host, config.file.gateway.port)
+    planned = planned_of(config, Remembered(cache_folder(environ)), memory_bytes())
+    for row in planned.rows:
+        if row.problem is not None:
+            remedy = "give the path of the file, or run: weighbridge pull"
+            yield Found(f"weights of {row.model}", "fail", row.problem, remedy)
+        else:
+            yield Found(f"weights of {row.model}", "ok", "are there and whole")
+    for name in planned.company.too_large:
+        remedy = "; ".join(planned.hints) or "see weighbridge plan"
+        yield Found(f"memory of {name}", "fail", "can never fit", remedy)
+    if planned.rows and not planned.company.too_large:
+        yield _together(all_fit=planned.company.all_fit, stated=planned.stated)
+    for name, engine in config.file.engines.items():
+        missing = engine.missing_extra()
+        if missing is not None:
+            yield Found(f"engine {name}", "fail", "cannot run here", missing)
+        if engine.kind == "vllm":
+            yield shared_memory()
+
+
+def _together(*, all_fit: bool, stated: bool) -> Found:
+    if all_fit:
+        return Found("memory", "ok", "all models fit at once")
+    if stated:
+        return Found("memory", "ok", "not all models fit at once: they are loaded in turn")
+    remedy = "write `residency: {memory: ...}` so that they take turns, or see weighbridge plan"
+    return Found("memory", "fail", "the models do not fit together", remedy)
+
+
+def port(host: str, number: int) -> Found:
+    """Return whether the gateway could listen."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, number))
+            listener.listen(1)
+    except OSError as error:
+        remedy = "end what listens there, or set gateway.port or --port"
+        return Found("port", "fail", f"{host}:{number}: {error.strerror}", remedy)
+    return Found("port", "ok", f"{host}:{number} is free")
+
+
+def shared_memory() -> Found:
+    """Return whether vLLM's processes have room to talk to each other."""
+    try:
+        there = os.statvfs(_SHM)
+    except OSError:
+        return Found("shared memory", "ok", "this system has no /dev/shm")
+    size = there.f_blocks * there.f_frsize
+    said = f"{size / _GIB:.1f} GiB"
+    if size < _SHM_WANTED:
+        return Found("shared memory", "warn", said, "in a container: --shm-size=2g or --ipc=host")
+    return Found("shared memory", "ok", said)
+
+
+def _some(known: frozenset[str]) -> str:
+    told = ("avx2", "avx512f", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
+    return ", ".join(one for one in told if one in known)

@@ -1,0 +1,112 @@
+"""`weighbridge doctor`, on machines that are well and on what is really broken."""
+
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from engines.demo import weights_path
+from gateway.cli import doctor_checks as checks
+from gateway.cli.doctor import doctor
+
+_FILE = """
+gateway: {{port: {port}}}
+engines: {{cpu: {{kind: llamacpp, context: 512, parallel: 1}}}}
+models: {{a: {{weights: "{weights}", engine: cpu}}}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("WEIGHBRIDGE_CACHE", str(tmp_path / "cache"))
+
+
+def _looks(
+    tmp_path: Path, weights: str = "demo:llama", port: int = 0
+) -> tuple[int, dict[str, Any]]:
+    path = tmp_path / "routing.yaml"
+    path.write_text(_FILE.format(weights=weights, port=port), encoding="utf-8")
+    result = CliRunner().invoke(doctor, ["--config", str(path), "--json"])
+    return result.exit_code, {one["what"]: one for one in msgspec.json.decode(result.output)}
+
+
+def test_what_is_well_is_said_to_be(tmp_path: Path) -> None:
+    code, found = _looks(tmp_path)
+    assert code == 0
+    assert found["weights of a"]["verdict"] == "ok"
+    assert found["memory"]["said"] == "all models fit at once"
+    assert "built with" in found["llama.cpp"]["said"]
+
+
+def test_a_port_that_is_taken_fails(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        code, found = _looks(tmp_path, port=listener.getsockname()[1])
+    assert code == 1
+    assert found["port"]["verdict"] == "fail"
+    assert "gateway.port" in found["port"]["remedy"]
+
+
+def test_weights_that_are_not_there_fail(tmp_path: Path) -> None:
+    code, found = _looks(tmp_path, "gone.gguf")
+    assert code == 1
+    assert "gone.gguf" in found["weights of a"]["said"]
+
+
+def test_weights_that_are_cut_fail(tmp_path: Path) -> None:
+    whole = shutil.copy(weights_path("llama"), tmp_path / "cut.gguf")
+    with Path(whole).open("r+b") as file:
+        file.truncate(100_000)
+    code, found = _looks(tmp_path, "cut.gguf")
+    assert code == 1
+    assert "truncated" in found["weights of a"]["said"]
+
+
+def test_a_file_that_cannot_be_read_fails_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "routing.yaml"
+    path.write_text("engines: {cpu: {kind: llamacppp}}\n", encoding="utf-8")
+    result = CliRunner().invoke(doctor, ["--config", str(path)])
+    assert result.exit_code == 1
+    assert "routing.yaml:1" in result.output
+
+
+def test_too_few_open_files_fail() -> None:
+    script = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128));"
+        "from gateway.cli.doctor_checks import open_files; print(open_files(8448).verdict)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == "fail"
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] != 128
+
+
+def test_a_hub_that_does_not_answer_is_a_warning() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        environ = {"HF_ENDPOINT": f"http://127.0.0.1:{closed.getsockname()[1]}"}
+        (found,) = checks.hub(environ)
+    assert (found.what, found.verdict) == ("hub", "warn")
+
+
+def test_a_clock_that_is_off_is_a_warning() -> None:
+    date = "Sat, 28 Nov 2026 22:00:00 GMT"
+    right_s = 1_795_903_200
+    assert checks.clock(date, right_s).verdict == "ok"
+    assert checks.clock(date, right_s + 600).verdict == "warn"
+
+
+def test_a_build_without_what_the_processor_knows_is_a_warning() -> None:
+    known = frozenset({"avx2", "avx512f"})
+    assert checks.read_build("CPU : AVX2 = 1 | AVX512 = 1 | OPENMP = 1 |", known).verdict == "ok"
+    poor = checks.read_build("CPU : AVX2 = 1 | OPENMP = 1 |", known)
+    assert poor.verdict == "warn"
+    assert "without AVX512" in poor.said
