@@ -8,9 +8,11 @@ from pathlib import Path
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from engines.residency import State
 from gateway.domain import Outcome
 from gateway.observe.engine_figures import Durations, EngineFigures
 from gateway.observe.metrics import Metrics
+from gateway.observe.residency import ResidencyMetrics, UnitFigures
 from gateway.observe.scrape import LABELS, ReplicaFigures
 
 _NAME = re.compile(r"\bweighbridge_\w+")
@@ -28,6 +30,12 @@ def exported() -> set[str]:
     metrics.may_shadow("m")
     metrics.waits_of("m")
     metrics.show(lambda: [figures])
+    residency = ResidencyMetrics(metrics.registry)
+    residency.show(lambda: [UnitFigures("m", State.READY, {"ram": 1})], {"ram": 2})
+    residency.load("m")
+    residency.loaded("m", 1)
+    residency.failure("m")
+    residency.unload("m", for_room=True)
     families = text_string_to_metric_families(metrics.exposition().decode())
     return {sample.name for family in families for sample in family.samples}
 
@@ -58,7 +66,7 @@ def test_the_dashboard_shows_every_kind_of_figure(deploy: Path) -> None:
 
 
 def test_queries_group_by_labels_that_exist(deploy: Path) -> None:
-    known = {*LABELS, "outcome", "reason", "result", "le"}
+    known = {*LABELS, "outcome", "reason", "result", "le", "state", "device"}
     for expression in expressions(deploy):
         for group in _GROUPING.findall(expression):
             assert {label.strip() for label in group.split(",")} <= known, expression
