@@ -44,6 +44,8 @@ def is_own_origin(origin: str, host: str) -> bool:
 
 def is_json(content_type: bytes) -> bool:
     """Say whether a body declares to be JSON: what else a page can send without asking is not."""
+    if content_type == b"application/json":
+        return True
     return content_type.partition(b";")[0].strip().lower() == b"application/json"
 
 

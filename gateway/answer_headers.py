@@ -4,6 +4,7 @@ Owns: their names, and how a value becomes printable ASCII.
 Must not: decide.
 """
 
+from functools import lru_cache
 from urllib.parse import quote
 
 from gateway.domain import Choice, Weighed
@@ -19,6 +20,7 @@ def decision_headers(choice: Choice, weighed: Weighed | None) -> tuple[tuple[byt
     return tuple(told)
 
 
+@lru_cache(maxsize=1_024)  # the names of models, rules and languages come again and again
 def header_value(text: str) -> bytes:
     """Return a header's value: printable ASCII stays, anything else is percent-encoded."""
     if text.isascii() and text.isprintable():

@@ -7,7 +7,8 @@ Must not: choose; keep anything of a request.
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from engines.protocol.requests import AnyRequest, ChatRequest
 from gateway.domain import Asked, Endpoint
@@ -20,8 +21,7 @@ _WHOLE = re.compile(rb"-?\d{1,4}")
 _TIERS = {"priority": -1, "flex": 1}  # OpenAI's `service_tier`; the others are in between
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True):
     """A request that was decoded: its bytes as they came, and what they say."""
 
     endpoint: Endpoint

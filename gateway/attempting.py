@@ -139,6 +139,7 @@ class Attempts:
         body = edit_request(
             incoming.body,
             model=None if request.model == name else name,
+            told=request.model,
             ask_usage=incoming.streams and not wants_usage(request),
             changes=changes,
             without=() if plan.takes_priority or not prioritized(request) else ("priority",),

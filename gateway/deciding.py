@@ -6,8 +6,10 @@ Must not: do I/O; know rules (`gateway.selection` does) or words (`gateway.class
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from operator import attrgetter
+
+import msgspec
+from msgspec.structs import replace
 
 from engines.protocol.requests import AnyRequest
 from gateway.classify import Gauge, Weigher
@@ -23,8 +25,7 @@ _BY_SHAPE = ("vision", "audio", "embedding", "rerank")
 _ENDS = (attrgetter("least"), attrgetter("most"))
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """What was chosen for a request, and from what.
 
     `weighed` is None where a model was named and nobody wanted to know; `bulk` is None where the
@@ -87,11 +88,15 @@ class Decider:
             ApiError: the asked model does not exist, cannot do that, or has no room for the prompt.
         """
         model, bulk = self._selector.meaning(asked.model).model, None
-        if model is not None and not self._gauge.has_room(model, body_bytes):
+        if model is not None and not self.has_room(model, body_bytes):
             bulk = self._weigher.shape_of(request).bulk
             if bulk.one_prompt:
                 asked = replace(asked, takes={model: self._gauge.of(model, bulk)})
         return Settled(asked, None, self._selector.choose(asked, None, status), bulk)
+
+    def has_room(self, model: str, body_bytes: int) -> bool:
+        """Say whether a body is so short that any prompt in it fits the model's context."""
+        return self._gauge.has_room(model, body_bytes)
 
     def counted(self, settled: Settled, model: str, tokens: int, status: _Status) -> Settled:
         """Return what serves a request of which the engine of a model says the tokens.

@@ -8,8 +8,9 @@ speak ASGI.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from engines.protocol.events import write_event
 from gateway.asking import Incoming

@@ -5,8 +5,10 @@ Must not: decide or do anything.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 UNDECIDED = "undecided"
 # Classes of models by size, and the active parameters below which each but the last ends.
@@ -61,8 +63,7 @@ class Fallback(StrEnum):
     CONTEXT = "context"
 
 
-@dataclass(frozen=True, slots=True)
-class Bulk:
+class Bulk(msgspec.Struct, frozen=True):
     """What a prompt is made of, from which its tokens are estimated for any model.
 
     `signs` are counts by kind of sign (`gateway.classify.counting`), () where there is no text;
@@ -78,8 +79,7 @@ class Bulk:
     one_prompt: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True):
     """Tokens of a prompt, and how far off that may be: 0 where they were counted."""
 
     tokens: int
@@ -96,8 +96,7 @@ class Estimate:
         return self.tokens + self.error
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
+class Weighed(msgspec.Struct, frozen=True):
     """What weighing found out, each with the reason a person can read.
 
     `language` is the one the answer should be in, `prompt_language` the one most of the prompt is
@@ -128,8 +127,7 @@ class Weighed:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Constraint:
+class Constraint(msgspec.Struct, frozen=True):
     """One demand of a request on whichever model serves it, and `where` the request makes it.
 
     `kind` is licence, family, max_parameters or min_context; the first two have lower-case `words`
@@ -142,8 +140,7 @@ class Constraint:
     count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What the client asked for by name: the model as written and the headers rules may match.
 
     A model that does not meet all `constraints` is not asked. `seen` says of models what share of
@@ -156,15 +153,14 @@ class Asked:
     endpoint: Endpoint
     headers: tuple[tuple[str, str], ...] = ()
     constraints: tuple[Constraint, ...] = ()
-    seen: Mapping[str, float] = field(default_factory=dict)
+    seen: Mapping[str, float] = msgspec.field(default_factory=dict)
     user: str | None = None
     conversation: str | None = None
     chance: float = 0.0
-    takes: Mapping[str, Estimate] = field(default_factory=dict)
+    takes: Mapping[str, Estimate] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelScore:
+class ModelScore(msgspec.Struct, frozen=True):
     """How well a model suits a request: the weighted mean, and each criterion, all 0 to 1."""
 
     model: str
@@ -172,8 +168,7 @@ class ModelScore:
     parts: tuple[tuple[str, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """Selection's answer: which models may serve, in order of preference, and why.
 
     `rule` is the route's name, or `name` / `alias` when the client chose the model itself.
@@ -183,7 +178,7 @@ class Choice:
 
     models: tuple[str, ...]
     rule: str
-    reasons: tuple[str, ...] = field(default=())
+    reasons: tuple[str, ...] = ()
     scores: tuple[ModelScore, ...] = ()
     shadow: str | None = None
 
@@ -237,8 +232,7 @@ class ModelFacts:
         return MODEL_CLASSES[sum(active >= end for end in _CLASS_ENDS)]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
+class ModelStatus(msgspec.Struct, frozen=True):
     """How a served model is doing now.
 
     `capacity` is how many requests it runs at once over all its replicas, None when unknown;

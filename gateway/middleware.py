@@ -41,6 +41,7 @@ _OPEN_PATHS = frozenset({"/health", "/ready"})  # probes carry no key
 # What they tell is true of the product everywhere, and a browser cannot send a key with a link.
 _PUBLIC_PATHS = frozenset({"/docs", "/openapi.json"})
 _LONGEST_LOGGED = 200
+_MOST_KNOWN_HOSTS = 64
 _log = logging.getLogger("weighbridge")
 _access = logging.getLogger("weighbridge.access")
 
@@ -111,6 +112,7 @@ class Door:
         self._rules = rules
         key = None if rules.key is None else rules.key.get_secret_value()
         self._expected = None if key is None else f"Bearer {key}".encode()
+        self._known_hosts: set[bytes] = set()  # values of Host that were found to be ours
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then pass on with `scope["weighbridge.trusted"]`, or refuse."""
@@ -130,9 +132,11 @@ class Door:
         """Return whether the client may see details; raise the refusal otherwise."""
         headers = headers_in(scope["headers"])
         if self._expected is None or scope["path"] not in _OPEN_PATHS:
-            host = headers.get(b"host", b"").decode("latin-1").lower()
-            self._check_host(host)
-            self._check_origin(headers.get(b"origin"), host)
+            host = headers.get(b"host", b"")
+            if host not in self._known_hosts:
+                self._check_host(host)
+            if b"origin" in headers:
+                self._check_origin(headers[b"origin"], host)
         trusted = self._has_key(headers.get(b"authorization"))
         if not trusted and scope["path"] not in _OPEN_PATHS | _PUBLIC_PATHS:
             raise NotAuthenticated(
@@ -144,22 +148,23 @@ class Door:
             )
         return trusted
 
-    def _check_host(self, host: str) -> None:
+    def _check_host(self, host: bytes) -> None:
         if self._rules.any_host and not self._rules.hosts:
             return
-        name = host_name(host)
+        name = host_name(host.decode("latin-1").lower())
         known = name in LOOPBACK_NAMES or name in self._rules.hosts
         if not known and not (self._rules.any_address and is_address(name)):
             raise Forbidden(
                 "This gateway does not serve that Host name. "
                 "Add it to gateway.allowed_hosts in routing.yaml if it is yours."
             )
+        if len(self._known_hosts) < _MOST_KNOWN_HOSTS and len(host) <= _LONGEST_LOGGED:
+            self._known_hosts.add(host)
 
-    def _check_origin(self, origin: bytes | None, host: str) -> None:
-        if origin is None:
-            return
+    def _check_origin(self, origin: bytes, host: bytes) -> None:
         told = origin.decode("latin-1").lower()
-        if told in self._rules.origins or is_own_origin(told, host):
+        own = is_own_origin(told, host.decode("latin-1").lower())
+        if own or told in self._rules.origins:
             return
         raise Forbidden(
             "Web pages of this Origin may not call this gateway. "

@@ -6,20 +6,22 @@ Must not: decide or count itself; lease or relay.
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
+from msgspec.structs import replace
 
 from gateway.answer_headers import decision_headers
 from gateway.asking import Incoming, asked_by
 from gateway.classify import language_hints
 from gateway.deciding import Decider, Settled
-from gateway.domain import Asked, ModelStatus
+from gateway.domain import Asked, Endpoint, ModelStatus
 from gateway.fleet.balance import Load
 from gateway.fleet.prefixes import Beginnings, Prefixes, beginnings_of
 from gateway.observe.account import Account
 from gateway.observing import Observer
 from gateway.relay.asked import expected_tokens
-from gateway.selection import Selector
+from gateway.selection import Selector, constraints_of
 from gateway.tokenizing import TokenCounter
 
 _BYTES_A_TOKEN = 4
@@ -27,8 +29,7 @@ _BYTES_A_TOKEN = 4
 _MOST_PROMPT_TOKENS = 32_768
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True):
     """What was chosen for a request, the response headers that say so, and what it weighs."""
 
     models: tuple[str, ...]
@@ -58,6 +59,8 @@ class Settler:
         self._prefixes = prefixes
         self._status = status
         self._observer = observer
+        # By what was asked for, of which there are as many as there are names and endpoints.
+        self._plain: dict[tuple[str | None, Endpoint], Decided] = {}
 
     async def settle(self, incoming: Incoming) -> Decided:
         """Return what serves a request.
@@ -65,6 +68,9 @@ class Settler:
         Raises:
             ApiError: the asked model does not exist, or nothing can serve the request.
         """
+        plain = self._plainly(incoming)
+        if plain is not None:
+            return plain
         request = incoming.request
         by_rules = self._selector.meaning(request.model).model is None
         recalls = by_rules and self._selector.recalls
@@ -85,7 +91,20 @@ class Settler:
         choice = settled.choice
         headers = decision_headers(choice, settled.weighed)
         load = _load_of(incoming, settled)
-        return Decided(choice.models, choice.shadow, headers, settled, beginnings, load)
+        decided = Decided(choice.models, choice.shadow, headers, settled, beginnings, load)
+        if not by_rules and settled.bulk is None and not asked.constraints:
+            self._plain[request.model, incoming.endpoint] = decided
+        return decided
+
+    def _plainly(self, incoming: Incoming) -> Decided | None:
+        """Return what is always settled for such a request: it names a model, short, no demands."""
+        request = incoming.request
+        found = self._plain.get((request.model, incoming.endpoint))
+        if found is None or not self._decider.has_room(found.models[0], len(incoming.body)):
+            return None
+        if constraints_of(incoming.headers, request.metadata):
+            return None
+        return replace(found, load=_load_of(incoming, found.settled))
 
     def answered(
         self, incoming: Incoming, decided: Decided, model: str, account: Account, *, broken: bool

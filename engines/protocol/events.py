@@ -72,7 +72,8 @@ class EventSplitter:
 def event_data(event: bytes) -> bytes | None:
     """Return the event's data lines joined by LF, or None when it has none (a comment, say)."""
     if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.count(b"\n") == 2:
-        return event[6:-2].rstrip(b"\r")  # the common shape, one line
+        # The common shape: one line.
+        return event[6:-3] if event[-3] == 0x0D else event[6:-2]
     lines = []
     for line in event.splitlines():
         if line.startswith(b"data:"):

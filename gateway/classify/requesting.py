@@ -30,20 +30,30 @@ class RequestWords:
             if entry < _UNSPACED:
                 head = entry[:_LEAST_LETTERS]
                 self._stems[head] = (*self._stems.get(head, ()), entry)
-        self._signs = tuple(sorted(entry for entry in known if entry >= _UNSPACED))
+        self._signs: dict[str, tuple[str, ...]] = {}  # by their first
+        for entry in known:
+            if entry >= _UNSPACED:
+                self._signs[entry[0]] = (*self._signs.get(entry[0], ()), entry)
 
     def asks(self, text: str) -> bool:
         """Say whether the text opens, or ends, as a request does."""
-        opening = plain(text[:_READ_CHARS])
-        closing = plain(text[-_READ_CHARS:])
+        opening = closing = plain(text[:_READ_CHARS])
+        if len(text) > _READ_CHARS:
+            closing = plain(text[-_READ_CHARS:])
         words = opening.split()[:_LEADING_WORDS] + closing.split()[-_TRAILING_WORDS:]
         stems = self._stems
-        if any(f"{word} ".startswith(stems.get(word[:_LEAST_LETTERS], ())) for word in words):
-            return True
+        for word in words:
+            found = stems.get(word[:_LEAST_LETTERS])
+            if found is not None and f"{word} ".startswith(found):
+                return True
         if opening.isascii() and closing.isascii():
             return False
         signs = f"{opening[1 : _LEADING_SIGNS + 1]} {closing[-_TRAILING_SIGNS - 1 :]}"
-        return any(sign in signs for sign in self._signs)
+        for at, sign in enumerate(signs):
+            found = self._signs.get(sign)
+            if found is not None and signs.startswith(found, at):
+                return True
+        return False
 
 
 def load_openings() -> Iterator[str]:

@@ -4,10 +4,10 @@ Owns: the bulk of each endpoint's requests, tools, images, JSON, tasks that the 
 Must not: tell languages, or tasks by words.
 """
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from engines.protocol.requests import (
     AnyRequest,
@@ -25,8 +25,7 @@ from gateway.domain import Bulk
 _JSON_FORMATS = ("json_object", "json_schema")
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """A request without its words. `task` is set where the shape settles it."""
 
     bulk: Bulk

@@ -5,6 +5,7 @@ Must not: know words of any language, or decide.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,7 +29,6 @@ _SOURCE = re.compile(
 # One of these stands in every text that the two patterns match; looking for them is quicker.
 _TRACE_MARKS = (
     "Traceback",
-    "at ",
     "Error:",
     "Exception in",
     "error[E",
@@ -125,19 +125,20 @@ def shape_of(text: Text, signs: Signs) -> Iterator[str]:
 
 
 def _bucket(count: int, ends: tuple[int, ...]) -> int:
-    return sum(count >= end for end in ends)
+    return bisect_right(ends, count)
 
 
 def _code_evidence(text: Text) -> str:
     raw = text.raw
-    if any(mark in raw for mark in _TRACE_MARKS) and _TRACE.search(raw):
+    traced = any(map(raw.__contains__, _TRACE_MARKS)) or ("at " in raw and "(" in raw)
+    if traced and _TRACE.search(raw):
         return _TRACED
-    if any(mark in raw for mark in _SOURCE_MARKS) and _SOURCE.search(raw):
+    if any(map(raw.__contains__, _SOURCE_MARKS)) and _SOURCE.search(raw):
         return "it holds source code"
     if text.fenced:
         return "it holds a fenced block"
     if _COMMAND.match(raw):
         return "it opens with a shell command"
-    if _FILE.search(text.prose):
+    if "." in text.prose and _FILE.search(text.prose):
         return "it names a source file"
     return ""

@@ -5,7 +5,9 @@ Must not: estimate tokens (`gateway.classify.tokens` does).
 """
 
 import math
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from gateway.config.schema import SizeSection
 from gateway.domain import Estimate, Weighed
@@ -13,8 +15,7 @@ from gateway.domain import Estimate, Weighed
 _SIGMAS = 2  # an estimate's error is one that 95% keep to
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(msgspec.Struct, frozen=True):
     """small, medium or large; how sure that is, 0 to 1; why; and whether it may be another."""
 
     name: str

@@ -7,7 +7,7 @@ Must not: know what a feature means; train (`tools/task_model` does).
 import json
 import math
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 
@@ -84,6 +84,7 @@ class LinearModel:
     def __init__(self, weights: Weights) -> None:
         self.header = weights.header
         self._shifts = tuple(_FIELD_BITS * i for i in range(len(self.header.tasks)))
+        self._rows = weights.rows
         self._packed = {name: self._pack(row) for name, row in weights.rows.items()}
 
     def _pack(self, row: bytes) -> int:
@@ -96,18 +97,19 @@ class LinearModel:
 
         `before` are the features of the turn before it.
         """
-        known = [(name, self._packed[name]) for name in features if name in self._packed]
+        packed = self._packed
+        known = [(name, packed[name]) for name in packed.keys() & features]
         scores = self._scores([value for _, value in known])
         if before:
             carry = self.header.carry * lean(chars)
-            earlier = self._scores([self._packed[name] for name in before if name in self._packed])
+            earlier = self._scores([packed[name] for name in packed.keys() & before])
             scores = [
                 score + carry * math.log(share + UNLIKELY)
                 for score, share in zip(scores, _shares(earlier), strict=True)
             ]
         shares = _shares(scores)
         second, best = sorted(range(len(shares)), key=shares.__getitem__)[-2:]
-        telling = self._telling(known, self._shifts[best], self._shifts[second])
+        telling = self._telling(known, best, second)
         return Verdict(self.header.tasks[best], shares[best], telling)
 
     def _scores(self, values: Sequence[int]) -> list[float]:
@@ -118,12 +120,10 @@ class LinearModel:
             for shift, bias in zip(self._shifts, self.header.bias, strict=True)
         ]
 
-    @staticmethod
-    def _telling(known: Sequence[tuple[str, int]], this: int, that: int) -> tuple[str, ...]:
+    def _telling(self, known: Iterable[tuple[str, int]], this: int, that: int) -> tuple[str, ...]:
         """Return the features that spoke most for one task against another."""
-        ranked = sorted(
-            (((value >> that) & _FIELD) - ((value >> this) & _FIELD), name) for name, value in known
-        )
+        rows = self._rows
+        ranked = sorted([(rows[name][that] - rows[name][this], name) for name, _ in known])
         return tuple(name for lead, name in ranked[:_TELLING] if lead < 0)
 
 

@@ -10,8 +10,9 @@ back to where it was until that replica is busier by more than its reading again
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from gateway.fleet.prefixes import Beginnings
 
@@ -20,8 +21,7 @@ def _none(_model: str) -> Beginnings:
     return Beginnings()
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(msgspec.Struct, frozen=True):
     """What a request asks of a replica: tokens to read and tokens to say, both estimates.
 
     `beginnings` are those of its prompt, told apart by model; only where there is a choice is

@@ -6,7 +6,8 @@ Must not: choose models; relay.
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.domain import Outcome, Refusal
 from gateway.errors import ModelBusy, NoModelAvailable
@@ -27,8 +28,7 @@ _WHY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What of a request counts here. `goes_on`: an answer to it had begun.
 
     `heart` tells its client that it waits for a model to be loaded, None where nobody does.
@@ -63,7 +63,7 @@ class Leasing:
         """
         asked_s = self._clock()
         stay = None
-        if any(map(self._fleet.queue, models)):
+        if self._fleet.waits and any(map(self._fleet.queue, models)):
             wish.priority()  # one that is no number is refused whether or not it would count
         if self._resident.active:
             patience_s = self._resident.residing.wait_s

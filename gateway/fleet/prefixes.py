@@ -6,7 +6,8 @@ Must not: know what engines really cache: it tells who was asked.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from engines.protocol.requests import AnyRequest, ChatRequest, CompletionRequest
 
@@ -16,8 +17,7 @@ _MOST_TURNS = 64
 _PIECE_CHARS = 1_024  # of a text that has no turns
 
 
-@dataclass(frozen=True, slots=True)
-class Beginnings:
+class Beginnings(msgspec.Struct, frozen=True):
     """The beginnings of one prompt, each a turn longer: their hashes and their shares."""
 
     hashes: tuple[int, ...] = ()

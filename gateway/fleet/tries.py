@@ -66,6 +66,8 @@ class Tries:
 
     def avoided(self) -> set[Replica]:
         """Return whom this request does not go to now."""
+        if not self._away:
+            return self.ruled_out
         return self.ruled_out | {r for r in self._away if self._stale(r)}
 
     def _stale(self, replica: Replica) -> bool:

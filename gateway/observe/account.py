@@ -39,14 +39,14 @@ class Account:
 
     def content_seen(self) -> None:
         """Note that an event with content has arrived now."""
-        now_s = self.clock()
-        if self.first_token_s is None:
+        now_s, last_s = self.clock(), self.last_token_s
+        if last_s is None:
             self.first_token_s = now_s
-        elif self.last_token_s is not None:
-            self.gaps_s.append(now_s - self.last_token_s)
+        else:
+            self.gaps_s.append(now_s - last_s)
         self.last_token_s = now_s
         self.content_events += 1
-        if self.on_token is not None and now_s >= self._tell_s:
+        if now_s >= self._tell_s and self.on_token is not None:
             self.on_token(self.content_events - self.told_events)
             self.told_events = self.content_events
             self._tell_s = now_s + _TOLD_EVERY_S

@@ -107,7 +107,8 @@ class ReplicaMetrics:
         self._duration.observe(max(0.0, now_s - account.arrived_s))
         if account.first_token_s is not None and not account.goes_on:
             self._first_token.observe(account.first_token_s - account.arrived_s)
-        self._gap.observe_all(account.gaps_s)
+        if account.gaps_s:
+            self._gap.observe_all(account.gaps_s)
         if account.forwarded_s is not None and not account.retried:
             self._overhead.observe(max(0.0, account.forwarded_s - account.arrived_s - queued_s))
 

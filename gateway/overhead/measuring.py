@@ -105,13 +105,13 @@ def measure(
     with ExitStack() as stack:
         if engine is None:
             engine = Engine(
-                f"http://127.0.0.1:{stack.enter_context(_faked())}/v1", fake_engine.MODEL
+                f"http://127.0.0.1:{stack.enter_context(faked())}/v1", fake_engine.MODEL
             )
         environ = dict(os.environ)
         if engine.key:
             environ[_KEY] = engine.key
         direct = Target(address_of(engine.url, engine.key), engine.model)
-        pid, port = stack.enter_context(_gateway(engine, environ))
+        pid, port = stack.enter_context(serving(engine, environ))
         through = Target(ReplicaAddress("127.0.0.1", port), asked)
         for target in (direct, through):  # connections, imports, first allocations
             asyncio.run(load(target, 2, 0.3, stream=False))
@@ -226,7 +226,8 @@ def commit() -> str | None:
 
 
 @contextmanager
-def _faked() -> Iterator[int]:
+def faked() -> Iterator[int]:
+    """Run the engine that answers at once; yield its port."""
     with _running([sys.executable, "-m", "gateway.overhead.fake_engine"], os.environ) as (
         child,
         out,
@@ -235,7 +236,8 @@ def _faked() -> Iterator[int]:
 
 
 @contextmanager
-def _gateway(engine: Engine, environ: dict[str, str]) -> Iterator[tuple[int, int]]:
+def serving(engine: Engine, environ: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """Run a gateway before an engine, which it serves as `measured`; yield its process and port."""
     key = f", api_key: ${{{_KEY}}}" if engine.key else ""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "routing.yaml"

@@ -71,9 +71,12 @@ def rename_model(body: bytes, told: str, served: str) -> bytes:
     """
     if told == served:
         return body
-    old = re.escape(msgspec.json.encode(told))
-    new = msgspec.json.encode(served)
-    return re.sub(rb'("model"\s*:\s*)' + old, lambda found: found.group(1) + new, body, count=1)
+    old, new = msgspec.json.encode(told), msgspec.json.encode(served)
+    for field in (b'"model":', b'"model": '):  # as nearly all engines write it
+        if field + old in body:
+            return body.replace(field + old, field + new, 1)
+    pattern = rb'("model"\s*:\s*)' + re.escape(old)
+    return re.sub(pattern, lambda found: found.group(1) + new, body, count=1)
 
 
 def foreign_error(status: int, body: bytes, rest_s: float | None = None) -> ApiError:

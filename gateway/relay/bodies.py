@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
+_MODEL = b'"model"'
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -15,19 +16,23 @@ def edit_request(
     body: bytes,
     *,
     model: str | None,
+    told: str | None = None,
     ask_usage: bool,
     changes: Mapping[str, msgspec.Raw] | None = None,
     without: Collection[str] = (),
 ) -> bytes:
     """Return `body` with `model` and `changes` set, and without some fields.
 
-    With `ask_usage` a stream's usage is asked for.
+    With `ask_usage` a stream's usage is asked for. `told` is the model that it names.
 
     With nothing to change the very same bytes come back. Values that are not edited keep their
     bytes; white space between fields may go. `body` is a JSON object.
     """
-    if model is None and not ask_usage and not changes and not without:
-        return body
+    if not ask_usage and not changes and not without:
+        if model is None:
+            return body
+        if told is not None and (quick := _renamed(body, told, model)) is not None:
+            return quick
     fields = _OBJECT.decode(body)
     for name in without:
         fields.pop(name, None)
@@ -40,3 +45,18 @@ def edit_request(
         options["include_usage"] = msgspec.Raw(b"true")
         fields["stream_options"] = msgspec.Raw(msgspec.json.encode(options))
     return msgspec.json.encode(fields)
+
+
+def _renamed(body: bytes, told: str, model: str) -> bytes | None:
+    """Return `body` with another model; None where the bytes alone do not tell which field it is.
+
+    A quote inside a JSON string is escaped: one key of this name is that of the top level, unless
+    that one is spelt with escapes, as a client might that wants its own name to reach the engine.
+    """
+    if body.count(_MODEL) != 1 or b"\\u00" in body:
+        return None
+    for field in (b'"model":', b'"model": '):
+        old = field + msgspec.json.encode(told)
+        if old in body:
+            return body.replace(old, field + msgspec.json.encode(model), 1)
+    return None

@@ -9,6 +9,7 @@ import msgspec
 from engines.protocol.answers import Usage
 
 _NONE = (b"", b"null", b"[]")
+_ABSENT = msgspec.Raw()
 
 
 class Delta(msgspec.Struct, frozen=True, gc=False):
@@ -19,7 +20,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: msgspec.Raw = msgspec.Raw()
+    tool_calls: msgspec.Raw = _ABSENT
 
     @property
     def thought(self) -> str:
@@ -29,7 +30,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
     @property
     def calls(self) -> bool:
         """Whether it carries a part of a tool call."""
-        return bytes(self.tool_calls) not in _NONE
+        return self.tool_calls is not _ABSENT and bytes(self.tool_calls) not in _NONE
 
     @property
     def speaks(self) -> bool:

@@ -7,13 +7,15 @@ Must not: read what an answer says.
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from engines.kinds import Deadlines, ReplicaAddress
 from engines.kinds.address import Trust
 from gateway.relay.connection import Connection, ConnectionLost
-from gateway.relay.watch import DeadlinePassed, Watch
+from gateway.relay.watch import DeadlinePassed
 
 MAX_IDLE_PER_ADDRESS = 64
 _MAX_FETCHED_BYTES = 8 * 1024 * 1024
@@ -30,8 +32,7 @@ class ConnectTimeout(DeadlinePassed):
         super().__init__("connection", limit_s, "connect_timeout_s")
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(msgspec.Struct, frozen=True):
     """What is sent; Host, Content-Length and Authorization are the client's to add."""
 
     method: str
@@ -47,19 +48,23 @@ class UpstreamAnswer:
     else closes it, which tells the engine to stop.
     """
 
-    def __init__(self, client: "UpstreamClient", key: str, link: Connection, watch: Watch) -> None:
+    __slots__ = ("_client", "_key", "_link", "_released", "headers", "resent", "status")
+
+    def __init__(self, client: "UpstreamClient", key: str, link: Connection) -> None:
         self._client = client
         self._key = key
         self._link = link
-        self._watch = watch
         self._released = False
         self.resent = False  # an engine may have begun it twice
         self.status = link.status
-        self.headers = tuple(link.headers)
+        self.headers = link.headers
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of this (lower-case) name."""
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the body in the pieces in which it arrives; the reader says which are life.
@@ -73,7 +78,7 @@ class UpstreamAnswer:
 
     def heard(self) -> None:
         """Note a sign of life: from now on the engine may be silent for `idle_s`."""
-        self._watch.heard()
+        self._link.watch.heard()
 
     async def read(self, limit_bytes: int) -> bytes:
         """Return the whole body.
@@ -82,8 +87,11 @@ class UpstreamAnswer:
             ConnectionLost: cut off, or longer than `limit_bytes`.
             DeadlinePassed: the engine was silent for too long.
         """
-        parts: list[bytes] = []
-        total_bytes = 0
+        body = self._link.whole()
+        if body is not None and len(body) <= limit_bytes:
+            return body
+        parts = [body] if body else []
+        total_bytes = sum(map(len, parts))
         self.heard()
         async for piece in self.pieces():
             self.heard()
@@ -111,7 +119,7 @@ class UpstreamAnswer:
         """Give the connection back, or close it when the answer is not complete. Idempotent."""
         if not self._released:
             self._released = True
-            self._watch.end()
+            self._link.watch.end()
             self._client.take_back(self._key, self._link)
 
 
@@ -142,26 +150,24 @@ class UpstreamClient:
             ConnectionLost: the engine went away before it answered.
             DeadlinePassed: no connection or no answer in time.
         """
-        wire, resent = _request_bytes(address, request), False
+        wire, key, resent = _request_bytes(address, request), address.key, False
         while True:
-            kept = self._take_idle(address.key)
+            kept = self._take_idle(key)
             link = kept or await self._connect(address, deadlines.connect_s)
-            watch = Watch(link, deadlines, spent_s)
+            link.watch.begin(deadlines, spent_s)
             try:
                 link.begin(wire)
                 await link.wait_headers()
             except ConnectionLost as error:
-                watch.end()
                 link.close()
                 if kept is None or error.answered:
                     raise
                 resent = True
             except BaseException:
-                watch.end()
                 link.close()
                 raise
             else:
-                answer = UpstreamAnswer(self, address.key, link, watch)
+                answer = UpstreamAnswer(self, key, link)
                 answer.resent = resent
                 return answer
 
@@ -245,15 +251,14 @@ class UpstreamClient:
 
 
 def _request_bytes(address: ReplicaAddress, request: UpstreamRequest) -> bytes:
-    lines = [
-        f"{request.method} {address.base_path}{request.path} HTTP/1.1",
-        f"host: {address.host_header}",
-        "accept-encoding: identity",
-    ]
+    head = (
+        f"{request.method} {address.base_path}{request.path} HTTP/1.1\r\n"
+        f"host: {address.host_header}\r\naccept-encoding: identity\r\n"
+    )
     if address.authorization is not None:
-        lines.append(f"authorization: {address.authorization}")
+        head += f"authorization: {address.authorization}\r\n"
     if request.body:
-        lines.append("content-type: application/json")
-        lines.append(f"content-length: {len(request.body)}")
-    lines.extend(f"{name}: {value}" for name, value in request.headers)
-    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + request.body
+        head += f"content-type: application/json\r\ncontent-length: {len(request.body)}\r\n"
+    for name, value in request.headers:
+        head += f"{name}: {value}\r\n"
+    return head.encode("latin-1") + b"\r\n" + request.body

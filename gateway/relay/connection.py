@@ -16,6 +16,8 @@ from collections import deque
 
 import httptools
 
+from gateway.relay.watch import Watch
+
 # Reading stops while this much of an answer waits for a slow client.
 BUFFER_LIMIT_BYTES = 256 * 1024
 MAX_HEADERS = 128
@@ -43,6 +45,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._loop = asyncio.get_running_loop()
+        self.watch = Watch(self, self._loop)
         self._waiter: asyncio.Future[None] | None = None
         self._pieces: deque[bytes] = deque()
         self._buffered_bytes = 0
@@ -104,6 +107,13 @@ class Connection(asyncio.Protocol):
         while not self._headers_complete:
             await self._wait()
 
+    def whole(self) -> bytes | None:
+        """Return the whole body, if all of it has come before any was asked for; else None."""
+        if not self._complete or self._stopped is not None or len(self._pieces) > 1:
+            return None
+        self._buffered_bytes = 0
+        return self._pieces.popleft() if self._pieces else b""
+
     async def next_piece(self) -> bytes:
         """Return what has arrived since the last call, joined; `b""` at the answer's end.
 
@@ -134,6 +144,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close at once, whatever state the exchange is in. Idempotent."""
+        self.watch.close()
         if self._transport is not None:
             self._transport.abort()
 
@@ -149,8 +160,9 @@ class Connection(asyncio.Protocol):
             self._waiter = None
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     # Called by the transport
 
@@ -181,6 +193,7 @@ class Connection(asyncio.Protocol):
         if exc is None and self._headers_complete and not self._complete and self._ends_at_close():
             self._complete = True
         self._lost = self._lost or (f"connection lost ({exc})" if exc else "connection closed")
+        self.watch.close()
         self._wake()
 
     # Called by httptools
@@ -214,7 +227,8 @@ class Connection(asyncio.Protocol):
         ):
             self._reading_paused = True
             self._transport.pause_reading()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def on_message_complete(self) -> None:
         """The answer is whole."""

@@ -1,10 +1,11 @@
-"""The deadlines of one exchange, kept by one timer however many events it has.
+"""The deadlines of a connection's exchanges, kept by one timer however many of them it has.
 
 Owns: when a wait has lasted too long, and which limit that was.
 Must not: read or close a connection; what waits on it is woken with `DeadlinePassed`.
 
-A timer for each event would cost more than relaying it. This one looks when the next deadline could
-pass, and goes to sleep again where an event came meanwhile.
+A timer for each event would cost more than relaying it, and one for each exchange a good part of
+that. This one looks when the next deadline could pass, and goes to sleep again where an event, or
+another exchange, came meanwhile.
 """
 
 import asyncio
@@ -49,19 +50,42 @@ class _Awaited(NamedTuple):
 
 
 class Watch:
-    """Watches from the sending of a request until `end`, on the running loop."""
+    """Watches one connection: each time from `begin`, at the sending of a request, until `end`.
 
-    __slots__ = ("_begun", "_deadlines", "_ends_s", "_heard_s", "_link", "_loop", "_timer")
+    Its timer stays between exchanges, and is not set again unless the next has a deadline before
+    it: most never come to one.
+    """
 
-    def __init__(self, link: Watched, deadlines: Deadlines, spent_s: float) -> None:
-        """Begin; `spent_s` seconds of the total have passed before."""
-        self._loop = asyncio.get_running_loop()
+    __slots__ = (
+        "_begun",
+        "_deadlines",
+        "_ends_s",
+        "_heard_s",
+        "_link",
+        "_looks_s",
+        "_loop",
+        "_on",
+        "_timer",
+    )
+
+    def __init__(self, link: Watched, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._link = link
-        self._deadlines = deadlines
+        self._on = False
         self._begun = False
-        self._heard_s = self._loop.time()
-        self._ends_s = self._heard_s + deadlines.total_s - spent_s
-        self._timer = self._sleep(self._heard_s)
+        self._heard_s = self._ends_s = self._looks_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, deadlines: Deadlines, spent_s: float = 0.0) -> None:
+        """Watch an exchange, of whose total `spent_s` seconds have passed before."""
+        now_s = self._loop.time()
+        self._on, self._begun = True, False
+        self._deadlines = deadlines
+        self._heard_s = now_s
+        self._ends_s = now_s + deadlines.total_s - spent_s
+        due_s = self._due_s(now_s)
+        if self._timer is None or due_s < self._looks_s:
+            self._sleep(due_s)
 
     def heard(self) -> None:
         """Note a sign of life; with the first the answer has begun."""
@@ -69,16 +93,32 @@ class Watch:
         self._heard_s = self._loop.time()
 
     def end(self) -> None:
-        """Stop watching. Idempotent."""
-        self._timer.cancel()
+        """Stop watching, until the next exchange. Idempotent."""
+        self._on = False
 
-    def _sleep(self, now_s: float) -> asyncio.TimerHandle:
-        silent_s = self._heard_s + self._awaited().limit_s
+    def close(self) -> None:
+        """Stop watching for good: the connection is gone. Idempotent."""
+        self._on = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _due_s(self, now_s: float) -> float:
+        limits = self._deadlines
+        silent_s = self._heard_s + (limits.idle_s if self._begun else limits.first_byte_s)
         # Never longer than `idle_s`: the answer may begin meanwhile and then be silent.
-        at_s = min(silent_s, now_s + self._deadlines.idle_s, self._ends_s)
-        return self._loop.call_at(at_s, self._look)
+        return min(silent_s, now_s + limits.idle_s, self._ends_s)
+
+    def _sleep(self, due_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._looks_s = due_s
+        self._timer = self._loop.call_at(due_s, self._look)
 
     def _look(self) -> None:
+        self._timer = None
+        if not self._on:
+            return
         now_s, awaited = self._loop.time(), self._awaited()
         if not self._link.waits:
             self._heard_s = now_s  # it is our reader, or a slow client, that is behind
@@ -87,7 +127,7 @@ class Watch:
         elif now_s >= self._heard_s + awaited.limit_s:
             self._link.stop(DeadlinePassed(*awaited))
         else:
-            self._timer = self._sleep(now_s)
+            self._sleep(self._due_s(now_s))
 
     def _awaited(self) -> "_Awaited":
         limits = self._deadlines

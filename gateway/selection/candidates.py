@@ -6,7 +6,8 @@ Must not: know rules, names or aliases.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from engines.kinds.section import several
 from gateway.config.conditions import RangeClause, RequireSection
@@ -27,8 +28,7 @@ _UNKNOWN = ModelFacts()
 _IDLE = ModelStatus()
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """Names that stay, in order, and a sentence about each that does not stay or moved.
 
     `scores` are those that made the order, where scores did.
@@ -39,8 +39,7 @@ class Kept:
     scores: tuple[ModelScore, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """What is known of the models: their families' facts and how they are doing now."""
 
     facts: Mapping[str, ModelFacts]

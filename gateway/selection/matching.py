@@ -5,8 +5,9 @@ Must not: know models or the order of rules.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from gateway.config.conditions import (
     NotClause,
@@ -19,8 +20,7 @@ from gateway.config.conditions import (
 from gateway.domain import UNDECIDED, Asked, Weighed
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """A rule tried on a request: whether it matched, and why in plain English."""
 
     rule: str
@@ -28,8 +28,7 @@ class Verdict:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(msgspec.Struct, frozen=True):
     """What conditions look at: the values by condition name, and the headers in lower case.
 
     A value is None where the request was not weighed; no condition on it holds then.
@@ -39,8 +38,7 @@ class Features:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """One condition on one request."""
 
     holds: bool

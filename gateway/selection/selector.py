@@ -8,6 +8,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from gateway.config.choosing import AnyOf, SplitOf
 from gateway.config.conditions import RouteSection
 from gateway.config.names import resolved_aliases, used_by, variants_of
@@ -40,8 +42,7 @@ from gateway.selection.splitting import drawn
 _TOLD = 8  # models of which an error tells why they are left out
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(msgspec.Struct, frozen=True):
     """What an asked name means: one model, or `auto` with a variant ("" for plain `auto`).
 
     `rule` is `name` or `alias` for a model, "" for `auto`.
