@@ -84,8 +84,8 @@ class LinearModel:
     def __init__(self, weights: Weights) -> None:
         self.header = weights.header
         self._shifts = tuple(_FIELD_BITS * i for i in range(len(self.header.tasks)))
-        self._rows = weights.rows
-        self._packed = {name: self._pack(row) for name, row in weights.rows.items()}
+        # By feature: its packed weights, and its row. Looking it up is the dearer part.
+        self._known = {name: (self._pack(row), row) for name, row in weights.rows.items()}
 
     def _pack(self, row: bytes) -> int:
         return sum(byte << shift for byte, shift in zip(row, self._shifts, strict=True))
@@ -97,12 +97,12 @@ class LinearModel:
 
         `before` are the features of the turn before it.
         """
-        packed = self._packed
-        known = [(name, packed[name]) for name in packed.keys() & features]
-        scores = self._scores([value for _, value in known])
+        get = self._known.get
+        known = [(name, found) for name in features if (found := get(name)) is not None]
+        scores = self._scores([packed for _, (packed, _) in known])
         if before:
             carry = self.header.carry * lean(chars)
-            earlier = self._scores([packed[name] for name in packed.keys() & before])
+            earlier = self._scores([found[0] for name in before if (found := get(name))])
             scores = [
                 score + carry * math.log(share + UNLIKELY)
                 for score, share in zip(scores, _shares(earlier), strict=True)
@@ -120,10 +120,12 @@ class LinearModel:
             for shift, bias in zip(self._shifts, self.header.bias, strict=True)
         ]
 
-    def _telling(self, known: Iterable[tuple[str, int]], this: int, that: int) -> tuple[str, ...]:
+    @staticmethod
+    def _telling(
+        known: Iterable[tuple[str, tuple[int, bytes]]], this: int, that: int
+    ) -> tuple[str, ...]:
         """Return the features that spoke most for one task against another."""
-        rows = self._rows
-        ranked = sorted([(rows[name][that] - rows[name][this], name) for name, _ in known])
+        ranked = sorted([(row[that] - row[this], name) for name, (_, row) in known])
         return tuple(name for lead, name in ranked[:_TELLING] if lead < 0)
 
 

@@ -2,7 +2,7 @@
 
 uvicorn's own sends the head and the body of an answer in two writes, which wakes the client twice,
 makes an event for each request and checks each header with two expressions; see
-docs/decisions/0031.
+docs/decisions/0041.
 
 Owns: the messages, how an answer's head and body are written, when its connection is kept.
 Must not: read from the connection or keep time; `line` and `bounds` beside it do.

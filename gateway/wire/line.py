@@ -1,7 +1,7 @@
 """A client's connection, as a row of HTTP/1.1 requests: parsed, one after the other, each a task.
 
 In place of uvicorn's protocol, which does more for each request than the rest of the gateway; its
-server stays. See docs/decisions/0031.
+server stays. See docs/decisions/0041.
 
 Owns: parsing, how large a path and its headers may be, pipelining, requests that offer to go on in
 another protocol, which we decline.
@@ -182,24 +182,24 @@ class HttpLine(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         """Count and keep a part of the path."""
-        if not self._head_known:
-            self._count(len(url))
-            self._url += url
+        if self._head_known:
+            return
+        self._head_bytes += len(url)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _TooLarge
+        self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count and keep a header; one after the body (a trailer) counts as well."""
         if self._head_known:
             return
-        self._count(len(name) + len(value))
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _TooLarge
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True
         self._headers.append((name, value))
-
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > MAX_HEAD_BYTES:
-            raise _TooLarge
 
     def on_headers_complete(self) -> None:
         """Begin with the request, or let it wait behind the one before it."""

@@ -24,6 +24,35 @@ def test_only_what_is_asked_for_changes() -> None:
     assert told["stream_options"] == {"include_usage": True}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"n":1.50,"model":"a","x":[ 1 ]}',
+        b'{"model": "a"}',
+        b'{"model" : "a"}',
+        b'{"x":{"model":"a"},"model":"a"}',
+        b'{"x":["model"],"model":"a","y":"\\"model\\":\\"a\\""}',
+        b'{"model":"a","mod\\u0065l":"a"}',
+        b'{"mod\\u0065l":"a","x":{"model":"a"}}',
+    ],
+)
+def test_a_model_gets_its_other_name_wherever_and_however_it_is_written(body: bytes) -> None:
+    edited = edit_request(body, model="b", told="a", ask_usage=False)
+    assert json.loads(edited) == json.loads(body) | {"model": "b"}
+
+
+def test_what_a_client_sends_beside_the_model_stays_byte_for_byte() -> None:
+    body = b'{"n": 1.50, "model":"a", "x":[ 1 ]}'
+    edited = edit_request(body, model="b", told="a", ask_usage=False)
+    assert edited == body.replace(b'"a"', b'"b"')
+
+
+@pytest.mark.parametrize("colon", [b":", b": ", b" : "])
+def test_an_answer_is_renamed_however_it_is_spaced(colon: bytes) -> None:
+    told = rename_model(b'{"model"' + colon + b'"up","x":1}', "up", "ours")
+    assert told == b'{"model"' + colon + b'"ours","x":1}'
+
+
 def test_a_field_that_is_to_go_goes_and_one_that_is_not_there_does_no_harm() -> None:
     edited = edit_request(b'{"a":1,"b":2}', model=None, ask_usage=False, without=("b", "c"))
     assert json.loads(edited) == {"a": 1}

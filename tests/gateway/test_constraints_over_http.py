@@ -41,3 +41,21 @@ async def test_headers_and_metadata_choose_among_the_models_and_reach_the_engine
         assert (refused.status_code, told["code"]) == (400, "no_model_meets_constraints")
         route = {"text": "Hello", "metadata": metadata}
         assert (await served.http.post("/v1/route", json=route)).json()["models"] == ["open"]
+
+
+async def test_what_was_settled_before_for_a_model_does_not_pass_over_a_demand() -> None:
+    async with (
+        running(ScriptedEngine(answer=as_vllm)) as engine,
+        serving(config(engine)) as served,
+    ):
+        await served.ready()
+        named = ASK | {"model": "big"}
+        demands = named | {"metadata": {"weighbridge_max_parameters": "10B"}}
+        long = named | {"messages": [{"role": "user", "content": "word " * 200_000}]}
+        for _ in range(2):
+            plain = await served.http.post(CHAT, json=named)
+            assert (plain.status_code, plain.headers["x-weighbridge-rule"]) == (200, "name")
+            by_header = {"X-Weighbridge-Licence": "open"}
+            assert (await served.http.post(CHAT, json=named, headers=by_header)).status_code == 400
+            assert (await served.http.post(CHAT, json=demands)).status_code == 400
+            assert (await served.http.post(CHAT, json=long)).status_code == 400
