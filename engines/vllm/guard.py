@@ -125,7 +125,8 @@ def _watch(main_pid: int) -> set[str]:
         seen |= _segments_of(_session(main_pid))
         for descriptor, _ in poll.poll(pause_s * 1_000):
             if descriptor == ended or not os.read(0, 1_024):
-                return seen
+                # What came since the last look: who made it may live for a moment yet.
+                return seen | _segments_of(_session(main_pid))
         pause_s = min(_SLOWEST_SCAN_S, pause_s * 2) if ended >= 0 else _FIRST_SCAN_S
     return seen
 
