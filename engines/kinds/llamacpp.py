@@ -6,17 +6,18 @@ Must not: start anything; import llama_cpp.
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.plan import AdapterOrder, Launch, ModelOrder, ReplicaPlan, Room
-from engines.kinds.section import Seconds, Section
+from engines.kinds.section import Device, Seconds, Section
 from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
-from engines.memory import GgufSettings, MemoryNeed, need_of_gguf
-from engines.platform import instructions
+from engines.memory import GgufSettings, MemoryNeed, gpu, layers_that_fit, need_of_gguf, shared_out
+from engines.platform import gpus, instructions, seen_by, visible
 from engines.weights import (
     Description,
     NotPulled,
@@ -91,12 +92,15 @@ class LlamacppEngine(Section):
         "threads while other processes want the cores; `active` always spins, for machines that do "
         "nothing else; `passive` sleeps; `brief` spins for some microseconds and then sleeps.",
     )
-    gpu_layers: int = Field(
+    gpu_layers: Annotated[int, Field(ge=-1)] | Literal["auto"] = Field(
         0,
-        ge=-1,
-        description="Layers put on the GPU; -1 is all. A llama-cpp-python that was built without "
-        "one keeps them on the CPU and says so in the log; the worker's `/v1/models` has "
-        "`devices` and `gpu_layers`.",
+        description="Layers put on the GPU; -1 is all, `auto` as many as fit into what is free of "
+        "`devices` at each load. A llama-cpp-python that was built without one keeps them "
+        "on the CPU and says so in the log; the worker's `/v1/models` has `devices` and "
+        "`gpu_layers`.",
+    )
+    devices: tuple[Device, ...] | None = Field(
+        None, description="GPUs that a worker sees (CUDA_VISIBLE_DEVICES); when absent all of them."
     )
     start_timeout_s: Seconds = Field(300, description="Seconds a replica may take to load.")
     drain_timeout_s: Seconds = Field(
@@ -160,7 +164,18 @@ class LlamacppEngine(Section):
             context=context,
             instructions=instructions(),
         )
-        return need_of_gguf(parts, settings, adapter_bytes)
+        return need_of_gguf(parts, self._placed(parts, settings), adapter_bytes)
+
+    def _placed(self, parts: Sequence[Description], settings: GgufSettings) -> GgufSettings:
+        """Say what goes onto GPUs, as if nobody else used them: the same at every reading."""
+        seen = visible(gpus(), self.devices) if self.gpu_layers else ()
+        if not seen:
+            return settings
+        whole = {gpu(one.index): one.total_bytes for one in seen}
+        layers = self.gpu_layers
+        if layers == "auto":
+            layers = layers_that_fit(parts, settings, whole)
+        return replace(shared_out(settings, whole), gpu_layers=layers)
 
     def _replica(self, order: ModelOrder, room: Room, index: int) -> ReplicaPlan:
         socket_path = room.socket_path(order, index)
@@ -193,7 +208,7 @@ class LlamacppEngine(Section):
                 socket_path,
                 self.start_timeout_s,
                 self.drain_timeout_s,
-                _WAITS[self.omp_wait],
+                (*_WAITS[self.omp_wait], *seen_by(self.devices).items()),
             ),
             problem=problem,
             absent=absent,

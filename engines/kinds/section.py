@@ -9,6 +9,8 @@ from typing import Annotated, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
+# A GPU's number, or the beginning of its UUID.
+Device: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | Annotated[int, Field(ge=0)]
 OneOrMore: TypeAlias = str | Annotated[tuple[str, ...], Field(min_length=1)]
 
 

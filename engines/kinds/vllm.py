@@ -8,17 +8,17 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from engines.families import load_catalogue
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
-from engines.kinds.section import OneOrMore, Seconds, Section, several
-from engines.memory import MemoryNeed, VllmSettings, need_of_vllm
+from engines.kinds.section import Device, OneOrMore, Seconds, Section, several
+from engines.memory import MemoryNeed, VllmSettings, gpu, need_of_vllm
 from engines.memory.vllm_need import DEFAULT_SHARE, GIB
-from engines.platform import memory_bytes
+from engines.platform import gpus, memory_bytes, seen_by, visible
 from engines.vllm.adapters import Adapter, adapter_of
 from engines.vllm.arguments import refusals
 from engines.vllm.command import Container, Serving, Value, guarded
@@ -29,7 +29,6 @@ from engines.weights import WeightsProblem
 _NO_PARSER = "none"
 # After the drain vLLM still has to end its engine processes.
 _FAREWELL_S = 8.0
-_Device = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | Annotated[int, Field(ge=0)]
 
 
 class VllmEngine(Section):
@@ -64,7 +63,7 @@ class VllmEngine(Section):
         description="Port of loopback for the first replica, the next have the next; for one model "
         "only. When absent a unix socket in a folder that nobody else may enter.",
     )
-    devices: tuple[_Device, ...] | None = Field(
+    devices: tuple[Device, ...] | None = Field(
         None, description="GPUs that it sees (CUDA_VISIBLE_DEVICES); when absent all of them."
     )
     tensor_parallel: int | None = Field(
@@ -169,11 +168,19 @@ class VllmEngine(Section):
         tensors = sum(f.stat().st_size for f in folder.glob("*.safetensors")) if folder else 0
         cells = self.environment.get("VLLM_CPU_KVCACHE_SPACE", "")
         settings = VllmSettings(
+            gpus={} if cells else self._gpus(),
             ram_bytes=memory_bytes(),
             share=self.gpu_memory_utilization or DEFAULT_SHARE,
             cells_bytes=int(cells) * GIB if cells.isdigit() else None,
         )
         return need_of_vllm(tensors, settings)
+
+    def _gpus(self) -> dict[str, int]:
+        """Return the bytes of the GPUs that one server uses: the first of those that it sees."""
+        asked = (self.tensor_parallel, self.pipeline_parallel, self.data_parallel)
+        count = math.prod(one or 1 for one in asked)
+        seen = visible(gpus(), self.devices)
+        return {gpu(one.index): one.total_bytes for one in seen[:count]}
 
     def _replica(
         self, order: ModelOrder, room: Room, index: int, options: dict[str, Value]
@@ -287,7 +294,7 @@ class VllmEngine(Section):
     def _environment(self, order: ModelOrder) -> dict[str, str]:
         found = {"VLLM_NO_USAGE_STATS": "1"}
         if self.devices is not None and self.image is None:
-            found["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, self.devices))
+            found |= seen_by(self.devices)
         if order.threads is not None:
             found["OMP_NUM_THREADS"] = str(order.threads)
         if self.sleep_mode:

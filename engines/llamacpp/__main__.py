@@ -47,6 +47,7 @@ from engines.llamacpp.binding import Limits, Runtime
 from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.devices import devices_for
 from engines.llamacpp.model import Model
+from engines.llamacpp.offloading import seen, wanted_layers
 from engines.llamacpp.options import parser
 from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.template import TemplateProblem
@@ -56,6 +57,7 @@ from engines.weights import (
     GgufHeader,
     WeightsProblem,
     abilities_of,
+    locate,
     read_header,
     resolve,
 )
@@ -125,11 +127,15 @@ def _load(asked: argparse.Namespace) -> tuple[Runtime, Pooled, Model]:
         _check_adapters(name, asked.adapter)
         abilities = abilities_of(header, pooling=asked.pooling, embeddings=asked.embeddings)
         _check_pooling(abilities)
-        devices = devices_for(asked.gpu_layers)
+        limits = _limits(asked, header)
+        files = locate(asked.weights, Path.cwd()).files
+        in_sight = seen(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        layers = wanted_layers(asked.gpu_layers, files, limits, asked.kv_type, in_sight)
+        devices = devices_for(layers)
         with hopeless_aborts(weights.name):
             runtime = Runtime(
                 weights,
-                _limits(asked, header),
+                limits,
                 devices.gpu_layers,
                 prefix_cache=asked.prefix_cache,
                 kv_type=asked.kv_type,

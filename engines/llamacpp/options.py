@@ -11,6 +11,7 @@ from engines.llamacpp.adapters import Adapter, read_adapter
 from engines.llamacpp.beforehand import LARGEST_OWN_CONTEXT, SHARED_CELLS
 from engines.llamacpp.binding import KV_TYPES
 from engines.llamacpp.crowd import MOST_WAITING
+from engines.llamacpp.offloading import layers
 from engines.llamacpp.pooled import POOLINGS
 
 
@@ -104,9 +105,9 @@ def _speed(options: argparse.ArgumentParser) -> None:
     )
     options.add_argument(
         "--gpu-layers",
-        type=int,
+        type=layers,
         default=0,
-        help="layers on the GPU; -1 is all (default: %(default)s)",
+        help="layers on the GPU; -1 is all, auto what fits now (default: %(default)s)",
     )
     options.add_argument(
         "--prompt-lookup",

@@ -1,4 +1,4 @@
-"""What differs between Linux and macOS: cores, memory, folders for sockets.
+"""What differs between Linux and macOS: cores, memory, GPUs, folders for sockets.
 
 Owns: the one seam; each reading is a pure parser of a text plus the few lines that fetch it.
 Must not: be looked around; no other module asks which system this is.
@@ -6,7 +6,18 @@ Must not: be looked around; no other module asks which system this is.
 
 from engines.platform.cores import usable_cores
 from engines.platform.folders import cache_folder, runtime_folder
+from engines.platform.gpus import Gpu, gpus, seen_by, visible
 from engines.platform.processor import instructions
 from engines.platform.ram import memory_bytes
 
-__all__ = ["cache_folder", "instructions", "memory_bytes", "runtime_folder", "usable_cores"]
+__all__ = [
+    "Gpu",
+    "cache_folder",
+    "gpus",
+    "instructions",
+    "memory_bytes",
+    "runtime_folder",
+    "seen_by",
+    "usable_cores",
+    "visible",
+]

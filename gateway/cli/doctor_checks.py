@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 import httpx
 
 from engines.memory.remembered import Remembered
-from engines.platform import cache_folder, instructions, memory_bytes, usable_cores
+from engines.platform import cache_folder, gpus, instructions, memory_bytes, usable_cores
 from gateway.cli.plan import planned_of
 from gateway.config.loading import LoadedConfig
 
@@ -52,6 +52,12 @@ def machine() -> Iterator[Found]:
     yield Found("cores", "ok", f"{usable_cores()} usable")
     ram = memory_bytes()
     yield Found("memory", "ok", f"{ram / _GIB:.1f} GiB, limits of cgroups included")
+    cards = gpus()
+    for one in cards:
+        free = f"{one.free_bytes / _GIB:.1f} of {one.total_bytes / _GIB:.1f} GiB free"
+        yield Found("GPU", "ok", f"{one.index}: {one.name}, {free}")
+    if not cards:
+        yield Found("GPU", "ok", "none that NVIDIA's driver or the kernel tells of")
     known = instructions()
     if "avx2" in known or "asimddp" in known:
         yield Found("processor", "ok", "knows " + _some(known))
