@@ -109,11 +109,11 @@ class _Held(Runtime):
         super().__init__(weights, _LIMITS, 0, prefix_cache=reuse)
         self.arrived, self.opened = threading.Event(), threading.Event()
 
-    def decode(self, pieces: Sequence[Piece], adapter: int = 0) -> Floats | None:
+    def decode(self, pieces: Sequence[Piece], adapter: int = 0, added: int = 0) -> Floats | None:
         """Wait, then evaluate."""
         self.arrived.set()
         self.opened.wait(_WAIT_S)
-        return super().decode(pieces, adapter)
+        return super().decode(pieces, adapter, added)
 
 
 @contextmanager
