@@ -105,7 +105,7 @@ async def test_names_that_nobody_configured_never_become_labels(gateway: Gateway
             if sample.name.startswith("weighbridge_config_"):
                 assert sample.labels in ({}, {"result": "in_force"}, {"result": "refused"})
                 continue  # the file is that of all models
-            own = ("le", "outcome", "reason")
+            own = ("le", "outcome", "reason", "result", "told")
             labels = {k: v for k, v in sample.labels.items() if k not in own}
             assert labels.pop("model") in ("a", "b")
             # Copies that are never begun, and who waits for a place, have no replica.

@@ -77,6 +77,7 @@ async def test_the_first_request_waits_for_a_worker_that_is_starting(
     gateway: GatewayProcess,
 ) -> None:
     async with gateway.client() as http:
+        await all_ready(http, "a")  # the test before may have killed it
         os.kill(gateway.workers()["a"], signal.SIGKILL)
 
         async def noticed() -> bool:

@@ -214,10 +214,12 @@ def test_a_second_builder_waits_and_then_finds_the_wheel(tmp_path: Path) -> None
             [sys.executable, "-c", WAITER, str(tmp_path)],
             cwd=wheel.ROOT,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
         assert child.stdout is not None
-        assert "waiting" in child.stdout.readline()
+        assert child.stderr is not None
+        assert "waiting" in child.stderr.readline()
         (tmp_path / "a.whl").write_bytes(b"")
     with child:
         assert child.stdout.read() == "a.whl\n"
