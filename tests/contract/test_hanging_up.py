@@ -16,8 +16,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 def endless(subject: Subject) -> dict[str, Any]:
     """Return more than any test waits for; the slots of our engines here are two."""
     most = min(1_900, subject.context - 200)
-    drawn = {"temperature": 0.5} if subject.is_vllm else {}
-    return {"ignore_eos": True, "max_tokens": most, "n": 8} | drawn
+    # Eight answers of a tiny model are over before the metrics have been asked for twice.
+    more = {"temperature": 0.5, "n": 128} if subject.is_vllm else {}
+    return {"ignore_eos": True, "max_tokens": most, "n": 8} | more
 
 
 def asked(subject: Subject, hold: int, **fields: Any) -> dict[str, Any]:
@@ -36,6 +37,7 @@ async def reading(subject: Subject, body: dict[str, Any]) -> "asyncio.Task[httpx
     task = asyncio.create_task(subject.http.post(CHAT, json=body))
 
     async def is_there() -> bool:
+        assert not task.done(), f"it has ended already: {task.result().text[-500:]}"
         return await subject.busy() > before
 
     await until(is_there)
