@@ -6,7 +6,7 @@ Must not: start or end anything; decide who stays in memory (`engines.residency`
 
 from engines.memory.gguf_need import GgufSettings, need_of_gguf
 from engines.memory.measured import MemoryUse, use_of
-from engines.memory.need import RAM, MemoryNeed, Part, gpu, together
+from engines.memory.need import RAM, MemoryNeed, Part, gpu, in_words, together
 from engines.memory.offload import layers_that_fit, shared_out
 from engines.memory.vllm_need import VllmSettings, need_of_vllm
 
@@ -18,6 +18,7 @@ __all__ = [
     "Part",
     "VllmSettings",
     "gpu",
+    "in_words",
     "layers_that_fit",
     "need_of_gguf",
     "need_of_vllm",

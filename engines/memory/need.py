@@ -12,6 +12,13 @@ RAM = "ram"
 PartName: TypeAlias = Literal["weights", "kv_cache", "compute", "adapters", "prefixes", "process"]
 
 
+def in_words(size_bytes: int) -> str:
+    """Return a size as people read it."""
+    if size_bytes >= 1 << 30:
+        return f"{size_bytes / (1 << 30):.1f} GiB"
+    return f"{size_bytes / (1 << 20):.0f} MiB"
+
+
 def gpu(index: int) -> str:
     """Return what the device is called that the driver counts as `index`."""
     return f"gpu{index}"

@@ -1,21 +1,19 @@
 """What was measured of workers before, and what it makes of an estimate.
 
-Owns: one small file. Must not: measure; fail anybody: what cannot be read or kept is learnt again.
+Owns: where that is kept, and what follows from it. Must not: measure; know how it is kept.
 """
 
-import contextlib
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
+from engines.memory.kept import Kept
 from engines.memory.measured import MemoryUse
 from engines.memory.need import RAM, MemoryNeed, Part
 
 _FILE = "memory.json"
-_MOST = 500
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -61,33 +59,13 @@ class Remembered:
     """What was measured, by mark. Without a folder nothing outlives the process."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._path = None if folder is None else folder / _FILE
-        self._known: dict[str, Seen] | None = None
+        self._kept = Kept(None if folder is None else folder / _FILE, dict[str, Seen])
 
     def seen(self, mark: str) -> Seen | None:
         """Return what was measured of this model with these settings, None where nothing was."""
-        return self._all().get(mark)
+        return self._kept.get(mark)
 
     def learn(self, mark: str, seen: Seen) -> None:
         """Keep what was measured; of several the one that had more in it."""
-        known = self._all()
-        before = known.pop(mark, None)
-        known[mark] = seen if before is None or seen.full >= before.full else before
-        while len(known) > _MOST:
-            del known[next(iter(known))]
-        if self._path is None:
-            return
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            part = self._path.with_suffix(f".{os.getpid()}")
-            part.write_bytes(msgspec.json.encode(known))
-            part.replace(self._path)
-
-    def _all(self) -> dict[str, Seen]:
-        if self._known is None:
-            self._known = {}
-            if self._path is not None:
-                with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-                    kind = dict[str, Seen]
-                    self._known = msgspec.json.decode(self._path.read_bytes(), type=kind)
-        return self._known
+        before = self._kept.get(mark)
+        self._kept.put(mark, seen if before is None or seen.full >= before.full else before)

@@ -5,6 +5,7 @@ Owns: the sums. Must not: know states or requests.
 
 from collections.abc import Collection, Iterable, Mapping
 
+from engines.memory import in_words
 from engines.residency.units import Unit
 
 
@@ -51,10 +52,8 @@ def why_never(unit: Unit, pinned: Iterable[Unit], budget: Mapping[str, int]) -> 
     for device, most in budget.items():
         need, taken = unit.needs.get(device, 0), sum(one.needs.get(device, 0) for one in beside)
         if need and need + taken > most:
-            kept = f", of which {_size(taken)} are pinned" if taken else ""
-            return f"it needs {_size(need)} of {device}, and the budget is {_size(most)}{kept}"
+            kept = f", of which {in_words(taken)} are pinned" if taken else ""
+            return (
+                f"it needs {in_words(need)} of {device}, and the budget is {in_words(most)}{kept}"
+            )
     return None
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

@@ -14,7 +14,7 @@ from typing import Any
 import click
 import msgspec
 
-from engines.memory import RAM, MemoryNeed
+from engines.memory import RAM, MemoryNeed, in_words
 from engines.memory.remembered import Remembered
 from engines.platform import cache_folder, memory_bytes
 from gateway.cli.config_source import find_config
@@ -27,7 +27,6 @@ from gateway.together import Company, company, fits
 
 _HEAD = ("model", "engine", "weights", "cells", "prefixes", "step", "process", "total", "known by")
 _HOW = {"stated": "the file", "measured": "measuring", "reckoned": "its header"}
-_GIB = 1 << 30
 # What is given up in turn until it fits: room first, then precision, then what is served at once.
 _STEPS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("prefix_cache_mib: 0", {"prefix_cache_mib": 0}),
@@ -133,7 +132,7 @@ def _lines(planned: Planned) -> Iterator[str]:
     for row in planned.rows:
         if row.problem is not None:
             yield f"{row.model} on {row.engine}: nobody knows: {row.problem}"
-    limits = ", ".join(f"{_size(size)} of {device}" for device, size in planned.budget.items())
+    limits = ", ".join(f"{in_words(size)} of {device}" for device, size in planned.budget.items())
     whose = "the budget (residency.memory)" if planned.stated else "what this machine has"
     yield f"There is room for {limits}: {whose}."
     yield from _verdict(planned)
@@ -161,16 +160,10 @@ def _cells(row: ModelNeed) -> tuple[str, ...]:
     sizes = [need.of(part) for part in parts]  # type: ignore[arg-type]
     sizes[0] += need.of("adapters")
     totals = " + ".join(
-        f"{_size(size)}{'' if device == RAM else f' {device}'}"
+        f"{in_words(size)}{'' if device == RAM else f' {device}'}"
         for device, size in need.by_device.items()
     )
-    return (name, row.engine, *map(_size, sizes), totals, _HOW[row.how])
-
-
-def _size(size_bytes: int) -> str:
-    if size_bytes >= _GIB:
-        return f"{size_bytes / _GIB:.1f} GiB"
-    return f"{size_bytes / (1 << 20):.0f} MiB"
+    return (name, row.engine, *map(in_words, sizes), totals, _HOW[row.how])
 
 
 def _told(planned: Planned) -> dict[str, Any]:

@@ -4,14 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from openai.lib.streaming.chat import ChatCompletionStreamState
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
 
 from gateway.observe.account import Account
 from gateway.relay.stream import StreamEditor
 from gateway.relay.told import Told
-from tests.support.streams import data_of
+from tests.support.streams import accumulated, data_of
 
 CAPTURES = Path(__file__).resolve().parent.parent / "captures" / "tools"
 # Recorded stream -> the cities for which it calls `get_weather`.
@@ -34,13 +32,6 @@ def relayed(name: str, size: int) -> bytes:
     out = b"".join(editor.feed(whole[at : at + size]) for at in range(0, len(whole), size))
     assert editor.whole
     return out
-
-
-def accumulated(stream: bytes) -> ChatCompletion:
-    state = ChatCompletionStreamState()
-    for data in data_of(stream.decode())[:-1]:
-        state.handle_chunk(ChatCompletionChunk.model_validate_json(data))
-    return state.get_final_completion()
 
 
 def calls_of(stream: bytes) -> list[tuple[str, str, dict[str, str]]]:

@@ -4,13 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from openai.lib.streaming.chat import ChatCompletionStreamState
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from gateway.observe.account import Account
 from gateway.relay.stream import StreamEditor
 from gateway.relay.told import Told
-from tests.support.streams import data_of
+from tests.support.streams import accumulated, data_of
 
 ARGUMENTS = {"city": "Bonn", "days": [1, 2]}
 
@@ -89,13 +87,6 @@ def relayed(events: list[bytes], size: int | None = None) -> bytes:
     out = b"".join(editor.feed(whole[at : at + step]) for at in range(0, len(whole), step))
     assert editor.whole
     return out
-
-
-def accumulated(stream: bytes) -> ChatCompletion:
-    state = ChatCompletionStreamState()
-    for data in data_of(stream.decode())[:-1]:
-        state.handle_chunk(ChatCompletionChunk.model_validate_json(data))
-    return state.get_final_completion()
 
 
 def test_calls_in_good_order_pass_byte_for_byte() -> None:

@@ -3,6 +3,8 @@
 from typing import Any
 
 import msgspec
+from openai.lib.streaming.chat import ChatCompletionStreamState
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from engines.protocol.events import event_data
 
@@ -33,3 +35,11 @@ def finishes(events: list[Event], index: int = 0) -> list[str]:
     """Return the finish reasons of a choice: a proper stream has one."""
     choices = [c for event in events for c in event["choices"] if c["index"] == index]
     return [c["finish_reason"] for c in choices if c["finish_reason"]]
+
+
+def accumulated(stream: bytes) -> ChatCompletion:
+    """Return what the openai SDK puts together from a stream that ends with `[DONE]`."""
+    state = ChatCompletionStreamState()
+    for data in data_of(stream.decode())[:-1]:
+        state.handle_chunk(ChatCompletionChunk.model_validate_json(data))
+    return state.get_final_completion()

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeAlias
 
 from engines.kinds.remote import address_of
 from gateway.config.document import Path
@@ -38,6 +38,8 @@ _WHY = {
 }
 _ELSE = "what a request asks for is the client's to send; nothing is added to it here"
 
+_Providers: TypeAlias = Mapping[str, Mapping[str, Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class _Deployment:
@@ -53,10 +55,11 @@ class _Deployment:
 def read_litellm(tree: Mapping[str, Any], sheet: Sheet) -> None:
     """Fill the sheet with what a configuration of LiteLLM says."""
     groups: dict[str, list[_Deployment]] = {}
+    providers = _providers()
     for index, row in enumerate(listed(tree.get("model_list"))):
         path: Path = ("model_list", index)
         name = _name(path, str(mapping(row).get("model_name") or "").strip(), sheet)
-        deployment = _deployment(path, name, mapping(row), sheet)
+        deployment = _deployment(path, name, mapping(row), providers, sheet)
         if deployment is not None:
             groups.setdefault(name, []).append(deployment)
     aliases, total_s = read_settings(tree, sheet)
@@ -105,13 +108,15 @@ def _stand_ins(
     return list(found)
 
 
-def _deployment(path: Path, name: str, row: Mapping[str, Any], sheet: Sheet) -> _Deployment | None:
+def _deployment(
+    path: Path, name: str, row: Mapping[str, Any], providers: _Providers, sheet: Sheet
+) -> _Deployment | None:
     params = mapping(row.get("litellm_params"))
-    provider, upstream = _provider(params)
+    provider, upstream = _provider(params, providers)
     if not name or "*" in name or "*" in upstream:
         sheet.leave(path, "a name with `*` stands for names that nobody lists; list the models")
         return None
-    known = _providers().get(provider)
+    known = providers.get(provider)
     base = params.get("api_base") or params.get("base_url") or mapping(known).get("url")
     if known is None or not upstream:
         sheet.leave(path, f"{provider or 'this provider'} has an API of its own, not OpenAI's")
@@ -130,14 +135,14 @@ def _deployment(path: Path, name: str, row: Mapping[str, Any], sheet: Sheet) -> 
     return _Deployment(path, engine, upstream, _model_settings(params, row), share)
 
 
-def _provider(params: Mapping[str, Any]) -> tuple[str, str]:
+def _provider(params: Mapping[str, Any], providers: _Providers) -> tuple[str, str]:
     """Return provider and model; a name without a slash is OpenAI's, as for LiteLLM."""
     model = str(params.get("model") or "")
     given = params.get("custom_llm_provider")
     if given is not None:
         return str(given), model.removeprefix(f"{given}/")
     provider, slash, rest = model.partition("/")
-    if slash and provider in _providers():
+    if slash and provider in providers:
         return provider, rest
     if slash and not (params.get("api_base") or params.get("base_url")):
         return provider, rest
@@ -242,6 +247,6 @@ def _whole_shares(shares: Mapping[str, float]) -> dict[str, float]:
     return {name: int(share) if share == int(share) else share for name, share in shares.items()}
 
 
-def _providers() -> Mapping[str, Mapping[str, Any]]:
+def _providers() -> _Providers:
     text = (files(__package__) / "data" / "providers.toml").read_text("utf-8")
     return tomllib.loads(text)
