@@ -5,11 +5,13 @@ half a minute.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,7 @@ CHAT = "/v1/chat/completions"
 def gateway(
     venv: Path, toys: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GatewayProcess]:
-    text = CONFIG.format(gpu=engine(venv), toys=toys)
+    text = CONFIG.format(gpu=engine(venv, drain_timeout_s=60), toys=toys)
     with gateway_process(tmp_path_factory.mktemp("pair"), config=text) as started:
         yield started
 
@@ -75,7 +77,7 @@ class Stream:
             async for line in answer.aiter_lines():
                 if line.startswith("data: "):
                     self.lines.append(line.removeprefix("data: "))
-                if len(self.lines) == 40:
+                if len(self.lines) == 10:
                     self.under_way.set()
 
     @property
@@ -101,6 +103,34 @@ def engine_core(pid: int) -> int:
     raise AssertionError("no EngineCore")
 
 
+@asynccontextmanager
+async def creeping(pids: Iterable[int]) -> AsyncIterator[None]:
+    """Let processes run a tenth of the time.
+
+    What evaluates is much faster than what sends its tokens on two cores: without this a toy has
+    drawn its whole answer when the client sees the first words.
+    """
+
+    async def creep() -> None:
+        while True:
+            tell(signal.SIGSTOP)
+            await asyncio.sleep(0.09)
+            tell(signal.SIGCONT)
+            await asyncio.sleep(0.01)
+
+    def tell(what: signal.Signals) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, what)
+
+    creeper = asyncio.create_task(creep())
+    try:
+        yield
+    finally:
+        creeper.cancel()
+        tell(signal.SIGCONT)
+
+
 async def figures(http: httpx.AsyncClient, name: str) -> float:
     lines = (await http.get("/metrics")).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
@@ -123,15 +153,15 @@ async def test_a_stream_whose_engine_dies_is_gone_on_with_by_the_other_or_ends_w
 ) -> None:
     """vLLM itself ends it with an error event and `[DONE]`, which must not look like an end."""
     whole = (await http.post(CHAT, json=LONG)).json()["choices"][0]["message"]["content"]
-    # Looked up beforehand: the toy answers in half a second.
     pids = {replica: server(gateway, replica) for replica in ("0", "1")}
     cores = {replica: engine_core(pid) for replica, pid in pids.items()}
     shared = {replica: segments(session(pid)) for replica, pid in pids.items()}
     stream = Stream()
-    reading = asyncio.create_task(stream.read(http))
-    await stream.under_way.wait()
-    before = stream.text
-    os.kill(cores[stream.replica], signal.SIGKILL)
+    async with creeping(cores.values()):
+        reading = asyncio.create_task(stream.read(http))
+        await stream.under_way.wait()
+        before = stream.text
+        os.kill(cores[stream.replica], signal.SIGKILL)
     await reading
     # A toy babbles: its own text, cut into tokens again, need not give the tokens that it drew, and
     # what follows the seam may be another babble.
@@ -145,6 +175,8 @@ async def test_a_stream_whose_engine_dies_is_gone_on_with_by_the_other_or_ends_w
         assert stream.events[-1]["error"]["code"] == "continuation_impossible"
     assert await figures(http, "weighbridge_stream_breaks_total{") == 1
     assert await asyncio.to_thread(gone, pids[stream.replica], shared[stream.replica])
+    # The next test waits for two that are ready: this one must be known to be none of them.
+    assert await asyncio.to_thread(left, gateway, stream.replica)
 
 
 async def test_a_server_that_somebody_ends_finishes_its_streams_and_nobody_sees_its_500(
@@ -152,11 +184,12 @@ async def test_a_server_that_somebody_ends_finishes_its_streams_and_nobody_sees_
 ) -> None:
     """Its /health says 200 while it drains, and what is new gets a 500 from it."""
     streams = [Stream() for _ in range(8)]
-    reading = [asyncio.create_task(stream.read(http)) for stream in streams]
-    for stream in streams:
-        await stream.under_way.wait()
     pid = server(gateway, "0")
-    os.kill(pid, signal.SIGTERM)
+    async with creeping([engine_core(one) for one in servers(gateway).values()]):
+        reading = [asyncio.create_task(stream.read(http)) for stream in streams]
+        for stream in streams:
+            await stream.under_way.wait()
+        os.kill(pid, signal.SIGTERM)
     short = LONG | {"max_tokens": 4}
     answers = []
     while not all(reader.done() for reader in reading):
