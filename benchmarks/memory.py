@@ -68,7 +68,7 @@ def _measure(name: str, folder: Path, context: int, kept_mib: int) -> str:
         loaded = _use(pid)
         _fill(url, context, rounds=3 if kept_mib else 1)
         full = _use(pid)
-    return _row(name, need, corrected(need, Seen.of(loaded, full=False)), full)
+    return _row(name, need, corrected(need, Seen.loaded(loaded)), full)
 
 
 def _row(name: str, first: MemoryNeed, second: MemoryNeed, full: MemoryUse) -> str:

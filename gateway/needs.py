@@ -5,15 +5,18 @@ Must not: load anything, or decide who is loaded.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from engines.kinds import LlamacppEngine, ModelOrder
+from engines.kinds import LlamacppEngine, ModelOrder, ReplicaPlan
+from engines.kinds.section import Section
 from engines.memory import RAM, MemoryNeed, Part
 from engines.memory.remembered import Remembered, corrected
 from engines.weights import WeightsProblem
 from gateway.config.loading import LoadedConfig
+from gateway.fleet.measuring import Reckoned
 from gateway.planning import engines_of, order_of
 
 How: TypeAlias = Literal["stated", "measured", "reckoned"]
@@ -42,20 +45,52 @@ class ModelNeed:
 
 
 def needs_of(
-    config: LoadedConfig, remembered: Remembered, changes: Mapping[str, Any] | None = None
+    config: LoadedConfig,
+    remembered: Remembered,
+    changes: Mapping[str, Any] | None = None,
+    only: Collection[str] | None = None,
 ) -> tuple[ModelNeed, ...]:
     """Return what each model takes on each engine of this machine, in the file's order.
 
-    `changes` are settings that every llama.cpp engine is given instead of its own.
+    `changes` are settings that every llama.cpp engine is given instead of its own; with `only`
+    other models are left out.
     """
-    return tuple(_each(config, remembered, changes or {}))
+    names = config.file.models if only is None else only
+    return tuple(_each(config, remembered, changes or {}, names))
+
+
+def by_device(needs: Iterable[ModelNeed]) -> dict[str, int]:
+    """Return what these take together of each device."""
+    total: Counter[str] = Counter()
+    for one in needs:
+        total.update(one.need.by_device)
+    return dict(total)
+
+
+def reckoned_by(config: LoadedConfig, remembered: Remembered) -> Reckoned:
+    """Return what a file makes of its models' needs, for whoever measures their processes."""
+
+    def mark_of(plan: ReplicaPlan) -> str | None:
+        if plan.launch is None or not plan.launch.measurable:
+            return None
+        order = order_of(plan.model, plan.engine, config)
+        return _reckoned(config, order, remembered, {}).mark or None
+
+    def together(models: Collection[str]) -> Mapping[str, int] | None:
+        found = needs_of(config, remembered, only=models)
+        return by_device(found) if any(one.how == "measured" for one in found) else None
+
+    return Reckoned(mark_of, together)
 
 
 def _each(
-    config: LoadedConfig, remembered: Remembered, changes: Mapping[str, Any]
+    config: LoadedConfig,
+    remembered: Remembered,
+    changes: Mapping[str, Any],
+    names: Collection[str],
 ) -> Iterator[ModelNeed]:
     for name, section in config.file.models.items():
-        if section.adapter_of is not None:
+        if section.adapter_of is not None or name not in names:
             continue
         for engine in engines_of(section):
             if not config.file.engines[engine].managed:
@@ -86,7 +121,7 @@ def _reckoned(
         return ModelNeed(
             order.name, order.engine, order.replicas, nothing, "reckoned", problem=problem
         )
-    mark = _mark(order, need)
+    mark = _mark(section, order, need)
     seen = remembered.seen(mark)
     return ModelNeed(
         order.name,
@@ -105,9 +140,13 @@ def _changed(
     return section.model_copy(update=dict(changes)), replace(order, **own)
 
 
-def _mark(order: ModelOrder, need: MemoryNeed) -> str:
-    """Return a mark of what was reckoned: what comes to the same is laid out alike."""
+def _mark(section: Section, order: ModelOrder, need: MemoryNeed) -> str:
+    """Return a mark of what was reckoned: what comes to the same is laid out alike.
+
+    Of engines other than our own nobody knows which of their settings count.
+    """
     said = hashlib.blake2s(digest_size=10)
-    for word in (order.weights, order.pooling, order.embeddings, need.parts):
+    settings = None if isinstance(section, LlamacppEngine) else section
+    for word in (order.weights, order.pooling, order.embeddings, need.parts, settings):
         said.update(repr(word).encode() + b"\0")
     return said.hexdigest()

@@ -15,6 +15,7 @@ from engines.kinds import (
     Room,
 )
 from engines.kinds.lookup import Found, Lookup
+from engines.memory.remembered import Remembered
 from gateway.attempting import Attempts
 from gateway.config.loading import LoadedConfig
 from gateway.config.schema import RoutingFile
@@ -27,9 +28,11 @@ from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.care import Carer
 from gateway.fleet.difference import Difference, difference, moulds_of
 from gateway.fleet.learned import LoadTimes
+from gateway.fleet.measuring import Measuring
 from gateway.fleet.prefixes import Prefixes
 from gateway.fleet.residence import Residing
 from gateway.fleet.resident import Resident
+from gateway.needs import reckoned_by
 from gateway.observe.journal import Journal
 from gateway.observe.metrics import Metrics
 from gateway.observe.residency import ResidencyMetrics
@@ -154,7 +157,9 @@ def build_gateway(
     resident = Resident(
         fleet, ResidencyMetrics(metrics.registry), LoadTimes(cache), time.perf_counter
     )
-    carer = Carer(fleet, client, resident)
+    remembered = Remembered(cache)
+    measuring = Measuring(remembered, resident, reckoned_by(config, remembered))
+    carer = Carer(fleet, client, resident, measuring)
     resident.settle(blueprint.residing)
     journal = None
     if file.mode == "observe":
@@ -187,6 +192,8 @@ def changed_gateway(before: Gateway, blueprint: Blueprint) -> tuple[Gateway, Dif
     file, plans = blueprint.config.file, blueprint.plans
     fleet.change(plans, change.kept, _breaking(file), limits_of(file, plans))
     fleet.affine = file.gateway.prefix_affinity
+    measuring = before.carer.measuring
+    measuring.follow(reckoned_by(blueprint.config, measuring.remembered))
     before.resident.settle(blueprint.residing)
     before.carer.adjust()
     lasting = _Lasting(**{name: getattr(before, name) for name in _Lasting.__slots__})

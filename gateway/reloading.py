@@ -48,6 +48,7 @@ class Ground:
     facts_of: Callable[[LoadedConfig], Mapping[str, ModelFacts]]
     runtime_folder: Path
     cores: int
+    cache: Path | None = None
 
 
 class Reloader:
@@ -137,6 +138,7 @@ class Reloader:
             cores=ground.cores,
             generation=generation,
             found=self._live.found,
+            cache=ground.cache,
         )
         return blueprint, held_back
 

@@ -5,7 +5,6 @@ Must not: decide who is loaded (`engines.residency` does), or load anything.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -16,7 +15,7 @@ from engines.residency import Rules, Unit
 from gateway.config.loading import LoadedConfig
 from gateway.config.schema import ModelSection, RoutingFile
 from gateway.fleet.residence import Residence, Residing
-from gateway.needs import needs_of
+from gateway.needs import ModelNeed, by_device, needs_of
 
 
 def residing_of(
@@ -38,8 +37,10 @@ def residing_of(
     names = [n for n in own if file.residency.budget or n in grouped or _leaves(file.models[n])]
     if not names:
         return Residing()
-    needs = _needs(config, names, cache)
-    fit = _fit(needs.values(), file.residency.budget)
+    found = needs_of(config, Remembered(cache), only=names)
+    needs = {name: [one for one in found if one.model == name] for name in names}
+    total = by_device(found)
+    fit = all(total.get(device, 0) <= most for device, most in file.residency.budget.items())
     return Residing(
         rules=Rules(file.residency.budget, file.residency.swap_bound_s),
         residences=tuple(
@@ -60,13 +61,6 @@ def _leaves(model: ModelSection) -> bool:
     return model.load == "demand" or model.keep_alive_s is not None
 
 
-def _fit(needs: Iterable[Mapping[str, int]], budget: Mapping[str, int]) -> bool:
-    total: Counter[str] = Counter()
-    for one in needs:
-        total.update(one)
-    return all(total[device] <= most for device, most in budget.items())
-
-
 def _households(file: RoutingFile, names: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the models that are loaded as one, in the file's order."""
     together = [group.models for group in file.residency.groups if group.live == "together"]
@@ -80,26 +74,25 @@ def _households(file: RoutingFile, names: Sequence[str]) -> list[tuple[str, ...]
 def _residence(
     file: RoutingFile,
     models: tuple[str, ...],
-    needs: Mapping[str, Mapping[str, int]],
+    needs: Mapping[str, Sequence[ModelNeed]],
     own: Mapping[str, Sequence[ReplicaPlan]],
     runtime_folder: Path,
     *,
     fit: bool,
 ) -> Residence:
     sections = [file.models[model] for model in models]
-    total: Counter[str] = Counter()
-    for model in models:
-        total.update(needs[model])
+    found = [one for model in models for one in needs[model]]
     kept = [section.keep_alive_s for section in sections]
     longest_s = max((kept_s for kept_s in kept if kept_s is not None), default=None)
     return Residence(
         Unit(
             "+".join(models),
-            dict(total),
+            by_device(found),
             pinned=any(section.pin for section in sections),
             keep_alive_s=None if None in kept else longest_s,
             min_resident_s=max(section.min_resident_s for section in sections),
             excludes=_apart(file, models),
+            measured=any(one.how == "measured" for one in found),
         ),
         models,
         at_start=any(
@@ -118,17 +111,6 @@ def _apart(file: RoutingFile, models: tuple[str, ...]) -> frozenset[str]:
     home = {name: group for group in together for name in group}
     inside = [tuple(m for m in file.models if m in home.get(name, (name,))) for name in others]
     return frozenset("+".join(one) for one in inside if one != models)
-
-
-def _needs(
-    config: LoadedConfig, names: Iterable[str], cache: Path | None
-) -> dict[str, dict[str, int]]:
-    """Return the bytes that all replicas of each model take, by device."""
-    found: dict[str, Counter[str]] = {name: Counter() for name in names}
-    for need in needs_of(config, Remembered(cache)):
-        if need.model in found:
-            found[need.model].update(need.need.by_device)
-    return {name: dict(devices) for name, devices in found.items()}
 
 
 def _mark(plans: Iterable[ReplicaPlan], runtime_folder: Path) -> str:

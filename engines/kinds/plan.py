@@ -71,6 +71,7 @@ class Launch:
     """How a child process is started and ended.
 
     `environment` is added to the gateway's own, less the variables whose values are `secrets`.
+    `measurable`: its memory is that of its children, not of a container elsewhere.
     """
 
     argv: tuple[str, ...]
@@ -79,6 +80,7 @@ class Launch:
     drain_timeout_s: float
     environment: tuple[tuple[str, str], ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    measurable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

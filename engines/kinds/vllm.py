@@ -227,6 +227,7 @@ class VllmEngine(Section):
                 self.start_timeout_s,
                 math.ceil(self.drain_timeout_s) + _FAREWELL_S,
                 tuple(environment.items()),
+                measurable=self.image is None,
             ),
             problem=problem,
             adapters=tuple(adapter.name for adapter in order.adapters),

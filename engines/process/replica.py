@@ -64,6 +64,11 @@ class ManagedReplica:
         """How the child is doing now."""
         return self._status
 
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, None while there is none."""
+        return None if self._child is None else self._child.pid
+
     async def run(self) -> None:
         """Start the child and start it again when it ends, with growing pauses.
 

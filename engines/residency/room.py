@@ -53,7 +53,7 @@ def why_never(unit: Unit, pinned: Iterable[Unit], budget: Mapping[str, int]) -> 
         need, taken = unit.needs.get(device, 0), sum(one.needs.get(device, 0) for one in beside)
         if need and need + taken > most:
             kept = f", of which {in_words(taken)} are pinned" if taken else ""
-            return (
-                f"it needs {in_words(need)} of {device}, and the budget is {in_words(most)}{kept}"
-            )
+            known = " (measured)" if unit.measured else ""
+            needs = f"it needs {in_words(need)} of {device}{known}"
+            return f"{needs}, and the budget is {in_words(most)}{kept}"
     return None

@@ -28,7 +28,7 @@ class Unit:
     `needs` is bytes by device. It stays for `min_resident_s` after a load, unless a request in
     whose way it is has waited for the bound; idle for `keep_alive_s` it leaves (None: it stays
     until its room is needed). It is never in memory together with one that it `excludes`. What is
-    `pinned` never leaves.
+    `pinned` never leaves. `measured`: the needs go by what its processes took before.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Unit:
     keep_alive_s: float | None = None
     min_resident_s: float = 0.0
     excludes: frozenset[str] = frozenset()
+    measured: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,13 +94,14 @@ def serve(
     listener = _listen(host, section.port if port is None else port)
     bound_port: int = listener.getsockname()[1]
     with listener, runtime_folder() as folder:
-        ground = Ground(source.path, os.environ, gather_facts, folder, usable_cores())
+        cache, cores = cache_folder(os.environ), usable_cores()
+        ground = Ground(source.path, os.environ, gather_facts, folder, cores, cache)
         gateway = build_gateway(
             config,
             gather_facts(config),
             runtime_folder=folder,
-            cores=ground.cores,
-            cache=cache_folder(os.environ),
+            cores=cores,
+            cache=cache,
         )
         live = Live(gateway)
         reloader = Reloader(live, ground, mark, LOOK_S if watch else None)

@@ -14,8 +14,9 @@ from typing import TypeAlias
 import msgspec
 
 from engines.kinds import Deadlines, ReplicaPlan
-from engines.process import ManagedReplica, ReplicaStatus
+from engines.process import ManagedReplica, ReplicaState, ReplicaStatus
 from gateway.fleet.fleet import Fleet
+from gateway.fleet.measuring import Measuring
 from gateway.fleet.replica import Condition, Replica
 from gateway.fleet.resident import Resident
 from gateway.observe.engine_figures import read_engine_figures
@@ -57,8 +58,11 @@ class Look:
 class Carer:
     """Runs and watches a fleet's replicas for as long as `run` is not cancelled."""
 
-    def __init__(self, fleet: Fleet, client: UpstreamClient, resident: Resident) -> None:
+    def __init__(
+        self, fleet: Fleet, client: UpstreamClient, resident: Resident, measuring: Measuring
+    ) -> None:
         self._fleet = fleet
+        self.measuring = measuring
         self._client = client
         self._resident = resident
         resident.serve(self.adjust, self._lives_still)
@@ -79,7 +83,11 @@ class Carer:
                 self._changed.clear()
                 self._adjust_children(tasks)
                 self._adjust_watches(tasks)
-                await self._changed.wait()
+                try:
+                    await self._changed.wait()
+                except asyncio.CancelledError:
+                    await asyncio.gather(*map(self._measure_leaving, self._children))
+                    raise
 
     def adjust(self) -> None:
         """Look after the replicas that the fleet has now.
@@ -113,12 +121,18 @@ class Carer:
         if replica.in_flight:
             _log.info("%s ends after its requests: %d", replica.name, replica.in_flight)
         await replica.unused()
+        await self._measure_leaving(replica)
         life.cancel()
         await asyncio.wait([life])
         self._ending.discard(replica)
         self._resident.ended(replica)
         self._warned.pop(replica, None)
         _log.info("%s has ended", replica.name)
+
+    async def _measure_leaving(self, replica: Replica) -> None:
+        child = self._children.get(replica)
+        if child is not None and child.status.state is ReplicaState.READY:
+            await self.measuring.leaving(replica, child.pid)
 
     def _adjust_watches(self, tasks: asyncio.TaskGroup) -> None:
         """Look at the servers of the replicas that the fleet has now; at new replicas at once."""
@@ -195,6 +209,7 @@ class Carer:
             replica.suspect = replica.suspect and not seen.ok
             if seen.ok and cold:
                 cold = False
+                await self.measuring.loaded(replica, child.pid)
                 await self._warm_up(replica)
             return seen.ok
 

@@ -18,7 +18,7 @@ from engines.residency import Event, Plan, State, Unit, decide, hopeless
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.learned import LoadTimes
 from gateway.fleet.replica import Condition, Replica
-from gateway.fleet.residence import Residing
+from gateway.fleet.residence import Residence, Residing
 from gateway.fleet.tenant import Tenant
 from gateway.observe.residency import ResidencyMetrics, UnitFigures
 
@@ -103,6 +103,22 @@ class Resident:
     def start(self) -> None:
         """Load what is to be there from the start; on the running loop."""
         self._started = True
+        self.look_soon()
+
+    def unit_of(self, replica: Replica) -> Residence | None:
+        """Return the unit that a replica belongs to, None where it is loaded all the time."""
+        tenant = self._of_replica.get(replica)
+        return None if tenant is None else tenant.residence
+
+    def takes(self, residence: Residence, needs: Mapping[str, int]) -> None:
+        """Go from now on by what a unit's processes were measured to need."""
+        tenant = self._tenants.get(residence.unit.name)
+        if tenant is None or tenant.residence is not residence:
+            return  # another file is in force
+        unit = replace(residence.unit, needs=dict(needs), measured=True)
+        tenant.residence = replace(residence, unit=unit)
+        self._units[unit.name] = unit
+        self._rule_out(hopeless(self.residing.rules, self._units))
         self.look_soon()
 
     def _moves_in(self, tenant: Tenant) -> Tenant:
@@ -335,6 +351,7 @@ class Resident:
             self._index()
             return
         tenant.ended(self._clock())
+        self._rule_out(hopeless(self.residing.rules, self._units))
         failed = tenant.state is State.FAILED
         condition = Condition.FAILED if failed else Condition.STOPPED
         self._tell(tenant, condition, tenant.reason if failed else ON_DEMAND)

@@ -224,3 +224,21 @@ async def test_a_warm_up_is_read_before_the_first_request(tmp_path: Path) -> Non
     async with staged(tmp_path, "a: load: demand, warm_up: Be brief.", go="a") as stage:
         assert (await stage.ask("a", "first")).status_code == 200
         assert stage.log("ask") == ["ask a Hi", "ask a first"]
+
+
+async def test_what_a_model_was_measured_to_take_counts_from_then_on(tmp_path: Path) -> None:
+    async with staged(tmp_path, TWO, ONE_FITS, go="a b") as stage:
+        assert (await stage.ask("a")).status_code == 200
+        resident, metrics = stage.served.gateway.resident, stage.served.gateway.metrics
+        (replica,) = (one for one in stage.served.gateway.fleet if one.plan.model == "a")
+        unit = resident.unit_of(replica)
+        assert unit is not None
+        resident.takes(unit, {"ram": 11 * 2**20})
+        assert figure(metrics, "weighbridge_memory_reserved_bytes") == 11 * 2**20
+        resident.takes(unit, {"ram": 1})  # of a file that is no more in force
+        assert figure(metrics, "weighbridge_memory_reserved_bytes") == 11 * 2**20
+        assert (await stage.ask("a")).status_code == 200  # it is there already
+        assert (await stage.ask("b")).status_code == 200
+        refused = await stage.ask("a")
+        assert refused.status_code == 503
+        assert "11 MiB of ram (measured), and the budget is 10 MiB" in refused.text

@@ -99,7 +99,7 @@ def gateway_process(
         subprocess.Popen(
             [COMMAND, "serve", "--port", "0", *options],
             cwd=folder,
-            env=clean_environment() | dict(environ or {}),
+            env=_own_cache(folder) | clean_environment() | dict(environ or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -134,7 +134,7 @@ def run_command(
     return subprocess.run(
         [COMMAND, *argv],
         cwd=folder,
-        env=clean_environment() | dict(environ or {}),
+        env=_own_cache(folder) | clean_environment() | dict(environ or {}),
         capture_output=True,
         text=True,
         timeout=START_S,
@@ -145,6 +145,11 @@ def run_command(
 def clean_environment() -> dict[str, str]:
     """Return the environment less what would change a gateway."""
     return {k: v for k, v in os.environ.items() if not k.startswith("WEIGHBRIDGE_")}
+
+
+def _own_cache(folder: Path) -> dict[str, str]:
+    """Return what keeps that which is learnt of this machine apart from what its user knows."""
+    return {"WEIGHBRIDGE_CACHE": str(folder / "cache")}
 
 
 def children(pid: int) -> dict[int, str]:

@@ -152,9 +152,9 @@ TOYS = (
 )
 
 
-def write_toy(toy: Toy, path: Path, seed: int = 0) -> Path:
+def write_toy(toy: Toy, path: Path, seed: int = 0, kind: str = "F32") -> Path:
     """Write a toy as GGUF; the same toy and seed are always the same file. Return the path."""
-    return write_file(toy, tensors_of(toy), path, seed)
+    return write_file(toy, tensors_of(toy), path, seed, kind=kind)
 
 
 def write_file(
@@ -163,8 +163,13 @@ def write_file(
     path: Path,
     seed: int = 0,
     more: Callable[[Any], None] = lambda _writer: None,
+    *,
+    kind: str = "F32",
 ) -> Path:
-    """Write a toy that has these tensors; `more` adds keys. Return the path."""
+    """Write a toy that has these tensors; `more` adds keys. Return the path.
+
+    Matrices are stored as `kind` (`Q4_0`, `Q8_0`), where it is not `F32`.
+    """
     writer = gguf.GGUFWriter(str(path), toy.architecture)
     writer.add_name(f"toy-{toy.name}")
     _write_keys(writer, toy)
@@ -172,7 +177,11 @@ def write_file(
     more(writer)
     chance = np.random.default_rng(zlib.crc32(toy.name.encode()) + seed)
     for name, shape in tensors.items():
-        writer.add_tensor(name, _values(toy, name, shape, chance))
+        values, stored = _values(toy, name, shape, chance), gguf.GGMLQuantizationType[kind]
+        if len(shape) > 1 and "gate_inp" not in name and kind != "F32":
+            writer.add_tensor(name, gguf.quants.quantize(values, stored), raw_dtype=stored)
+        else:
+            writer.add_tensor(name, values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
