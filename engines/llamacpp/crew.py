@@ -10,9 +10,12 @@ work use a whole core each, so what is missing to that was somebody else's.
 """
 
 # As long as the steps of a window take, one judgement is made.
-_WINDOW_S = 0.25
+_WINDOW_S = 0.5
 # So much of a thread may be absent, and of each: our own event loop needs a core at times.
 _ABSENT, _ABSENT_OF_EACH = 0.25, 0.005
+# Who gives up one of two threads gives up half: as long as all of them stand still for less than
+# most of such a share, they stay (docs/decisions/0024 has what it gave).
+_WORTH = 0.8
 # For so long no thread is tried again; twice as long each time that it was too early.
 _PATIENCE_S, _MOST_PATIENCE_S = 1.0, 30.0
 
@@ -41,7 +44,8 @@ class Crew:
         stepped_s, absent = self._stepped_s, self.threads - self._used_s / self._stepped_s
         self._stepped_s = self._used_s = 0.0
         before = self.threads
-        if absent > _ABSENT + _ABSENT_OF_EACH * before and before > 1:
+        bearable = max(_ABSENT + _ABSENT_OF_EACH * before, _WORTH / before)
+        if absent > bearable and before > 1:
             self._shrink(max(1, round(absent)))
         else:
             self._grow(stepped_s)

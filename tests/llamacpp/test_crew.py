@@ -45,6 +45,23 @@ def test_all_work_again_when_the_others_have_gone(cores: int, data: st.DataObjec
     assert run(crew, cores, 0, 40 + 2 * cores)[-1] == cores
 
 
+@given(st.integers(1, 128), st.floats(0, 0.24))
+def test_who_wants_little_gets_no_thread(cores: int, busy: float) -> None:
+    crew = Crew(cores)
+    for _ in range(1_000):
+        crew.after(STEP_S, (cores - busy) * STEP_S)
+        assert crew.threads == cores
+
+
+def test_one_of_two_threads_is_worth_more_than_a_third_of_a_core() -> None:
+    """All stand still while one does, and one alone would be half as fast."""
+    for busy, threads in ((0.35, 2), (0.45, 1)):
+        crew = Crew(2)
+        for _ in range(20):
+            crew.after(STEP_S, (2 - busy) * STEP_S)
+        assert crew.threads == threads
+
+
 def test_one_thread_stays_however_many_others_there_are() -> None:
     assert min(run(Crew(2), 2, 50, 60)) == 1
 
