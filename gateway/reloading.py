@@ -17,6 +17,7 @@ from engines.weights import WeightsProblem, locate
 from gateway.config.held_back import hold_back
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
+from gateway.config.words import counted
 from gateway.domain import ModelFacts
 from gateway.fleet.difference import Difference
 from gateway.observe.metrics import Reload
@@ -180,5 +181,4 @@ def said_of(change: Difference) -> str:
         )
         if names
     ]
-    kept = len(change.kept)
-    return "; ".join([*parts, f"{kept} replica{'' if kept == 1 else 's'} as before"])
+    return "; ".join([*parts, f"{counted(len(change.kept), 'replica')} as before"])

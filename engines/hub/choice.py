@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from engines.memory import in_words
 from engines.weights.problems import WeightsProblem
 from engines.weights.variants import Variant
 
@@ -17,7 +18,6 @@ _WHOLE = ("F16", "BF16", "F32")
 # and the context's cells, which grow with the model.
 _BESIDE_SHARE = 0.15
 _BESIDE_BYTES = 700 * 1024 * 1024
-_GIB = 1024**3
 
 
 NeedOf: TypeAlias = Callable[[Variant], int]
@@ -54,7 +54,9 @@ def largest_that_fits(
     larger: Variant | None = None
     for variant in by_size:
         if variant.size_bytes <= room_bytes and need_of(variant) <= room_bytes:
-            takes = f"it takes {_gib(need_of(variant))} of {_gib(room_bytes)} when it is full"
+            takes = (
+                f"it takes {in_words(need_of(variant))} of {in_words(room_bytes)} when it is full"
+            )
             if len(whole) == 1:
                 return Choice(variant, f"the only one there is: {takes}")
             return Choice(variant, f"{_why(larger, need_of)}: {takes}")
@@ -62,20 +64,16 @@ def largest_that_fits(
     smallest = by_size[-1]
     raise WeightsProblem(
         f"no quantisation of {what} fits this machine: the smallest, {_named(smallest)}, takes "
-        f"{_gib(need_of(smallest))}, and there are {_gib(room_bytes)}; choose a smaller model, or "
-        f"take it all the same with --quant {_named(smallest)}"
+        f"{in_words(need_of(smallest))}, and there are {in_words(room_bytes)}; choose a smaller "
+        f"model, or take it all the same with --quant {_named(smallest)}"
     )
 
 
 def _why(larger: Variant | None, need_of: NeedOf) -> str:
     if larger is None:
         return "the largest there is below 16 bits a weight"
-    return f"the largest that fits ({_named(larger)} would take {_gib(need_of(larger))})"
+    return f"the largest that fits ({_named(larger)} would take {in_words(need_of(larger))})"
 
 
 def _named(variant: Variant) -> str:
     return variant.quantisation or variant.stem
-
-
-def _gib(count: int) -> str:
-    return f"{count / _GIB:.1f} GiB"

@@ -8,11 +8,9 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-_CGROUPS = Path("/sys/fs/cgroup")
-_OWN_CGROUP = Path("/proc/self/cgroup")
+from engines.platform.groups import GROUPS, folders_around, own_groups, read_text
 
 
 def usable_cores() -> int:
@@ -24,37 +22,25 @@ def usable_cores() -> int:
     if sys.platform == "darwin":
         return performance_cores(_sysctl("hw.perflevel0.physicalcpu")) or os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0))
-    quota = quota_cores(_text(_OWN_CGROUP), _CGROUPS)
+    quota = quota_cores(own_groups(), GROUPS)
     return max(1, allowed if quota is None else min(allowed, quota))
 
 
 def quota_cores(own_cgroup: str, mounted: Path) -> int | None:
     """Return the smallest quota of the process's group and of those around it; None without one.
 
-    `own_cgroup` is the text of `/proc/self/cgroup`, `mounted` the folder of all groups. In a
-    container the path in the text may lead nowhere: then the root's quota is the container's.
+    `own_cgroup` is the text of `/proc/self/cgroup`, `mounted` the folder of all groups.
     """
-    v2 = _around(mounted, own_group(own_cgroup, "") or "/")
-    v1 = _around(mounted / "cpu", own_group(own_cgroup, "cpu") or "/")
-    found = [cgroup_v2_cores(_text(folder / "cpu.max")) for folder in v2]
+    v2 = folders_around(own_cgroup, "", mounted)
+    v1 = folders_around(own_cgroup, "cpu", mounted)
+    found = [cgroup_v2_cores(read_text(folder / "cpu.max")) for folder in v2]
     found += [
-        cgroup_v1_cores(_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us"))
+        cgroup_v1_cores(
+            read_text(folder / "cpu.cfs_quota_us"), read_text(folder / "cpu.cfs_period_us")
+        )
         for folder in v1
     ]
     return min((cores for cores in found if cores is not None), default=None)
-
-
-def own_group(text: str, controller: str) -> str | None:
-    """Read `/proc/self/cgroup`: the group for a v1 controller, or with "" for v2; None if none.
-
-    Lines are `0::/user.slice/app.scope` (v2) and `4:cpu,cpuacct:/docker/1f0c` (v1).
-    """
-    for line in text.splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if controller in controllers.split(",") and path.startswith("/"):
-            return path
-    return None
 
 
 def cgroup_v2_cores(text: str) -> int | None:
@@ -73,26 +59,10 @@ def performance_cores(text: str) -> int | None:
     return int(text) if text.strip().isdigit() else None
 
 
-def _around(mounted: Path, group: str) -> Iterator[Path]:
-    """Yield the folders of a group and of all groups around it, up to the root."""
-    path = PurePosixPath(group)
-    if ".." in path.parts:
-        path = PurePosixPath("/")  # a group outside of what this container sees
-    for each in (path, *path.parents):
-        yield mounted / each.relative_to("/")
-
-
 def _whole_cores(quota: str, period: str) -> int | None:
     if not quota.isdigit() or not period.isdigit() or int(period) == 0:
         return None
     return max(1, math.floor(int(quota) / int(period)))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _sysctl(key: str) -> str:

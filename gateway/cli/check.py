@@ -17,6 +17,7 @@ from gateway.cli.config_source import ConfigSource, find_config
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.names import all_aliases, resolved_aliases, used_by
 from gateway.config.problems import ConfigError, Problem
+from gateway.config.words import counted
 from gateway.environment import EnvironmentProblem, read_environment
 from gateway.known import gather_facts
 from gateway.planning import plans_of
@@ -51,15 +52,15 @@ def check(config_option: str | None) -> None:
 def _verdict(source: ConfigSource, warnings: int) -> str:
     if not warnings:
         return f"Nothing is wrong with {source.described}."
-    return f"It can be served, with {_counted(warnings, 'warning')}: {source.described}."
+    return f"It can be served, with {counted(warnings, 'warning')}: {source.described}."
 
 
 def _served(config: LoadedConfig) -> str:
     file, aliases = config.file, all_aliases(config.file)
-    served = f"{_counted(len(file.models), 'model')} ({', '.join(file.models)})"
+    served = f"{counted(len(file.models), 'model')} ({', '.join(file.models)})"
     if aliases:
-        served += f" and {_counted(len(aliases), 'alias', 'aliases')} ({', '.join(aliases)})"
-    rules = _counted(len(file.routes), "rule")
+        served += f" and {counted(len(aliases), 'alias', 'aliases')} ({', '.join(aliases)})"
+    rules = counted(len(file.routes), "rule")
     return f"{served}; {rules} {'chooses' if len(file.routes) == 1 else 'choose'} for auto"
 
 
@@ -102,7 +103,3 @@ def _without_candidates(config: LoadedConfig) -> Iterator[Problem]:
 
 def _problem(config: LoadedConfig, path: tuple[str | int, ...], message: str) -> Problem:
     return Problem(config.source, *config.places.of(path), message)
-
-
-def _counted(count: int, one: str, many: str | None = None) -> str:
-    return f"{count} {one}" if count == 1 else f"{count} {many or f'{one}s'}"

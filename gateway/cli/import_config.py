@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.target import Refused, next_steps, put, target_of
+from gateway.config.words import counted
 from gateway.setup.importing import NotReadable, Origin, Reading, read_foreign
 from gateway.setup.importing.ollama import URL
 
@@ -49,7 +50,7 @@ def import_config(
         click.echo(str(refusal), err=True)
         sys.exit(refusal.code)
     _tell(reading)
-    next_steps(target, f"{reading.models} model{'' if reading.models == 1 else 's'}")
+    next_steps(target, counted(reading.models, "model"))
 
 
 def _text(source: str) -> str:

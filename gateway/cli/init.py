@@ -20,6 +20,7 @@ from engines.weights.pulled import pulled_in
 from engines.weights.resolve import is_local, this_store
 from gateway.cli.config_source import PACKAGED
 from gateway.cli.target import STDOUT, Refused, next_steps, put, target_of
+from gateway.config.words import counted
 from gateway.setup.asking import AddressProblem, ask, base_urls
 from gateway.setup.draft import Draft, draft
 from gateway.setup.rules import rules_for
@@ -211,8 +212,4 @@ def _draft(sources: Sources) -> Draft:
 
 def _counts(found: Draft) -> str:
     engines = [engine for engine in found.engines if engine.silent is None]
-    return f"{_counted(len(found.models), 'model')} on {_counted(len(engines), 'engine')}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    return f"{counted(len(found.models), 'model')} on {counted(len(engines), 'engine')}"

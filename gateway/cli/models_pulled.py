@@ -13,6 +13,7 @@ from typing import Any
 from engines.families import Catalogue
 from engines.hub.words import gigabytes
 from engines.kinds import LlamacppEngine, ModelOrder
+from engines.memory import in_words
 from engines.weights import WeightsProblem, locate
 from engines.weights.pulled import Pulled
 from engines.weights.store import Store, text_of
@@ -62,7 +63,7 @@ def cells(row: Mapping[str, Any], now_s: float | None = None) -> tuple[str, ...]
         row["weights"],
         row["state"],
         gigabytes(row["size_bytes"]),
-        "unknown" if row["memory_bytes"] is None else gigabytes(row["memory_bytes"]),
+        "unknown" if row["memory_bytes"] is None else in_words(row["memory_bytes"]),
         row["licence"] or "unknown",
         "today" if days < 1 else f"{days} days ago" if days > 1 else "yesterday",
         ", ".join(row["served_as"]) or "-",

@@ -15,6 +15,7 @@ import click
 import uvicorn
 
 from gateway.cli.terminal import has_terminal, watched_terminal
+from gateway.config.words import counted
 
 # After a second signal: for the errors that end what still runs.
 _LAST_WORDS_S = 1.0
@@ -55,7 +56,7 @@ class Server(uvicorn.Server):
         running = len(self.server_state.tasks)
         if running:
             click.echo(
-                f"Waiting for {running} running request{'s' if running > 1 else ''}, at most "
+                f"Waiting for {counted(running, 'running request')}, at most "
                 f"{self.config.timeout_graceful_shutdown} s. Ctrl-C again ends at once.",
                 err=True,
             )

@@ -7,6 +7,7 @@ Must not: decide what is served or which rules there are.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from gateway.config.words import counted
 from gateway.setup.asking import one_line
 from gateway.setup.draft import Draft, EngineDraft, ModelDraft
 from gateway.setup.models import Found, Role
@@ -118,7 +119,7 @@ def _known(model: ModelDraft, models: Iterable[ModelDraft]) -> str:
     licence = found.entry.licence
     facts.append(f"{licence.licence_class} licence ({licence.id})")
     spoken = found.entry.languages
-    facts.append("languages unknown" if spoken is None else _counted(len(spoken), "language"))
+    facts.append("languages unknown" if spoken is None else counted(len(spoken), "language"))
     return f"Family {found.entry.family}: {', '.join(facts)}.{role}"
 
 
@@ -142,10 +143,6 @@ def _context(found: Found) -> str:
     if found.trained_tokens is not None:
         return f"context up to {found.trained_tokens:,} (the server decides)"
     return "context unknown"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _one_or_all(names: Sequence[str]) -> str | Sequence[str]:

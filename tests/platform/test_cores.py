@@ -8,22 +8,10 @@ from engines.platform import usable_cores
 from engines.platform.cores import (
     cgroup_v1_cores,
     cgroup_v2_cores,
-    own_group,
     performance_cores,
     quota_cores,
 )
-
-SYSTEMD = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/weighbridge.service\n"
-DOCKER_V2 = "0::/\n"
-DOCKER_V1 = """\
-12:pids:/docker/1f0c9a
-11:cpuset:/docker/1f0c9a
-10:net_cls,net_prio:/docker/1f0c9a
-4:cpu,cpuacct:/docker/1f0c9a
-1:name=systemd:/docker/1f0c9a
-0::/system.slice/containerd.service
-"""
-OUTSIDE = "0::/../../machine.slice/x\n"
+from tests.support.control_groups import DOCKER_V1, DOCKER_V2, OUTSIDE, SYSTEMD, tree
 
 
 @pytest.mark.parametrize(
@@ -68,31 +56,6 @@ def test_quota_and_period_of_cgroup_v1(quota: str, period: str, cores: int | Non
 )
 def test_sysctl_of_a_mac(text: str, cores: int | None) -> None:
     assert performance_cores(text) == cores
-
-
-@pytest.mark.parametrize(
-    ("text", "controller", "group"),
-    [
-        (SYSTEMD, "", SYSTEMD.removeprefix("0::").strip()),
-        (SYSTEMD, "cpu", None),
-        (DOCKER_V2, "", "/"),
-        (DOCKER_V1, "cpu", "/docker/1f0c9a"),
-        (DOCKER_V1, "", "/system.slice/containerd.service"),
-        ("", "", None),
-        ("nonsense\n", "cpu", None),
-        ("0::/a:b\n", "", "/a:b"),
-    ],
-)
-def test_the_own_group_is_found(text: str, controller: str, group: str | None) -> None:
-    assert own_group(text, controller) == group
-
-
-def tree(root: Path, texts: dict[str, str]) -> Path:
-    for name, text in texts.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="ascii")
-    return root
 
 
 def test_the_quota_of_the_own_group_counts_and_not_the_roots_alone(tmp_path: Path) -> None:
