@@ -9,12 +9,15 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 ARGS ?=
 
-.PHONY: help wheel setup serve test test-vllm check lock demo-models task-model clean
+.PHONY: help wheel setup vision serve test test-vllm check lock demo-models task-model clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /  /' | sort
 
 setup: wheel $(RUN) $(DEV) ## everything that serving and testing need, in .venv
+
+vision: setup ## build, once, what llama.cpp looks at images with (a model's `mmproj:`)
+	@$(BIN)/python -m tools.setup.mtmd --install
 
 serve: wheel $(RUN) ## set up and serve on 127.0.0.1:8000; ARGS="--port 9000" passes options on
 	@$(BIN)/weighbridge serve $(ARGS)

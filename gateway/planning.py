@@ -121,6 +121,7 @@ def order_of(name: str, engine: str, config: LoadedConfig) -> ModelOrder:
         engine=engine,
         base=config.base,
         weights=model.weights,
+        mmproj=model.mmproj,
         upstream_model=model.upstream_model,
         replicas=model.replicas,
         context=model.context,

@@ -29,6 +29,8 @@ from engines.weights import (
     resolve,
 )
 
+# What llama.cpp takes for its sums while a projector of usual size looks at an image.
+_LOOKING_BYTES = 256 << 20
 # docs/decisions/0024: spinning is fastest on a quiet machine; beside others, fewer threads are.
 _WAITS: dict[str, tuple[tuple[str, str], ...]] = {
     "auto": (),
@@ -42,7 +44,7 @@ class LlamacppEngine(Section):
     """An entry of `engines:` with `kind: llamacpp`: workers of ours, one process per replica."""
 
     managed: ClassVar[bool] = True
-    reads_images: ClassVar[bool] = False
+    reads_images: ClassVar[bool] = False  # but with a model's `mmproj`
     gives_tools: ClassVar[bool] = True  # to every model
 
     kind: Literal["llamacpp"] = Field(description="A worker of ours on llama.cpp.")
@@ -129,15 +131,17 @@ class LlamacppEngine(Section):
         """
         path = resolve(order.weights or "", order.base)
         parts = [describe(file) for file in locate(order.weights or "", order.base).files]
-        adapters = sum(resolve(one.weights, order.base).stat().st_size for one in order.adapters)
-        return self.need_of(order, parts, path.name, adapters)
+        beside = [one.weights for one in order.adapters] + ([order.mmproj] if order.mmproj else [])
+        more = sum(resolve(one, order.base).stat().st_size for one in beside)
+        more += _LOOKING_BYTES if order.mmproj else 0
+        return self.need_of(order, parts, path.name, more)
 
     def need_of(
         self,
         order: ModelOrder,
         parts: Sequence[Description],
         name: str,
-        adapter_bytes: int = 0,
+        beside_bytes: int = 0,
     ) -> MemoryNeed:
         """Return the same for files of which only the headers are known; `name` is the first's.
 
@@ -164,7 +168,7 @@ class LlamacppEngine(Section):
             context=context,
             instructions=instructions(),
         )
-        return need_of_gguf(parts, self._placed(parts, settings), adapter_bytes)
+        return need_of_gguf(parts, self._placed(parts, settings), beside_bytes)
 
     def _placed(self, parts: Sequence[Description], settings: GgufSettings) -> GgufSettings:
         """Say what goes onto GPUs, as if nobody else used them: the same at every reading."""
@@ -180,10 +184,10 @@ class LlamacppEngine(Section):
     def _replica(self, order: ModelOrder, room: Room, index: int) -> ReplicaPlan:
         socket_path = room.socket_path(order, index)
         weights, problem, absent = order.weights or "", self.missing_extra(), None
-        adapters: tuple[str, ...] = ()
+        beside: tuple[str, ...] = ()
         try:
             weights = str(resolve(weights, order.base))
-            adapters = tuple(_adapter(adapter, order.base) for adapter in order.adapters)
+            beside = (*_projector(order), *(_adapter(a, order.base) for a in order.adapters))
         except NotPulled as error:
             problem, absent = problem or str(error), _absent(order)
         except WeightsProblem as error:
@@ -204,7 +208,7 @@ class LlamacppEngine(Section):
             exact_seams=True,
             capacity=order.parallel or self.parallel,
             launch=Launch(
-                (*self._command(order, weights, socket_path, threads), *adapters),
+                (*self._command(order, weights, socket_path, threads), *beside),
                 socket_path,
                 self.start_timeout_s,
                 self.drain_timeout_s,
@@ -252,8 +256,9 @@ class LlamacppEngine(Section):
 
 
 def _absent(order: ModelOrder) -> str | None:
-    """Return what has to be pulled first, of the weights and those of the adapters."""
-    for weights in (order.weights or "", *(adapter.weights for adapter in order.adapters)):
+    """Return what has to be pulled first, of the weights, the projector and the adapters."""
+    eyes = [order.mmproj] if order.mmproj else []
+    for weights in (order.weights or "", *eyes, *(adapter.weights for adapter in order.adapters)):
         try:
             resolve(weights, order.base)
         except NotPulled:
@@ -261,6 +266,22 @@ def _absent(order: ModelOrder) -> str | None:
         except WeightsProblem:
             continue
     return None
+
+
+def _projector(order: ModelOrder) -> tuple[str, ...]:
+    """Return the worker's option for the projector, where there is one.
+
+    Raises:
+        WeightsProblem: there is no such file.
+    """
+    if order.mmproj is None:
+        return ()
+    try:
+        return (f"--mmproj={resolve(order.mmproj, order.base)}",)
+    except NotPulled as error:
+        raise NotPulled(f"its mmproj: {error}") from None
+    except WeightsProblem as error:
+        raise WeightsProblem(f"its mmproj: {error}") from None
 
 
 def _adapter(adapter: AdapterOrder, base: Path) -> str:

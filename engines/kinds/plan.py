@@ -35,6 +35,7 @@ class ModelOrder:
     engine: str
     base: Path
     weights: str | None = None
+    mmproj: str | None = None
     upstream_model: str | None = None
     replicas: int = 1
     context: int | None = None

@@ -50,6 +50,7 @@ from engines.llamacpp.model import Model
 from engines.llamacpp.offloading import seen, wanted_layers
 from engines.llamacpp.options import parser
 from engines.llamacpp.pooled import Pooled
+from engines.llamacpp.sight import Sight
 from engines.llamacpp.template import TemplateProblem
 from engines.platform import usable_cores
 from engines.weights import (
@@ -145,7 +146,16 @@ def _load(asked: argparse.Namespace) -> tuple[Runtime, Pooled, Model]:
             pooled = Pooled(runtime, abilities.pooling, in_pieces=header.is_causal)
             if not abilities.generates:
                 pooled.prepare()  # it is what the model is for: better to fail now
-            model = Model(name, weights, runtime, abilities, adapters=adapters, devices=devices)
+            sight = Sight(resolve(asked.mmproj, Path.cwd()), runtime) if asked.mmproj else None
+            model = Model(
+                name,
+                weights,
+                runtime,
+                abilities,
+                adapters=adapters,
+                devices=devices,
+                sight=sight,
+            )
     except (WeightsProblem, LoadFailed, TemplateProblem) as error:
         _fail(str(error), 2)
     except MemoryError:
@@ -213,6 +223,8 @@ async def _serve(
         await asyncio.to_thread(worker.holder.close)
         await asyncio.to_thread(batcher.close)
         pooled.close()
+        if model.sight is not None:
+            await asyncio.to_thread(model.sight.close)
         runtime.close()
     return 1 if batcher.failed.is_set() else 0
 

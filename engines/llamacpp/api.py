@@ -27,6 +27,7 @@ from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.holding import Holder
 from engines.llamacpp.grammar.wish import UnsupportedGrammar, wish_of, wish_of_chat
 from engines.llamacpp.model import Draining, Model
+from engines.llamacpp.pictures import Seen
 from engines.llamacpp.reading import Reader
 from engines.llamacpp.scrape import exposition
 from engines.llamacpp.sequence import Order, Progress, SequenceState
@@ -38,6 +39,7 @@ from engines.protocol.requests import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    Message,
     RequestT,
     RerankRequest,
     ScoreRequest,
@@ -83,6 +85,19 @@ class Worker:
         self.crowd = Crowd(most_waiting)
         self.reader = Reader(model, batcher, self.crowd)
         self.uses = Uses()
+
+    async def see(self, messages: Sequence[Message]) -> Seen:
+        """Return what the model sees of a conversation's images; one without sight sees none.
+
+        Raises:
+            InvalidRequest: an image cannot be read, or they do not fit.
+            Overloaded: too many wait already.
+        """
+        sight = self.model.sight
+        if sight is None or not any(message.has_part("image_url") for message in messages):
+            return {}
+        with self.crowd.with_these(1, "messages"):
+            return await sight.see(messages)
 
     async def run(self, orders: Sequence[Order], use: Use) -> AsyncIterator[tuple[int, Progress]]:
         """Yield what each sequence says; closing the iterator frees their slots.
@@ -178,7 +193,8 @@ async def _chat(worker: Worker, asked: _Asked) -> None:
             "whole of it.",
             param="continue_final_message",
         )
-    free = await _beside(asked.body, lambda: worker.model.chat_orders(request))
+    seen = await worker.see(request.messages)
+    free = await _beside(asked.body, lambda: worker.model.chat_orders(request, seen))
     conversations = worker.model.conversations
     orders = await worker.holder.hold(free, wish, conversations.frame(request, free))
     speeches = conversations.speeches(request, orders)
@@ -265,15 +281,19 @@ async def _beside(body: bytes, read: Callable[[], _T]) -> _T:
 
 async def _tokenize(worker: Worker, asked: _Asked) -> None:
     """Tokens of `messages` through the template, or of `prompt` (also called `content`)."""
-    tokens = await _beside(asked.body, lambda: _tokens(worker.model, asked.body))
+    chat = decode_request(_CHAT, asked.body) if b'"image_url"' in asked.body else None
+    seen = await worker.see(chat.messages) if chat else {}
+    tokens = await _beside(asked.body, lambda: _tokens(worker.model, asked.body, seen))
     told = {"count": len(tokens), "max_model_len": worker.model.context, "tokens": tokens}
     await _send_json(asked.send, msgspec.json.encode(told))
 
 
-def _tokens(model: Model, body: bytes) -> list[int]:
+def _tokens(model: Model, body: bytes, seen: Seen) -> list[int]:
+    """Return the tokens that a body asks for; -1 stands for each that an image takes."""
     asked = _object(body)
     if "messages" in asked:
-        return model.conversations.tokens(decode_request(_CHAT, body))
+        tokens = model.conversations.tokens(decode_request(_CHAT, body), seen)
+        return [max(-1, token) for token in tokens]
     text = asked.get("prompt", asked.get("content"))
     if not isinstance(text, str):
         raise InvalidRequest("Send 'prompt' (text) or 'messages'.", param="prompt")
@@ -319,6 +339,7 @@ def _capabilities(model: Model, name: str) -> list[str]:
         "generation": abilities.generates,
         "embeddings": abilities.embeds and whole,
         "reranking": abilities.reranks and whole,
+        "vision": model.sight is not None,
     }
     return [what for what, is_able in able.items() if is_able]
 

@@ -25,7 +25,8 @@ from time import perf_counter, process_time
 
 import numpy as np
 
-from engines.llamacpp.binding import DecodeFailed, Floats, Piece, Runtime
+from engines.llamacpp.batches import Piece, View
+from engines.llamacpp.binding import DecodeFailed, Floats, Runtime
 from engines.llamacpp.cells import Cells, Start
 from engines.llamacpp.counts import Counts
 from engines.llamacpp.experience import Experience
@@ -196,7 +197,8 @@ class Batcher:
             return
         held = self._cells.used + sum(s.pending for s in self._running)
         for sequence in tuple(self._queue)[: self._most_running - len(self._running)]:
-            start = self._cells.look(sequence.known, sequence.order.adapter)
+            order = sequence.order
+            start = self._cells.look(sequence.known, order.adapter, order.layout)
             held += start.cells
             if self._running and held > self._runtime.limits.cells:
                 return
@@ -205,8 +207,8 @@ class Batcher:
                 self._place(sequence, start)
 
     def _place(self, sequence: SequenceState, start: Start) -> None:
-        adapter = sequence.order.adapter
-        sequence.slot, sequence.done = self._cells.admit(sequence.known, adapter, start)
+        adapter, layout = sequence.order.adapter, sequence.order.layout
+        sequence.slot, sequence.done = self._cells.admit(sequence.known, adapter, start, layout)
         if sequence.cached is None:
             sequence.cached = sequence.read = sequence.done
             self.counts.cached_tokens += sequence.done
@@ -232,9 +234,9 @@ class Batcher:
         began, most = perf_counter(), self._runtime.limits.batch_tokens
         self._turn = next_turn(self._turn, {s.order.adapter for s in self._running}, most)
         waiting = [
-            Waiting(sequence.slot, sequence.pending, sequence.generated == 1)
+            Waiting(sequence.slot, sequence.readable, sequence.generated == 1)
             for sequence in self._running
-            if sequence.order.adapter == self._turn.adapter
+            if sequence.order.adapter == self._turn.adapter and sequence.readable
         ]
         first = who_catches_up(waiting) if self._runtime.apart and not self._caught_up else []
         self._caught_up = bool(first)
@@ -244,7 +246,8 @@ class Batcher:
             len(waiting) - len(reading), reading, most
         )
         shares = share_step(waiting, most, prompt_tokens)
-        if self._make_room(sum(shares.values())):
+        viewing = self._who_looks(most)
+        if self._make_room(sum(shares.values()) + (viewing[1].count if viewing else 0)):
             return  # somebody left: the shares are others now
         if self._runtime.limits.drafts and self._runtime.cuts:
             self._guess()
@@ -253,6 +256,41 @@ class Batcher:
         for part in self._parts(shares):
             if not self._evaluate(part):
                 return
+        if viewing:
+            self._look(*viewing)
+
+    def _who_looks(self, most: int) -> tuple[SequenceState, View] | None:
+        """Return who evaluates a picture in this step: one, so that others wait for no more."""
+        for sequence in self._running:
+            view = sequence.view(most)
+            if view is not None:
+                return sequence, view
+        return None
+
+    def _look(self, sequence: SequenceState, view: View) -> None:
+        """Evaluate tokens of a picture; what comes behind them is text in a later step."""
+        began = perf_counter()
+        try:
+            fits = self._runtime.look(view, sequence.order.adapter)
+        except DecodeFailed as error:
+            self._fail(str(error))
+            return
+        if not fits:
+            self._refused()
+            return
+        self._crowded = False
+        self.counts.steps += 1
+        self.counts.step_tokens.add(view.count)
+        self.counts.seconds.decode += perf_counter() - began
+        self._read(sequence, view.count)
+
+    def _read(self, sequence: SequenceState, taken: int) -> None:
+        """Note that so many tokens of a sequence are in the cache; put back, it reads them anew."""
+        sequence.done += taken
+        read = max(sequence.read, min(sequence.done, len(sequence.order.prompt)))
+        self.counts.prompt_tokens += read - sequence.read
+        sequence.read = read
+        self._cells.grow(sequence.slot, taken)
 
     def _parts(self, shares: dict[int, int]) -> list[list[tuple[SequenceState, int]]]:
         """Return who takes part in a step, with how many tokens: in one batch, or in two.
@@ -262,7 +300,7 @@ class Batcher:
         """
         taking = [(s, shares[s.slot]) for s in self._running if s.slot in shares]
         if not self._runtime.apart:
-            return [taking]
+            return [taking] if taking else []
         parts = (
             [one for one in taking if (one[0].pending == 1) is first] for first in (True, False)
         )
@@ -294,12 +332,7 @@ class Batcher:
         decoding = sum(sequence.pending == 1 for sequence, _ in part)
         self._experience.after(decoding, tokens, added, decoded - built, process_time() - used)
         for sequence, taken in part:
-            sequence.done += taken
-            # Who was put back reads again, which counts once.
-            read = max(sequence.read, min(sequence.done, len(sequence.order.prompt)))
-            counts.prompt_tokens += read - sequence.read
-            sequence.read = read
-            self._cells.grow(sequence.slot, taken)
+            self._read(sequence, taken)
         self._draw(drawing, logits, decoded)
         return True
 
@@ -343,7 +376,7 @@ class Batcher:
             complete = share == sequence.pending
             tokens = sequence.next_tokens(share)
             wanted = 1 + len(sequence.draft) if complete else 0
-            pieces.append(Piece(sequence.slot, sequence.done, tokens, wanted))
+            pieces.append(Piece(sequence.slot, sequence.position, tokens, wanted))
             if complete:
                 drawing.append(sequence)
         return pieces, drawing
@@ -372,7 +405,7 @@ class Batcher:
         Its tokens came with the one behind them: clients did not wait for them.
         """
         if right < drafted:
-            self._runtime.cut(sequence.slot, sequence.done)
+            self._runtime.cut(sequence.slot, sequence.position)
         self._cells.grow(sequence.slot, right)
         self.counts.drafted_tokens += drafted
         self.counts.accepted_tokens += right

@@ -1,6 +1,6 @@
-"""llama.cpp through ctypes; beside it `vocabulary`, `adapters`, `pooled`, `complaints` call it.
+"""llama.cpp through ctypes; so do `batches`, `vocabulary`, `adapters`, `pooled`, `sight`.
 
-Owns: model, contexts, batches.
+Owns: model and contexts.
 Must not: decide what is decoded next; every method is called from one thread.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.llamacpp.adapters import Adapter, load_adapter, put_on
+from engines.llamacpp.batches import Batch, Piece, Rows, View
 from engines.llamacpp.complaints import LoadFailed, complaints, first_reason
 from engines.llamacpp.drafts import LONGEST_DRAFT
 from engines.llamacpp.filling import MOST_ADDED
@@ -58,16 +59,6 @@ class Limits:
     drafts: bool = False
     yields: bool = True
     parked_bytes: int = 512 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A sequence's part of a step: tokens from a position on; `wanted`: the last ones' logits."""
-
-    slot: int
-    position: int
-    tokens: Sequence[int]
-    wanted: int
 
 
 class Runtime:
@@ -144,6 +135,28 @@ class Runtime:
         if not shape[0]:
             return np.empty(shape, dtype=np.float32)
         return np.ctypeslib.as_array(native.llama_get_logits(self._context), shape=shape)
+
+    def look(self, view: View, adapter: int = 0) -> bool:
+        """Evaluate tokens of a picture; nothing is drawn from them.
+
+        Returns whether there was room in the KV cache; otherwise nothing has changed.
+
+        Raises:
+            DecodeFailed: llama.cpp refused the batch.
+        """
+        if self._adapters:
+            put_on(self._context, self._adapters[adapter - 1] if adapter else None)
+        whole = view.picture.whole
+        if whole:
+            native.llama_set_causal_attn(self._context, False)
+        try:
+            result: int = native.llama_decode(self._context, Rows(view).batch)
+        finally:
+            if whole:
+                native.llama_set_causal_attn(self._context, True)
+        if result not in (0, _NO_ROOM):
+            raise DecodeFailed(f"llama_decode returned {result} for a picture")
+        return result == 0
 
     def use_threads(self, threads: int) -> None:
         """Evaluate the next steps with so many threads, and prompts with that many fewer too."""
@@ -243,49 +256,6 @@ def _cannot_share(model: Any) -> str | None:
     if native.llama_model_n_swa(model) > 0:
         return "its attention window slides, and what it has left behind is overwritten"
     return None
-
-
-class Batch:
-    """A `llama_batch` over numpy arrays: no ctypes assignment for each token."""
-
-    def __init__(self, size: int) -> None:
-        self._token = np.zeros(size, dtype=np.int32)
-        self._position = np.zeros(size, dtype=np.int32)
-        self._slot = np.zeros(size, dtype=np.int32)
-        self._wanted = np.zeros(size, dtype=np.int8)
-        self._ones = np.ones(size, dtype=np.int32)
-        self._slots = self._slot.ctypes.data + 4 * np.arange(size, dtype=np.uint64)
-        pointer = ctypes.POINTER(ctypes.c_int32)
-        self._batch = native.llama_batch(
-            n_tokens=0,
-            token=self._token.ctypes.data_as(pointer),
-            embd=None,
-            pos=self._position.ctypes.data_as(pointer),
-            n_seq_id=self._ones.ctypes.data_as(pointer),
-            seq_id=self._slots.ctypes.data_as(ctypes.POINTER(pointer)),
-            logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
-        )
-
-    def fill(self, pieces: Sequence[Piece], *, all_wanted: bool = False) -> Any:
-        """Return the C batch that holds these pieces; it is overwritten by the next call."""
-        tokens: list[int] = []
-        positions: list[int] = []
-        slots: list[int] = []
-        wanted: list[int] = []
-        for piece in pieces:
-            count = len(piece.tokens)
-            tokens += piece.tokens
-            positions += range(piece.position, piece.position + count)
-            slots += [piece.slot] * count
-            wanted += range(len(tokens) - piece.wanted, len(tokens))
-        count = len(tokens)
-        self._token[:count] = tokens
-        self._position[:count] = positions
-        self._slot[:count] = slots
-        self._wanted[:count] = all_wanted
-        self._wanted[wanted] = 1
-        self._batch.n_tokens = count
-        return self._batch
 
 
 def _at(state: State) -> Any:

@@ -5,10 +5,11 @@ Must not: know requests, or decide who runs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.parked import Leaving, Parked
+from engines.llamacpp.pictures import NO_PICTURES, Layout
 from engines.llamacpp.prefixes import NOTHING, WORTH_A_STEP, Find, Outlook, Prefixes, Tokens
 
 # So many tokens are kept for each cell at most: of those who run, and as many that have ended.
@@ -53,24 +54,29 @@ class Cells:
         """How much memory that takes which sequences have left."""
         return self._parked.bytes
 
-    def look(self, tokens: Tokens, adapter: int) -> Start:
-        """Return how a sequence would begin; what has ended counts where it saves a step more."""
-        outlook = self._prefixes.look(tokens, adapter)
+    def look(self, tokens: Tokens, adapter: int, layout: Layout = NO_PICTURES) -> Start:
+        """Return how a sequence would begin; what has ended counts where it saves a step more.
+
+        `layout` says where there are pictures among its tokens.
+        """
+        outlook = self._prefixes.look(tokens, adapter, layout.whole)
         if self._runtime.parks:
-            found = self._parked.find(tokens, adapter)
+            found = self._whole(self._parked.find(tokens, adapter), layout)
             if found.reused >= max(outlook.reused, outlook.soon) + WORTH_A_STEP:
                 return Start(outlook, found, len(tokens))
         return Start(outlook, NOTHING, outlook.cells)
 
-    def admit(self, tokens: Tokens, adapter: int, start: Start) -> tuple[int, int]:
+    def admit(
+        self, tokens: Tokens, adapter: int, start: Start, layout: Layout = NO_PICTURES
+    ) -> tuple[int, int]:
         """Return the slot of a sequence, and how many of its tokens are in the cache already."""
         if start.found.source is not None:
             slot = self._prefixes.admit(tokens, Outlook(None, 0, 0, len(tokens)), adapter)
-            return slot, self._unpark(slot, start.found.source, start.found.reused)
+            return slot, self._unpark(slot, start.found, layout)
         outlook = start.outlook
         slot = self._prefixes.admit(tokens, outlook, adapter)
         if outlook.donor is not None:
-            self._runtime.share(outlook.donor, slot, outlook.reused)
+            self._runtime.share(outlook.donor, slot, layout.position(outlook.reused))
         return slot, outlook.reused
 
     def grow(self, slot: int, count: int) -> None:
@@ -96,11 +102,21 @@ class Cells:
             return False
         return not self._parked.holds(tokens, adapter)
 
-    def _unpark(self, slot: int, source: int, reused: int) -> int:
+    def _whole(self, found: Find, layout: Layout) -> Find:
+        """Return a find that ends in no picture."""
+        reused = layout.whole(found.reused)
+        if reused == found.reused:
+            return found
+        return replace(found, reused=reused) if reused and self._runtime.cuts else NOTHING
+
+    def _unpark(self, slot: int, found: Find, layout: Layout) -> int:
         """Let a sequence begin with what another has left; 0 where there is no room for it."""
-        leaving = self._parked.take(source)
+        assert found.source is not None  # noqa: S101 - whoever asks has looked
+        leaving = self._parked.take(found.source)
         room = self._runtime.limits.cells - self._prefixes.used
-        if len(leaving.tokens) > room or not self._runtime.arrive(slot, leaving.state, reused):
+        if len(leaving.tokens) > room:
             return 0
-        self._prefixes.grow(slot, reused)
-        return reused
+        if not self._runtime.arrive(slot, leaving.state, layout.position(found.reused)):
+            return 0
+        self._prefixes.grow(slot, found.reused)
+        return found.reused

@@ -1,11 +1,11 @@
 """What llama.cpp says is wrong: passed on to standard error, or gathered while something loads.
 
-Owns: the library's one callback for its log. Must not: decide what follows from it.
+Owns: each library's one callback for its log. Must not: decide what follows from it.
 """
 
 import ctypes
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,15 +20,21 @@ class LoadFailed(Exception):
 
 
 @contextmanager
-def complaints() -> Iterator[list[str]]:
-    """Gather what is said meanwhile: of the several lines of a failure one is told."""
+def complaints(*also: Callable[[Any, Any], None]) -> Iterator[list[str]]:
+    """Gather what is said meanwhile: of the several lines of a failure one is told.
+
+    `also` set the callbacks of libraries beside llama.cpp's own.
+    """
     heard: list[str] = []
     keep = native.llama_log_callback(partial(_keep, heard))
-    native.llama_log_set(keep, ctypes.c_void_p(0))
+    listeners = (native.llama_log_set, *also)
+    for listen in listeners:
+        listen(keep, ctypes.c_void_p(0))
     try:
         yield heard
     finally:
-        native.llama_log_set(_ON_LOG, ctypes.c_void_p(0))
+        for listen in listeners:
+            listen(ON_LOG, ctypes.c_void_p(0))
 
 
 def first_reason(heard: Sequence[str], behind: str) -> str:
@@ -49,4 +55,4 @@ def _pass_on(level: int, text: bytes, _user: Any) -> None:
 
 
 # Not a runtime's own: the library has one callback for all, and calls it to its last use.
-_ON_LOG = native.llama_log_callback(_pass_on)
+ON_LOG = native.llama_log_callback(_pass_on)

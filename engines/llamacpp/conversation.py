@@ -10,8 +10,10 @@ from typing import Any, Protocol
 
 from engines.llamacpp.continuing import begun, check_continuing, goes_on_thinking, has_begun
 from engines.llamacpp.grammar.frame import Frame
+from engines.llamacpp.pictures import Seen, is_text
 from engines.llamacpp.room import Room
 from engines.llamacpp.sequence import Order
+from engines.llamacpp.showing import Marks
 from engines.llamacpp.speech.budget import ThoughtBudget
 from engines.llamacpp.speech.dialect import Dialect, dialect_of
 from engines.llamacpp.speech.form import Form
@@ -86,8 +88,8 @@ class Conversations:
         with_tools = runtime.meta("tokenizer.chat_template.tool_use")
         self._with_tools = self._manner(runtime, with_tools) if with_tools else self._plain
 
-    def tokens(self, request: ChatRequest) -> list[int]:
-        """Return the tokens of a conversation as the template writes it.
+    def tokens(self, request: ChatRequest, seen: Seen | None = None) -> list[int]:
+        """Return the tokens of a conversation as the template writes it, images as they were seen.
 
         An answer that is continued is never shown to the template, which might trim it or add to
         it: its tokens stand behind the opening of an answer, as if the model had just said them.
@@ -97,10 +99,10 @@ class Conversations:
         """
         if not request.continue_final_message:
             opens_answer = request.add_generation_prompt is not False
-            return self._written(request, request.messages, opens_answer=opens_answer)
+            return self._written(request, request.messages, seen, opens_answer=opens_answer)
         tags = self._for(request).dialect.tags
         check_continuing(request, tags)
-        tokens = self._written(request, request.messages[:-1], opens_answer=True)
+        tokens = self._written(request, request.messages[:-1], seen, opens_answer=True)
         opened = self._opens_thought(request, tokens)
         answer = begun(request.messages[-1], tags, opened=opened)
         return tokens + self._vocabulary.continued(answer, parse_special=True)
@@ -152,14 +154,20 @@ class Conversations:
         return listen
 
     def _written(
-        self, request: ChatRequest, messages: Sequence[Message], *, opens_answer: bool
+        self,
+        request: ChatRequest,
+        messages: Sequence[Message],
+        seen: Seen | None,
+        *,
+        opens_answer: bool,
     ) -> list[int]:
         tools = None if request.tool_choice == "none" else request.tools
+        marks = Marks(seen or {})
         text = self._for(request).template.render(
-            messages, tools, template_options(request), opens_answer=opens_answer
+            marks.marked(messages), tools, template_options(request), opens_answer=opens_answer
         )
         self._room.check_text(text, "messages")
-        tokens = self._vocabulary.tokens(text, add_special=False, parse_special=True)
+        tokens = marks.tokens(text, self._vocabulary)
         if self._vocabulary.adds_bos and tokens[:1] != [self._vocabulary.bos]:
             tokens.insert(0, self._vocabulary.bos)
         return tokens
@@ -205,7 +213,8 @@ class Conversations:
         return self._opens_thought(request, prompt)
 
     def _opens_thought(self, request: ChatRequest, prompt: Sequence[int]) -> bool:
-        end = self._vocabulary.text(prompt[-_PROMPT_END:], special=True)
+        last = [token for token in prompt[-_PROMPT_END:] if is_text(token)]
+        end = self._vocabulary.text(last, special=True)
         return self._for(request).dialect.thinks_after(end)
 
 

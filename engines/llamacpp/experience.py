@@ -6,7 +6,8 @@ Must not: evaluate, or decide anything itself.
 
 from collections.abc import Sequence
 
-from engines.llamacpp.binding import Piece, Runtime
+from engines.llamacpp.batches import Piece
+from engines.llamacpp.binding import Runtime
 from engines.llamacpp.counts import Counts
 from engines.llamacpp.crew import Crew
 from engines.llamacpp.filling import Filling

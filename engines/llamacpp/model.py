@@ -5,6 +5,7 @@ Must not: evaluate; speak HTTP.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.defaults import Defaults
 from engines.llamacpp.devices import Devices
 from engines.llamacpp.pairs import Pairs
+from engines.llamacpp.pictures import Seen, laid_out, pictures_in
 from engines.llamacpp.room import Room
 from engines.llamacpp.sequence import Order
+from engines.llamacpp.sight import Sight
 from engines.llamacpp.writing import Telling
 from engines.protocol.errors import ApiError, InvalidRequest, NotFound
 from engines.protocol.requests import ChatRequest, CompletionRequest, Sampling
@@ -58,6 +61,7 @@ class Model:
         *,
         adapters: Sequence[str] = (),
         devices: Devices | None = None,
+        sight: Sight | None = None,
     ) -> None:
         self.name = name
         self.names = (name, *adapters)
@@ -67,6 +71,7 @@ class Model:
         self.room = Room(runtime.vocabulary, self.context)
         self.abilities = abilities
         self.devices = devices or Devices(("CPU",), takes_layers=False, gpu_layers=0)
+        self.sight = sight
         self.conversations = Conversations(runtime)
         self.pairs = Pairs(runtime)
         self._defaults = Defaults(runtime)
@@ -85,18 +90,19 @@ class Model:
             )
         return name or self.name
 
-    def chat_orders(self, request: ChatRequest) -> list[Order]:
-        """Return one order for each of the `n` choices.
+    def chat_orders(self, request: ChatRequest, seen: Seen | None = None) -> list[Order]:
+        """Return one order for each of the `n` choices; its images were `seen`.
 
         Raises:
             InvalidRequest: the template rejects it, it does not fit, or asks for what this worker
                 does not do.
         """
         self._check_generates()
-        prompt = self.conversations.tokens(request)
+        prompt = self.conversations.tokens(request, seen)
         alternatives = (request.top_logprobs or 0) if request.logprobs else None
         orders = self._orders(request, [prompt], request.answer_tokens(), alternatives, "messages")
-        return [self.conversations.told(request, order) for order in orders]
+        layout = laid_out(prompt, pictures_in(seen or {}))
+        return [replace(self.conversations.told(request, order), layout=layout) for order in orders]
 
     def completion_orders(self, request: CompletionRequest) -> list[Order]:
         """Return one order for each choice of each prompt, a prompt's choices together.

@@ -39,6 +39,9 @@ def _model(options: argparse.ArgumentParser) -> None:
         help="a LoRA adapter, served as a model of that name; once for each",
     )
     options.add_argument(
+        "--mmproj", help="the GGUF file of the model's projector: then it takes images"
+    )
+    options.add_argument(
         "--embeddings", action=argparse.BooleanOptionalAction, help="default: what the file says"
     )
     options.add_argument(

@@ -10,7 +10,8 @@ from typing import Any
 import llama_cpp as native
 import numpy as np
 
-from engines.llamacpp.binding import Batch, DecodeFailed, Floats, Piece, Runtime
+from engines.llamacpp.batches import Batch, Piece
+from engines.llamacpp.binding import DecodeFailed, Floats, Runtime
 from engines.llamacpp.complaints import LoadFailed
 
 POOLINGS = {

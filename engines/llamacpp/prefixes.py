@@ -6,7 +6,7 @@ Must not: touch the cache, know requests or clocks. The caller does to the cache
 A cell holds what its adapter made of a token, so only sequences with the same one share.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,18 +89,22 @@ class Prefixes:
         self._free = list(range(slots))
         self._holders: dict[int, _Holder] = {}
 
-    def look(self, tokens: Tokens, adapter: int = 0) -> Outlook:
-        """Return what a sequence could share; one token at least is left to be evaluated."""
+    def look(self, tokens: Tokens, adapter: int = 0, whole: Callable[[int], int] = int) -> Outlook:
+        """Return what a sequence could share; one token at least is left to be evaluated.
+
+        `whole` says how many of so many first tokens may be shared, where no picture may be cut.
+        """
         donor, reused, soon = None, 0, 0
         most = len(tokens) - 1
         if self._sharing:
             for slot, holder in self._holders.items():
                 if holder.adapter != adapter:
                     continue
-                common = min(common_length(tokens, holder.tokens), most)
+                common = whole(min(common_length(tokens, holder.tokens), most))
                 soon = max(soon, common)
-                if min(common, holder.last.end) > reused:
-                    donor, reused = slot, min(common, holder.last.end)
+                there = whole(min(common, holder.last.end))
+                if there > reused:
+                    donor, reused = slot, there
         outlook = Outlook(donor, reused, soon, len(tokens) - reused)
         return replace(outlook, cells=len(tokens) - soon) if outlook.waits else outlook
 

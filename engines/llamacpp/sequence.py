@@ -13,9 +13,11 @@ from time import perf_counter
 
 import numpy as np
 
+from engines.llamacpp.batches import View
 from engines.llamacpp.binding import Floats
 from engines.llamacpp.drafts import Drafter
 from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
+from engines.llamacpp.pictures import NO_PICTURES, Layout, is_text
 from engines.llamacpp.sampling import NothingToPick, Sampler, SamplingParams, top_logprobs
 from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
 from engines.llamacpp.text import TextStream
@@ -31,7 +33,8 @@ class Order:
     `shown` are control tokens that are text all the same, because somebody looks for them in it.
     The answer holds to `grammar`, where there is one. `adapter` counts those of the runtime from 1;
     0 is the model alone. `ear` begins to listen to an answer; it says after each text whether the
-    answer is complete, so that no more of it is wanted.
+    answer is complete, so that no more of it is wanted. `layout`: which of the prompt's tokens are
+    those of pictures.
     """
 
     prompt: tuple[int, ...]
@@ -46,6 +49,7 @@ class Order:
     grammar: Compiled | None = None
     adapter: int = 0
     ear: Callable[[], Callable[[str], bool]] | None = None
+    layout: Layout = NO_PICTURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,8 @@ class SequenceState:
         self.cancelled = False
         self.draft: tuple[int, ...] = ()
         self._drafter = Drafter()
-        self._sampler = Sampler(order.sampling, order.choice, order.prompt)
+        words = tuple(filter(is_text, order.prompt)) if order.layout else order.prompt
+        self._sampler = Sampler(order.sampling, order.choice, words)
         self._text = TextStream(order.stops)
         self._thought = ThoughtMeter(order.thoughts) if order.thoughts is not None else None
         self._is_complete = None if order.ear is None else order.ear()
@@ -117,6 +122,27 @@ class SequenceState:
     def pending(self) -> int:
         """How many tokens must be evaluated before the next can be drawn."""
         return len(self.tokens) - self.done
+
+    @property
+    def readable(self) -> int:
+        """How many of those are tokens of text that come before the next picture."""
+        if not self.order.layout:
+            return len(self.tokens) - self.done
+        return self.order.layout.ahead(self.done, len(self.tokens))
+
+    @property
+    def position(self) -> int:
+        """The position of the next token to evaluate; in a picture, of the picture's first."""
+        return self.order.layout.position(self.done)
+
+    def view(self, most: int) -> View | None:
+        """Return what of a picture is to be evaluated next, at most so many tokens."""
+        found = self.order.layout.next(self.done)
+        if found is None:
+            return None
+        picture, begun = found
+        count = min(len(picture.ids) - begun, most)
+        return View(self.slot, self.position, picture, begun, count)
 
     def next_tokens(self, count: int) -> Sequence[int]:
         """Return the next tokens to evaluate: so many of those pending, and the draft."""
@@ -133,7 +159,8 @@ class SequenceState:
         if self._constraint is not None or self._forced or self.pending != 1:
             most = 0
         most = min(most, self.order.most_tokens - self.generated - 1)
-        self.draft = self._drafter.draft(self.tokens, most)
+        draft = self._drafter.draft(self.tokens, most)
+        self.draft = draft if all(map(is_text, draft)) else ()
 
     def draw(self, logits: Floats, vocabulary: Vocabulary) -> list[Progress]:
         """Draw from each row of `logits` [1 + draft, vocabulary], as long as the draft is right.

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engines.llamacpp.binding import DecodeFailed, Floats, Piece
+from engines.llamacpp.batches import Piece
+from engines.llamacpp.binding import DecodeFailed, Floats
 from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.pooled import Pooled
 

@@ -33,7 +33,7 @@ class Part:
     | weights | the model's own numbers |
     | kv_cache | what the tokens of running requests have left |
     | compute | room for the results within a step |
-    | adapters | LoRA adapters |
+    | adapters | LoRA adapters, and the projector through which images are seen |
     | prefixes | what ended requests leave to later ones |
     | process | the program itself, and the vocabulary |
 

@@ -38,11 +38,14 @@ class Target:
 def all_targets(config: LoadedConfig) -> Iterator[Target]:
     """Yield what the models of a file need, each thing once."""
     seen = set()
-    for name in config.file.models:
-        target = _configured(name, config)
-        if isinstance(target, Target) and (target.reference, target.wanted) not in seen:
-            seen.add((target.reference, target.wanted))
-            yield target
+    for name, model in config.file.models.items():
+        found = [_configured(name, config)]
+        if model.mmproj is not None:
+            found.append(_fetched(name, model.mmproj, "gguf", config))
+        for target in found:
+            if isinstance(target, Target) and (target.reference, target.wanted) not in seen:
+                seen.add((target.reference, target.wanted))
+                yield target
 
 
 def target_of(
@@ -88,15 +91,23 @@ def _configured(name: str, config: LoadedConfig) -> Target | str | None:
     kinds = {config.file.engines[engine].kind for engine in engines_of(model)}
     if model.weights is None:
         return "is served by a server elsewhere, which has its weights" if kinds else None
+    wanted = _FORMATS.get(next(iter(kinds))) if len(kinds) == 1 else None
+    return _fetched(name, model.weights, wanted, config)
+
+
+def _fetched(
+    name: str, weights: str, wanted: Format | None, config: LoadedConfig
+) -> Target | str | None:
+    """Return what has to be fetched for one file of a model; else why nothing."""
     try:
-        if is_local(model.weights, config.base):
-            return f"needs nothing from anywhere: its weights are {model.weights!r}"
-        reference = read_reference(model.weights)
+        if is_local(weights, config.base):
+            return f"needs nothing from anywhere: its weights are {weights!r}"
+        reference = read_reference(weights)
     except WeightsProblem as problem:
         return f"cannot be pulled: {problem}"
     if not isinstance(reference, HubRepo | WebFile):
         return None
-    return Target(name, reference, _FORMATS.get(next(iter(kinds))) if len(kinds) == 1 else None)
+    return Target(name, reference, wanted)
 
 
 def _from_catalogue(name: str, entry: Entry) -> Target:

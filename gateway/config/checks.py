@@ -29,7 +29,7 @@ from gateway.config.vocabulary import AUTO
 
 # Keys that mean something to a process of ours only.
 _MANAGED_KEYS = (
-    *("weights", "replicas", "parallel", "threads", "pooling"),
+    *("weights", "replicas", "parallel", "threads", "pooling", "mmproj"),
     *("load", "pin", "keep_alive_s", "min_resident_s", "memory", "warm_up"),
 )
 
@@ -106,6 +106,13 @@ def _key_errors(name: str, model: ModelSection, file: RoutingFile) -> Iterator[F
             f"'{key}' has no effect: the engine '{names[0]}' is run by somebody else; remove it",
             kinds,
         )
+    others = [engine for engine in managed if file.engines[engine].kind != "llamacpp"]
+    if model.mmproj is not None and others:
+        what = (
+            f"'mmproj' has no effect at '{others[0]}', which finds its projector in the weights; "
+            "remove it"
+        )
+        yield Finding((*path, "mmproj"), what, kinds)
     if len(managed) == len(names) and model.upstream_model is not None:
         yield Finding(
             (*path, "upstream_model"),

@@ -102,6 +102,11 @@ class ModelSection(Section):
         "of a model hub, an https URL with `#sha256=`, or `demo:qwen|coder|llama`; for vLLM a "
         "folder with a config.json or a hub's OWNER/NAME. Managed engines only.",
     )
+    mmproj: str | None = Field(
+        None,
+        description="The projector's GGUF file (relative to this file), or an https URL with "
+        "`#sha256=`: with it the model takes images. `kind: llamacpp` only.",
+    )
     upstream_model: str | None = Field(
         None, description="The name that a remote engine knows; answers carry ours."
     )

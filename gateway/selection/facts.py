@@ -60,7 +60,9 @@ def _facts(model: ModelSection, file: RoutingFile, known: ModelFacts) -> ModelFa
     # Several engines serve it, and any of them may be taken: what all of them can counts.
     contexts = filter(None, (section.context_for(known.context_tokens) for section in sections))
     given = bool(sections) and all(section.gives_tools for section in sections)
-    blind = any(not section.reads_images for section in sections)
+    # A worker of ours sees with the projector that the file names, and with nothing else.
+    sees = True if model.mmproj is not None else known.vision
+    blind = any(not section.reads_images for section in sections) and model.mmproj is None
     # Weights tell of all parameters and the catalogue of active ones, for its own model.
     active = [n for n in (known.active_parameters, known.parameters) if n is not None]
     return replace(
@@ -71,7 +73,7 @@ def _facts(model: ModelSection, file: RoutingFile, known: ModelFacts) -> ModelFa
         strengths=model.strengths or known.strengths,
         embeddings=known.embeddings if model.embeddings is None else model.embeddings,
         reranks=known.reranks if model.reranks is None else model.reranks,
-        vision=False if blind else known.vision,
+        vision=False if blind else sees,
         tools=True if given else known.tools,
     )
 

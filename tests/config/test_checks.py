@@ -83,6 +83,10 @@ CASES = {
         file(models="  m: {engine: lab, §threads: 1}"),
         "'threads' has no effect",
     ),
+    "a projector of a remote model": (
+        file(models="  m: {engine: lab, §mmproj: x.gguf}"),
+        "'mmproj' has no effect",
+    ),
     "pooling of a remote model": (
         file(models="  m: {engine: lab, §pooling: cls}"),
         "'pooling' has no effect",

@@ -196,6 +196,21 @@ def test_an_adapter_that_is_not_there_keeps_its_model_from_starting(weights: Pat
     assert plan.problem.startswith("its adapter 'sql': there is no file 'none.gguf'")
 
 
+def test_a_projector_is_told_to_the_worker_and_counts_in_its_memory(weights: Path) -> None:
+    asked = order("demo:qwen", mmproj=str(weights))
+    (plan,) = engine().plan(asked, ROOM)
+    assert plan.launch is not None
+    assert plan.launch.argv[-1] == f"--mmproj={weights}"
+    more = engine().need(asked).of("adapters") - engine().need(order("demo:qwen")).of("adapters")
+    assert more > weights.stat().st_size
+
+
+def test_a_projector_that_is_not_there_keeps_its_model_from_starting(weights: Path) -> None:
+    (plan,) = engine().plan(order(weights, mmproj="none.gguf"), ROOM)
+    assert plan.problem is not None
+    assert plan.problem.startswith("its mmproj: there is no file 'none.gguf'")
+
+
 def test_a_missing_extra_is_one_line_that_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import Floats, Limits, Piece, Runtime
+from engines.llamacpp.batches import Piece
+from engines.llamacpp.binding import Floats, Limits, Runtime
 from engines.weights import resolve
 from tests.support.batching import Client, batching
 from tests.support.listening import Listener, check_same

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.llamacpp.binding import Limits, Piece, Runtime
+from engines.llamacpp.batches import Piece
+from engines.llamacpp.binding import Limits, Runtime
 from engines.llamacpp.filling import MOST_ADDED, Filling
 from engines.weights import resolve
 from tests.support.batching import batching, client, together

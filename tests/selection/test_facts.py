@@ -127,6 +127,12 @@ def test_a_worker_of_ours_takes_less_by_itself_and_reads_no_images(
     assert (facts.context_tokens, facts.vision) == (expected, vision)
 
 
+@pytest.mark.parametrize("engine", ["f", ["lab", "f"]])
+def test_a_worker_of_ours_reads_images_with_a_projector(engine: str | list[str]) -> None:
+    models: dict[str, dict[str, Any]] = {"m": {"engine": engine, "mmproj": "eyes.gguf"}}
+    assert facts_of(file_of(models), {}, Book())["m"].vision is True
+
+
 def known_of(weights: str, base: Path, name: str = "qwen2.5-7b") -> ModelFacts:
     text = f"engines: {{cpu: {{kind: llamacpp}}}}\nmodels: {{{name}: {{engine: cpu, "
     return gather_facts(parse_config(f"{text}weights: '{weights}'}}}}\n", "test.yaml", {}, base))[

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import Runtime
+from engines.llamacpp.pictures import NO_PICTURES, Layout
 from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order, Progress, SequenceState
@@ -23,6 +24,7 @@ class Client:
     prompt: tuple[int, ...]
     count: int
     adapter: int = 0
+    layout: Layout = NO_PICTURES
     text: str = ""
     reason: str | None = None
     error: str | None = None
@@ -31,7 +33,7 @@ class Client:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        order = Order(self.prompt, self.count, GREEDY, adapter=self.adapter)
+        order = Order(self.prompt, self.count, GREEDY, adapter=self.adapter, layout=self.layout)
         self.sequence = SequenceState(order, self.hear)
 
     def hear(self, progress: Progress) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import llama_cpp as native
 
 from engines.llamacpp.binding import KV_TYPES
-from engines.llamacpp.complaints import _ON_LOG
+from engines.llamacpp.complaints import ON_LOG
 
 _MIB = 1 << 20
 _SIZE = r"size\s*=\s*([\d.]+) MiB"
@@ -39,7 +39,7 @@ def _heard() -> Iterator[list[str]]:
     try:
         yield lines
     finally:
-        native.llama_log_set(_ON_LOG, ctypes.c_void_p(0))
+        native.llama_log_set(ON_LOG, ctypes.c_void_p(0))
 
 
 def laid_out(

@@ -14,7 +14,8 @@ from openai import AsyncOpenAI
 
 from engines.llamacpp.api import Worker, build_app
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import Floats, Piece
+from engines.llamacpp.batches import Piece
+from engines.llamacpp.binding import Floats
 from engines.llamacpp.model import Model
 from engines.weights import Abilities
 from tests.support.serving import Server, serving

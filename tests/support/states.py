@@ -12,7 +12,8 @@ import llama_cpp as native
 import numpy as np
 import numpy.typing as npt
 
-from engines.llamacpp.binding import Batch, Limits, Piece, Runtime
+from engines.llamacpp.batches import Batch, Piece
+from engines.llamacpp.binding import Limits, Runtime
 
 Floats = npt.NDArray[np.float32]
 _HEADS = 4

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from engines.llamacpp.binding import DecodeFailed, Floats, Piece
+from engines.llamacpp.batches import Piece
+from engines.llamacpp.binding import DecodeFailed, Floats
 from engines.llamacpp.pooled import Pooled
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.llamacpp.binding import Floats, Limits, Piece, Runtime, State
+from engines.llamacpp.batches import Piece, View
+from engines.llamacpp.binding import Floats, Limits, Runtime, State
 from engines.llamacpp.vocabulary import Vocabulary
 from tests.support.toy_pooled import ToyPooled
 
@@ -115,6 +116,20 @@ class ToyRuntime(Runtime):
                 line[:] = np.nan if tokens[0] == self.broken else line
                 logits.append(line)
         return np.array(logits, dtype=np.float32).reshape(len(logits), SIZE)
+
+    def look(self, view: View, adapter: int = 0) -> bool:
+        self.before()
+        assert 0 < view.count <= self.limits.batch_tokens
+        assert not view.picture.whole or view.count == len(view.picture.ids)
+        if self.full() or self.held() + view.count > self.limits.cells:
+            self.refused += 1
+            return False
+        cells = self.cache.setdefault(view.slot, [])
+        assert view.position + view.begun == len(cells), "a picture takes a position a token here"
+        ids = view.picture.ids[view.begun : view.begun + view.count]
+        cells += [_Cell(token, adapter) for token in ids]
+        self.steps.append([Row(token, view.slot, view.position, wanted=False) for token in ids])
+        return True
 
     def forget(self, slot: int) -> None:
         self.cache.pop(slot, None)

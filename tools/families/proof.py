@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines.llamacpp.batcher import Batcher
-from engines.llamacpp.binding import Floats, Limits, Piece, Runtime
+from engines.llamacpp.batches import Piece
+from engines.llamacpp.binding import Floats, Limits, Runtime
 from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order, Progress, SequenceState, TokenTold

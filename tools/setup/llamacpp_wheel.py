@@ -188,6 +188,8 @@ def install(wheel: Path, built: Build, record: Path) -> None:
     """
     # Before anything changes: a half-done installation is nobody's.
     record.unlink(missing_ok=True)
+    for beside in Path(sys.prefix).glob("lib/python*/site-packages/llama_cpp/lib/libmtmd.*"):
+        beside.unlink()  # pip leaves what `tools.setup.mtmd` has put beside another version
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--force-reinstall"]
     command += ["--disable-pip-version-check", "--no-deps", str(wheel)]
     code = subprocess.run(command, check=False).returncode
