@@ -5,13 +5,12 @@ Must not: know messages.
 """
 
 import functools
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from jinja2 import Template, TemplateRuntimeError, nodes, pass_eval_context
+from jinja2 import Template, nodes, pass_eval_context
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.filters import do_indent, do_join
@@ -20,17 +19,28 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from engines.llamacpp.bounds import (
+    FORESEEN,
+    LONGEST_VALUE,
+    TemplateTooHungry,
+    bits_of,
+    check,
+    check_format,
+    check_held,
+    check_join,
+    check_number,
+    check_replace,
+    length_of,
+    text_length_of,
+    times_of,
+)
+
 # Real templates take some turns for each message and tool.
 MOST_TURNS = 50_000
-# In characters or items; no context holds as many.
-LONGEST_VALUE = 16 * 1024 * 1024
 # Of all that one rendering makes, as what is made may be kept.
 MOST_MADE = 32 * LONGEST_VALUE
 # Seconds of the thread's own time, so that a busy machine refuses nothing.
 MOST_SECONDS = 2.0
-# With all that it holds: a list that holds itself twice, thirty times over, is a text without end.
-_MOST_HELD = 250_000
-_LARGEST_NUMBER_BITS = 4_096
 # Looking at the clock costs more than most turns, and more than what makes a short text.
 _TURNS_BETWEEN_LOOKS = 64
 _SHORT = 10_000
@@ -39,16 +49,10 @@ _SHORT = 10_000
 _PADDING = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs"})
 # No known template asks for them: they pad, or read texts in more than linear time.
 _NO_FILTERS = ("batch", "center", "pprint", "slice", "striptags", "urlize", "wordwrap", "xmlattr")
-# A width that is large, or that is given by an argument: `%999999999d`, `%*d`, `{:{}}`.
-_WIDE = re.compile(r"\d{3}|%[^%a-zA-Z]*\*|\{[^}]*\{")
 _WIDEST_INDENT = 64
 # Kimi's templates note the ids of calls in a list of their own, and take them out one by one.
 _QUEUEING = frozenset({"append", "pop"})
 _LITERALS = (nodes.Dict, nodes.List, nodes.Tuple)
-
-
-class TemplateTooHungry(TemplateRuntimeError):
-    """The template wants more turns, more time or longer texts than any real one."""
 
 
 class _Spent(threading.local):
@@ -58,8 +62,9 @@ class _Spent(threading.local):
         self.begin()
 
     def begin(self) -> None:
-        # Lists that the template has written and that nothing else holds.
+        # Lists that the template has written and that nothing else holds, and the text in them.
         self.own: dict[int, list[Any]] = {}
+        self.text_in: dict[int, int] = {}
         self.turns = 0
         self.made = 0
         self.ends_s = time.thread_time() + MOST_SECONDS
@@ -145,6 +150,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._checked(value)
         if isinstance(value, list):
             self._spent.own[id(value)] = value
+            self._spent.text_in[id(value)] = sum(map(text_length_of, value))
         return value
 
     def joined(self, *parts: Any) -> str:
@@ -156,19 +162,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Refuse what would be too long before it is made."""
         if operator == "*":
-            self._spent.make(_length(left) * _times(right) + _length(right) * _times(left))
-            _check_number(_bits(left) + _bits(right))
-        elif operator == "**" and (abs(_times(left)) > 10_000 or _times(right) > 64):
+            self._spent.make(length_of(left) * times_of(right) + length_of(right) * times_of(left))
+            check_number(bits_of(left) + bits_of(right))
+        elif operator == "**" and (abs(times_of(left)) > 10_000 or times_of(right) > 64):
             raise TemplateTooHungry("the template makes too large a number")
         elif operator == "%" and isinstance(left, str):
-            _check_format(left, right if isinstance(right, tuple) else (right,), {})
+            check_format(left, right if isinstance(right, tuple) else (right,), {})
         return self._checked(super().call_binop(context, operator, left, right))
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Call as the sandbox does; look at what would be too long before, at the rest after."""
         text, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
-        if isinstance(text, str) and name in _FORESEEN:
-            _FORESEEN[name](text, *args)
+        if isinstance(text, str) and name in FORESEEN:
+            FORESEEN[name](text, *args)
         if isinstance(text, list) and name in _QUEUEING:
             self._check_queue(text, *args)
         return self._checked(super().call(context, obj, *args, **kwargs))
@@ -190,7 +196,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
         @functools.wraps(wrapped)
         def foreseen(*args: Any, **kwargs: Any) -> str:
-            _check_format(text, args, kwargs)
+            check_format(text, args, kwargs)
             return str(wrapped(*args, **kwargs))
 
         return foreseen
@@ -212,9 +218,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return bounded
 
     def _checked(self, value: Any) -> Any:
-        self._spent.make(_length(value))
+        self._spent.make(length_of(value))
         if isinstance(value, list | tuple | dict):
-            for inner in _check_held(value):
+            for inner in check_held(value):
                 self._spent.own.pop(id(inner), None)
         return value
 
@@ -224,11 +230,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
         So none grows behind the back of those who have looked at what holds it.
         """
         self._spent.turn()
-        self._spent.make(sum(map(_length, given)) + 1)
+        self._spent.make(sum(map(length_of, given)) + 1)
         if id(queue) not in self._spent.own:
             raise SecurityError("the template changes a list that is in another one")
         if not all(isinstance(item, str | int | float | None) for item in given):
             raise SecurityError("the template puts more than texts and numbers into a list")
+        # What is taken out again is not taken off: real templates queue names and ids.
+        self._spent.text_in[id(queue)] += sum(map(text_length_of, given))
+        check(self._spent.text_in[id(queue)])
 
 
 def _rewrite(node: nodes.Node) -> None:
@@ -256,84 +265,25 @@ def _call(name: str, arguments: list[nodes.Expr], line: int) -> nodes.Call:
 
 
 def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    if _length(width) > _WIDEST_INDENT or _times(width) > _WIDEST_INDENT:
+    if length_of(width) > _WIDEST_INDENT or times_of(width) > _WIDEST_INDENT:
         raise TemplateTooHungry("the template indents too far")
     return do_indent(text, width, first, blank)
 
 
 def _format(text: str, *args: Any, **kwargs: Any) -> str:
-    _check_format(text, args, kwargs)
+    check_format(text, args, kwargs)
     return str(text % (kwargs or args))
 
 
 @pass_eval_context
 def _join(context: EvalContext, value: Iterable[Any], d: str = "", attribute: Any = None) -> str:
     items = [*value]
-    _check_join(str(d), items)
+    check_join(str(d), items)
     joined: str = do_join(context, items, d, attribute)
     return joined
 
 
 def _replace(text: str, old: str, new: str, count: int = -1) -> str:
     text, old, new = str(text), str(old), str(new)
-    _check_replace(text, old, new)
+    check_replace(text, old, new)
     return text.replace(old, new, count)
-
-
-def _check_replace(text: str, old: Any = "", new: Any = "", *_count: Any) -> None:
-    if isinstance(old, str) and isinstance(new, str):
-        _check(len(text) + text.count(old) * len(new))
-
-
-def _check_join(text: str, items: Iterable[Any] = ()) -> None:
-    if isinstance(items, list | tuple):
-        _check(len(text) * len(items) + sum(map(_length, items)))
-
-
-def _check_format(text: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    if _WIDE.search(text):
-        raise TemplateTooHungry("the template pads a text too far")
-    longest = max(map(_length, [*args, *kwargs.values()]), default=0)
-    _check(len(text) + (text.count("%") + text.count("{")) * longest)
-
-
-# Methods of texts that make long ones out of short ones.
-_FORESEEN: Mapping[str, Callable[..., None]] = {"join": _check_join, "replace": _check_replace}
-
-
-def _check_held(value: Any) -> list[Any]:
-    """Return what is held that holds something; refuse too much, counted as often as it is held."""
-    held, found = 0, []
-    inside = [value]
-    while inside:
-        each = inside.pop()
-        inner = each.values() if isinstance(each, dict) else each
-        held += len(inner)
-        if held > _MOST_HELD:
-            raise TemplateTooHungry("the template makes too large a list")
-        holding = [item for item in inner if isinstance(item, list | tuple | dict)]
-        inside += holding
-        found += holding
-    return found
-
-
-def _check_number(bits: int) -> None:
-    if bits > _LARGEST_NUMBER_BITS:
-        raise TemplateTooHungry("the template makes too large a number")
-
-
-def _check(length: int) -> None:
-    if length > LONGEST_VALUE:
-        raise TemplateTooHungry("the template makes too long a text")
-
-
-def _length(value: Any) -> int:
-    return len(value) if isinstance(value, str | list | tuple) else 0
-
-
-def _times(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else 0
-
-
-def _bits(value: Any) -> int:
-    return value.bit_length() if isinstance(value, int) else 0

@@ -230,6 +230,11 @@ def test_a_hidden_attribute_looks_as_if_it_were_not_there(source: str) -> None:
         "{% set b = 'a' * 9000000 %}{{ b.join(['c'] * 9000) }}",
         "{% set b = 'a' * 9000000 %}{{ (['c'] * 9000) | join(b) }}",
         "{% set b = 'a' * 9000000 %}{{ ([b] * 9000) | join }}",
+        "{% set b = 'a' * 9000000 %}{{ ([b] * 9000) | tojson }}",
+        "{% set b = 'a' * 9000000 %}{{ ({'c': [b, b]},) | string }}",
+        "{% set b = 'a' * 9000000 %}{{ {b: b} | tojson }}",
+        "{% set b, q = 'a' * 9000000, [] %}{% set q = ['c'] %}{% for i in range(9) %}"
+        "{% set _ = q.append(b) %}{% endfor %}{{ q | tojson }}",
         "{% set b = 'a' * 9000000 %}{{ ('{0}' * 9000).format(b) }}",
         "{% set b = 'a' * 9000000 %}{{ ('%(b)s' * 9000) | format(b=b) }}",
         "{% set b = 'a' * 9000000 %}{{ b" + " ~ b" * 900 + " }}",
