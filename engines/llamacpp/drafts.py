@@ -17,6 +17,11 @@ _MOST_CREDIT = 4.0
 _REST = 50
 
 
+def affordable(length: int) -> int:
+    """Return how many tokens of a guess of this length are worth their rows: 7, 3 or none."""
+    return next((n for n in (LONGEST_DRAFT, _SHORT) if n <= length), 0)
+
+
 class Drafter:
     """Guesses for one text. Mutable; belongs to one sequence.
 
@@ -30,10 +35,18 @@ class Drafter:
         self._credit = 0.0
         self._again_at = _RUN
 
-    def draft(self, tokens: Sequence[int], most: int) -> tuple[int, ...]:
-        """Return at most so many tokens that may come next; `tokens` have only grown."""
+    def draft(self, tokens: Sequence[int], most: int, known: Sequence[int] = ()) -> tuple[int, ...]:
+        """Return at most so many tokens that may come next; `tokens` have only grown.
+
+        `known` are what somebody else is all but sure of.
+        """
+        if len(tokens) < self._again_at:
+            return ()
+        sure = affordable(min(len(known), most))
+        if sure:
+            return tuple(known[:sure])
         length = self._length if self._length <= most else _SHORT
-        if length > most or len(tokens) < self._again_at:
+        if length > most:
             return ()
         for end in range(self._read, len(tokens)):
             self._followed_at[tuple(tokens[end - _RUN : end])] = end

@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.llamacpp.batches import View
 from engines.llamacpp.binding import Floats
-from engines.llamacpp.drafts import Drafter
+from engines.llamacpp.drafts import Drafter, affordable
 from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
 from engines.llamacpp.pictures import NO_PICTURES, Layout, is_text
 from engines.llamacpp.sampling import NothingToPick, Sampler, SamplingParams, top_logprobs
@@ -151,16 +151,21 @@ class SequenceState:
     def foresee(self, pool: ThreadPoolExecutor) -> None:
         """Begin to work out which tokens the grammar allows next, while others are evaluated."""
         if self._constraint is not None:
-            self._constraint.ask(pool)
+            self._constraint.ask(pool, self.draft)
 
     def guess(self, most: int) -> None:
         """Let the next step evaluate a draft of at most so many tokens."""
-        # What a grammar allows next is known for one token at a time.
-        if self._constraint is not None or self._forced or self.pending != 1:
-            most = 0
         most = min(most, self.order.most_tokens - self.generated - 1)
-        draft = self._drafter.draft(self.tokens, most)
-        self.draft = draft if all(map(is_text, draft)) else ()
+        if most < 1 or self._forced or self.pending != 1:
+            self.draft = ()
+            return
+        held = self._constraint
+        draft = self._drafter.draft(self.tokens, most, held.forced() if held is not None else ())
+        if not all(map(is_text, draft)):
+            draft = ()
+        if held is not None and draft:
+            draft = draft[: affordable(held.fits(draft))]
+        self.draft = draft
 
     def draw(self, logits: Floats, vocabulary: Vocabulary) -> list[Progress]:
         """Draw from each row of `logits` [1 + draft, vocabulary], as long as the draft is right.
