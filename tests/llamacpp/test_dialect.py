@@ -34,6 +34,10 @@ TEMPLATES = {
     "lfm": "<|im_start|>system List of tools: <|tool_list_start|>[{{ t | tojson }}]",
     "granite": "<|start_of_role|>system say <|tool_call|> and a list of calls in JSON",
     "functionary-3.1": 'As in <function=example_function_name>{"a": "b"}</function>',
+    "command-a": """<|START_ACTION|>[{"tool_name": "x"}]<|END_THINKING|><|START_RESPONSE|>""",
+    "north": """<|START_ACTION|>[{"tool_name": "x"}]<|START_THINKING|><|START_TEXT|>""",
+    "command-r": """<|CHATBOT_TOKEN|>Action:\n```json\n[{"tool_name": "x"}]""",
+    "functionary-3.2": "in this format: >>>${recipient}\n${content}",
     "none": "",
 }
 
@@ -68,6 +72,10 @@ TEMPLATES = {
         ("lfm", "lfm2moe", "lfm", None),
         ("granite", "granite", "granite", None),
         ("functionary-3.1", "llama", "functionary", None),
+        ("command-a", "cohere2", "cohere", "<|START_THINKING|>"),
+        ("north", "cohere2moe", "cohere", "<|START_THINKING|>"),
+        ("command-r", "command-r", "command-r", None),
+        ("functionary-3.2", "llama", "recipients", None),
         ("none", "llama", "plain", None),
     ],
 )

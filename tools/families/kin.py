@@ -111,12 +111,17 @@ NEIGHBOURS = (
         for v in ("", "-interleaved")
     ),
     *(Official(f"ibm-granite-granite-{version}", "hermes") for version in ("4.0", "4.1")),
+    *(
+        Official(name, "cohere", "<|START_THINKING|>")
+        for name in ("Cohere2MoE", "CohereForAI-c4ai-command-r7b-12-2024-tool_use")
+    ),
     Official("ByteDance-Seed-OSS", "seed", "<seed:think>"),
     Official("HuggingFaceTB-SmolLM3-3B", "hermes", _THINK, "us"),
     Official("ibm-granite-granite-3.3-2B-Instruct", "granite", _THINK),
     Official("LFM2-8B-A1B", "lfm"),
     *(Official(f"LFM2.5-{size}", "lfm", _THINK) for size in ("8B-A1B", "Instruct")),
     Official("meetkai-functionary-medium-v3.1", "functionary"),
+    Official("meetkai-functionary-medium-v3.2", "recipients"),
     Official("Kimi-K2-Thinking", "kimi", _THINK),
     Official("microsoft-Phi-3.5-mini-instruct", "hermes", tools="us"),
     Official("MiniMax-M2", "minimax", _THINK),

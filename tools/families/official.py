@@ -29,7 +29,7 @@ _ENDS = (
     *(f"<{_BAR}end▁of▁sentence{_BAR}>", f"<{_BAR}tool▁outputs▁begin{_BAR}>"),
     *("<|observation|>", "<|end_of_text|>", "<end_of_turn>", "<turn|>", "<|tool_response>"),
     *("<|call|>", "<|end|>", "</assistant>", "<|role_end|>", "\n\n<sep>", "\n\nUser:"),
-    *("<seed:eos>", "[e~["),
+    *("<seed:eos>", "[e~[", "<|END_OF_TURN_TOKEN|>"),
 )
 # Behind one of these an answer begins.
 _BEGINS = (">", "]", "\n", "assistant", "ssistant:")

@@ -7,7 +7,7 @@ Must not: know one family.
 
 import json
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from engines.llamacpp.speech.json_text import JsonText, NotACall
@@ -22,7 +22,15 @@ from engines.llamacpp.speech.parts import (
 from engines.llamacpp.speech.tape import SPACES, Steps, Tape
 
 _NAME = string.ascii_letters + string.digits + "_-.:/"
-_ARGUMENTS = ("arguments", "parameters")
+# What the keys of a call mean; of others it is none.
+CALL_KEYS = {
+    "name": "name",
+    "arguments": "arguments",
+    "parameters": "arguments",
+    "id": "id",
+    "type": "type",
+}
+COHERE_KEYS = {"tool_name": "name", "parameters": "arguments", "tool_call_id": "id"}
 
 
 class Enough(Exception):
@@ -58,6 +66,11 @@ class Calls:
     def is_open(self) -> bool:
         """Whether a call has begun that is not whole."""
         return self._open
+
+    @property
+    def names(self) -> Collection[str]:
+        """The functions that may be called."""
+        return self._functions.keys()
 
     def check(self, name: str) -> None:
         """Refuse a name that the request does not offer.
@@ -157,8 +170,8 @@ def read_named_call(
     calls.end()
 
 
-def read_json_call(tape: Tape, calls: Calls) -> Steps[None]:
-    """Read `{"name": ..., "arguments": {...}}`.
+def read_json_call(tape: Tape, calls: Calls, keys: Mapping[str, str] = CALL_KEYS) -> Steps[None]:
+    """Read `{"name": ..., "arguments": {...}}`, or what `keys` say in their place.
 
     `parameters` is the same as `arguments`, which may be left out, and may be a string that holds
     the object; `id` and `type` are passed over; the order is free. With any other key it is no
@@ -173,8 +186,8 @@ def read_json_call(tape: Tape, calls: Calls) -> Steps[None]:
     while True:
         yield from tape.run(SPACES)
         key = yield from JsonText(tape).string()
-        role = "arguments" if key in _ARGUMENTS else key
-        if role in seen or role not in ("name", "arguments", "id", "type"):
+        role = keys.get(key)
+        if role is None or role in seen:
             raise NotACall
         seen.add(role)
         if not (yield from tape.closing(":")):

@@ -29,7 +29,8 @@ from engines.llamacpp.speech.formats import (
     SEED,
 )
 from engines.llamacpp.speech.harmony import HarmonySpeech
-from engines.llamacpp.speech.lists import FUNCTIONARY, GRANITE, LFM
+from engines.llamacpp.speech.lists import COHERE, COMMAND_R, FUNCTIONARY, GRANITE, LFM
+from engines.llamacpp.speech.recipients import RECIPIENTS, RecipientSpeech
 from engines.llamacpp.speech.speech import Speech, Tags
 
 
@@ -74,6 +75,9 @@ _TABLE = (
     _Row(HERMES, ("<tool_call>", "arguments"), ('"name', '\\"name'), _OTHERS),
     _Row(LFM, ("List of tools: ", "<|im_start|>"), none_of=("<tool_call>",)),
     _Row(GRANITE, ("<|tool_call|>", "<|start_of_role|>")),
+    _Row(COHERE, ("<|START_ACTION|>", '"tool_name"')),
+    _Row(COMMAND_R, ("Action:", "```json", '"tool_name"', "<|CHATBOT_TOKEN|>")),
+    _Row(RECIPIENTS, (">>>${recipient}",)),
     _Row(FUNCTIONARY, ("<function=example_function_name>{", "</function>")),
     _Row(
         LLAMA,
@@ -87,6 +91,13 @@ _TABLE = (
 _TAGS = (
     ("</think>", Tags("<think>", "</think>", "\n</think>\n\n")),
     ("</seed:think>", Tags("<seed:think>", "</seed:think>", "</seed:think>")),
+    *(
+        (
+            mark,
+            Tags("<|START_THINKING|>", "<|END_THINKING|>", "<|END_THINKING|>", answer=mark),
+        )
+        for mark in ("<|START_TEXT|>", "<|START_RESPONSE|>")
+    ),
     ("[/THINK]", Tags("[THINK]", "[/THINK]", "[/THINK]")),
     (
         "<|channel>thought",
@@ -103,6 +114,13 @@ _TAGS = (
         ),
     ),
 )
+
+
+# Who reads answers all of which stand within marks.
+_SPEECHES: Mapping[str, type[Speech]] = {
+    HARMONY.name: HarmonySpeech,
+    RECIPIENTS.name: RecipientSpeech,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +161,7 @@ class Dialect:
         most. `thinking`: the prompt has opened the thought; `amid`: and has said some of it.
         Without `split` thoughts stay where they are, in the content.
         """
-        kind = HarmonySpeech if self.form.envelops else Speech
-        return kind(
+        return _SPEECHES.get(self.form.name, Speech)(
             self.form,
             self.tags,
             functions,

@@ -16,8 +16,9 @@ from engines.llamacpp.speech.elements import reader_of
 from engines.llamacpp.speech.form import Elements, Form, Format
 from engines.llamacpp.speech.gemma import GemmaText
 from engines.llamacpp.speech.json_text import NotACall
-from engines.llamacpp.speech.lists import FUNCTIONARY, GRANITE, LFM
+from engines.llamacpp.speech.lists import COHERE, COMMAND_R, FUNCTIONARY, GRANITE, LFM
 from engines.llamacpp.speech.pythonic import read_pythonic_calls
+from engines.llamacpp.speech.recipients import RECIPIENTS
 from engines.llamacpp.speech.tape import SPACES, Steps, Tape
 
 
@@ -279,4 +280,5 @@ HARMONY = Format(
 FORMATS = (
     *(PLAIN, HERMES, LLAMA, MISTRAL, MISTRAL_ARGS, DEEPSEEK, DEEPSEEK_BARE),
     *(DSML, QWEN_XML, GLM, SEED, MINIMAX, KIMI, GEMMA, HARMONY, LFM, GRANITE, FUNCTIONARY),
+    *(COHERE, COMMAND_R, RECIPIENTS),
 )

@@ -1,10 +1,14 @@
-"""Formats whose calls stand in one marked list: LFM2's, Granite 3's; and functionary's elements.
+"""Formats whose calls stand in one marked list: LFM2's, Granite 3's, Cohere's; and functionary's.
 
 Owns: one reader for each, its markers, and how a call is written in it.
 Must not: choose (`dialect`), or know more of a call than `calls` does.
 """
 
+from collections.abc import Mapping
+
 from engines.llamacpp.speech.calls import (
+    CALL_KEYS,
+    COHERE_KEYS,
     Calls,
     leave,
     name_on,
@@ -18,6 +22,7 @@ from engines.llamacpp.speech.tape import SPACES, Steps, Tape
 
 _LFM, _LFM_END = "<|tool_call_start|>", "<|tool_call_end|>"
 _GRANITE = "<|tool_call|>"
+_ACTION, _ACTION_END = "<|START_ACTION|>", "<|END_ACTION|>"
 
 
 def _read_lfm(tape: Tape, calls: Calls) -> Steps[None]:
@@ -32,16 +37,40 @@ def _read_granite(tape: Tape, calls: Calls) -> Steps[None]:
     yield from _items(tape, calls)
 
 
+def _read_cohere(tape: Tape, calls: Calls) -> Steps[None]:
+    yield from need(tape, _ACTION)
+    yield from tape.run(SPACES)
+    yield from need(tape, "[")
+    yield from _objects(tape, calls, COHERE_KEYS)
+    yield from leave(tape, _ACTION_END)
+
+
+def _read_command_r(tape: Tape, calls: Calls) -> Steps[None]:
+    """Read a list in a fence; `directly-answer` is no function of the request, and so content."""
+    yield from need(tape, "Action:")
+    yield from tape.run(SPACES)
+    yield from need(tape, "```json")
+    yield from tape.run(SPACES)
+    yield from need(tape, "[")
+    yield from _objects(tape, calls, COHERE_KEYS)
+    yield from leave(tape, "```")
+
+
 def _items(tape: Tape, calls: Calls) -> Steps[None]:
     yield from tape.run(SPACES)
     yield from need(tape, "[")
     yield from tape.run(SPACES)
     if (yield from tape.peek()) != "{":
         yield from read_pythonic_items(tape, calls)
-        return
+    else:
+        yield from _objects(tape, calls)
+
+
+def _objects(tape: Tape, calls: Calls, keys: Mapping[str, str] = CALL_KEYS) -> Steps[None]:
+    """Read calls in JSON, up to the end of their list."""
     while True:
         yield from tape.run(SPACES)
-        yield from read_json_call(tape, calls)
+        yield from read_json_call(tape, calls, keys)
         if not (yield from tape.closing(",")):
             yield from leave(tape, "]")
             return
@@ -70,6 +99,26 @@ GRANITE = Format(
     Form('{"name": "', '", "arguments": ', "}", ", ", f"{_GRANITE}[", "]"),
     markers=(_GRANITE,),
     tokens=(_GRANITE,),
+)
+COHERE = Format(
+    "cohere",
+    _read_cohere,
+    Form(
+        '{"tool_call_id": "0", "tool_name": "',
+        '", "parameters": ',
+        "}",
+        ", ",
+        f"{_ACTION}[",
+        f"]{_ACTION_END}",
+    ),
+    markers=(_ACTION,),
+    tokens=(_ACTION, _ACTION_END),
+)
+COMMAND_R = Format(
+    "command-r",
+    _read_command_r,
+    Form('{"tool_name": "', '", "parameters": ', "}", ", ", "Action:\n```json\n[", "]\n```"),
+    markers=("Action:",),
 )
 FUNCTIONARY = Format(
     "functionary",
