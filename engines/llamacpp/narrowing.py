@@ -6,7 +6,7 @@ Must not: draw, or change how likely a token is.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -17,8 +17,12 @@ Tokens = npt.NDArray[np.int64]
 _Narrow: TypeAlias = Callable[[Floats, float], Tokens]
 
 _ROWS = 64
-# Tokens whose chance is this part of the best are sorted before the next are looked at.
-_PARTS = (1e-2, 1e-4, 0.0)
+# Mostly few tokens are likely: those of these chances are looked at first.
+_PARTS = (1e-2, 1e-4)
+_MOST_SORTED = 2_048
+_LEAST_POWER = -32
+# Of a float32: the first seven bits behind its exponent.
+_KIND_BITS, _KINDS = 16, 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ class Narrowing:
         """Say whether not all of a vocabulary may be drawn; `luck` is that of `allowed`."""
         by_chance = self.typical_p < 1 or self.min_p > 0 or self.top_p < 1
         return 0 < self.top_k < vocabulary or by_chance or luck < self.xtc_probability
+
+    def is_nucleus(self, vocabulary: int, luck: float) -> bool:
+        """Say whether top-p alone bounds the draw."""
+        bound = replace(self, top_p=1.0)
+        return self.top_p < 1 and not bound.narrows(vocabulary, luck)
 
     def shortlist(self, logits: Floats, temperature: float) -> Tokens | None:
         """Return the tokens that the first set leaves, where logits tell; None: look at all."""
@@ -94,16 +103,67 @@ def _likely(weights: Floats, min_p: float) -> Tokens:
 
 def _nucleus(weights: Floats, top_p: float) -> Tokens:
     """Return the smallest set whose part of all chances reaches `top_p`; the likeliest is in it."""
-    wanted, best = top_p * float(weights.sum(dtype=np.float64)), weights.max()
-    # Sorting a whole vocabulary is dear, and hardly ever needed.
+    least, count = least_within(weights, top_p * float(weights.sum(dtype=np.float64)))
+    return first_within(weights, least, count)
+
+
+def first_within(weights: Floats, least: np.float32, count: int) -> Tokens:
+    """Return the `count` tokens with the largest weights; of the `least` those that stand first."""
+    kept = np.flatnonzero(weights >= least)
+    if len(kept) <= count:
+        return kept
+    equal = np.flatnonzero(weights[kept] == least)
+    return np.delete(kept, equal[len(equal) - (len(kept) - count) :])
+
+
+def least_within(weights: Floats, wanted: float) -> tuple[np.float32, int]:
+    """Return the least of the largest weights that come to `wanted`, and how many these are.
+
+    No weight is below 0 or above 1. Sorting a whole vocabulary takes milliseconds: first is found
+    between which two powers of two the least one lies, then among 128 kinds of these, and only
+    weights of one kind are sorted.
+    """
     for part in _PARTS:
-        tokens = np.flatnonzero(weights >= part * best)
-        if not part or weights[tokens].sum(dtype=np.float64) >= wanted:
+        likely = weights >= np.float32(part)
+        if np.count_nonzero(likely) > _MOST_SORTED:
             break
-    falling = np.sort(weights[tokens])[::-1]  # ten times as fast as the order is found
+        chances = weights[likely]
+        if chances.sum(dtype=np.float64) >= wanted:
+            return _least_sorted(chances, wanted, 0)
+    low, high, above = _LEAST_POWER, 1, 0.0  # 2**low and more come to enough, 2**high do not
+    if _sum_from(weights, low) < wanted:
+        return _least_sorted(weights, wanted, 0)  # of chances that come to 1 hardly anything lacks
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = _sum_from(weights, middle)
+        if found >= wanted:
+            low = middle
+        else:
+            high, above = middle, found
+    larger = weights >= np.float32(2.0**high)
+    before = int(np.count_nonzero(larger))
+    group = weights[(weights >= np.float32(2.0**low)) ^ larger]
+    if len(group) > _MOST_SORTED:
+        kinds = (group.view(np.int32) >> _KIND_BITS) & _KINDS
+        sums = above + np.cumsum(np.bincount(kinds, group, _KINDS + 1)[::-1])
+        # Sums of other parts round differently: it may be the last kind that has any.
+        at = min(int(np.searchsorted(sums, wanted)), int(np.searchsorted(sums, sums[-1])))
+        before += int(np.count_nonzero(kinds > _KINDS - at))
+        above = float(sums[at - 1]) if at else above
+        group = group[kinds == _KINDS - at]
+    return _least_sorted(group, wanted - above, before)
+
+
+def _sum_from(weights: Floats, power: int) -> float:
+    """Return what the weights of 2**power and more come to."""
+    return float((weights * (weights >= np.float32(2.0**power))).sum(dtype=np.float64))
+
+
+def _least_sorted(weights: Floats, wanted: float, before: int) -> tuple[np.float32, int]:
+    falling = np.sort(weights)[::-1]  # ten times as fast as the order is found
     count = int(np.searchsorted(np.cumsum(falling, dtype=np.float64), wanted)) + 1
-    kept: Tokens = tokens[weights[tokens] >= falling[min(count, len(falling)) - 1]]
-    return kept if len(kept) <= count else kept[np.argsort(-weights[kept], kind="stable")][:count]
+    count = min(count, len(falling))
+    return falling[count - 1], before + count
 
 
 def _typical(weights: Floats, typical_p: float) -> Tokens:

@@ -22,7 +22,7 @@ Tokens = npt.NDArray[np.int64]
 # Among all tokens those below this part of the best are hardly ever the first; where too many are
 # above it, or above the next, all of them are taken as such.
 _UNLIKELY = (1e-3, 1e-1)
-_MOST_LIKELY = 4_096
+MOST_RACERS = 4_096
 _FEWEST_POINTS, _MOST_POINTS = 64, 1_024
 _SALT = np.uint64(0xD1B54A32D192ED03)
 
@@ -57,7 +57,7 @@ class Race:
         unlikely, token, time = 1.0, -1, math.inf
         for part in _UNLIKELY:
             above = logits >= best + temperature * math.log(part)
-            if np.count_nonzero(above) <= _MOST_LIKELY:
+            if np.count_nonzero(above) <= MOST_RACERS:
                 likely = np.flatnonzero(above)
                 times = _waits(self._key, likely) / _chances(logits[likely], best, temperature)
                 first = int(times.argmin())

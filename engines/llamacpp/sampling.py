@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.llamacpp.mirostat import Mirostat, Surprise
-from engines.llamacpp.narrowing import Narrowing
-from engines.llamacpp.race import Race
+from engines.llamacpp.narrowing import Narrowing, first_within, least_within
+from engines.llamacpp.race import MOST_RACERS, Race
 from engines.llamacpp.repetition import Dry, Repetition
 
 Floats = npt.NDArray[np.float32]
@@ -115,6 +115,8 @@ class Sampler:
         # First the few that logits alone tell: chances of a whole vocabulary are dear.
         if not params.narrowing.narrows(len(logits), luck):
             return self._race.winner_of_all(logits, params.temperature)
+        if params.narrowing.is_nucleus(len(logits), luck):
+            return self._draw_from_nucleus(logits)
         short = params.narrowing.shortlist(logits, params.temperature)
         weights = _weights(logits if short is None else logits[short], params.temperature)
         kept = params.narrowing.allowed(weights, luck)
@@ -123,6 +125,21 @@ class Sampler:
             short = kept if short is None else short[kept]
         assert short is not None  # noqa: S101 - one of the two narrowed
         return int(short[self._race.winner(short, weights)])
+
+    def _draw_from_nucleus(self, logits: Floats) -> int:
+        """Draw by top-p alone: of many tokens most need not run (docs/decisions/0040)."""
+        params = self._params
+        weights = _weights(logits.copy(), params.temperature)
+        wanted = params.narrowing.top_p * float(weights.sum(dtype=np.float64))
+        least, count = least_within(weights, wanted)
+        if count > MOST_RACERS:
+            inside = np.where(weights >= least, logits, np.float32(-np.inf))
+            more = np.count_nonzero(weights >= least) - count
+            if more:  # of equals those that stand first
+                inside[np.flatnonzero(weights == least)[-more:]] = -np.inf
+            return self._race.winner_of_all(inside, params.temperature)
+        kept = first_within(weights, least, count)
+        return int(kept[self._race.winner(kept, weights[kept])])
 
 
 def _weights(logits: Floats, temperature: float) -> Floats:

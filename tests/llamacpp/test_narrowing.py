@@ -7,7 +7,14 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engines.llamacpp.narrowing import Floats, Narrowing, likeliest
+from engines.llamacpp.narrowing import (
+    Floats,
+    Narrowing,
+    first_within,
+    least_within,
+    likeliest,
+)
+from engines.llamacpp.sampling import Sampler, SamplingParams
 
 # Apart from each other, so that float32 and float64 agree on their order.
 LOGITS = st.lists(st.integers(-80, 80), min_size=2, max_size=24, unique=True)
@@ -94,3 +101,45 @@ def test_the_likeliest_of_a_large_vocabulary_are_those_that_sorting_finds(
     logits = (chance.standard_normal(size) * chance.integers(1, 30)).astype(np.float32)
     found = sorted(logits[likeliest(logits, count)])
     assert found == sorted(logits)[-count:]
+
+
+@given(
+    st.integers(1, 9_000),
+    st.floats(0.01, 40),
+    st.floats(0.01, 0.999),
+    st.integers(0, 2**32),
+    st.booleans(),
+)
+def test_the_nucleus_of_a_large_vocabulary_is_what_sorting_finds(
+    size: int, spread: float, top_p: float, seed: int, equals: bool
+) -> None:
+    logits = np.random.default_rng(seed).standard_normal(size) * spread
+    logits = logits.round(1) if equals else logits
+    weights = np.exp(logits - logits.max()).astype(np.float32)
+    wanted = top_p * float(weights.sum(dtype=np.float64))
+    least, count = least_within(weights, wanted)
+    kept = first_within(weights, least, count)
+    sums = np.cumsum(np.sort(weights)[::-1], dtype=np.float64)
+    expected = min(int(np.searchsorted(sums, wanted)) + 1, size)
+    near = abs(sums - wanted).min() < 1e-6 * sums[-1]  # sums of other parts round differently
+    assert abs(count - expected) <= (2 * size if near else 0)
+    if not near:
+        order = np.lexsort((np.arange(size), -weights))[:expected]
+        assert sorted(kept.tolist()) == sorted(order.tolist())
+
+
+def test_of_a_large_nucleus_tokens_are_drawn_by_their_chances() -> None:
+    size, draws = 8_000, 3_000
+    logits = np.linspace(0, 2, size, dtype=np.float32)
+    sampler = Sampler(SamplingParams(narrowing=Narrowing(top_p=0.9), seed=4))
+    drawn = np.array([sampler.pick(logits.copy()) for _ in range(draws)])
+    chance = np.exp(logits.astype(np.float64))
+    kept = np.cumsum(np.sort(chance)[::-1]) <= 0.9 * chance.sum()
+    first = size - int(kept.sum()) - 1
+    assert drawn.min() >= first
+    inside = chance[first:] / chance[first:].sum()
+    parts = np.array_split(np.arange(first, size), 8)
+    for part in parts:
+        expected = inside[part[0] - first : part[-1] + 1 - first].sum()
+        seen = np.isin(drawn, part).mean()
+        assert abs(seen - expected) < 5 * math.sqrt(expected / draws)
