@@ -80,8 +80,9 @@ class LlamacppEngine(Section):
     )
     prompt_lookup: bool = Field(
         False,
-        description="While one request runs alone, guess what it says from the text so far: for "
-        "answers that repeat their prompts (edits, extracts). Answers stay the same.",
+        description="While one request runs alone, guess what it says from the text so far or what "
+        "its schema forces: for answers that repeat their prompts (edits, extracts). Answers stay "
+        "the same.",
     )
     kv_type: Literal["f16", "q8_0", "q4_0"] = Field(
         "f16",
