@@ -9,8 +9,6 @@ Must not: contain what it starts.
 
 import argparse
 import asyncio
-import ipaddress
-import math
 import os
 import signal
 import socket
@@ -19,11 +17,9 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
 
@@ -38,20 +34,21 @@ if __name__ == "__main__":
     # Python would hear of Ctrl-C when the weights are loaded.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from engines.door import LOOPBACK_NAMES, PageDoor, is_address
 from engines.llamacpp.aborts import hopeless_aborts
 from engines.llamacpp.adapters import Adapter
-from engines.llamacpp.api import Worker, build_app
+from engines.llamacpp.api import build_app
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import Limits, Runtime
 from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.devices import devices_for
+from engines.llamacpp.listening import CannotListen, is_loopback, listen, server_of
 from engines.llamacpp.model import Model
 from engines.llamacpp.offloading import seen, wanted_layers
 from engines.llamacpp.options import parser
 from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.sight import Sight
 from engines.llamacpp.template import TemplateProblem
+from engines.llamacpp.work import Worker
 from engines.platform import usable_cores
 from engines.weights import (
     Abilities,
@@ -63,49 +60,20 @@ from engines.weights import (
     resolve,
 )
 
-# After the drain time: for the errors that end what still runs.
-_LAST_WORDS_S = 1
 _NO_MEMORY = "there is no memory for the model; try a smaller --context, --parallel or --kv-type"
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which tells the worker when it stops taking requests."""
-
-    def __init__(self, config: uvicorn.Config, worker: Worker, drain_timeout_s: float) -> None:
-        super().__init__(config)
-        self._worker = worker
-        self._drain_timeout_s = drain_timeout_s
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # uvicorn ends at once for a second Ctrl-C only, and supervisors send SIGTERM.
-        self.force_exit = self.should_exit
-        super().handle_exit(sig, frame)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._worker.draining = True
-        cut = asyncio.create_task(self._cut())
-        try:
-            await super().shutdown(sockets)
-        finally:
-            cut.cancel()
-
-    async def _cut(self) -> None:
-        """End what runs beyond the drain time with an error that its client can read."""
-        await asyncio.sleep(self._drain_timeout_s)
-        await asyncio.to_thread(self._worker.batcher.close)
 
 
 def main() -> None:
     """Load, listen, serve until told to end."""
     asked = parser().parse_args()
-    if asked.socket is None and not asked.no_auth and not _is_loopback(asked.host):
+    if asked.socket is None and not asked.no_auth and not is_loopback(asked.host):
         _fail(
             f"listening on {asked.host} would let anybody in: a worker asks for no key. "
             "Pass --no-auth if that is what you want",
             2,
         )
     runtime, pooled, model = _load(asked)
-    listener = _listen(asked)
+    listener = _listener(asked)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # uvicorn raises the signal again when it has ended: a clean end is no failure.
     signal.signal(signal.SIGTERM, _leave)
@@ -197,20 +165,7 @@ async def _serve(
     """Serve to the end; return the exit code."""
     batcher = Batcher(runtime, pooled, asyncio.get_running_loop())
     worker = Worker(model, batcher, int(time.time()), asked.max_waiting)
-    server = _Server(
-        uvicorn.Config(
-            _behind_the_door(asked, build_app(worker)),
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_keep_alive=3_600,  # the gateway keeps its connections
-            timeout_graceful_shutdown=math.ceil(asked.drain_timeout_s) + _LAST_WORDS_S,
-        ),
-        worker,
-        asked.drain_timeout_s,
-    )
+    server = server_of(asked, worker, build_app(worker))
     if asked.exit_with_stdin:
         threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
     where = asked.socket or f"http://{asked.host}:{listener.getsockname()[1]}"
@@ -227,20 +182,6 @@ async def _serve(
             await asyncio.to_thread(model.sight.close)
         runtime.close()
     return 1 if batcher.failed.is_set() else 0
-
-
-def _behind_the_door(asked: argparse.Namespace, app: ASGIApp) -> ASGIApp:
-    """Return what TCP is served: web pages reach every port of their machine, and no socket."""
-    if asked.socket is not None:
-        return app
-    hosts = frozenset(name.lower() for name in (asked.host, *asked.allowed_host))
-    return PageDoor(app, hosts=hosts, any_address=not _is_loopback(asked.host))
-
-
-def _is_loopback(host: str) -> bool:
-    if host in LOOPBACK_NAMES:
-        return True
-    return is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
 async def _end_when_failed(server: uvicorn.Server, batcher: Batcher) -> None:
@@ -267,23 +208,11 @@ def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:
     )
 
 
-def _listen(asked: argparse.Namespace) -> socket.socket:
+def _listener(asked: argparse.Namespace) -> socket.socket:
     try:
-        if asked.socket is not None:
-            # Whoever listened here is dead, or the gateway would not have started us.
-            asked.socket.unlink(missing_ok=True)
-            listener = socket.socket(socket.AF_UNIX)
-            listener.bind(str(asked.socket))
-        else:
-            listener = socket.create_server((asked.host, asked.port))
-            # asyncio does it only for sockets that name their protocol, which this one does not;
-            # without it an answer waits 40 ms for the client to confirm its head.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.listen(1_024)
-    except OSError as error:
-        where = asked.socket.name if asked.socket is not None else f"{asked.host}:{asked.port}"
-        _fail(f"cannot listen on {where}: {error.strerror}", 1)
-    return listener
+        return listen(asked)
+    except CannotListen as error:
+        _fail(str(error), 1)
 
 
 def _end_with_stdin(server: uvicorn.Server) -> None:

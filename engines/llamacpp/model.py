@@ -18,7 +18,7 @@ from engines.llamacpp.pictures import Seen, laid_out, pictures_in
 from engines.llamacpp.room import Room
 from engines.llamacpp.sequence import Order
 from engines.llamacpp.sight import Sight
-from engines.llamacpp.writing import Telling
+from engines.llamacpp.text_writing import Telling
 from engines.protocol.errors import ApiError, InvalidRequest, NotFound
 from engines.protocol.requests import ChatRequest, CompletionRequest, Sampling
 from engines.weights import Abilities

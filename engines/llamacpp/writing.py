@@ -1,4 +1,4 @@
-"""From what sequences say to OpenAI's answers, whole or as events.
+"""From what sequences say to OpenAI's answers, whole or as events: what all share, and chats.
 
 Owns: ids, indices, finish reasons, usage, logprobs on the wire.
 Must not: run anything.
@@ -7,12 +7,8 @@ Must not: run anything.
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
-from math import inf
-from statistics import fmean
 from typing import Any
 
 import msgspec
@@ -21,7 +17,6 @@ from engines.llamacpp.message import delta_of, message_of
 from engines.llamacpp.sequence import Order, Progress, TokenTold
 from engines.llamacpp.speech.parts import Part
 from engines.llamacpp.speech.speech import Speech
-from engines.llamacpp.text import Offsets
 from engines.llamacpp.vocabulary import Vocabulary
 from engines.protocol.answers import (
     ChatAnswer,
@@ -31,8 +26,6 @@ from engines.protocol.answers import (
     ChatDelta,
     CompletionTokensDetails,
     PromptTokensDetails,
-    TextAnswer,
-    TextChoice,
     Usage,
 )
 from engines.protocol.events import write_event
@@ -41,7 +34,7 @@ _NOTHING = ChatDelta()
 
 
 @dataclass(slots=True)
-class _Said:
+class Said:
     """What one choice has said so far."""
 
     text: list[str] = field(default_factory=list)
@@ -60,7 +53,7 @@ class Writer(ABC):
         self._model = model
         self._orders = orders
         self._vocabulary = vocabulary
-        self._said = [_Said() for _ in orders]
+        self._said = [Said() for _ in orders]
         self._id = f"{self.prefix}-{uuid.uuid4().hex}"
         self._created = int(time.time())
 
@@ -201,118 +194,3 @@ class ChatWriter(Writer):
         if alternatives is not None:
             told["top_logprobs"] = [self._one(other, value) for other, value in alternatives]
         return told
-
-
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """What a completion tells beside the new text.
-
-    `echoes`: each prompt as it comes back, where that is wanted. `kept`: how many of a prompt's
-    choices, the likeliest, are told; None for all.
-    """
-
-    echoes: Sequence[str] = ()
-    logprobs: bool = False
-    kept: int | None = None
-
-
-class TextWriter(Writer):
-    """`text_completion`, whole or in parts."""
-
-    prefix = "cmpl"
-
-    def __init__(
-        self, model: str, orders: Sequence[Order], vocabulary: Vocabulary, telling: Telling
-    ) -> None:
-        super().__init__(model, orders, vocabulary)
-        self._telling = telling
-        self._prompt_of = [n - 1 for n in accumulate(order.choice == 0 for order in orders)]
-        self._offsets = [Offsets(len(self._echo(index))) for index in range(len(orders))]
-        self._begins: list[list[int]] = [[] for _ in orders]
-
-    def add(self, index: int, progress: Progress) -> None:
-        """Keep what a choice has said, and where its tokens begin."""
-        super().add(index, progress)
-        pieces = (self._vocabulary.piece(told.token) for told in progress.told)
-        self._begins[index] += map(self._offsets[index].feed, pieces)
-
-    def opening(self) -> bytes:
-        """Give the prompts back where the client wants them."""
-        echoes = [TextChoice(at, self._echo(at)) for at in range(len(self._orders))]
-        return b"".join(self._part([echo]) for echo in echoes if echo.text)
-
-    def event(self, index: int, progress: Progress) -> bytes:
-        """Return what a step added, and the end in the same event."""
-        if not progress.text and not progress.told and progress.finish_reason is None:
-            return b""
-        logprobs = self._logprobs(index, len(progress.told))
-        return self._part([TextChoice(index, progress.text, progress.finish_reason, logprobs)])
-
-    def usage_event(self) -> bytes:
-        """Return the last event before `[DONE]`."""
-        return self._part([], self.usage())
-
-    def answer(self) -> bytes:
-        """Return the whole answer."""
-        choices = [
-            TextChoice(
-                place,
-                self._echo(index) + "".join(self._said[index].text),
-                self._said[index].finish_reason,
-                self._logprobs(index, len(self._said[index].told)),
-            )
-            for place, index in enumerate(self._kept())
-        ]
-        return msgspec.json.encode(
-            TextAnswer(self._id, self._created, self._model, choices, self.usage())
-        )
-
-    def _kept(self) -> list[int]:
-        """Return which choices are told, those of one prompt together."""
-        every = list(range(len(self._orders)))
-        if self._telling.kept is None:
-            return every
-        every.sort(key=lambda at: (self._prompt_of[at], -_likelihood(self._said[at])))
-        rank = Counter[int]()
-        kept: list[int] = []
-        for index in every:
-            rank[self._prompt_of[index]] += 1
-            if rank[self._prompt_of[index]] <= self._telling.kept:
-                kept.append(index)
-        return kept
-
-    def _echo(self, index: int) -> str:
-        echoes = self._telling.echoes
-        return echoes[self._prompt_of[index]] if echoes else ""
-
-    def _part(self, choices: list[TextChoice], usage: Usage | None = None) -> bytes:
-        return write_event(
-            msgspec.json.encode(TextAnswer(self._id, self._created, self._model, choices, usage))
-        )
-
-    def _logprobs(self, index: int, count: int) -> dict[str, Any] | None:
-        """Return those of the last `count` tokens of a choice."""
-        if not self._telling.logprobs or not count:
-            return None
-        told = self._said[index].told[-count:]
-        return {
-            "tokens": [self._text(t.token) for t in told],
-            "token_logprobs": [t.logprob for t in told],
-            "top_logprobs": [
-                {self._text(token): value for token, value in t.alternatives} for t in told
-            ],
-            "text_offset": self._begins[index][-count:],
-        }
-
-    def _text(self, token: int) -> str:
-        """Return a token's text; of a part of a character its bytes, as OpenAI writes them."""
-        piece = self._vocabulary.piece(token)
-        try:
-            return piece.decode()
-        except UnicodeDecodeError:
-            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)
-
-
-def _likelihood(said: _Said) -> float:
-    """Return the mean log probability of a choice's tokens; nothing is the least likely."""
-    return fmean(told.logprob for told in said.told) if said.told else -inf

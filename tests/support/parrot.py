@@ -12,11 +12,12 @@ import numpy as np
 import uvicorn
 from openai import AsyncOpenAI
 
-from engines.llamacpp.api import Worker, build_app
+from engines.llamacpp.api import build_app
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.batches import Piece
 from engines.llamacpp.binding import Floats
 from engines.llamacpp.model import Model
+from engines.llamacpp.work import Worker
 from engines.weights import Abilities
 from tests.support.serving import Server, serving
 from tests.support.toy_runtime import ToyRuntime, ToyVocabulary, rows_of

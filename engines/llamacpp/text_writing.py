@@ -1,0 +1,137 @@
+"""From what sequences say to `text_completion`, whole or in parts.
+
+Owns: the echo of prompts, which choices are told, where tokens begin in a text.
+Must not: run anything.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import inf
+from statistics import fmean
+from typing import Any
+
+import msgspec
+
+from engines.llamacpp.sequence import Order, Progress
+from engines.llamacpp.text import Offsets
+from engines.llamacpp.vocabulary import Vocabulary
+from engines.llamacpp.writing import Said, Writer
+from engines.protocol.answers import TextAnswer, TextChoice, Usage
+from engines.protocol.events import write_event
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What a completion tells beside the new text.
+
+    `echoes`: each prompt as it comes back, where that is wanted. `kept`: how many of a prompt's
+    choices, the likeliest, are told; None for all.
+    """
+
+    echoes: Sequence[str] = ()
+    logprobs: bool = False
+    kept: int | None = None
+
+
+class TextWriter(Writer):
+    """`text_completion`, whole or in parts."""
+
+    prefix = "cmpl"
+
+    def __init__(
+        self, model: str, orders: Sequence[Order], vocabulary: Vocabulary, telling: Telling
+    ) -> None:
+        super().__init__(model, orders, vocabulary)
+        self._telling = telling
+        self._prompt_of = [n - 1 for n in accumulate(order.choice == 0 for order in orders)]
+        self._offsets = [Offsets(len(self._echo(index))) for index in range(len(orders))]
+        self._begins: list[list[int]] = [[] for _ in orders]
+
+    def add(self, index: int, progress: Progress) -> None:
+        """Keep what a choice has said, and where its tokens begin."""
+        super().add(index, progress)
+        pieces = (self._vocabulary.piece(told.token) for told in progress.told)
+        self._begins[index] += map(self._offsets[index].feed, pieces)
+
+    def opening(self) -> bytes:
+        """Give the prompts back where the client wants them."""
+        echoes = [TextChoice(at, self._echo(at)) for at in range(len(self._orders))]
+        return b"".join(self._part([echo]) for echo in echoes if echo.text)
+
+    def event(self, index: int, progress: Progress) -> bytes:
+        """Return what a step added, and the end in the same event."""
+        if not progress.text and not progress.told and progress.finish_reason is None:
+            return b""
+        logprobs = self._logprobs(index, len(progress.told))
+        return self._part([TextChoice(index, progress.text, progress.finish_reason, logprobs)])
+
+    def usage_event(self) -> bytes:
+        """Return the last event before `[DONE]`."""
+        return self._part([], self.usage())
+
+    def answer(self) -> bytes:
+        """Return the whole answer."""
+        choices = [
+            TextChoice(
+                place,
+                self._echo(index) + "".join(self._said[index].text),
+                self._said[index].finish_reason,
+                self._logprobs(index, len(self._said[index].told)),
+            )
+            for place, index in enumerate(self._kept())
+        ]
+        return msgspec.json.encode(
+            TextAnswer(self._id, self._created, self._model, choices, self.usage())
+        )
+
+    def _kept(self) -> list[int]:
+        """Return which choices are told, those of one prompt together."""
+        every = list(range(len(self._orders)))
+        if self._telling.kept is None:
+            return every
+        every.sort(key=lambda at: (self._prompt_of[at], -_likelihood(self._said[at])))
+        rank = Counter[int]()
+        kept: list[int] = []
+        for index in every:
+            rank[self._prompt_of[index]] += 1
+            if rank[self._prompt_of[index]] <= self._telling.kept:
+                kept.append(index)
+        return kept
+
+    def _echo(self, index: int) -> str:
+        echoes = self._telling.echoes
+        return echoes[self._prompt_of[index]] if echoes else ""
+
+    def _part(self, choices: list[TextChoice], usage: Usage | None = None) -> bytes:
+        return write_event(
+            msgspec.json.encode(TextAnswer(self._id, self._created, self._model, choices, usage))
+        )
+
+    def _logprobs(self, index: int, count: int) -> dict[str, Any] | None:
+        """Return those of the last `count` tokens of a choice."""
+        if not self._telling.logprobs or not count:
+            return None
+        told = self._said[index].told[-count:]
+        return {
+            "tokens": [self._text(t.token) for t in told],
+            "token_logprobs": [t.logprob for t in told],
+            "top_logprobs": [
+                {self._text(token): value for token, value in t.alternatives} for t in told
+            ],
+            "text_offset": self._begins[index][-count:],
+        }
+
+    def _text(self, token: int) -> str:
+        """Return a token's text; of a part of a character its bytes, as OpenAI writes them."""
+        piece = self._vocabulary.piece(token)
+        try:
+            return piece.decode()
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)
+
+
+def _likelihood(said: Said) -> float:
+    """Return the mean log probability of a choice's tokens; nothing is the least likely."""
+    return fmean(told.logprob for told in said.told) if said.told else -inf
