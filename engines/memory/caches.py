@@ -22,20 +22,39 @@ _CELLS_ROUNDED = 256
 
 @dataclass(frozen=True, slots=True)
 class LayerCache:
-    """What one layer keeps: values for each cell, values for each sequence."""
+    """What one layer keeps: values for each cell, values for each sequence.
+
+    With a `window` it looks no further back than so many tokens, and keeps no more.
+    """
 
     cell_values: int
     state_values: int
+    window: int = 0
 
-    def size_bytes(self, cells: int, sequences: int, kv_type: str) -> int:
-        """Return the bytes for so many cells and sequences."""
+    def size_bytes(self, cells: int, sequences: int, step_tokens: int, kv_type: str) -> int:
+        """Return the bytes for so many cells and sequences, where a step has so many tokens."""
+        if self.window:
+            cells = window_cells(self.window, cells, sequences, step_tokens)
         by_cells = cells * self.cell_values * _CELL_BLOCKS[kv_type] // 32
         return by_cells + sequences * self.state_values * _STATE_BYTES
+
+
+def window_cells(window: int, cells: int, sequences: int, step_tokens: int) -> int:
+    """Return the cells of layers with a window: each sequence's, and a step on top."""
+    return whole_cells(min(cells, window * sequences + step_tokens))
 
 
 def whole_cells(cells: int) -> int:
     """Return how many cells llama.cpp makes where so many are asked for."""
     return -(-cells // _CELLS_ROUNDED) * _CELLS_ROUNDED
+
+
+def masked_cells(described: Description, cells: int, sequences: int, step_tokens: int) -> int:
+    """Return over how many cells a step's masks reach: those with a window have their own."""
+    window, every = window_of(described), whole_cells(cells)
+    if not window:
+        return every
+    return every + window_cells(window, every, sequences, step_tokens)
 
 
 def layer_caches(described: Description) -> tuple[LayerCache, ...]:
@@ -47,19 +66,27 @@ def layer_caches(described: Description) -> tuple[LayerCache, ...]:
     recurrent = _recurrent(described, layers)
     everywhere = described.architecture in _facts()["cells_everywhere"]
     with_cells = _layers_with_cells(described, layers)
+    window, windows = window_of(described), _windows(described, layers)
     return tuple(
         LayerCache(
             cells[layer] if layer < with_cells and (everywhere or not recurrent[layer]) else 0,
             states if everywhere or recurrent[layer] else 0,
+            window if windows[layer] else 0,
         )
         for layer in range(layers)
     )
 
 
-def looks_twice(described: Description) -> bool:
-    """Say whether some layers look at all tokens, and others through a window."""
-    windowed = described.architecture in _facts()["windowed"]
-    return windowed or described.number("attention.sliding_window") > 0
+def window_of(described: Description) -> int:
+    """Return how far back some layers look at most, in tokens; 0 where all look at everything."""
+    facts, architecture = _facts(), described.architecture
+    own = facts["windows"].get(architecture, 0)
+    if architecture in facts["never_windowed"]:
+        return 0
+    said = described.said("attention.sliding_window")
+    if architecture in facts["own_windows"]:
+        return 0 if said == 0 else int(own)
+    return described.number("attention.sliding_window", own)
 
 
 def _cell_values(described: Description, layers: int) -> list[int]:
@@ -81,11 +108,17 @@ def _cell_values(described: Description, layers: int) -> list[int]:
 
 
 def _windows(described: Description, layers: int) -> tuple[bool, ...]:
-    """Return which layers look through a window, where the file says it of each."""
+    """Return which layers look through a window: as the file says of each, or every n-th not."""
     said = described.said("attention.sliding_window_pattern")
     if isinstance(said, tuple) and said:
         return tuple(bool(said[min(layer, len(said) - 1)]) for layer in range(layers))
-    return (False,) * layers
+    every = _facts()["full_every"].get(described.architecture, 0)
+    if every and type(said) is int:
+        every = said
+    if not every or not window_of(described):
+        return (False,) * layers
+    first = described.architecture in _facts()["full_first"]
+    return tuple(layer % every != (0 if first else every - 1) for layer in range(layers))
 
 
 def _recurrent(described: Description, layers: int) -> tuple[bool, ...]:

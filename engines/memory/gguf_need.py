@@ -7,7 +7,7 @@ Must not: read files; know of models or sections of the configuration.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from engines.memory.caches import LayerCache, layer_caches, whole_cells
+from engines.memory.caches import LayerCache, layer_caches, masked_cells, whole_cells
 from engines.memory.need import RAM, MemoryNeed, Part
 from engines.memory.repacking import is_repacked
 from engines.memory.steps import step_bytes
@@ -137,7 +137,9 @@ def _caches(described: Description, placed: _Placed, settings: GgufSettings) -> 
     if settings.generates:
         whole = 0
         for layer, cache in enumerate(caches):
-            size = cache.size_bytes(cells, settings.sequences, settings.kv_type)
+            size = cache.size_bytes(
+                cells, settings.sequences, settings.step_tokens, settings.kv_type
+            )
             whole += size
             yield Part("kv_cache", placed.device(layer), size)
         kept = min(settings.kept_bytes, _KEPT_SHARE * whole)
@@ -149,7 +151,8 @@ def _caches(described: Description, placed: _Placed, settings: GgufSettings) -> 
 
 def _of_texts(cache: LayerCache, settings: GgufSettings) -> int:
     cells = whole_cells(max(settings.context, settings.text_tokens))
-    return cache.size_bytes(cells, min(64, settings.step_tokens), settings.kv_type)
+    sequences = min(64, settings.step_tokens)
+    return cache.size_bytes(cells, sequences, settings.text_tokens, settings.kv_type)
 
 
 def _steps(parts: Sequence[Description], placed: _Placed, settings: GgufSettings) -> Iterator[Part]:
@@ -159,7 +162,6 @@ def _steps(parts: Sequence[Description], placed: _Placed, settings: GgufSettings
     outputs = 4 * parts[0].words * settings.sequences if settings.generates else 0
     yield Part("compute", RAM, outputs)
     for each in tokens:
+        cells = masked_cells(parts[0], settings.cells, settings.sequences, each)
         for device in devices:
-            yield Part(
-                "compute", device, step_bytes(parts, whole_cells(settings.cells), each), late=True
-            )
+            yield Part("compute", device, step_bytes(parts, cells, each), late=True)

@@ -11,7 +11,6 @@ llama.cpp's own figures for a score of shapes (tests/memory).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engines.memory.caches import looks_twice
 from engines.weights.description import Description, Tensor
 
 _FLOAT = 4
@@ -32,17 +31,16 @@ class _Layer:
 
 
 def step_bytes(parts: Sequence[Description], cells: int, tokens: int) -> int:
-    """Return the bytes of a step with so many tokens over so many cells."""
+    """Return the bytes of a step with so many tokens whose masks reach over so many cells."""
     described = parts[0]
     width = described.number("embedding_length")
     used = described.number("expert_used_count")
     layers = _layers(tensor for part in parts for tensor in part.tensors)
     widest = max((_widest(layer, width, used) for layer in layers), default=0)
-    masks = 2 if looks_twice(described) else 1
     # To multiply, a token's numbers are stored in eight bits first.
     longest = max((max(one.down, one.expert * used) for one in layers), default=0)
     work = longest * 34 // 32
-    return tokens * (widest * _FLOAT + masks * cells * _MASK_BYTES + work)
+    return tokens * (widest * _FLOAT + cells * _MASK_BYTES + work)
 
 
 def _widest(layer: _Layer, width: int, used: int) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engines.memory import GgufSettings, need_of_gguf
+from engines.memory.caches import masked_cells
 from engines.memory.need import RAM
 from engines.memory.steps import step_bytes
 from engines.weights import describe
@@ -30,7 +31,9 @@ def test_each_architecture_keeps_of_tokens_what_is_reckoned(toy: Toy, tmp_path: 
 def test_a_step_takes_what_is_reckoned(toy: Toy, tmp_path: Path) -> None:
     path = write_toy(toy, tmp_path / "toy.gguf")
     asked = laid_out(path, cells=_CELLS, sequences=_SEQUENCES)
-    assert step_bytes((describe(path),), _CELLS, 512) == pytest.approx(asked.step, rel=0.15)
+    described = describe(path)
+    cells = masked_cells(described, _CELLS, _SEQUENCES, 512)
+    assert step_bytes((described,), cells, 512) == pytest.approx(asked.step, rel=0.15)
 
 
 @pytest.mark.parametrize("kv_type", ["q8_0", "q4_0"])

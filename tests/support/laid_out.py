@@ -58,6 +58,7 @@ def laid_out(
         params.n_batch = params.n_ubatch = tokens
         params.n_seq_max = params.n_outputs_max = sequences
         params.kv_unified = True
+        params.swa_full = False
         params.type_k = params.type_v = KV_TYPES[kv_type]
         context = native.llama_init_from_model(model, params)
         assert context, "".join(lines)[-400:]
