@@ -27,7 +27,8 @@ class ModelNeed:
     """What one model takes on one engine, by `how` anybody knows.
 
     `mark` tells weights and settings from others. With a `problem` nobody knows: there is nothing
-    to load. `replicas` share the pages of a file.
+    to load. `replicas` share the pages of a file; those that have other GPUs than the first
+    are `elsewhere`. `gpus` are those that each was given.
     """
 
     model: str
@@ -37,11 +38,15 @@ class ModelNeed:
     how: How
     mark: str = ""
     problem: str | None = None
+    elsewhere: tuple[MemoryNeed, ...] = ()
+    gpus: tuple[tuple[int, ...], ...] = ()
 
     @property
     def need(self) -> MemoryNeed:
         """What all replicas take."""
-        return self.one.times(self.replicas)
+        alike = self.one.times(self.replicas - len(self.elsewhere))
+        own = (p for need in self.elsewhere for p in need.parts if not p.file_backed)
+        return MemoryNeed((*alike.parts, *own))
 
 
 def needs_of(
@@ -102,9 +107,13 @@ def _each(
 
 def _stated(found: ModelNeed, ram_bytes: int) -> ModelNeed:
     """Return a need whose RAM is what the file says."""
-    elsewhere = (part for part in found.one.parts if part.device != RAM)
-    need = MemoryNeed((Part("process", RAM, ram_bytes), *elsewhere))
-    return replace(found, one=need, how="stated")
+
+    def stated(need: MemoryNeed) -> MemoryNeed:
+        others = (part for part in need.parts if part.device != RAM)
+        return MemoryNeed((Part("process", RAM, ram_bytes), *others))
+
+    others = tuple(map(stated, found.elsewhere))
+    return replace(found, one=stated(found.one), elsewhere=others, how="stated")
 
 
 def _reckoned(
@@ -130,6 +139,12 @@ def _reckoned(
         corrected(need, seen),
         "reckoned" if seen is None else "measured",
         mark,
+        elsewhere=tuple(
+            corrected(section.need(replace(order, devices=(devices,))), seen)
+            for devices in order.devices[1:]
+            if devices != order.devices[0]
+        ),
+        gpus=order.devices,
     )
 
 

@@ -17,7 +17,7 @@ from engines.kinds import (
 from engines.kinds.lookup import Found, Lookup
 from engines.memory.remembered import Remembered
 from gateway.attempting import Attempts
-from gateway.config.loading import LoadedConfig
+from gateway.config.loading import LoadedConfig, Placing
 from gateway.config.schema import RoutingFile
 from gateway.deciding import Decider, decider_of
 from gateway.dispatch import Dispatcher
@@ -37,6 +37,7 @@ from gateway.observe.journal import Journal
 from gateway.observe.metrics import Metrics
 from gateway.observe.residency import ResidencyMetrics
 from gateway.observing import Observer
+from gateway.placing import placed
 from gateway.planning import hedges_of, limits_of, plans_in, plans_of
 from gateway.relay.client import UpstreamClient
 from gateway.relay.shadows import Shadows
@@ -109,13 +110,15 @@ def blueprint_of(
     generation: int = 0,
     found: Mapping[Lookup, Found] | None = None,
     cache: Path | None = None,
+    before: Placing | None = None,
 ) -> Blueprint:
     """Decide what a file asks for.
 
     `runtime_folder` holds the engines' sockets; `cores` are shared out among managed replicas;
     every file that a gateway serves is another `generation`; `found` is what names in DNS stand
-    for. What was learnt lies in `cache`.
+    for. What was learnt lies in `cache`. `before` are the GPUs that those have who run.
     """
+    config = placed(config, before)
     file, places = config.file, found or {}
     selector = Selector(file, facts)
     plans = tuple(plans_of(config, runtime_folder, cores, generation, places))
@@ -143,6 +146,7 @@ def build_gateway(
     Arguments as for `blueprint_of`; what is learnt for later starts is kept in `cache`.
     """
     blueprint = blueprint_of(config, facts, runtime_folder=runtime_folder, cores=cores, cache=cache)
+    config = blueprint.config
     file, metrics, client = config.file, Metrics(), UpstreamClient()
     limits = limits_of(file, blueprint.plans)
     fleet = Fleet(

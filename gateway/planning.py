@@ -130,6 +130,11 @@ def order_of(name: str, engine: str, config: LoadedConfig) -> ModelOrder:
         embeddings=model.embeddings,
         pooling=model.pooling,
         catalogue=model.catalogue,
+        devices=tuple(
+            config.placing.devices[one]
+            for one in (f"{name}/{engine}/{index}" for index in range(model.replicas))
+            if one in config.placing.devices
+        ),
         adapters=tuple(
             AdapterOrder(adapter, section.weights or "", section.adapter_scale)
             for adapter, section in adapters_of(config.file, name).items()

@@ -140,6 +140,7 @@ class Reloader:
             generation=generation,
             found=self._live.found,
             cache=ground.cache,
+            before=self._live.gateway.config.placing,
         )
         return blueprint, held_back
 

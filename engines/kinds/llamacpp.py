@@ -5,7 +5,7 @@ Must not: start anything; import llama_cpp.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -17,6 +17,8 @@ from engines.kinds.plan import AdapterOrder, Launch, ModelOrder, ReplicaPlan, Ro
 from engines.kinds.section import Device, Seconds, Section
 from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
 from engines.memory import GgufSettings, MemoryNeed, gpu, layers_that_fit, need_of_gguf, shared_out
+from engines.memory.offload import CONTEXT_BYTES
+from engines.memory.placement import Wish
 from engines.platform import gpus, instructions, seen_by, visible
 from engines.weights import (
     Description,
@@ -103,7 +105,10 @@ class LlamacppEngine(Section):
         "`gpu_layers`.",
     )
     devices: tuple[Device, ...] | None = Field(
-        None, description="GPUs that a worker sees (CUDA_VISIBLE_DEVICES); when absent all of them."
+        None,
+        description="GPUs that a worker sees (CUDA_VISIBLE_DEVICES), counted as `nvidia-smi` does. "
+        "When absent and there are several, each replica with `gpu_layers` gets as few as have "
+        "room for it.",
     )
     start_timeout_s: Seconds = Field(300, description="Seconds a replica may take to load.")
     drain_timeout_s: Seconds = Field(
@@ -149,6 +154,10 @@ class LlamacppEngine(Section):
         Raises:
             WeightsProblem: the header cannot be.
         """
+        settings = self._settings(order, parts, name)
+        return need_of_gguf(parts, self._placed(parts, settings, order), beside_bytes)
+
+    def _settings(self, order: ModelOrder, parts: Sequence[Description], name: str) -> GgufSettings:
         header = header_of(parts[0], name)
         abilities = abilities_of(header, pooling=order.pooling, embeddings=order.embeddings)
         context = order.context or self.context or own_context(header.context_length)
@@ -157,7 +166,7 @@ class LlamacppEngine(Section):
         parallel = order.parallel or self.parallel
         cells = own_cells(context, parallel)
         step = min(self.batch_tokens, cells)
-        settings = GgufSettings(
+        return GgufSettings(
             cells=cells,
             sequences=parallel,
             step_tokens=step,
@@ -169,11 +178,32 @@ class LlamacppEngine(Section):
             context=context,
             instructions=instructions(),
         )
-        return need_of_gguf(parts, self._placed(parts, settings), beside_bytes)
 
-    def _placed(self, parts: Sequence[Description], settings: GgufSettings) -> GgufSettings:
+    def wish(self, order: ModelOrder, _totals: Mapping[str, int]) -> Wish | None:
+        """Return what a replica wants of GPUs, None where it uses none.
+
+        It takes as few as have room for all of its layers: what lies on two waits for the bus.
+        """
+        if not self.gpu_layers:
+            return None
+        try:
+            parts = [describe(file) for file in locate(order.weights or "", order.base).files]
+            settings = self._settings(order, parts, resolve(order.weights or "", order.base).name)
+        except WeightsProblem:
+            return None
+        layers = -1 if self.gpu_layers == "auto" else self.gpu_layers
+
+        def needs(rooms: Mapping[str, int]) -> dict[str, int]:
+            need = need_of_gguf(parts, replace(shared_out(settings, rooms), gpu_layers=layers))
+            return {device: need.on(device) + CONTEXT_BYTES for device in rooms}
+
+        return Wish(order.name, needs)
+
+    def _placed(
+        self, parts: Sequence[Description], settings: GgufSettings, order: ModelOrder
+    ) -> GgufSettings:
         """Say what goes onto GPUs, as if nobody else used them: the same at every reading."""
-        seen = visible(gpus(), self.devices) if self.gpu_layers else ()
+        seen = visible(gpus(), order.gpus(0, self.devices)) if self.gpu_layers else ()
         if not seen:
             return settings
         whole = {gpu(one.index): one.total_bytes for one in seen}
@@ -213,7 +243,7 @@ class LlamacppEngine(Section):
                 socket_path,
                 self.start_timeout_s,
                 self.drain_timeout_s,
-                (*_WAITS[self.omp_wait], *seen_by(self.devices).items()),
+                (*_WAITS[self.omp_wait], *seen_by(order.gpus(index, self.devices)).items()),
             ),
             problem=problem,
             absent=absent,

@@ -29,6 +29,7 @@ class ModelOrder:
     """What the file says of one model, for one of its engines to plan with.
 
     `base` is the folder at which relative `weights` start. None means: the file does not say.
+    `devices` are the GPUs that each replica was given, where the file leaves that open.
     """
 
     name: str
@@ -45,6 +46,11 @@ class ModelOrder:
     pooling: Pooling | None = None
     adapters: tuple[AdapterOrder, ...] = ()
     catalogue: str | None = None
+    devices: tuple[tuple[int, ...], ...] = ()
+
+    def gpus(self, index: int, own: tuple[int | str, ...] | None) -> tuple[int | str, ...] | None:
+        """Return the GPUs that a replica sees, None for all: the engine's `own`, or those given."""
+        return self.devices[index] if own is None and index < len(self.devices) else own
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Must not: start anything; import vllm. `engines.vllm` knows how its command line
 
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -17,6 +17,7 @@ from engines.kinds.address import ReplicaAddress
 from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import Device, OneOrMore, Seconds, Section, several
 from engines.memory import MemoryNeed, VllmSettings, gpu, need_of_vllm
+from engines.memory.placement import Wish
 from engines.memory.vllm_need import DEFAULT_SHARE, GIB
 from engines.platform import gpus, memory_bytes, seen_by, visible
 from engines.vllm.adapters import Adapter, adapter_of
@@ -29,6 +30,8 @@ from engines.weights import WeightsProblem
 _NO_PARSER = "none"
 # After the drain vLLM still has to end its engine processes.
 _FAREWELL_S = 8.0
+# On a GPU that has less than this for each byte of weights, no cells to speak of are left.
+_ROOM_TO_RUN = 1.1
 
 
 class VllmEngine(Section):
@@ -64,7 +67,10 @@ class VllmEngine(Section):
         "only. When absent a unix socket in a folder that nobody else may enter.",
     )
     devices: tuple[Device, ...] | None = Field(
-        None, description="GPUs that it sees (CUDA_VISIBLE_DEVICES); when absent all of them."
+        None,
+        description="GPUs that it sees (CUDA_VISIBLE_DEVICES), counted as `nvidia-smi` does. When "
+        "absent and there are several, each replica gets as many as its parallelism asks for, "
+        "those with room first.",
     )
     tensor_parallel: int | None = Field(
         None, ge=1, description="GPUs that share each layer of the model."
@@ -163,24 +169,40 @@ class VllmEngine(Section):
 
     def need(self, order: ModelOrder) -> MemoryNeed:
         """Return what one replica takes; what is not on this machine yet counts as nothing."""
-        weights = order.weights or ""
-        folder = folder_of(weights, order.base) or pulled_folder(weights, order.base)
-        tensors = sum(f.stat().st_size for f in folder.glob("*.safetensors")) if folder else 0
+        tensors = _tensor_bytes(order)
         cells = self.environment.get("VLLM_CPU_KVCACHE_SPACE", "")
         settings = VllmSettings(
-            gpus={} if cells else self._gpus(),
+            gpus={} if cells else self._gpus(order),
             ram_bytes=memory_bytes(),
             share=self.gpu_memory_utilization or DEFAULT_SHARE,
             cells_bytes=int(cells) * GIB if cells.isdigit() else None,
         )
         return need_of_vllm(tensors, settings)
 
-    def _gpus(self) -> dict[str, int]:
-        """Return the bytes of the GPUs that one server uses: the first of those that it sees."""
+    def wish(self, order: ModelOrder, totals: Mapping[str, int]) -> Wish | None:
+        """Return what a replica wants of GPUs, None where it uses none.
+
+        It takes as much of each of them, a share of the smallest: vLLM fills it with cells.
+        """
+        if self.environment.get("VLLM_CPU_KVCACHE_SPACE"):
+            return None
+        share, tensors = self.gpu_memory_utilization or DEFAULT_SHARE, _tensor_bytes(order)
+
+        def needs(rooms: Mapping[str, int]) -> dict[str, int]:
+            smallest = min((totals[device] for device in rooms), default=0)
+            weights = round(_ROOM_TO_RUN * tensors / max(1, len(rooms)))
+            return dict.fromkeys(rooms, max(int(share * smallest), weights))
+
+        return Wish(order.name, needs, self._gpu_count())
+
+    def _gpu_count(self) -> int:
         asked = (self.tensor_parallel, self.pipeline_parallel, self.data_parallel)
-        count = math.prod(one or 1 for one in asked)
-        seen = visible(gpus(), self.devices)
-        return {gpu(one.index): one.total_bytes for one in seen[:count]}
+        return math.prod(one or 1 for one in asked)
+
+    def _gpus(self, order: ModelOrder) -> dict[str, int]:
+        """Return the bytes of the GPUs that one server uses: the first of those that it sees."""
+        seen = visible(gpus(), order.gpus(0, self.devices))
+        return {gpu(one.index): one.total_bytes for one in seen[: self._gpu_count()]}
 
     def _replica(
         self, order: ModelOrder, room: Room, index: int, options: dict[str, Value]
@@ -206,7 +228,8 @@ class VllmEngine(Section):
             adapters=adapters,
             extra=self.extra_args,
         )
-        environment = self._environment(order)
+        devices = order.gpus(index, self.devices)
+        environment = self._environment(order, devices)
         return ReplicaPlan(
             model=order.name,
             engine=order.engine,
@@ -222,7 +245,7 @@ class VllmEngine(Section):
             capacity=order.parallel or self.parallel,
             takes_priority=self.priority,
             launch=Launch(
-                self._command(serving, environment, order.base),
+                self._command(serving, environment, order.base, devices),
                 socket_path,
                 self.start_timeout_s,
                 math.ceil(self.drain_timeout_s) + _FAREWELL_S,
@@ -239,14 +262,18 @@ class VllmEngine(Section):
         return weights if folder is None else str(folder)
 
     def _command(
-        self, serving: Serving, environment: dict[str, str], base: Path
+        self,
+        serving: Serving,
+        environment: dict[str, str],
+        base: Path,
+        gpus_seen: tuple[int | str, ...] | None,
     ) -> tuple[str, ...]:
         scratch = serving.socket_path.parent
         if self.image is not None:
             runtime = self._runtime()
             name = f"weighbridge-{serving.socket_path.name}"
             container = Container(runtime, self.image, name, self.container_args)
-            devices = None if self.devices is None else [str(one) for one in self.devices]
+            devices = None if gpus_seen is None else [str(one) for one in gpus_seen]
             command = container.command(serving, environment, devices)
             return guarded(command, scratch, container=runtime)
         venv = None if self.venv is None else base / Path(self.venv).expanduser()
@@ -292,10 +319,12 @@ class VllmEngine(Section):
             reasoning=None if reasoning == _NO_PARSER else reasoning,
         )
 
-    def _environment(self, order: ModelOrder) -> dict[str, str]:
+    def _environment(
+        self, order: ModelOrder, devices: tuple[int | str, ...] | None
+    ) -> dict[str, str]:
         found = {"VLLM_NO_USAGE_STATS": "1"}
-        if self.devices is not None and self.image is None:
-            found |= seen_by(self.devices)
+        if self.image is None:
+            found |= seen_by(devices)
         if order.threads is not None:
             found["OMP_NUM_THREADS"] = str(order.threads)
         if self.sleep_mode:
@@ -315,3 +344,10 @@ class VllmEngine(Section):
         if self.venv is None or (base / Path(self.venv).expanduser() / "bin" / "vllm").is_file():
             return None
         return f"there is no bin/vllm in the venv {self.venv!r}; install vLLM into it"
+
+
+def _tensor_bytes(order: ModelOrder) -> int:
+    """Return the size of a model's tensors, 0 where they are not on this machine."""
+    weights = order.weights or ""
+    folder = folder_of(weights, order.base) or pulled_folder(weights, order.base)
+    return sum(f.stat().st_size for f in folder.glob("*.safetensors")) if folder else 0

@@ -210,7 +210,7 @@ class Runtime:
         params.n_threads = self.limits.threads
         params.n_threads_batch = self.limits.batch_threads
         params.kv_unified = True
-        # Layers with a window keep that alone (docs/decisions/0042).
+        # Layers with a window keep that alone (docs/decisions/0044).
         params.swa_full = False
         params.type_k = params.type_v = KV_TYPES[self._kv_type]
         if self._kv_type != "f16":

@@ -27,8 +27,8 @@ class Kept(Generic[_Value]):
         return self._all().get(mark)
 
     def put(self, mark: str, value: _Value) -> None:
-        """Keep a value; the oldest leaves where there are too many."""
-        known = self._all()
+        """Keep a value, beside what others have kept meanwhile; of too many the oldest leave."""
+        known = self._known = self._all() | self._read()
         known.pop(mark, None)
         known[mark] = value
         while len(known) > _MOST:
@@ -43,8 +43,11 @@ class Kept(Generic[_Value]):
 
     def _all(self) -> dict[str, _Value]:
         if self._known is None:
-            self._known = {}
-            if self._path is not None:
-                with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-                    self._known = self._decoder.decode(self._path.read_bytes())
+            self._known = self._read()
         return self._known
+
+    def _read(self) -> dict[str, _Value]:
+        if self._path is not None:
+            with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+                return self._decoder.decode(self._path.read_bytes())
+        return {}

@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.cli import doctor_checks as checks
 from gateway.cli.config_source import find_config
-from gateway.cli.doctor_checks import Found
+from gateway.cli.doctor_found import Found
 from gateway.config.loading import load_config
 from gateway.config.problems import ConfigError
 from gateway.environment import EnvironmentProblem, read_environment

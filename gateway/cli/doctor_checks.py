@@ -9,42 +9,37 @@ import os
 import resource
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import httpx
 
+from engines.kinds import LlamacppEngine
 from engines.memory.remembered import Remembered
-from engines.platform import cache_folder, gpus, instructions, memory_bytes, usable_cores
+from engines.platform import (
+    Gpu,
+    cache_folder,
+    gpus,
+    instructions,
+    memory_bytes,
+    usable_cores,
+    visible,
+)
+from gateway.cli.doctor_build import build
+from gateway.cli.doctor_found import Found
 from gateway.cli.plan import planned_of
 from gateway.config.loading import LoadedConfig
-
-Verdict: TypeAlias = Literal["ok", "warn", "fail"]
 
 _GIB = 1 << 30
 _HUB = "https://huggingface.co"
 _HUB_TIMEOUT_S = 3.0
-_BUILD_TIMEOUT_S = 30.0
 _CLOCK_OFF_S = 60
 _LEAST_FILES = 256
 _SHM = Path("/dev/shm")  # noqa: S108 - it is looked at, nothing is written there
 _SHM_WANTED = _GIB
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One look: what at, how it is, and the way to mend it where it is not well."""
-
-    what: str
-    verdict: Verdict
-    said: str
-    remedy: str = ""
 
 
 def machine() -> Iterator[Found]:
@@ -80,45 +75,9 @@ def environment() -> Iterator[Found]:
         yield Found("llama-cpp-python", "warn", "is not installed", remedy)
     else:
         yield Found("llama-cpp-python", "ok", version)
-        yield _build()
+        yield from build()
     vllm = shutil.which("vllm")
     yield Found("vllm", "ok", f"the command is {vllm}" if vllm else "no command on the PATH")
-
-
-def _build() -> Found:
-    script = "import llama_cpp as n; print(n.llama_print_system_info().decode())"
-    try:
-        asked = subprocess.run(
-            [sys.executable, "-P", "-c", script],
-            capture_output=True,
-            check=False,
-            timeout=_BUILD_TIMEOUT_S,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return Found("llama.cpp", "fail", "does not answer", "install llama-cpp-python anew")
-    if asked.returncode != 0:
-        last = asked.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        said = f"cannot be imported: {''.join(last)}"
-        return Found("llama.cpp", "fail", said, "install llama-cpp-python anew")
-    return read_build(asked.stdout.decode("utf-8", "replace"), instructions())
-
-
-def read_build(text: str, known: frozenset[str]) -> Found:
-    """Read llama.cpp's line of flags (`CPU : AVX2 = 1 | OPENMP = 1 |`) beside the processor's."""
-    flags = {name.split(":")[-1].strip() for name, _, on in _pairs(text) if on == "1"}
-    missing = [one for one, mark in (("AVX2", "avx2"), ("AVX512", "avx512f")) if mark in known]
-    missing = [one for one in missing if one not in flags]
-    said = "built with " + ", ".join(sorted(flags))
-    if missing:
-        remedy = "build it on this machine: pip install --no-binary :all: llama-cpp-python"
-        return Found("llama.cpp", "warn", f"{said}; without {', '.join(missing)}", remedy)
-    return Found("llama.cpp", "ok", said)
-
-
-def _pairs(text: str) -> Iterator[tuple[str, str, str]]:
-    for part in text.split("|"):
-        name, equals, value = part.partition("=")
-        yield name.strip(), equals, value.strip()
 
 
 def open_files(wanted: int) -> Found:
@@ -184,6 +143,23 @@ def of_file(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[Found]
             yield Found(f"engine {name}", "fail", "cannot run here", missing)
         if engine.kind == "vllm":
             yield shared_memory()
+        if isinstance(engine, LlamacppEngine) and engine.gpu_layers:
+            yield from gpu_layers(name, engine.devices, gpus(), mac=sys.platform == "darwin")
+
+
+def gpu_layers(
+    engine: str, devices: tuple[int | str, ...] | None, cards: tuple[Gpu, ...], *, mac: bool
+) -> Iterator[Found]:
+    """Yield what stands in the way of an engine that is to put layers on GPUs."""
+    what = f"GPUs of {engine}"
+    if mac:
+        return
+    if not cards:
+        remedy = "leave gpu_layers out, or see whether its driver works, as with nvidia-smi"
+        yield Found(what, "warn", "there are none: all layers stay on the CPU", remedy)
+    elif len(visible(cards, devices)) < len(devices or ()):
+        listed = ", ".join(str(card.index) for card in cards)
+        yield Found(what, "fail", "devices names one that is not here", f"there are {listed}")
 
 
 def _together(*, all_fit: bool, stated: bool) -> Found:

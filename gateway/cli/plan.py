@@ -14,15 +14,16 @@ from typing import Any
 import click
 import msgspec
 
-from engines.memory import RAM, MemoryNeed, in_words
+from engines.memory import RAM, MemoryNeed, gpu, in_words
 from engines.memory.remembered import Remembered
-from engines.platform import cache_folder, memory_bytes
+from engines.platform import cache_folder, gpus, memory_bytes
 from gateway.cli.config_source import find_config
 from gateway.cli.models import aligned
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
 from gateway.environment import EnvironmentProblem, read_environment
 from gateway.needs import ModelNeed, needs_of
+from gateway.placing import placed
 from gateway.together import Company, company, fits
 
 _HEAD = ("model", "engine", "weights", "cells", "prefixes", "step", "process", "total", "known by")
@@ -76,8 +77,9 @@ def plan(config_option: str | None, *, as_json: bool) -> None:
 
 def planned_of(config: LoadedConfig, remembered: Remembered, ram_bytes: int) -> Planned:
     """Return what a file's models take, beside its budget or else this machine's memory."""
+    config = placed(config)
     stated = config.file.residency.budget
-    budget = stated or {RAM: ram_bytes}
+    budget = stated or {RAM: ram_bytes, **{gpu(one.index): one.total_bytes for one in gpus()}}
     rows = needs_of(config, remembered)
     found = company(_by_model(rows), budget)
     hints = () if found.all_fit else tuple(_hints(config, rows, found, budget))
@@ -161,7 +163,7 @@ def _cells(row: ModelNeed) -> tuple[str, ...]:
     sizes[0] += need.of("adapters")
     totals = " + ".join(
         f"{in_words(size)}{'' if device == RAM else f' {device}'}"
-        for device, size in need.by_device.items()
+        for device, size in sorted(need.by_device.items(), key=lambda one: (one[0] != RAM, one))
     )
     return (name, row.engine, *map(in_words, sizes), totals, _HOW[row.how])
 
@@ -190,6 +192,7 @@ def _row(row: ModelNeed) -> dict[str, Any]:
         "problem": row.problem,
         "total_bytes": need.total_bytes,
         "device_bytes": dict(need.by_device),
+        "gpus": row.gpus,
         "file_backed_bytes": need.file_backed(),
         "anonymous_bytes": need.anonymous(),
         "parts": [

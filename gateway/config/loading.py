@@ -19,11 +19,19 @@ from gateway.config.problems import ConfigError, Problem
 
 
 @dataclass(frozen=True, slots=True)
+class Placing:
+    """Which GPUs replicas were given, by name, and how many bytes of each were free before."""
+
+    free: Mapping[int, int] = field(default_factory=dict)
+    devices: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedConfig:
     """A configuration that can be used; relative paths in it start at `base`.
 
     `warnings` are what is surely not meant though it can be used; `places` tell where each part of
-    the file stands.
+    the file stands. `placing` is what this machine makes of it.
     """
 
     file: schema.RoutingFile
@@ -31,6 +39,7 @@ class LoadedConfig:
     base: Path
     warnings: tuple[Problem, ...] = ()
     places: Places = field(default_factory=Places, repr=False, compare=False)
+    placing: Placing = field(default_factory=Placing, compare=False)
 
 
 def load_config(path: Path, environ: Mapping[str, str]) -> LoadedConfig:

@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from engines.demo import weights_path
+from engines.platform import Gpu
+from gateway.cli import doctor_build
 from gateway.cli import doctor_checks as checks
 from gateway.cli.doctor import doctor
 
@@ -106,7 +108,49 @@ def test_a_clock_that_is_off_is_a_warning() -> None:
 
 def test_a_build_without_what_the_processor_knows_is_a_warning() -> None:
     known = frozenset({"avx2", "avx512f"})
-    assert checks.read_build("CPU : AVX2 = 1 | AVX512 = 1 | OPENMP = 1 |", known).verdict == "ok"
-    poor = checks.read_build("CPU : AVX2 = 1 | OPENMP = 1 |", known)
+    assert (
+        doctor_build.read_build("CPU : AVX2 = 1 | AVX512 = 1 | OPENMP = 1 |", known).verdict == "ok"
+    )
+    poor = doctor_build.read_build("CPU : AVX2 = 1 | OPENMP = 1 |", known)
     assert poor.verdict == "warn"
     assert "without AVX512" in poor.said
+
+
+_NVIDIA = Gpu(0, "made up", 80 << 30, 80 << 30, "GPU-1a2b")
+_AMD = Gpu(0, "made up", 16 << 30, 16 << 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "cards", "mac", "verdict", "words"),
+    [
+        ("1 CUDA0 CUDA1 CPU", (_NVIDIA,), False, "ok", "CUDA0, CUDA1"),
+        ("1 MTL0 BLAS CPU", (), True, "ok", "MTL0"),
+        ("0 CPU", (), False, "ok", "computes on the CPU"),
+        ("0 CPU", (_NVIDIA,), False, "warn", "CMAKE_ARGS=-DGGML_CUDA=on"),
+        ("0 CPU", (_AMD,), False, "warn", "CMAKE_ARGS=-DGGML_HIP=on"),
+        ("0 CPU", (), True, "warn", "CMAKE_ARGS=-DGGML_METAL=on"),
+        ("1 CPU", (_NVIDIA,), False, "warn", "finds none"),
+    ],
+)
+def test_whether_layers_can_go_to_a_gpu_and_what_else_to_build(
+    text: str, cards: tuple[Gpu, ...], verdict: str, words: str, *, mac: bool
+) -> None:
+    found = doctor_build.read_offload(text, cards, mac=mac)
+    assert found.verdict == verdict
+    assert words in f"{found.said} {found.remedy}"
+
+
+def test_the_installed_llama_cpp_says_where_it_computes() -> None:
+    build, offload = doctor_build.build()
+    assert build.said.startswith("built with ")
+    assert offload.what == "offload"
+    assert "llama.cpp" in offload.said or "layers" in offload.said
+
+
+def test_engines_with_layers_for_gpus_want_some() -> None:
+    (none,) = checks.gpu_layers("l", None, (), mac=False)
+    assert (none.verdict, none.what) == ("warn", "GPUs of l")
+    (wrong,) = checks.gpu_layers("l", (0, 3), (_NVIDIA,), mac=False)
+    assert wrong.verdict == "fail"
+    assert not list(checks.gpu_layers("l", (0, "GPU-1a"), (_NVIDIA,), mac=False))
+    assert not list(checks.gpu_layers("l", None, (), mac=True))

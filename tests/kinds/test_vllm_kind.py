@@ -189,6 +189,7 @@ def test_devices_threads_and_variables_reach_its_environment(folder: Path) -> No
     assert dict(found.launch.environment) == {
         "VLLM_NO_USAGE_STATS": "1",
         "CUDA_VISIBLE_DEVICES": "0,GPU-1a2b",
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "HIP_VISIBLE_DEVICES": "0,GPU-1a2b",
         "OMP_NUM_THREADS": "4",
         "HF_HOME": "/models",

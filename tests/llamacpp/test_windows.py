@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.llamacpp.binding import Floats, Limits, Piece, Runtime
+from engines.llamacpp.batches import Piece
+from engines.llamacpp.binding import Floats, Limits, Runtime
 from tools.families.toys import TOYS, Toy, write_toy
 
 _LENGTH, _STEP, _PARALLEL = 300, 48, 3

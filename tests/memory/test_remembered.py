@@ -79,6 +79,15 @@ def test_the_most_that_was_seen_is_kept_beyond_the_process(tmp_path: Path) -> No
     assert Remembered(None).seen("a") is None
 
 
+def test_two_gateways_learn_beside_each_other(tmp_path: Path) -> None:
+    one, other = Remembered(tmp_path), Remembered(tmp_path)
+    assert one.seen("a") is other.seen("b") is None  # both have read the file
+    one.learn("a", Seen(1, 2))
+    other.learn("b", Seen(3, 4))
+    assert Remembered(tmp_path).seen("a") == Seen(1, 2)
+    assert Remembered(tmp_path).seen("b") == Seen(3, 4)
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"a": 3}', '{"a": {"anonymous_bytes": "x"}}'])
 def test_a_file_that_nobody_can_read_is_learnt_anew(text: str, tmp_path: Path) -> None:
     (tmp_path / "memory.json").write_text(text, encoding="utf-8")

@@ -1,6 +1,7 @@
 """What real workers take of memory: reckoned before, learnt from a load, and used from then on."""
 
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from engines.memory import use_of
 from tests.support.process import GatewayProcess, gateway_process, run_command
 from tests.support.waiting import until
 from tools.families.toys import Toy, write_toy
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PSS is Linux's")
 
 _MIB = 1 << 20
 _LIBRARIES = 24 * _MIB  # other processes may have their shares of these
