@@ -21,7 +21,7 @@ from gateway.fleet import Fleet, Lease
 from gateway.fleet.budget import RetryBudget
 from gateway.fleet.hedges import Hedge
 from gateway.fleet.leasing import Leasing, Wish
-from gateway.fleet.resident import Resident
+from gateway.fleet.reception import Reception
 from gateway.fleet.staying import Heart
 from gateway.fleet.tries import Tries
 from gateway.hedging import Hedger, Telling
@@ -45,7 +45,7 @@ class Dispatcher:
         selector: Selector,
         settler: Settler,
         fleet: Fleet,
-        resident: Resident,
+        reception: Reception,
         attempts: Attempts,
         hedges: Mapping[str, Hedge],
         shadows: Shadows,
@@ -56,8 +56,8 @@ class Dispatcher:
         self._selector = selector
         self._settler = settler
         self._fleet = fleet
-        self._resident = resident
-        self._leasing = Leasing(fleet, resident, clock)
+        self._reception = reception
+        self._leasing = Leasing(fleet, reception, clock)
         self._attempts = attempts
         self._hedger = Hedger(attempts, fleet, hedges, clock)
         self._shadows = shadows
@@ -77,8 +77,8 @@ class Dispatcher:
             self._shadows.start(decided.shadow, copy, len(incoming.body))
         told = Told(choices=choices_of(incoming.request), keeps=incoming.streams)
         patient = None
-        if incoming.streams and self._resident.active:
-            held_s = self._resident.residing.heartbeat_after_s
+        if incoming.streams and self._reception.active:
+            held_s = self._reception.residing.heartbeat_after_s
             begun_s = incoming.arrived_s
             patient = PatientReply(reply, decided.headers, self._clock, begun_s, held_s)
         telling = Telling(told, patient or reply)

@@ -260,7 +260,7 @@ def _wired(blueprint: Blueprint, lasting: _Lasting) -> Gateway:
         selector=selector,
         settler=settler,
         fleet=fleet,
-        resident=lasting.resident,
+        reception=lasting.resident.reception,
         attempts=Attempts(
             carer=lasting.carer, client=client, uses=lasting.uses, clock=time.perf_counter
         ),

@@ -199,7 +199,7 @@ def _terms(terms: LicenceTerms | None) -> Terms | None:
 def _state(gateway: Gateway, model: str) -> ModelState:
     views = gateway.fleet.views(model)
     best = min(views, key=_rank, default=None)
-    residency = gateway.resident.state_of(model)
+    residency = gateway.resident.reception.state_of(model)
     if residency is None:
         residency = (best.state, best.reason) if best else (Condition.DOWN.value, "")
     state, reason = residency

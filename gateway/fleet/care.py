@@ -7,52 +7,27 @@ Must not: touch requests in flight.
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
 
-from engines.kinds import Deadlines, ReplicaPlan
+from engines.kinds import ReplicaPlan
 from engines.process import ManagedReplica, ReplicaState, ReplicaStatus
 from gateway.fleet.fleet import Fleet
+from gateway.fleet.looking import Looker, unlisted
 from gateway.fleet.measuring import Measuring
 from gateway.fleet.replica import Condition, Replica
 from gateway.fleet.resident import Resident
-from gateway.observe.engine_figures import read_engine_figures
 from gateway.relay.client import Unreachable, UpstreamClient, UpstreamRequest
 from gateway.relay.connection import ConnectionLost
 from gateway.relay.watch import DeadlinePassed
 
-_LOOK = Deadlines(connect_s=3, first_byte_s=5, idle_s=5)
-_LOOK_AT_CHILD = Deadlines(connect_s=1, first_byte_s=1, idle_s=1)  # next door, and looked at often
-_SCRAPE = Deadlines(connect_s=0.5, first_byte_s=1, idle_s=1)
 _log = logging.getLogger("weighbridge.engine")
 _SILENCES_UNTIL_DOWN = 2  # a server under load may be late once
 
 
 # Address, health path, key: two engines may reach one server with different keys.
 _Site: TypeAlias = tuple[str, str, str]
-
-
-class _Listed(msgspec.Struct, frozen=True):
-    id: str = ""
-    tells_uses: bool = False
-
-
-class _ModelList(msgspec.Struct, frozen=True):
-    data: list[_Listed] = []
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one look at a replica's health told. `late` means: no answer, but not refused either."""
-
-    ok: bool
-    reason: str = ""
-    late: bool = False
-    models: tuple[str, ...] = ()
-    tells_uses: bool = False
 
 
 class Carer:
@@ -64,6 +39,7 @@ class Carer:
         self._fleet = fleet
         self.measuring = measuring
         self._client = client
+        self._looker = Looker(client)
         self._resident = resident
         resident.serve(self.adjust, self._lives_still)
         self._pokes: dict[_Site, asyncio.Event] = {}
@@ -189,12 +165,7 @@ class Carer:
         alone = [replicas[0] for replicas in sites.values() if len(replicas) == 1]
         async with asyncio.TaskGroup() as tasks:
             for replica in alone:
-                tasks.create_task(self._fetch(replica))
-
-    async def _fetch(self, replica: Replica) -> None:
-        status, body = await self._get(replica.plan, replica.plan.metrics_path or "", _SCRAPE)
-        text = body.decode("utf-8", "replace") if status == 200 else ""
-        replica.figures = read_engine_figures(text)
+                tasks.create_task(self._looker.fetch_figures(replica))
 
     async def _run_child(self, replica: Replica) -> None:
         launch = replica.plan.launch
@@ -205,7 +176,7 @@ class Carer:
 
         async def healthy() -> bool:
             nonlocal cold
-            seen = await self.look(replica.plan)
+            seen = await self._looker.look(replica.plan)
             replica.suspect = replica.suspect and not seen.ok
             if seen.ok and cold:
                 cold = False
@@ -261,13 +232,13 @@ class Carer:
             plan = self._watched[site][0].plan
             poked = poke.is_set()
             poke.clear()
-            seen = await self.look(plan)
+            seen = await self._looker.look(plan)
             silences = silences + 1 if seen.late else 0
             for replica in self._watched[site]:
                 replica.suspect = replica.suspect and poked
                 if seen.ok:
                     replica.tells_uses = seen.tells_uses
-                    self._note(replica, Condition.READY, _unlisted(replica.plan, seen))
+                    self._note(replica, Condition.READY, unlisted(replica.plan, seen))
                 elif silences >= _SILENCES_UNTIL_DOWN or not (seen.late and replica.ready):
                     self._note(replica, Condition.DOWN, seen.reason)
             try:
@@ -289,49 +260,6 @@ class Carer:
             self._warned[replica] = reason
             _log.warning("%s: %s", replica.name, reason)
 
-    async def look(self, plan: ReplicaPlan) -> Look:
-        """Ask a replica once whether it is well."""
-        deadlines = _LOOK if plan.launch is None else _LOOK_AT_CHILD
-        status, body = await self._get(plan, plan.health_path, deadlines)
-        if status == 200:
-            rows = _listed(body)
-            told = any(row.tells_uses for row in rows)
-            return Look(ok=True, models=tuple(row.id for row in rows), tells_uses=told)
-        if status in (401, 403):
-            return Look(ok=False, reason="it refuses the key; set the engine's api_key")
-        if status == 404:
-            where = f"there is no {plan.health_path} at this server; check the engine's url"
-            return Look(ok=False, reason=where)
-        if status:
-            return Look(ok=False, reason=f"it answers {plan.health_path} with status {status}")
-        return Look(ok=False, reason=body.decode(), late=body.startswith(b"no answer"))
-
-    async def _get(self, plan: ReplicaPlan, path: str, deadlines: Deadlines) -> tuple[int, bytes]:
-        """Return status and body; status 0 with the reason as its body when there is no answer."""
-        try:
-            return await self._client.fetch(plan.address, UpstreamRequest("GET", path), deadlines)
-        except Unreachable as error:
-            return 0, f"cannot connect: {error}".encode()
-        except (ConnectionLost, DeadlinePassed) as error:
-            return 0, str(error).encode()
-
 
 def _site(plan: ReplicaPlan) -> _Site:
     return plan.address.key, plan.health_path, plan.address.authorization or ""
-
-
-def _listed(body: bytes) -> Sequence[_Listed]:
-    try:
-        return msgspec.json.decode(body, type=_ModelList).data
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ()
-
-
-def _unlisted(plan: ReplicaPlan, seen: Look) -> str:
-    """Return a warning when a server lists models, and ours is not among them."""
-    wanted = plan.upstream_model
-    if not seen.models or any(name in (wanted, f"{wanted}:latest") for name in seen.models):
-        return ""
-    # Sorted: the same list in another order is no news. Escaped: the names are the server's.
-    shown = ", ".join(sorted(seen.models)[:5]).encode("unicode_escape").decode()
-    return f"it does not list '{wanted}' but {shown}; check upstream_model"

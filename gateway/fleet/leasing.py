@@ -14,8 +14,8 @@ from gateway.errors import ModelBusy, NoModelAvailable
 from gateway.fleet.balance import NOTHING, Load
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.queue import Refused
+from gateway.fleet.reception import Reception
 from gateway.fleet.replica import Lease
-from gateway.fleet.resident import Resident
 from gateway.fleet.staying import Heart, Stay
 from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
@@ -44,9 +44,9 @@ class Wish(msgspec.Struct, frozen=True):
 class Leasing:
     """Waits on behalf of requests."""
 
-    def __init__(self, fleet: Fleet, resident: Resident, clock: Callable[[], float]) -> None:
+    def __init__(self, fleet: Fleet, reception: Reception, clock: Callable[[], float]) -> None:
         self._fleet = fleet
-        self._resident = resident
+        self._reception = reception
         self._clock = clock
 
     async def lease(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
@@ -65,13 +65,13 @@ class Leasing:
         stay = None
         if self._fleet.waits and any(map(self._fleet.queue, models)):
             wish.priority()  # one that is no number is refused whether or not it would count
-        if self._resident.active:
-            patience_s = self._resident.residing.wait_s
+        if self._reception.active:
+            patience_s = self._reception.residing.wait_s
             if wish.goes_on or tries.failure is not None:
                 patience_s = tries.patience_s
             stay = Stay(
                 self._fleet,
-                self._resident,
+                self._reception,
                 self._clock,
                 since_s=asked_s,
                 until_s=asked_s + patience_s,
@@ -241,7 +241,7 @@ class Leasing:
             f"No model that may serve this request is up: {why}. GET /ready says more."
         )
         error.retry_after_s = (
-            self._fleet.rests_s(models, now_s) or self._resident.retry_after_s(models) or None
+            self._fleet.rests_s(models, now_s) or self._reception.retry_after_s(models) or None
         )
         return error
 

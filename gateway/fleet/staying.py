@@ -16,8 +16,8 @@ from typing import Protocol
 
 from gateway.errors import ModelBusy
 from gateway.fleet.fleet import Fleet
+from gateway.fleet.reception import Reception
 from gateway.fleet.replica import Replica
-from gateway.fleet.resident import Resident
 from gateway.fleet.tenant import Tenant
 
 
@@ -40,7 +40,7 @@ class Stay:
     def __init__(
         self,
         fleet: Fleet,
-        resident: Resident,
+        reception: Reception,
         clock: Callable[[], float],
         *,
         since_s: float,
@@ -48,7 +48,7 @@ class Stay:
         heart: Heart | None,
     ) -> None:
         self._fleet = fleet
-        self._resident = resident
+        self._reception = reception
         self._clock = clock
         self._since_s = since_s
         self._until_s = until_s
@@ -60,7 +60,7 @@ class Stay:
         """Say whether the request is to wait for this model rather than ask the next."""
         return (
             model not in self.given_up
-            and self._resident.comes(model, self._since_s)
+            and self._reception.comes(model, self._since_s)
             and self._fleet.may_serve((model,), ruled_out)
         )
 
@@ -82,7 +82,7 @@ class Stay:
                 await self._fleet.changed()
         except TimeoutError:
             if heart is not None and self._clock() >= heart.next_s:
-                await heart.beat(model, self._resident.coming_s(model))
+                await heart.beat(model, self._reception.coming_s(model))
 
     def close(self) -> None:
         """Wait no more."""
@@ -90,17 +90,19 @@ class Stay:
             model, tenant = self._at
             self._at = None
             self._fleet.waits[model].waiting.dec()
-            self._resident.leave(tenant, self._since_s)
+            self._reception.leave(tenant, self._since_s)
 
     def _move(self, model: str) -> None:
-        if self._at is not None and self._at[0] == model:
-            return
+        if self._at is not None:
+            joined, tenant = self._at
+            if joined == model and self._reception.waits_at(model, tenant):
+                return
         self.close()
-        if self._resident.full(model):
+        if self._reception.full(model):
             error = ModelBusy(
                 f"As many requests as may wait for '{model}' to be loaded do (max_queued)."
             )
-            error.retry_after_s = max(1.0, self._resident.coming_s(model) or 0)
+            error.retry_after_s = max(1.0, self._reception.coming_s(model) or 0)
             raise error
-        self._at = model, self._resident.join(model, self._since_s)
+        self._at = model, self._reception.join(model, self._since_s)
         self._fleet.waits[model].waiting.inc()

@@ -38,7 +38,7 @@ class Stage:
         return [line for line in lines if line.startswith(begin)]
 
     def state(self, model: str) -> str:
-        told = self.served.gateway.resident.state_of(model)
+        told = self.served.gateway.resident.reception.state_of(model)
         return told[0] if told is not None else ""
 
     async def reaches(self, model: str, state: str) -> None:

@@ -1,0 +1,81 @@
+"""What a request may know of models that are not always in memory, and how it waits for them.
+
+Owns: these answers, and who waits.
+Must not: load anything; decide who is loaded.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+from engines.residency import State
+from gateway.fleet.residence import Residing
+from gateway.fleet.tenant import Tenant
+from gateway.fleet.tenants import Tenants
+
+_MOST_WAITING = 1_024
+
+
+class Reception:
+    """Mutable; used from the event loop's thread only. `changed` is told that somebody waits."""
+
+    def __init__(
+        self, tenants: Tenants, clock: Callable[[], float], changed: Callable[[], None]
+    ) -> None:
+        self._tenants = tenants
+        self._clock = clock
+        self._changed = changed
+        self.residing = Residing()
+        # Units that admit only who has waited since before a moment.
+        self.hold: Mapping[str, float] = {}
+
+    @property
+    def active(self) -> bool:
+        """Whether any model may be absent from memory."""
+        return bool(self._tenants)
+
+    def state_of(self, model: str) -> tuple[str, str] | None:
+        """Return a model's state and the reason for it, None where it is loaded all the time."""
+        tenant = self._tenants.models.get(model)
+        return None if tenant is None else (tenant.state.value, tenant.reason)
+
+    def coming_s(self, model: str) -> float | None:
+        """Return about how soon a model serves that may be waited for, else None."""
+        tenant, now_s = self._tenants.models.get(model), self._clock()
+        return tenant.ready_in_s(now_s) if tenant is not None and tenant.comes(now_s) else None
+
+    def comes(self, model: str, since_s: float) -> bool:
+        """Say whether a request that has waited `since_s` is to wait for a load, or its turn."""
+        tenant = self._tenants.models.get(model)
+        if tenant is None or not tenant.comes(self._clock()):
+            return False
+        if tenant.state is State.READY:
+            return since_s >= self.hold.get(tenant.name, math.inf)
+        return True
+
+    def full(self, model: str) -> bool:
+        """Say whether as many requests wait for a model to be loaded as may."""
+        tenant = self._tenants.models[model]
+        return len(tenant.waiting) >= self.residing.most_waiting.get(model, _MOST_WAITING)
+
+    def retry_after_s(self, models: Iterable[str]) -> float | None:
+        """Return how soon it is worth to ask for one of these models again, None if never."""
+        now_s, units = self._clock(), self._tenants.models
+        tenants = [units[model] for model in models if model in units]
+        known = [soon_s for one in tenants if (soon_s := one.retry_in_s(now_s)) is not None]
+        return max(1.0, min(known)) if known else None
+
+    def waits_at(self, model: str, tenant: Tenant) -> bool:
+        """Say whether who has joined a unit waits for this model: another file may have others."""
+        return self._tenants.models.get(model) is tenant
+
+    def join(self, model: str, since_s: float) -> Tenant:
+        """Let a request wait for a model; `leave` ends that."""
+        tenant = self._tenants.models[model]
+        tenant.join(since_s)
+        self._changed()
+        return tenant
+
+    def leave(self, tenant: Tenant, since_s: float) -> None:
+        """End a request's wait, whatever came of it. Its load goes on."""
+        tenant.leave(since_s)
+        self._changed()
