@@ -6,6 +6,7 @@ Owns: what of the file a plan carries. Must not: start, end or compare replicas.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from engines.kinds import (
     AdapterOrder,
@@ -47,12 +48,27 @@ def plans_in(config: LoadedConfig, room: Room) -> Iterator[ReplicaPlan]:
             for plan in file.engines[engine].plan(order_of(name, engine, config), room):
                 launch = plan.launch
                 yield replace(
-                    plan,
+                    _fetched(plan, file.residency.pull),
                     launch=None if launch is None else replace(launch, secrets=secrets),
                     deadlines=_deadlines(plan.deadlines, model),
                     continue_wait_s=model.continue_wait_s if model.on_break == "continue" else 0,
                     warm_up=model.warm_up if launch is not None else None,
                 )
+
+
+def fetched_later(plans: Iterable[ReplicaPlan]) -> frozenset[str]:
+    """Return the models whose weights we fetch when somebody asks for them."""
+    return frozenset(p.model for p in plans if p.absent is not None and p.problem is None)
+
+
+def _fetched(plan: ReplicaPlan, pull: Literal["demand", "never"]) -> ReplicaPlan:
+    """Say who fetches what is absent: we, whom nothing hinders then, or somebody else."""
+    if plan.absent is None:
+        return plan
+    if pull == "demand":
+        return replace(plan, problem=None)
+    # An engine with no problem fetches by itself when it starts.
+    return plan if plan.problem is not None else replace(plan, absent=None)
 
 
 def limits_of(file: RoutingFile, plans: Iterable[ReplicaPlan]) -> dict[str, Limits]:

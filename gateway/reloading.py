@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from engines.kinds import Absent
 from engines.weights import WeightsProblem, locate
 from gateway.config.held_back import hold_back
 from gateway.config.loading import LoadedConfig, load_config
@@ -66,29 +67,39 @@ class Reloader:
         self._ground = ground
         self._read = self._seen = read
         self._look_s = look_s
-        self._asked = asyncio.Event()
+        self._woken = asyncio.Event()
+        self._asked = self._pulled = False
         self._generation = 0
-        self._arrived: set[str] = set()
+        live.gateway.resident.on_pulled = self._has_pulled
 
     def ask(self) -> None:
         """Have the file read again soon. On the event loop's thread."""
-        self._asked.set()
+        self._asked = True
+        self._woken.set()
+
+    def _has_pulled(self) -> None:
+        self._pulled = True
+        self._woken.set()
 
     async def run(self) -> None:
         """Read the file whenever that is due, until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._look_s):
-                    await self._asked.wait()
-            if self._due() or await self._has_arrived():
-                self._asked.clear()
+                    await self._woken.wait()
+            self._woken.clear()
+            if self._due():
+                self._asked = False
                 await self._reload()
+            if self._pulled or await self._has_arrived():
+                self._pulled = False
+                await self._replan()
 
     def _due(self) -> bool:
         """Say whether the file is to be read now; unless asked, none that is being written is."""
         mark, last = mark_of(self._ground.path), self._seen
         self._seen = mark
-        if not self._asked.is_set() and (mark in (None, self._read) or mark != last):
+        if not self._asked and (mark in (None, self._read) or mark != last):
             return False
         self._read = mark
         return True
@@ -100,10 +111,7 @@ class Reloader:
         if not absent or self._look_s is None:
             return False
         base = gateway.config.base
-        here = await asyncio.to_thread(lambda: {one for one in absent if _is_here(one, base)})
-        fresh = here - self._arrived  # a file that is refused is not read again for them
-        self._arrived = here
-        return bool(fresh)
+        return await asyncio.to_thread(lambda: any(_is_here(one, base) for one in absent))
 
     async def _reload(self) -> None:
         self._generation += 1
@@ -122,6 +130,30 @@ class Reloader:
         self._live.gateway.metrics.reloaded(Reload.IN_FORCE)
         self._tell(blueprint.config, change, held_back)
 
+    async def _replan(self) -> None:
+        """Go on with the file in force, where what weights are is known now that was not."""
+        self._generation += 1
+        config, generation = self._live.gateway.config, self._generation
+        try:
+            blueprint = await asyncio.to_thread(self._blueprint, config, generation)
+        except Exception as error:  # noqa: BLE001 - the root of this task: later files are read
+            _log.error("weights that have come cannot be taken up", exc_info=error)
+            return
+        self._live.gateway, change = changed_gateway(self._live.gateway, blueprint)
+        _log.info("weights have come: %s", said_of(change))
+
+    def _blueprint(self, config: LoadedConfig, generation: int) -> Blueprint:
+        return blueprint_of(
+            config,
+            self._ground.facts_of(config),
+            runtime_folder=self._ground.runtime_folder,
+            cores=self._ground.cores,
+            generation=generation,
+            found=self._live.found,
+            cache=self._ground.cache,
+            before=self._live.gateway.config.placing,
+        )
+
     def _prepare(self, generation: int) -> tuple[Blueprint, tuple[str, ...]]:
         """Make everything that the file asks for, on a thread of its own.
 
@@ -132,17 +164,7 @@ class Reloader:
         config = load_config(ground.path, ground.environ)
         file, held_back = hold_back(self._live.gateway.config.file, config.file)
         config = replace(config, file=file)
-        blueprint = blueprint_of(
-            config,
-            ground.facts_of(config),
-            runtime_folder=ground.runtime_folder,
-            cores=ground.cores,
-            generation=generation,
-            found=self._live.found,
-            cache=ground.cache,
-            before=self._live.gateway.config.placing,
-        )
-        return blueprint, held_back
+        return self._blueprint(config, generation), held_back
 
     def _refuse(self, problems: Sequence[str]) -> None:
         self._live.refused = tuple(problems)
@@ -162,12 +184,11 @@ class Reloader:
         _log.info("%s is in force: %s", config.source, said_of(change))
 
 
-def _is_here(weights: str, base: Path) -> bool:
+def _is_here(absent: Absent, base: Path) -> bool:
     try:
-        locate(weights, base)
+        return locate(absent.weights, base).format == absent.format
     except WeightsProblem:
         return False
-    return True
 
 
 def said_of(change: Difference) -> str:

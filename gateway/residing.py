@@ -16,6 +16,7 @@ from gateway.config.loading import LoadedConfig
 from gateway.config.schema import ModelSection, RoutingFile
 from gateway.fleet.residence import Residence, Residing
 from gateway.needs import ModelNeed, by_device, needs_of
+from gateway.planning import fetched_later
 
 
 def residing_of(
@@ -34,7 +35,12 @@ def residing_of(
         if plan.launch is not None:
             own[plan.model].append(plan)
     grouped = {name for group in file.residency.groups for name in group.models}
-    names = [n for n in own if file.residency.budget or n in grouped or _leaves(file.models[n])]
+    absent = fetched_later(plans)
+    names = [
+        n
+        for n in own
+        if file.residency.budget or n in grouped or n in absent or _leaves(file.models[n])
+    ]
     if not names:
         return Residing()
     found = needs_of(config, Remembered(cache), only=names)
@@ -44,7 +50,15 @@ def residing_of(
     return Residing(
         rules=Rules(file.residency.budget, file.residency.swap_bound_s),
         residences=tuple(
-            _residence(file, models, needs, own, runtime_folder, fit=fit)
+            _residence(
+                file,
+                models,
+                needs,
+                own,
+                runtime_folder,
+                # Nobody knows yet what fits, and gigabytes come when somebody wants them.
+                fit=fit and absent.isdisjoint(models),
+            )
             for models in _households(file, names)
         ),
         wait_s=file.residency.load_wait_s,

@@ -13,7 +13,7 @@ from pydantic import Field
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.deadlines import Deadlines
 from engines.kinds.llamacpp import LlamacppEngine
-from engines.kinds.plan import AdapterOrder, Launch, ModelOrder, ReplicaPlan, Room
+from engines.kinds.plan import Absent, AdapterOrder, Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.remote import RemoteEngine
 from engines.kinds.vllm import VllmEngine
 
@@ -22,6 +22,7 @@ EngineSection: TypeAlias = Annotated[
 ]
 
 __all__ = [
+    "Absent",
     "AdapterOrder",
     "Deadlines",
     "EngineSection",

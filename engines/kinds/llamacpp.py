@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from engines.kinds.address import ReplicaAddress
-from engines.kinds.plan import AdapterOrder, Launch, ModelOrder, ReplicaPlan, Room
+from engines.kinds.plan import Absent, AdapterOrder, Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import Device, Seconds, Section
 from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
 from engines.memory import GgufSettings, MemoryNeed, gpu, layers_that_fit, need_of_gguf, shared_out
@@ -220,7 +220,8 @@ class LlamacppEngine(Section):
             weights = str(resolve(weights, order.base))
             beside = (*_projector(order), *(_adapter(a, order.base) for a in order.adapters))
         except NotPulled as error:
-            problem, absent = problem or str(error), _absent(order)
+            if problem is None:
+                problem, absent = str(error), _absent(order)
         except WeightsProblem as error:
             problem = problem or str(error)
         toy = (order.weights or "").startswith("demo:")
@@ -286,14 +287,14 @@ class LlamacppEngine(Section):
         return tuple(argv)
 
 
-def _absent(order: ModelOrder) -> str | None:
+def _absent(order: ModelOrder) -> Absent | None:
     """Return what has to be pulled first, of the weights, the projector and the adapters."""
     eyes = [order.mmproj] if order.mmproj else []
     for weights in (order.weights or "", *eyes, *(adapter.weights for adapter in order.adapters)):
         try:
             resolve(weights, order.base)
         except NotPulled:
-            return weights
+            return Absent(weights, "gguf")
         except WeightsProblem:
             continue
     return None

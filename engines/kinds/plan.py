@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from engines.kinds.address import ReplicaAddress
 from engines.kinds.deadlines import Deadlines
@@ -91,6 +92,14 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
+class Absent:
+    """Weights that lie on a hub or behind a URL and not here, and what their engine takes."""
+
+    weights: str
+    format: Literal["gguf", "safetensors"]
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaPlan:
     """One replica of one model: where it listens, how it is looked after, how patient to be.
 
@@ -101,7 +110,7 @@ class ReplicaPlan:
     with a begun answer from exactly that text. A stream that breaks may wait for it for
     `continue_wait_s`, or 0 where it is to end. Without a `launch` it runs elsewhere. A request's
     `priority` is for the gateway alone, unless the engine `takes_priority` too. With a `problem` it
-    can never serve, and this says why; `absent` are the weights that have to be pulled before.
+    can never serve, and this says why; `absent` are weights that have not been pulled yet.
     `warm_up` is a system prompt that it reads after each start, before its first request.
     """
 
@@ -119,7 +128,7 @@ class ReplicaPlan:
     capacity: int | None = None
     launch: Launch | None = None
     problem: str | None = None
-    absent: str | None = None
+    absent: Absent | None = None
     adapters: tuple[str, ...] = ()
     exact_seams: bool = False
     continue_wait_s: float = 0

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from engines.families import load_catalogue
 from engines.kinds.address import ReplicaAddress
-from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
+from engines.kinds.plan import Absent, Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import Device, OneOrMore, Seconds, Section, several
 from engines.memory import MemoryNeed, VllmSettings, gpu, need_of_vllm
 from engines.memory.placement import Wish
@@ -24,10 +24,20 @@ from engines.vllm.adapters import Adapter, adapter_of
 from engines.vllm.arguments import refusals
 from engines.vllm.command import Container, Serving, Value, guarded
 from engines.vllm.parsers import Parsers, parsers_for
-from engines.vllm.weights import folder_of, pulled_folder, source_of
+from engines.vllm.weights import folder_of, is_hub_name, pulled_folder, source_of
 from engines.weights import WeightsProblem
 
 _NO_PARSER = "none"
+# Variables and options by which vLLM takes weights from another place than we put them.
+_ELSEWHERE = (
+    "HF_",
+    "HUGGINGFACE_",
+    "VLLM_USE_MODELSCOPE",
+    "--download-dir",
+    "--load-format",
+    "--revision",
+    "--model-loader",
+)
 # After the drain vLLM still has to end its engine processes.
 _FAREWELL_S = 8.0
 # On a GPU that has less than this for each byte of weights, no cells to speak of are left.
@@ -253,8 +263,21 @@ class VllmEngine(Section):
                 measurable=self.image is None,
             ),
             problem=problem,
+            absent=None if problem is not None else self._absent(order),
             adapters=tuple(adapter.name for adapter in order.adapters),
         )
+
+    def _absent(self, order: ModelOrder) -> Absent | None:
+        """Return what a hub has and this machine has not; None where vLLM looks elsewhere."""
+        named = (*self.environment, *(option.partition("=")[0] for option in self.extra_args))
+        if self.image is not None or any(name.startswith(_ELSEWHERE) for name in named):
+            return None
+        weights = order.weights or ""
+        if not is_hub_name(weights) or folder_of(weights, order.base) is not None:
+            return None
+        if pulled_folder(weights, order.base) is not None:
+            return None
+        return Absent(weights, "safetensors")
 
     def _pulled(self, weights: str, base: Path) -> str:
         """Return the folder of what was pulled; a container does not see our folders."""

@@ -101,7 +101,7 @@ class ManagedReplica:
     def kill(self) -> None:
         """Kill the child and its process group now, without its drain time."""
         if self._child is not None and self._child.returncode is None:
-            _kill_group(self._child.pid)
+            kill_group(self._child.pid)
 
     async def _one_life(self) -> tuple[int | None, str]:
         """Run the child once; return its exit code (None: we ended it) and why it ended."""
@@ -122,7 +122,7 @@ class ManagedReplica:
             if child.returncode is None:
                 return None, watching.result()
             # What it said last may still be in the pipe, which a grandchild may hold open.
-            _kill_group(child.pid)
+            kill_group(child.pid)
             await asyncio.wait([reading], timeout=1)
             return child.returncode, describe_exit(child.returncode, self._lines)
         except asyncio.CancelledError:
@@ -132,7 +132,7 @@ class ManagedReplica:
         finally:
             self._child = None
             watching.cancel()
-            _kill_group(child.pid)
+            kill_group(child.pid)
             await _finish(asyncio.wait([ended], timeout=_KILL_GRACE_S))
             ended.cancel()
             reading.cancel()
@@ -142,10 +142,7 @@ class ManagedReplica:
     async def _spawn(
         self,
     ) -> tuple[asyncio.SubprocessTransport, asyncio.subprocess.Process, asyncio.Event]:
-        secrets = self._launch.secrets
-        environment = {
-            k: v for k, v in os.environ.items() if k not in _PRIVATE and v not in secrets
-        }
+        environment = child_environment(self._launch.secrets)
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.subprocess_exec(
             lambda: _Protocol(_LONGEST_LINE, loop),
@@ -235,7 +232,12 @@ async def _finish(work: Awaitable[object]) -> None:
             await asyncio.wait([task])
 
 
-def _kill_group(pid: int) -> None:
+def child_environment(secrets: frozenset[str]) -> dict[str, str]:
+    """Return the gateway's own variables less its keys and those whose values are `secrets`."""
+    return {k: v for k, v in os.environ.items() if k not in _PRIVATE and v not in secrets}
+
+
+def kill_group(pid: int) -> None:
     """Kill what is left of the child's process group, grandchildren included."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)

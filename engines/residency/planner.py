@@ -77,14 +77,19 @@ class _Deciding:
             self._settle(name)
         self._let_go()
         self._load_wanted()
-        pull = [n for n, s in self._standings.items() if s.state is State.ABSENT and s.waiting]
-        return Plan(
-            tuple(self._load), tuple(self._unload), tuple(pull), self._hold, self._look_at_s
-        )
+        pull = tuple(name for name, one in self._standings.items() if self._pulls(one))
+        return Plan(tuple(self._load), tuple(self._unload), pull, self._hold, self._look_at_s)
+
+    def _pulls(self, one: Standing) -> bool:
+        """Say whether weights are to be pulled now; they take no memory, so that nobody leaves."""
+        absent = one.state is State.ABSENT or (one.state is State.FAILED and one.absent)
+        return absent and bool(one.waiting or one.wanted) and self._rested(one)
 
     def _claims(self) -> list[str]:
         def claims(one: Standing) -> bool:
-            return bool(one.waiting) and one.state in _CLAIMABLE and self._rested(one)
+            if not one.waiting or one.state not in _CLAIMABLE or one.absent:
+                return False
+            return self._rested(one)
 
         found = [name for name in self._units if claims(self._standings[name])]
         return sorted(found, key=lambda name: self._standings[name].waiting[0])

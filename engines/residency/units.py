@@ -48,6 +48,7 @@ class Standing:
     `waiting` says since when each of the others waits, the oldest first. `load_s` is how long a
     load takes, as far as anybody knows. What has failed is not loaded before `rests_until_s`.
     `wanted`: to be loaded where there is room although nobody asks. `held`: the last plan held it.
+    `absent`: its weights have to be pulled first.
     """
 
     state: State = State.STOPPED
@@ -59,6 +60,7 @@ class Standing:
     rests_until_s: float = -math.inf
     wanted: bool = False
     held: bool = False
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,11 @@ def source_of(weights: str, base: Path) -> str:
     )
 
 
+def is_hub_name(weights: str) -> bool:
+    """Say whether a value may be a name on a hub."""
+    return _HUB.match(weights) is not None
+
+
 def folder_of(weights: str, base: Path) -> Path | None:
     """Return the folder of this machine that `weights` names, None where it names none."""
     try:

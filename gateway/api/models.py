@@ -28,6 +28,14 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     excluded_regions: tuple[str, ...] | None
 
 
+class PullRow(msgspec.Struct, frozen=True, kw_only=True):
+    """How far weights have come; null is unknown."""
+
+    here_bytes: int
+    size_bytes: int | None
+    left_s: float | None
+
+
 class ReplicaRow(msgspec.Struct, frozen=True, kw_only=True):
     """One running instance of a model; `reason` says why it is not ready."""
 
@@ -45,6 +53,7 @@ class ModelState(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     reason: str
     replicas: tuple[ReplicaRow, ...]
+    pull: PullRow | msgspec.UnsetType = msgspec.UNSET
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +81,7 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     state: str | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType = msgspec.UNSET
     replicas: tuple[ReplicaRow, ...] | msgspec.UnsetType = msgspec.UNSET
+    pull: PullRow | msgspec.UnsetType = msgspec.UNSET
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +181,7 @@ def _row(gateway: Gateway, name: str) -> ModelRow:
         state=state.state,
         reason=state.reason,
         replicas=state.replicas,
+        pull=state.pull,
     )
 
 
@@ -207,7 +218,17 @@ def _state(gateway: Gateway, model: str) -> ModelState:
         state=state,
         reason=reason,
         replicas=tuple(_replica(view) for view in views),
+        pull=_pull(gateway, model),
     )
+
+
+def _pull(gateway: Gateway, model: str) -> PullRow | msgspec.UnsetType:
+    told = gateway.resident.reception.pulled_of(model)
+    if told is None:
+        return msgspec.UNSET
+    here_bytes, size_bytes, left_s = told
+    left_s = None if left_s is None else round(left_s, 1)
+    return PullRow(here_bytes=here_bytes, size_bytes=size_bytes, left_s=left_s)
 
 
 def _replica(view: ReplicaView) -> ReplicaRow:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from gateway.cli.config_source import ConfigSource
 from gateway.config.names import is_reserved, resolved_aliases
 from gateway.parts import Gateway
-from gateway.planning import engines_of
+from gateway.planning import engines_of, fetched_later
 
 _EXPOSED = """\
 WITHOUT A KEY: anybody who reaches this address may use it. Set WEIGHBRIDGE_API_KEY to ask for one.
@@ -67,10 +67,12 @@ def _models(gateway: Gateway) -> Iterator[str]:
     """Yield a line for each model and one for `auto`."""
     file, hopeless = gateway.config.file, _hopeless(gateway)
     aliases = resolved_aliases(file)
+    plans = (replica.plan for replica in gateway.fleet)
+    later = dict.fromkeys(fetched_later(plans), "  (fetched when somebody asks for it)")
     for name, model in file.models.items():
         means = model.weights or model.upstream_model or name
         also = _also([alias for alias, target in aliases.items() if target == name])
-        lame = "  CANNOT START" if name in hopeless else ""
+        lame = "  CANNOT START" if name in hopeless else later.get(name, "")
         yield f"  {name:<24} {means} on {', '.join(engines_of(model))}{also}{lame}"
     if file.routes:
         rules = "1 rule" if len(file.routes) == 1 else f"{len(file.routes)} rules"

@@ -20,7 +20,7 @@ from gateway.config.problems import ConfigError, Problem
 from gateway.config.words import counted
 from gateway.environment import EnvironmentProblem, read_environment
 from gateway.known import gather_facts
-from gateway.planning import plans_of
+from gateway.planning import fetched_later, plans_of
 from gateway.selection.candidates import Known, meeting
 
 
@@ -67,7 +67,14 @@ def _served(config: LoadedConfig) -> str:
 def _not_startable(config: LoadedConfig) -> Iterator[Problem]:
     """Yield a warning for what keeps a model from starting on this machine."""
     # Planning names sockets in the folder and makes none: any folder will do.
-    for plan in plans_of(config, Path(), cores=1):
+    plans = tuple(plans_of(config, Path(), cores=1))
+    for model in fetched_later(plans):
+        what = (
+            f"the weights of '{model}' are not here: the first request for it waits until they "
+            f"have been fetched; `weighbridge pull {model}` fetches them now"
+        )
+        yield _problem(config, ("models", model, "weights"), what)
+    for plan in (plan for plan in plans if plan.model not in fetched_later(plans)):
         missing = config.file.engines[plan.engine].missing_extra()
         if missing is not None:
             yield _problem(config, ("engines", plan.engine, "kind"), missing)

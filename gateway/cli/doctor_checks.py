@@ -32,6 +32,7 @@ from gateway.cli.doctor_build import build
 from gateway.cli.doctor_found import Found
 from gateway.cli.plan import planned_of
 from gateway.config.loading import LoadedConfig
+from gateway.planning import fetched_later, plans_of
 
 _GIB = 1 << 30
 _HUB = "https://huggingface.co"
@@ -126,8 +127,12 @@ def of_file(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[Found]
     """Yield what the file needs: its port, weights, memory, and what its engines want."""
     yield port(config.file.gateway.host, config.file.gateway.port)
     planned = planned_of(config, Remembered(cache_folder(environ)), memory_bytes())
+    later = fetched_later(plans_of(config, Path(), cores=1))
     for row in planned.rows:
-        if row.problem is not None:
+        if row.model in later:
+            remedy = f"they come with its first request, or now: weighbridge pull {row.model}"
+            yield Found(f"weights of {row.model}", "warn", "are not here yet", remedy)
+        elif row.problem is not None:
             remedy = "give the path of the file, or run: weighbridge pull"
             yield Found(f"weights of {row.model}", "fail", row.problem, remedy)
         else:

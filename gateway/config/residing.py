@@ -70,6 +70,13 @@ class ResidencySection(Section):
         description="Seconds after which a stream that waits for a load gets its headers and "
         "comments (`: loading`), as often again; within them it gets the true status.",
     )
+    pull: Literal["demand", "never"] = Field(
+        "demand",
+        description="`demand`: weights of a hub or a URL that are not here are fetched when "
+        "somebody asks for their model, or at start with `load: start`; where the licence is not "
+        "open source somebody has to agree once with `weighbridge pull`. `never`: only that "
+        "command fetches; a vLLM then fetches by itself.",
+    )
     groups: tuple[GroupSection, ...] = Field((), description="Who lives with whom.")
 
     @property

@@ -16,6 +16,7 @@ from engines.process import ManagedReplica, ReplicaState, ReplicaStatus
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.looking import Looker, unlisted
 from gateway.fleet.measuring import Measuring
+from gateway.fleet.pulling import Pulls
 from gateway.fleet.replica import Condition, Replica
 from gateway.fleet.resident import Resident
 from gateway.relay.client import Unreachable, UpstreamClient, UpstreamRequest
@@ -42,6 +43,7 @@ class Carer:
         self._looker = Looker(client)
         self._resident = resident
         resident.serve(self.adjust, self._lives_still)
+        self._pulls = Pulls(resident)
         self._pokes: dict[_Site, asyncio.Event] = {}
         self._watches: dict[_Site, asyncio.Task[None]] = {}
         self._watched: dict[_Site, list[Replica]] = {}
@@ -59,6 +61,7 @@ class Carer:
                 self._changed.clear()
                 self._adjust_children(tasks)
                 self._adjust_watches(tasks)
+                self._pulls.adjust(tasks)
                 try:
                     await self._changed.wait()
                 except asyncio.CancelledError:

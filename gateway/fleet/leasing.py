@@ -93,7 +93,11 @@ class Leasing:
         asked_s: float,
         stay: Stay | None,
     ) -> Lease | str | None:
-        """Return a lease, or the model that is to be waited for, or None."""
+        """Return a lease, or the model that is to be waited for, or None.
+
+        What has to be pulled first is pulled, and waited for where nobody else serves soon.
+        """
+        far = None
         queued_s, avoid = self._clock() - asked_s, tries.avoided()
         for model in models:
             account = self._account(wish, tries)
@@ -107,9 +111,13 @@ class Leasing:
             )
             if lease is not None:
                 return _counted(lease, wish, tries)
-            if stay is not None and stay.awaits(model, tries.ruled_out):
+            if stay is None or not stay.awaits(model, tries.ruled_out):
+                continue
+            if not self._reception.far(model):
                 return model
-        return None
+            self._reception.want(model)
+            far = far or model
+        return far
 
     async def _lease(
         self,

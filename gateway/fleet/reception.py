@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from engines.residency import State
 from gateway.fleet.residence import Residing
-from gateway.fleet.tenant import Tenant
+from gateway.fleet.tenant import UNKNOWN_PULL_S, Tenant
 from gateway.fleet.tenants import Tenants
 
 _MOST_WAITING = 1_024
@@ -36,12 +36,46 @@ class Reception:
     def state_of(self, model: str) -> tuple[str, str] | None:
         """Return a model's state and the reason for it, None where it is loaded all the time."""
         tenant = self._tenants.models.get(model)
-        return None if tenant is None else (tenant.state.value, tenant.reason)
+        if tenant is None:
+            return None
+        reason = tenant.reason if tenant.coming is None else tenant.coming.in_words()
+        return tenant.state.value, reason
+
+    def pulled_of(self, model: str) -> tuple[int, int | None, float | None] | None:
+        """Return bytes here, bytes in all and seconds left of a model that is pulled, else None."""
+        tenant = self._tenants.models.get(model)
+        if tenant is None or tenant.coming is None:
+            return None
+        coming = tenant.coming
+        return coming.here_bytes, coming.size_bytes, coming.left_s(self._clock())
 
     def coming_s(self, model: str) -> float | None:
         """Return about how soon a model serves that may be waited for, else None."""
         tenant, now_s = self._tenants.models.get(model), self._clock()
-        return tenant.ready_in_s(now_s) if tenant is not None and tenant.comes(now_s) else None
+        if tenant is None or not tenant.comes(now_s):
+            return None
+        known_s = tenant.ready_in_s(now_s)
+        return UNKNOWN_PULL_S if known_s is None and tenant.absent else known_s
+
+    def doing(self, model: str) -> tuple[str, float | None]:
+        """Return what is done that a model may serve, and how long that takes as far as known."""
+        tenant = self._tenants.models.get(model)
+        if tenant is None:
+            return "loading", None
+        words = "pulling" if tenant.state is State.PULLING else "loading"
+        return words, tenant.ready_in_s(self._clock())
+
+    def far(self, model: str) -> bool:
+        """Say whether a model has to be pulled first: nobody waits for that whom another serves."""
+        tenant = self._tenants.models.get(model)
+        return tenant is not None and bool(tenant.absent)
+
+    def want(self, model: str) -> None:
+        """Have a model's weights pulled although nobody waits for it."""
+        tenant = self._tenants.models[model]
+        if not tenant.wanted:
+            tenant.wanted = True
+            self._changed()
 
     def comes(self, model: str, since_s: float) -> bool:
         """Say whether a request that has waited `since_s` is to wait for a load, or its turn."""

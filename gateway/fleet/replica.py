@@ -34,6 +34,8 @@ class Condition(StrEnum):
     | draining | ends when its requests have ended | |
     | failed | cannot start; the reason says why | |
     | stopped | ended on purpose | |
+    | absent | its weights are not on this machine | |
+    | pulling | its weights are on their way | |
     """
 
     STARTING = "starting"
@@ -43,6 +45,8 @@ class Condition(StrEnum):
     DRAINING = "draining"
     FAILED = "failed"
     STOPPED = "stopped"
+    ABSENT = "absent"
+    PULLING = "pulling"
 
     @property
     def hopeful(self) -> bool:

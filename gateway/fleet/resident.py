@@ -28,6 +28,8 @@ from gateway.observe.residency import ResidencyMetrics, UnitFigures
 _log = logging.getLogger("weighbridge.engine")
 
 ON_DEMAND = "it is loaded when somebody asks for it"
+_NOT_TAKEN = "its weights were fetched, but its engine does not find what it takes among them"
+_PULLED_ON_DEMAND = "its weights are fetched when somebody asks for it"
 
 
 class Resident:
@@ -53,6 +55,8 @@ class Resident:
         self.reception = Reception(self._tenants, clock, self.look_soon)
         self._alarm = Alarm(self.look)
         self._acting = self._started = False
+        # Called when weights are here: whoever knows the file has to say what they are.
+        self.on_pulled: Callable[[], None] = lambda: None
         fleet.on_update = self._noticed
         fleet.coming = self.reception.coming_s
 
@@ -66,6 +70,9 @@ class Resident:
         now_s = self._clock()
         for tenant in self._tenants.change(residing.residences, self._fleet, self._lives, now_s):
             self._moves_in(tenant)
+        for tenant in self.pulling():
+            if tenant.has_come:
+                self.not_pulled(tenant, _NOT_TAKEN)
         for tenant in self._tenants:
             for replica in tenant.replicas:
                 replica.on_idle = self._idle_now(tenant)
@@ -104,6 +111,9 @@ class Resident:
         problem = next((r.plan.problem for r in tenant.replicas if r.plan.problem), None)
         if problem is not None:
             tenant.never(problem)
+        elif tenant.absent:
+            tenant.state = State.ABSENT
+            self._tell(tenant, Condition.ABSENT, _PULLED_ON_DEMAND)
         elif any(map(self._lives, tenant.replicas)):
             tenant.turn(Event.LOAD, now_s)
             if any(replica.ready for replica in tenant.replicas):
@@ -176,6 +186,11 @@ class Resident:
             tenant.turn(Event.LOAD, now_s)
             self._tell(tenant, Condition.STARTING, "")
             self._metrics.load(name)
+        for name in plan.pull:
+            tenant = self._tenants[name]
+            tenant.turn(Event.PULL, now_s)
+            self._tell(tenant, Condition.PULLING, "")
+            self._metrics.pull(name)
         let_in = self.reception.hold.keys() - plan.hold.keys()
         self.reception.hold = plan.hold
         self._fleet.hold(
@@ -187,7 +202,7 @@ class Resident:
         )
         if let_in:
             self._fleet.wake()
-        if plan.load or plan.unload:
+        if plan.load or plan.unload or plan.pull:
             self._adjust()
 
     def _any_claim(self) -> bool:
@@ -267,6 +282,36 @@ class Resident:
         self._fleet.wake()
         self.look_soon()
 
+    def pulling(self) -> Iterable[Tenant]:
+        """Return the units whose weights are to be pulled now."""
+        return [tenant for tenant in self._tenants if tenant.state is State.PULLING]
+
+    def progressed(self, tenant: Tenant, here_bytes: int, size_bytes: int | None) -> None:
+        """Take how far a pull is."""
+        if tenant.coming is not None:
+            tenant.coming.reaches(here_bytes, size_bytes)
+            self._tell(tenant, Condition.PULLING, tenant.coming.in_words())
+
+    def pulled(self, tenant: Tenant) -> None:
+        """Take that weights are here; the unit is another one from then on, with known needs."""
+        _log.info("%s: its weights are here", tenant.name)
+        tenant.has_come = True
+        self.on_pulled()
+
+    def not_pulled(self, tenant: Tenant, reason: str) -> None:
+        """Take that weights did not come."""
+        if tenant.state is not State.PULLING:
+            return
+        now_s = self._clock()
+        tenant.not_pulled(reason, now_s)
+        rest_s = tenant.rests_until_s - now_s
+        _log.warning("%s: %s; it is left alone for %g s", tenant.name, reason, rest_s)
+        self._metrics.pull_failure(tenant.name)
+        self._tell(tenant, Condition.FAILED, reason)
+        self._fleet.wake()
+        self._adjust()
+        self.look_soon()
+
     def _queued(self, tenant: Tenant) -> Iterable[float]:
         """Yield since when requests wait for a place at a unit's models."""
         for model in tenant.residence.models:
@@ -277,7 +322,7 @@ class Resident:
     def figures(self) -> Iterable[UnitFigures]:
         """Return what a scrape shows of each unit."""
         everybody = self._tenants.by_name.values()
-        return [UnitFigures(t.name, t.state, t.residence.unit.needs) for t in everybody]
+        return [UnitFigures(t.name, t.state, t.residence.unit.needs, t.coming) for t in everybody]
 
     def close(self) -> None:
         """Ask the planner no more."""

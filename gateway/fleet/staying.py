@@ -26,8 +26,8 @@ class Heart(Protocol):
 
     next_s: float
 
-    async def beat(self, model: str, ready_in_s: float | None) -> None:
-        """Tell that a model is being loaded. Called at `next_s` or later."""
+    async def beat(self, model: str, doing: str, ready_in_s: float | None) -> None:
+        """Tell that a model is being pulled or loaded. Called at `next_s` or later."""
 
 
 class Stay:
@@ -82,7 +82,7 @@ class Stay:
                 await self._fleet.changed()
         except TimeoutError:
             if heart is not None and self._clock() >= heart.next_s:
-                await heart.beat(model, self._reception.coming_s(model))
+                await heart.beat(model, *self._reception.doing(model))
 
     def close(self) -> None:
         """Wait no more."""

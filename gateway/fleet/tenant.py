@@ -8,11 +8,14 @@ import math
 from bisect import insort
 from collections.abc import Iterable
 
+from engines.kinds import Absent
 from engines.residency import Event, Standing, State, step
+from gateway.fleet.coming import Coming
 from gateway.fleet.replica import Replica
 from gateway.fleet.residence import Residence
 
 UNKNOWN_LOAD_S = 30.0  # until a first load has been seen
+UNKNOWN_PULL_S = 600.0  # until its size and pace are known
 # What has failed once may have been killed by chance: who waits for it goes on waiting.
 SHORT_REST_S, SECOND_REST_S, LONGEST_REST_S = 0.5, 5.0, 600.0
 
@@ -33,12 +36,20 @@ class Tenant:
         self.wanted = residence.at_start
         self.waiting: list[float] = []
         self.failures = 0
+        self.coming: Coming | None = None  # while its weights are pulled
+        self.has_come = False  # they are here, and nobody has looked at them yet
         self._gave_up = self._once = False
 
     @property
     def name(self) -> str:
         """The unit's name."""
         return self.residence.unit.name
+
+    @property
+    def absent(self) -> tuple[Absent, ...]:
+        """What has to be pulled before it can be loaded."""
+        every = (replica.plan.absent for replica in self.replicas)
+        return tuple(dict.fromkeys(one for one in every if one is not None))
 
     @property
     def running(self) -> int:
@@ -54,7 +65,9 @@ class Tenant:
         """Go where an event leads."""
         self.state = step(self.state, event)
         self.since_s = now_s
-        if event is Event.LOAD:
+        if event is Event.PULL:
+            self.coming = Coming(now_s)
+        elif event is Event.LOAD:
             self.wanted, self.loading_since_s = False, now_s
         elif event is Event.DIED:
             self.loading_since_s = None
@@ -73,6 +86,14 @@ class Tenant:
             rest_s = LONGEST_REST_S
         self.rests_until_s = now_s + (SHORT_REST_S if self._once else rest_s)
         self._gave_up = True
+        self.turn(Event.BROKE, now_s)
+
+    def not_pulled(self, reason: str, now_s: float) -> None:
+        """Note that its weights did not come; the pull itself has tried again and again."""
+        self.failures += 1
+        self.reason, self.coming, self._once = reason, None, False
+        rest_s = min(LONGEST_REST_S, SECOND_REST_S * 2.0 ** min(self.failures - 1, 16))
+        self.rests_until_s = now_s + rest_s
         self.turn(Event.BROKE, now_s)
 
     def ended(self, now_s: float) -> None:
@@ -98,6 +119,7 @@ class Tenant:
             self.rests_until_s,
             self.wanted,
             held,
+            bool(self.absent),
         )
 
     def ready_in_s(self, now_s: float) -> float | None:
@@ -105,6 +127,11 @@ class Tenant:
         if self.state is State.FAILED:
             rest_s = max(0.0, self.rests_until_s - now_s)
             return rest_s + self.load_s if math.isfinite(rest_s) else None
+        if self.state is State.PULLING and self.coming is not None:
+            left_s = self.coming.left_s(now_s)
+            return None if left_s is None else left_s + self.load_s
+        if self.state is State.ABSENT:
+            return None
         if self.state is State.READY:
             return 0.0
         if self.state is State.LOADING:

@@ -6,6 +6,7 @@ Must not: know why a model is loaded.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -18,6 +19,13 @@ _SECONDS = (0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 ROOM, IDLE = "room", "idle"
 
 
+class Came(Protocol):
+    """How far weights have come that are pulled."""
+
+    here_bytes: int
+    size_bytes: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class UnitFigures:
     """One unit at the moment of a scrape; `needs` is bytes by device."""
@@ -25,6 +33,7 @@ class UnitFigures:
     name: str
     state: State
     needs: Mapping[str, int]
+    coming: Came | None = None
 
 
 class ResidencyMetrics(Collector):
@@ -35,6 +44,10 @@ class ResidencyMetrics(Collector):
         self._budget: Mapping[str, int] = {}
         self._loads = Counters("weighbridge_model_loads", "Loads that were begun.", ("model",))
         self._failures = Counters("weighbridge_model_load_failures", "Loads failed.", ("model",))
+        self._pulls = Counters("weighbridge_model_pulls", "Pulls that were begun.", ("model",))
+        self._pull_failures = Counters(
+            "weighbridge_model_pull_failures", "Pulls failed.", ("model",)
+        )
         self._unloads = Counters(
             "weighbridge_model_unloads",
             "Models that left: others needed their room, or they had been idle for keep_alive_s.",
@@ -46,7 +59,8 @@ class ResidencyMetrics(Collector):
             ("model",),
             _SECONDS,
         )
-        for family in (self._loads, self._failures, self._unloads, self._seconds, self):
+        counted = (self._loads, self._failures, self._unloads, self._pulls, self._pull_failures)
+        for family in (*counted, self._seconds, self):
             registry.register(family)
 
     def show(self, figures: Callable[[], Iterable[UnitFigures]], budget: Mapping[str, int]) -> None:
@@ -55,9 +69,19 @@ class ResidencyMetrics(Collector):
         for one in figures():
             self._loads.labels(one.name)
             self._failures.labels(one.name)
+            self._pulls.labels(one.name)
+            self._pull_failures.labels(one.name)
             self._seconds.labels(one.name)
             for reason in (ROOM, IDLE):
                 self._unloads.labels(one.name, reason)
+
+    def pull(self, name: str) -> None:
+        """A pull has begun."""
+        self._pulls.labels(name).inc()
+
+    def pull_failure(self, name: str) -> None:
+        """A pull has failed."""
+        self._pull_failures.labels(name).inc()
 
     def load(self, name: str) -> None:
         """A load has begun."""
@@ -93,11 +117,26 @@ class ResidencyMetrics(Collector):
             "What models in memory are reckoned to need, those that load or end included.",
             labels=("device",),
         )
+        here, size = _pulled_families()
         for unit in units:
+            if unit.coming is not None:
+                here.add_metric((unit.name,), unit.coming.here_bytes)
+                size.add_metric((unit.name,), unit.coming.size_bytes or 0)
             for state in State:
                 states.add_metric((unit.name, state.value), float(unit.state is state))
         for device, most in self._budget.items():
             budget.add_metric((device,), most)
-            here = (unit.needs.get(device, 0) for unit in units if unit.state.occupies)
-            used.add_metric((device,), sum(here))
-        yield from (states, budget, used)
+            taken = (unit.needs.get(device, 0) for unit in units if unit.state.occupies)
+            used.add_metric((device,), sum(taken))
+        yield from (states, budget, used, here, size)
+
+
+def _pulled_families() -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
+    return (
+        GaugeMetricFamily(
+            "weighbridge_model_pull_here_bytes", "What is here of weights.", labels=("model",)
+        ),
+        GaugeMetricFamily(
+            "weighbridge_model_pull_size_bytes", "All of them, 0 if unknown.", labels=("model",)
+        ),
+    )

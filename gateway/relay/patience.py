@@ -34,14 +34,14 @@ class PatientReply:
         self.started = False
         self.opened = False
 
-    async def beat(self, model: str, ready_in_s: float | None) -> None:
-        """Tell the client that its model is being loaded; the next time to do so is `next_s`."""
+    async def beat(self, model: str, doing: str, ready_in_s: float | None) -> None:
+        """Tell the client what is done with its model; the next time to do so is `next_s`."""
         if not self.opened:
             self.opened = True
             await self._reply.start(200, (*STREAM, *self._headers))
         eta = f", ready in about {math.ceil(ready_in_s)} s" if ready_in_s else ""
         name = model.encode("unicode_escape").decode()
-        await self._reply.write(f": loading {name}{eta}\n\n".encode(), more=True)
+        await self._reply.write(f": {doing} {name}{eta}\n\n".encode(), more=True)
         self.next_s = self._clock() + self._held_s
 
     async def start(self, status: int, headers: Headers) -> None:

@@ -57,8 +57,8 @@ async def test_from_a_name_in_the_file_to_an_answer_without_a_network(
 ) -> None:
     (tmp_path / "routing.yaml").write_text(CONFIG, encoding="utf-8")
     checked = run_command(tmp_path, "check", environ=environ(hub, tmp_path))
-    assert "routing.yaml:3:22: warning: 'toy' cannot start here: " in checked.stdout
-    assert f"run `weighbridge pull {QWEN}:Q8_0`" in checked.stdout
+    assert "routing.yaml:3:22: warning: the weights of 'toy' are not here: " in checked.stdout
+    assert "`weighbridge pull toy` fetches them now" in checked.stdout
     pulled = pull(hub, tmp_path)
     assert (pulled.returncode, pulled.stdout.splitlines()[-1]) == (
         0,
@@ -180,7 +180,7 @@ def test_names_of_the_file_come_first(name: str, words: str, hub: Hub, tmp_path:
 async def test_a_gateway_that_runs_serves_what_is_pulled_meanwhile(
     hub: Hub, tmp_path: Path
 ) -> None:
-    config = CONFIG + '  demo: {engine: cpu, weights: "demo:coder"}\n'
+    config = CONFIG + '  demo: {engine: cpu, weights: "demo:coder"}\nresidency: {pull: never}\n'
     ask = {"model": "toy", "messages": [{"role": "user", "content": "Hola"}]}
     with gateway_process(tmp_path, config=config, environ=environ(hub, tmp_path)) as gateway:
         async with gateway.client() as http:
@@ -195,7 +195,7 @@ async def test_a_gateway_that_runs_serves_what_is_pulled_meanwhile(
 
             await until(answers)
         log = gateway.errors()
-    assert log.count("routing.yaml is in force") == 1
+    assert log.count("weights have come") == 1
 
 
 def test_a_real_disk_without_room_is_seen_before_the_first_byte(hub: Hub, tmp_path: Path) -> None:

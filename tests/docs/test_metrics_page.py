@@ -9,6 +9,7 @@ from engines.llamacpp.counts import Counts
 from engines.llamacpp.scrape import exposition
 from engines.residency import State
 from gateway.domain import Outcome
+from gateway.fleet.coming import Coming
 from gateway.observe.engine_figures import Durations, EngineFigures
 from gateway.observe.metrics import Metrics
 from gateway.observe.residency import ResidencyMetrics, UnitFigures
@@ -26,7 +27,7 @@ def exported() -> Iterator[tuple[str, Metric]]:
     own = EngineFigures(0, 0, 0, 0, 0, 0, Durations(0, 0), Durations(0, 0))
     figures = ReplicaFigures("m", "cpu", "0", up=True, restarts=0, own=own)
     metrics.show(lambda: [figures])
-    units = [UnitFigures("m", State.READY, {"ram": 1})]
+    units = [UnitFigures("m", State.PULLING, {"ram": 1}, Coming(0, 2, 1))]
     ResidencyMetrics(metrics.registry).show(lambda: units, {"ram": 2})
     for text in (metrics.exposition().decode(), exposition(Counts())):
         for family in text_string_to_metric_families(text):

@@ -1,11 +1,13 @@
 """Models that are loaded when somebody asks: single flight, swaps, failures, over HTTP."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from gateway.parts import blueprint_of, changed_gateway
 from tests.support.fleets import figure
 from tests.support.staging import Stage, staged
 
@@ -242,3 +244,27 @@ async def test_what_a_model_was_measured_to_take_counts_from_then_on(tmp_path: P
         refused = await stage.ask("a")
         assert refused.status_code == 503
         assert "11 MiB of ram (measured), and the budget is 10 MiB" in refused.text
+
+
+async def test_who_waits_for_a_model_waits_on_when_a_changed_file_has_it_otherwise(
+    tmp_path: Path,
+) -> None:
+    async with staged(tmp_path, "a: load: demand") as stage:
+        asked = stage.ask("a")
+        await stage.logged("load a")
+        live, before = stage.served.live, stage.served.gateway
+        models = dict(before.config.file.models)
+        models["a"] = models["a"].model_copy(update={"parallel": 2})
+        file = before.config.file.model_copy(update={"models": models})
+        blueprint = blueprint_of(
+            replace(before.config, file=file),
+            before.facts,
+            runtime_folder=tmp_path,
+            cores=2,
+            generation=1,
+        )
+        live.gateway, change = changed_gateway(before, blueprint)
+        assert change.added == change.removed == ("a/e/0",)
+        await stage.logged("load a", 2)
+        stage.tell("a", "go")
+        assert (await asked).status_code == 200

@@ -136,3 +136,21 @@ def test_without_a_budget_everything_is_loaded() -> None:
     given = units(a=600, b=600)
     found = decide(Rules(), given, {"a": READY, "b": waiting(1)}, 1)
     assert found == Plan(load=("b",), look_at_s=math.inf)
+
+
+def test_what_is_absent_is_pulled_when_somebody_waits_and_takes_no_room_for_it() -> None:
+    both = units(a=6, b=6)
+    absent = Standing(State.ABSENT, waiting=(1,), absent=True)
+    found = plan(both, 2, a=READY, b=absent)
+    assert (found.pull, found.load, found.unload) == (("b",), (), ())
+    assert plan(both, 2, a=READY, b=replace(absent, waiting=())).pull == ()
+    assert plan(both, 2, a=READY, b=replace(absent, waiting=(), wanted=True)).pull == ("b",)
+    assert plan(both, 2, b=replace(absent, state=State.PULLING)) == Plan()
+
+
+def test_weights_that_did_not_come_rest_and_are_pulled_again_never_loaded() -> None:
+    failed = Standing(State.FAILED, waiting=(1,), absent=True, rests_until_s=20)
+    resting = plan(units(a=6), 10, a=failed)
+    assert (resting.pull, resting.load, resting.look_at_s) == ((), (), 20)
+    rested = plan(units(a=6), 20, a=failed)
+    assert (rested.pull, rested.load) == (("a",), ())

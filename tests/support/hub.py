@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "1" * 40
+HALT_S = 60
 _HEADER = re.compile(r"bytes=\d+-\d")
 _SMALL = 512  # larger files are in LFS, as weights are
 
@@ -48,6 +49,8 @@ class Fault:
     status: int | None = None
     retry_after: str | None = None
     ignores_range: bool = False
+    # Between both halves of the file nothing comes until this is set.
+    halts: threading.Event | None = None
     shifts_range: bool = False
 
 
@@ -267,6 +270,11 @@ class _StoreAnswer(_Answer):
         self.end_headers()
         if self.command == "HEAD":
             return
+        if fault.halts is not None:
+            self.wfile.write(part[: len(part) // 2])
+            self.wfile.flush()
+            fault.halts.wait(HALT_S)
+            part = part[len(part) // 2 :]
         self.wfile.write(part[: fault.cut_after])
         if fault.cut_after is not None:
             self.close_connection = True
