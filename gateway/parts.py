@@ -25,6 +25,7 @@ from gateway.domain import ModelFacts
 from gateway.explanation import Explainer
 from gateway.fleet import Condition, Fleet
 from gateway.fleet.breaker import BreakerRules
+from gateway.fleet.by_hand import ByHand
 from gateway.fleet.care import Carer
 from gateway.fleet.difference import Difference, difference, moulds_of
 from gateway.fleet.learned import LoadTimes
@@ -75,6 +76,7 @@ class Gateway:
     explainer: Explainer
     fleet: Fleet
     resident: Resident
+    by_hand: ByHand
     carer: Carer
     client: UpstreamClient
     metrics: Metrics
@@ -279,6 +281,7 @@ def _wired(blueprint: Blueprint, lasting: _Lasting) -> Gateway:
         dispatcher=dispatcher,
         fleet=fleet,
         resident=lasting.resident,
+        by_hand=ByHand(fleet, lasting.resident, time.perf_counter),
         carer=lasting.carer,
         client=client,
         metrics=lasting.metrics,

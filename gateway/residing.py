@@ -5,11 +5,13 @@ Must not: decide who is loaded (`engines.residency` does), or load anything.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
 from engines.kinds import ReplicaPlan
+from engines.memory import RAM, asleep
 from engines.memory.remembered import Remembered
 from engines.residency import Rules, Unit
 from gateway.config.loading import LoadedConfig
@@ -107,6 +109,7 @@ def _residence(
             min_resident_s=max(section.min_resident_s for section in sections),
             excludes=_apart(file, models),
             measured=any(one.how == "measured" for one in found),
+            asleep=_asleep(file, found, [plan for model in models for plan in own[model]]),
         ),
         models,
         at_start=any(
@@ -114,6 +117,18 @@ def _residence(
         ),
         mark=_mark([plan for model in models for plan in own[model]], runtime_folder),
     )
+
+
+def _asleep(
+    file: RoutingFile, needs: Iterable[ModelNeed], plans: Iterable[ReplicaPlan]
+) -> Mapping[str, int] | None:
+    """Return what a unit keeps while it sleeps; None where it cannot, or RAM has no bound."""
+    if RAM not in file.residency.budget or not all(plan.sleeps for plan in plans):
+        return None
+    total: Counter[str] = Counter()
+    for need in needs:
+        total.update(asleep(need.need).by_device)
+    return dict(total)
 
 
 def _apart(file: RoutingFile, models: tuple[str, ...]) -> frozenset[str]:

@@ -111,7 +111,8 @@ class ReplicaPlan:
     `continue_wait_s`, or 0 where it is to end. Without a `launch` it runs elsewhere. A request's
     `priority` is for the gateway alone, unless the engine `takes_priority` too. With a `problem` it
     can never serve, and this says why; `absent` are weights that have not been pulled yet.
-    `warm_up` is a system prompt that it reads after each start, before its first request.
+    `warm_up` is a system prompt that it reads after each start, before its first request. One that
+    `sleeps` can give its GPU memory up and stay.
     """
 
     model: str
@@ -134,6 +135,7 @@ class ReplicaPlan:
     continue_wait_s: float = 0
     takes_priority: bool = False
     warm_up: str | None = None
+    sleeps: bool = False
 
     @property
     def served(self) -> tuple[str, ...]:

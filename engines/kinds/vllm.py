@@ -28,6 +28,7 @@ from engines.vllm.weights import folder_of, is_hub_name, pulled_folder, source_o
 from engines.weights import WeightsProblem
 
 _NO_PARSER = "none"
+_PARALLEL = 256  # vLLM's own number on most GPUs
 # Variables and options by which vLLM takes weights from another place than we put them.
 _ELSEWHERE = (
     "HF_",
@@ -100,7 +101,10 @@ class VllmEngine(Section):
         None, ge=1, le=4_096, description="Sequences that decode at once; vLLM's own when absent."
     )
     max_waiting: int | None = Field(
-        None, ge=1, description="Requests that a replica holds beyond those; more are refused."
+        None,
+        ge=1,
+        description="Requests that a replica holds beyond those (256 when it has no `parallel`); "
+        "more are refused, and go to the next model of their rule.",
     )
     gpu_memory_utilization: float | None = Field(
         None, gt=0, le=1, description="Share of a GPU's memory that it takes; vLLM's own is 0.92."
@@ -123,7 +127,10 @@ class VllmEngine(Section):
         None, description="vLLM's parser of thoughts; when absent the family's, `none` for none."
     )
     sleep_mode: bool = Field(
-        False, description="Whether it can give its GPU memory up and stay (not on a CPU)."
+        False,
+        description="Whether it can give its GPU memory up and stay (not on a CPU): where others "
+        "need that, and `residency.memory` has room for its weights in `ram`, it sleeps in place "
+        "of ending, and is back sooner than a new start.",
     )
     extra_args: tuple[str, ...] = Field(
         (), description="More options for `vllm serve`, such as `--kv-transfer-config=...`."
@@ -265,6 +272,7 @@ class VllmEngine(Section):
             problem=problem,
             absent=None if problem is not None else self._absent(order),
             adapters=tuple(adapter.name for adapter in order.adapters),
+            sleeps=self.sleep_mode and bool(self._gpus(order)),
         )
 
     def _absent(self, order: ModelOrder) -> Absent | None:
@@ -309,7 +317,7 @@ class VllmEngine(Section):
         parsers = self._parsers(order)
         yield "max-model-len", order.context or self.context
         yield "max-num-seqs", order.parallel or self.parallel
-        yield "max-num-queued-reqs", self.max_waiting
+        yield "max-num-queued-reqs", self._most(order)
         yield "tensor-parallel-size", self.tensor_parallel
         yield "pipeline-parallel-size", self.pipeline_parallel
         yield "data-parallel-size", self.data_parallel
@@ -328,6 +336,13 @@ class VllmEngine(Section):
             yield "convert", "classify" if order.pooling == "rank" else "embed"
         # `usage` then says what the cache spared, as our own worker's does.
         yield "enable-prompt-tokens-details", True
+
+    def _most(self, order: ModelOrder) -> int | None:
+        """Return how many requests it holds at all: vLLM counts those that run as well."""
+        if self.max_waiting is None:
+            return None
+        running = (order.parallel or self.parallel or _PARALLEL) * (self.data_parallel or 1)
+        return running + self.max_waiting
 
     def _parsers(self, order: ModelOrder) -> Parsers:
         """Return the parsers that the file names, else those of the model's family."""

@@ -8,7 +8,7 @@ from engines.memory.gguf_need import GgufSettings, need_of_gguf
 from engines.memory.measured import MemoryUse, use_of
 from engines.memory.need import RAM, MemoryNeed, Part, gpu, in_words, together
 from engines.memory.offload import layers_that_fit, shared_out
-from engines.memory.vllm_need import VllmSettings, need_of_vllm
+from engines.memory.vllm_need import VllmSettings, asleep, need_of_vllm
 
 __all__ = [
     "RAM",
@@ -17,6 +17,7 @@ __all__ = [
     "MemoryUse",
     "Part",
     "VllmSettings",
+    "asleep",
     "gpu",
     "in_words",
     "layers_that_fit",

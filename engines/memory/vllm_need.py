@@ -15,6 +15,8 @@ GIB = 1 << 30
 DEFAULT_SHARE = 0.92
 # Measured on vLLM for CPUs: the API server and one engine process without weights and cells.
 _PROCESSES_BYTES = 21 * GIB // 10
+# Of each GPU: what the driver and the kernels keep for a process that has given all else up.
+_ASLEEP_BYTES = 3 * GIB // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,15 @@ def need_of_vllm(tensor_bytes: int, settings: VllmSettings) -> MemoryNeed:
         for part in _on(device, total, each, settings)
     )
     return MemoryNeed((*parts, process))
+
+
+def asleep(need: MemoryNeed) -> MemoryNeed:
+    """Return what is left of a need while the server sleeps at level 1: its weights lie in RAM."""
+    kept = [part for part in need.parts if part.device == RAM]
+    weights = sum(p.size_bytes for p in need.parts if p.device != RAM and p.name == "weights")
+    devices = {part.device for part in need.parts if part.device != RAM}
+    left = (Part("process", device, _ASLEEP_BYTES) for device in sorted(devices))
+    return MemoryNeed((*kept, Part("weights", RAM, weights), *left))
 
 
 def _on(device: str, total: int, tensor_bytes: int, settings: VllmSettings) -> tuple[Part, ...]:

@@ -5,10 +5,10 @@ Must not: remember anything; read a clock; act.
 
 A claim is a unit that is not in memory and that requests wait for; claims are served by the age of
 their oldest request. Where there is room, it is loaded. Else idle units leave: first what was used
-longest ago for how long it takes to load again. While only busy ones are left, the claim waits, and
-they go on: so requests are batched by model. Once its oldest request has waited for the bound, who
-is in its way is held: whoever has waited for longer is still admitted there, and nobody else; when
-all of those are over, it leaves.
+longest ago for how long it takes to load again; who can sleep does so where that makes room enough.
+While only busy ones are left, the claim waits, and they go on: so requests are batched by model.
+Once its oldest request has waited for the bound, who is in its way is held: whoever has waited for
+longer is still admitted there, and nobody else; when all of those are over, it leaves.
 
 So of two units that exclude each other each load serves at least one whole run of requests of one
 model in the order of arrival, and there are never more loads than in that order.
@@ -47,7 +47,10 @@ def hopeless(rules: Rules, units: Mapping[str, Unit]) -> dict[str, str]:
 
 
 class _Deciding:
-    """The state of one decision. `here` occupies memory now, `stays` once all has happened."""
+    """The state of one decision. `here` occupies memory now, `stays` once all has happened.
+
+    `now` and `room` are what there is of it at both times.
+    """
 
     def __init__(
         self,
@@ -60,15 +63,20 @@ class _Deciding:
         self._units = units
         self._standings = standings
         self._now_s = now_s
-        self._room = Room(
-            rules.budget, units, [n for n, s in standings.items() if s.state is State.SLEEPING]
-        )
+        asleep = [n for n, s in standings.items() if s.state is State.SLEEPING]
+        drowsy = [n for n, s in standings.items() if s.state is State.DRAINING and s.drowsy]
+        dormant = [n for n, s in standings.items() if s.state is State.DRAINING and s.dormant]
+        # What is taken now, by those who are `here`, and once all has happened, by who `stays`.
+        self._now = Room(rules.budget, units, [*asleep, *dormant], drowsy)
+        self._room = Room(rules.budget, units, [*asleep, *drowsy])
         self._here = {name for name, one in standings.items() if one.state.occupies}
-        self._stays = {name for name in self._here if standings[name].state is not State.DRAINING}
+        ending = {n for n in self._here if standings[n].state is State.DRAINING}
+        self._stays = self._here - ending.difference(drowsy)
         self._promised: set[str] = set()
         self._pending: list[str] = []
         self._load: list[str] = []
         self._unload: list[str] = []
+        self._sleep: list[str] = []
         self._hold: dict[str, float] = {}
         self._look_at_s = math.inf
 
@@ -78,7 +86,14 @@ class _Deciding:
         self._let_go()
         self._load_wanted()
         pull = tuple(name for name, one in self._standings.items() if self._pulls(one))
-        return Plan(tuple(self._load), tuple(self._unload), pull, self._hold, self._look_at_s)
+        return Plan(
+            load=tuple(self._load),
+            unload=tuple(self._unload),
+            sleep=tuple(self._sleep),
+            pull=pull,
+            hold=self._hold,
+            look_at_s=self._look_at_s,
+        )
 
     def _pulls(self, one: Standing) -> bool:
         """Say whether weights are to be pulled now; they take no memory, so that nobody leaves."""
@@ -115,13 +130,29 @@ class _Deciding:
                 self._keep_out(victims - self._promised, name)
             self._pending.append(name)
             return
+        self._stays -= victims
         if all(self._idle(victim, name) for victim in victims):
-            self._unload += sorted(victims, key=list(self._units).index)
+            for victim in sorted(victims, key=list(self._units).index):
+                self._leave(victim, name)
         else:
             self._keep_out(victims, name)
-        self._stays -= victims
+        self._room = self._room.with_awake(name)
         self._promised.add(name)
         self._stays.add(name)
+
+    def _leave(self, name: str, claim: str | None) -> None:
+        """Let a unit that is idle sleep where that is enough for a claim, else end."""
+        now, room = self._now.with_drowsy(name), self._room.with_asleep(name)
+        beside = {*self._stays, name}
+        may = self._units[name].asleep is not None and self._standings[name].state is State.READY
+        helps = room.holds(beside) if claim is None else room.fits(claim, beside)
+        if may and helps and now.holds(self._here):
+            self._sleep.append(name)
+            self._now, self._room = now, room
+            self._stays.add(name)
+            self._promised.add(name)
+        else:
+            self._unload.append(name)
 
     def _keep_out(self, victims: Iterable[str], name: str) -> None:
         """Admit nobody to the victims who is younger than a claim."""
@@ -130,12 +161,13 @@ class _Deciding:
             self._hold[victim] = min(self._hold.get(victim, math.inf), oldest_s)
 
     def _promise(self, name: str) -> None:
-        free_now = self._room.fits(name, self._here)
+        free_now = self._now.fits(name, self._here)
         self._room = self._room.with_awake(name)
         self._stays.add(name)
         self._promised.add(name)
         if free_now and self._standings[name].state is not State.DRAINING:
             self._here.add(name)
+            self._now = self._now.with_awake(name)
             self._load.append(name)
 
     def _jumps(self, name: str) -> bool:
@@ -220,7 +252,8 @@ class _Deciding:
                 one.since_s + unit.min_resident_s,
             )
             if self._now_s >= ends_s:
-                self._unload.append(name)
+                self._stays.discard(name)
+                self._leave(name, None)
             else:
                 self._look(ends_s)
 
@@ -230,7 +263,7 @@ class _Deciding:
             one = self._standings[name]
             if not one.wanted or one.waiting or one.state is not State.STOPPED:
                 continue
-            if self._room.fits(name, self._stays) and self._room.fits(name, self._here):
+            if self._room.fits(name, self._stays) and self._now.fits(name, self._here):
                 self._promise(name)
 
     def _oldest_s(self, name: str) -> float:

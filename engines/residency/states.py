@@ -18,9 +18,9 @@ class State(StrEnum):
     | pulling | they are on their way | no | pulled -> stopped; broke -> failed |
     | stopped | on the disk | no | load -> loading; lost -> absent |
     | loading | its processes start | yes | loaded -> ready; broke, unload -> draining |
-    | ready | takes requests | yes | unload -> draining; sleep -> sleeping; died -> loading |
-    | draining | its processes end | yes | ended -> stopped; gave_up -> failed |
-    | sleeping | runs without its weights | yes | load -> loading; died, unload -> draining |
+    | ready | takes requests | yes | unload -> draining; died -> loading |
+    | draining | ends or dozes off | yes | ended -> stopped; slept -> sleeping; gave_up -> failed |
+    | sleeping | gave its GPU memory up | yes | load -> loading; died, unload -> draining |
     | failed | did not load or come | no | load -> loading; pull -> pulling; lost -> absent |
     """
 
@@ -49,7 +49,7 @@ class Event(StrEnum):
     BROKE = "broke"
     DIED = "died"
     UNLOAD = "unload"
-    SLEEP = "sleep"
+    SLEPT = "slept"
     ENDED = "ended"
     GAVE_UP = "gave_up"
     LOST = "lost"
@@ -70,9 +70,9 @@ _TURNS: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.LOADING, Event.BROKE): State.DRAINING,
         (State.LOADING, Event.UNLOAD): State.DRAINING,
         (State.READY, Event.UNLOAD): State.DRAINING,
-        (State.READY, Event.SLEEP): State.SLEEPING,
         (State.READY, Event.DIED): State.LOADING,
         (State.DRAINING, Event.ENDED): State.STOPPED,
+        (State.DRAINING, Event.SLEPT): State.SLEEPING,
         (State.DRAINING, Event.GAVE_UP): State.FAILED,
         (State.SLEEPING, Event.LOAD): State.LOADING,
         (State.SLEEPING, Event.DIED): State.DRAINING,

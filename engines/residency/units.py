@@ -28,7 +28,8 @@ class Unit:
     `needs` is bytes by device. It stays for `min_resident_s` after a load, unless a request in
     whose way it is has waited for the bound; idle for `keep_alive_s` it leaves (None: it stays
     until its room is needed). It is never in memory together with one that it `excludes`. What is
-    `pinned` never leaves. `measured`: the needs go by what its processes took before.
+    `pinned` never leaves. `measured`: the needs go by what its processes took before. One that can
+    sleep takes `asleep` then, by device; None: it cannot.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Unit:
     min_resident_s: float = 0.0
     excludes: frozenset[str] = frozenset()
     measured: bool = False
+    asleep: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Standing:
     `waiting` says since when each of the others waits, the oldest first. `load_s` is how long a
     load takes, as far as anybody knows. What has failed is not loaded before `rests_until_s`.
     `wanted`: to be loaded where there is room although nobody asks. `held`: the last plan held it.
-    `absent`: its weights have to be pulled first.
+    `absent`: its weights have to be pulled first. `drowsy`: what drains will sleep, not end;
+    `dormant`: it ends out of its sleep.
     """
 
     state: State = State.STOPPED
@@ -61,18 +64,21 @@ class Standing:
     wanted: bool = False
     held: bool = False
     absent: bool = False
+    drowsy: bool = False
+    dormant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be done now, and when to look again at the latest, if nothing happens before.
 
-    `load` also means to wake. To a unit that is on `hold` only those are admitted who have waited
-    since before the time given.
+    `load` also means to wake; what is to `sleep` gives its memory up but for what it keeps. To a
+    unit that is on `hold` only those are admitted who have waited since before the time given.
     """
 
     load: tuple[str, ...] = ()
     unload: tuple[str, ...] = ()
+    sleep: tuple[str, ...] = ()
     pull: tuple[str, ...] = ()
     hold: Mapping[str, float] = field(default_factory=dict)
     look_at_s: float = math.inf

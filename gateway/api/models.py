@@ -134,6 +134,18 @@ def one_model(gateway: Gateway, name: str) -> ModelRow:
     return _row(gateway, name)
 
 
+def named_model(gateway: Gateway, name: str) -> str:
+    """Return the model that a name means.
+
+    Raises:
+        ModelNotFound: it means none, or any that rules choose.
+    """
+    found = gateway.selector.meaning(name).model
+    if found is None:
+        raise ModelNotFound(name)
+    return found
+
+
 def readiness(live: Live) -> Readiness:
     """Return every model's state and replicas; `status` is `ready` when any model serves."""
     gateway = live.gateway

@@ -33,6 +33,7 @@ from gateway.errors import (
     ModelNotFound,
     NoModelAvailable,
     NotAuthenticated,
+    NotOnDemand,
     RateLimited,
     RequestTimeout,
     UnsupportedMediaType,
@@ -86,7 +87,7 @@ _OURS = {
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A GET that tells about the gateway: an answer of a type, or text of a media type."""
+    """A path that tells about the gateway: an answer of a type, or text of a media type."""
 
     path: str
     operation: str
@@ -95,11 +96,29 @@ class _Page:
     errors: tuple[type[ApiError], ...]
     keyed: bool = True
     other_statuses: tuple[tuple[int, str], ...] = ()
+    method: str = "get"
 
 
+_BY_HAND = (*_ANY, ModelNotFound, NotOnDemand, UnsupportedMediaType)
 _PAGES = (
     _Page("/v1/models", "models", "List models, aliases and auto.", ModelList, _ANY),
     _Page("/v1/models/{name}", "model", "One model.", ModelRow, (*_ANY, ModelNotFound)),
+    _Page(
+        "/v1/models/{name}/load",
+        "load",
+        "Load a model, as a request for it would; answers when it is in memory.",
+        ModelRow,
+        (*_BY_HAND, NoModelAvailable, ModelBusy),
+        method="post",
+    ),
+    _Page(
+        "/v1/models/{name}/unload",
+        "unload",
+        "Have a model leave memory when its requests have ended; answers when it has gone.",
+        ModelRow,
+        _BY_HAND,
+        method="post",
+    ),
     _Page("/health", "health", "Whether the process lives.", Health, _OPEN, keyed=False),
     _Page(
         "/ready",
@@ -141,7 +160,7 @@ def openapi_document() -> dict[str, Any]:
             {"name": "gateway", "description": "Ask the gateway about itself."},
         ],
         "security": [{"key": []}, {}],
-        "paths": paths | {page.path: {"get": _page(page)} for page in _PAGES},
+        "paths": paths | {page.path: {page.method: _page(page)} for page in _PAGES},
         "components": {
             "schemas": schemas,
             "headers": _headers(),
@@ -234,6 +253,9 @@ def _page(page: _Page) -> dict[str, Any]:
             **_errors(page.errors),
         },
     }
+    if page.method == "post":
+        nothing = {"schema": {"type": "object"}, "examples": {"nothing": {"value": {}}}}
+        operation["requestBody"] = {"required": False, "content": {"application/json": nothing}}
     if not page.keyed:
         operation["security"] = [{}, {"key": []}]  # `/ready` tells more to those who have it
     if "{name}" in page.path:

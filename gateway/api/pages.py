@@ -1,7 +1,7 @@
 """The endpoints that tell about the gateway itself.
 
 Owns: `/v1/models`, `/health`, `/ready`, `/metrics`, `/docs`, `/openapi.json`, and
-`/v1/route`, which tells where a request would go.
+`/v1/route`, which tells where a request would go; and by which models are loaded by hand.
 Must not: be on the path of a generation; describe itself (`gateway.api.openapi` does).
 """
 
@@ -9,7 +9,14 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from engines.asgi import BodyTooLong, ClientGone, read_body
-from gateway.api.models import Health, Readiness, list_models, one_model, readiness
+from gateway.api.models import (
+    Health,
+    Readiness,
+    list_models,
+    named_model,
+    one_model,
+    readiness,
+)
 from gateway.api.openapi import openapi_json
 from gateway.api.reference import reference_page
 from gateway.errors import BodyTooLarge
@@ -49,6 +56,22 @@ async def models(request: Request) -> Response:
 @router.get("/v1/models/{name:path}")
 async def model(request: Request, name: str) -> Response:
     """Return one row of the list."""
+    return _json(one_model(_gateway(request), name))
+
+
+@router.post("/v1/models/{name:path}/load")
+async def load(request: Request, name: str) -> Response:
+    """Load a model as a request for it would, and return its row when it is in memory."""
+    gateway = _gateway(request)
+    await gateway.by_hand.load(named_model(gateway, name))
+    return _json(one_model(_gateway(request), name))
+
+
+@router.post("/v1/models/{name:path}/unload")
+async def unload(request: Request, name: str) -> Response:
+    """Have a model leave memory when its requests have ended, and return its row then."""
+    gateway = _gateway(request)
+    await gateway.by_hand.unload(named_model(gateway, name))
     return _json(one_model(_gateway(request), name))
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 
 from engines.kinds import LlamacppEngine, ReplicaPlan
+from engines.platform import cache_folder
+from engines.residency import hopeless
 from engines.weights import WeightsProblem, read_header, resolve
 from gateway.cli.config_source import ConfigSource, find_config
 from gateway.config.loading import LoadedConfig, load_config
@@ -21,6 +23,7 @@ from gateway.config.words import counted
 from gateway.environment import EnvironmentProblem, read_environment
 from gateway.known import gather_facts
 from gateway.planning import fetched_later, plans_of
+from gateway.residing import residing_of
 from gateway.selection.candidates import Known, meeting
 
 
@@ -43,7 +46,12 @@ def check(config_option: str | None) -> None:
     except (ConfigError, EnvironmentProblem) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    warnings = {*config.warnings, *_not_startable(config), *_without_candidates(config)}
+    warnings = {
+        *config.warnings,
+        *_not_startable(config),
+        *_never_loaded(config),
+        *_without_candidates(config),
+    }
     for one in sorted(warnings):
         click.echo(f"{one.file}:{one.line}:{one.column}: warning: {one.message}")
     click.echo(f"{_verdict(source, len(warnings))} It serves {_served(config)}.")
@@ -83,6 +91,20 @@ def _not_startable(config: LoadedConfig) -> Iterator[Problem]:
         if why is not None:
             what = f"'{plan.model}' cannot start here: {why}"
             yield _problem(config, ("models", plan.model, "weights"), what)
+
+
+def _never_loaded(config: LoadedConfig) -> Iterator[Problem]:
+    """Yield a warning for what the budget, pins and groups leave no room for, ever."""
+    plans = tuple(plans_of(config, Path(), cores=1))
+    residing = residing_of(config, plans, Path(), cache_folder(os.environ))
+    units = {one.unit.name: one.unit for one in residing.residences}
+    never = hopeless(residing.rules, units)
+    for residence in residing.residences:
+        why = never.get(residence.unit.name)
+        if why is not None:
+            as_one = " and ".join(f"'{model}'" for model in residence.models)
+            what = f"{as_one} can never be loaded: {why}; `weighbridge plan` shows what would help"
+            yield _problem(config, ("models", residence.models[0]), what)
 
 
 def _wrong_weights(config: LoadedConfig, plan: ReplicaPlan) -> str | None:

@@ -19,6 +19,7 @@ from gateway.fleet.measuring import Measuring
 from gateway.fleet.pulling import Pulls
 from gateway.fleet.replica import Condition, Replica
 from gateway.fleet.resident import Resident
+from gateway.fleet.sleeping import Sleepers
 from gateway.relay.client import Unreachable, UpstreamClient, UpstreamRequest
 from gateway.relay.connection import ConnectionLost
 from gateway.relay.watch import DeadlinePassed
@@ -44,6 +45,7 @@ class Carer:
         self._resident = resident
         resident.serve(self.adjust, self._lives_still)
         self._pulls = Pulls(resident)
+        self._sleepers = Sleepers(fleet, resident, client)
         self._pokes: dict[_Site, asyncio.Event] = {}
         self._watches: dict[_Site, asyncio.Task[None]] = {}
         self._watched: dict[_Site, list[Replica]] = {}
@@ -62,6 +64,7 @@ class Carer:
                 self._adjust_children(tasks)
                 self._adjust_watches(tasks)
                 self._pulls.adjust(tasks)
+                self._sleepers.adjust(tasks)
                 try:
                     await self._changed.wait()
                 except asyncio.CancelledError:
@@ -110,7 +113,8 @@ class Carer:
 
     async def _measure_leaving(self, replica: Replica) -> None:
         child = self._children.get(replica)
-        if child is not None and child.status.state is ReplicaState.READY:
+        ready = child is not None and child.status.state is ReplicaState.READY
+        if child is not None and ready and not replica.slept:
             await self.measuring.leaving(replica, child.pid)
 
     def _adjust_watches(self, tasks: asyncio.TaskGroup) -> None:
@@ -176,6 +180,7 @@ class Carer:
             return
 
         cold, restarts = True, replica.restarts  # of its earlier lives
+        replica.slept = False
 
         async def healthy() -> bool:
             nonlocal cold

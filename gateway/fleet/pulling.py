@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator
 from engines.hub.telling import Told, read
 from engines.kinds import Absent
 from engines.process import child_environment, kill_group
+from engines.residency import State
+from gateway.fleet.replica import Condition
 from gateway.fleet.resident import Resident
 from gateway.fleet.tenant import Tenant
 
@@ -33,7 +35,7 @@ class Pulls:
 
     def adjust(self, tasks: asyncio.TaskGroup) -> None:
         """Begin what is to be pulled, and stop what nobody wants any more; what has come stays."""
-        wanted = dict.fromkeys(self._resident.pulling())
+        wanted = {one: None for one in self._resident.tenants if one.state is State.PULLING}
         for tenant in [one for one in self._tasks if one not in wanted]:
             self._tasks.pop(tenant).cancel()
         for tenant in wanted:
@@ -47,9 +49,11 @@ class Pulls:
                 _log.info("%s: %s is pulled", tenant.name, absent.weights)
                 problem = await self._fetch(tenant, absent)
                 if problem:
-                    self._resident.not_pulled(tenant, problem)
+                    self._resident.turns.not_pulled(tenant, problem)
                     return
-        self._resident.pulled(tenant)
+        _log.info("%s: its weights are here", tenant.name)
+        tenant.has_come = True
+        self._resident.on_pulled()
 
     async def _fetch(self, tenant: Tenant, absent: Absent) -> str:
         """Fetch one thing; return why it did not come, "" when it is here."""
@@ -62,11 +66,16 @@ class Pulls:
                 if last.says:
                     _log.info("%s: %s", tenant.name, last.says)
                 elif last.here_bytes is not None:
-                    self._resident.progressed(tenant, last.here_bytes, last.size_bytes)
+                    self._reaches(tenant, last.here_bytes, last.size_bytes)
             code = await child.wait()
         if last.done:
             return ""
         return last.problem or f"the pull of {absent.weights} ended with exit code {code}"
+
+    def _reaches(self, tenant: Tenant, here_bytes: int, size_bytes: int | None) -> None:
+        if tenant.coming is not None:
+            tenant.coming.reaches(here_bytes, size_bytes)
+            self._resident.turns.tell(tenant, Condition.PULLING, tenant.coming.in_words())
 
     def _argv(self, absent: Absent) -> list[str]:
         # -P: a folder called `engines` in the working directory must not be run.

@@ -34,6 +34,7 @@ class Condition(StrEnum):
     | draining | ends when its requests have ended | |
     | failed | cannot start; the reason says why | |
     | stopped | ended on purpose | |
+    | sleeping | runs, and has given its GPU memory up | |
     | absent | its weights are not on this machine | |
     | pulling | its weights are on their way | |
     """
@@ -45,6 +46,7 @@ class Condition(StrEnum):
     DRAINING = "draining"
     FAILED = "failed"
     STOPPED = "stopped"
+    SLEEPING = "sleeping"
     ABSENT = "absent"
     PULLING = "pulling"
 
@@ -86,6 +88,7 @@ class Replica:
         self.reason = ""
         self.restarts = 0
         self.lives = 0  # how often it has become ready
+        self.slept = False  # in its present life: then what it takes is not what a load takes
         self.in_flight = 0
         self.outstanding_tokens = 0
         self.last_used = 0

@@ -15,6 +15,7 @@ from gateway.fleet.replica import Replica
 from gateway.fleet.residence import Residence
 
 UNKNOWN_LOAD_S = 30.0  # until a first load has been seen
+UNKNOWN_WAKE_S = 5.0
 UNKNOWN_PULL_S = 600.0  # until its size and pace are known
 # What has failed once may have been killed by chance: who waits for it goes on waiting.
 SHORT_REST_S, SECOND_REST_S, LONGEST_REST_S = 0.5, 5.0, 600.0
@@ -37,6 +38,9 @@ class Tenant:
         self.waiting: list[float] = []
         self.failures = 0
         self.coming: Coming | None = None  # while its weights are pulled
+        self.drowsy = self.dormant = False  # what drains is to sleep; ends out of its sleep
+        self.wakes = False  # what loads only wakes
+        self.wake_s = UNKNOWN_WAKE_S
         self.has_come = False  # they are here, and nobody has looked at them yet
         self._gave_up = self._once = False
 
@@ -59,22 +63,29 @@ class Tenant:
     @property
     def runs(self) -> bool:
         """Whether its processes are to be there."""
-        return self.state in (State.LOADING, State.READY, State.SLEEPING)
+        return self.drowsy or self.state in (State.LOADING, State.READY, State.SLEEPING)
 
     def turn(self, event: Event, now_s: float) -> None:
         """Go where an event leads."""
-        self.state = step(self.state, event)
+        before, since_s = self.state, self.since_s
+        self.state = step(before, event)
         self.since_s = now_s
+        dormant = before is State.SLEEPING and self.state is State.DRAINING
+        self.drowsy, self.dormant = False, dormant
         if event is Event.PULL:
             self.coming = Coming(now_s)
         elif event is Event.LOAD:
-            self.wanted, self.loading_since_s = False, now_s
+            self.wanted, self.wakes = False, before is State.SLEEPING
+            self.loading_since_s = None if self.wakes else now_s
         elif event is Event.DIED:
             self.loading_since_s = None
         elif event is Event.LOADED:
             self.last_used_s, self.failures, self.reason = now_s, 0, ""
-            if self.loading_since_s is not None:
+            if self.wakes:
+                self.wake_s = now_s - since_s
+            elif self.loading_since_s is not None:
                 self.load_s = now_s - self.loading_since_s
+            self.wakes = False
 
     def broke(self, reason: str, now_s: float, *, for_good: bool) -> None:
         """Note that a load has failed; the longer that goes on, the longer it rests."""
@@ -85,7 +96,7 @@ class Tenant:
         if for_good:
             rest_s = LONGEST_REST_S
         self.rests_until_s = now_s + (SHORT_REST_S if self._once else rest_s)
-        self._gave_up = True
+        self._gave_up, self.wakes = True, False
         self.turn(Event.BROKE, now_s)
 
     def not_pulled(self, reason: str, now_s: float) -> None:
@@ -120,6 +131,8 @@ class Tenant:
             self.wanted,
             held,
             bool(self.absent),
+            self.drowsy,
+            self.dormant,
         )
 
     def ready_in_s(self, now_s: float) -> float | None:
@@ -135,8 +148,9 @@ class Tenant:
         if self.state is State.READY:
             return 0.0
         if self.state is State.LOADING:
-            return max(0.0, self.load_s - (now_s - self.since_s))
-        return self.load_s
+            takes_s = self.wake_s if self.wakes else self.load_s
+            return max(0.0, takes_s - (now_s - self.since_s))
+        return self.wake_s if self.state is State.SLEEPING or self.drowsy else self.load_s
 
     def retry_in_s(self, now_s: float) -> float | None:
         """Return how soon a request may be tried again that could not wait, None if never."""

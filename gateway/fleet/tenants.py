@@ -89,7 +89,7 @@ class Tenants:
         left = tuple(ending)
         if tenant.state.occupies and left:
             tenant.replicas, tenant.waiting = left, []
-            tenant.state = State.DRAINING
+            tenant.state, tenant.drowsy, tenant.wakes = State.DRAINING, False, False
             self._leaving[_key(tenant)] = tenant
 
     def _index(self) -> None:

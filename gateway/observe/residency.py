@@ -5,7 +5,8 @@ Must not: know why a model is loaded.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
@@ -16,7 +17,14 @@ from engines.residency import State
 from gateway.observe.numbers import Counters, Distributions
 
 _SECONDS = (0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
-ROOM, IDLE = "room", "idle"
+
+
+class Leaving(StrEnum):
+    """Why a model leaves memory."""
+
+    ROOM = "room"
+    IDLE = "idle"
+    ASKED = "asked"
 
 
 class Came(Protocol):
@@ -28,12 +36,22 @@ class Came(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UnitFigures:
-    """One unit at the moment of a scrape; `needs` is bytes by device."""
+    """One unit at the moment of a scrape; `needs`, and when it is `asleep`, are bytes by device.
+
+    `dormant`: it ends out of its sleep.
+    """
 
     name: str
     state: State
     needs: Mapping[str, int]
     coming: Came | None = None
+    asleep: Mapping[str, int] = field(default_factory=dict)
+    dormant: bool = False
+
+    @property
+    def taken(self) -> Mapping[str, int]:
+        """What it takes in its state."""
+        return self.asleep if self.dormant or self.state is State.SLEEPING else self.needs
 
 
 class ResidencyMetrics(Collector):
@@ -44,13 +62,16 @@ class ResidencyMetrics(Collector):
         self._budget: Mapping[str, int] = {}
         self._loads = Counters("weighbridge_model_loads", "Loads that were begun.", ("model",))
         self._failures = Counters("weighbridge_model_load_failures", "Loads failed.", ("model",))
+        self._sleeps = Counters(
+            "weighbridge_model_sleeps", "Models that fell asleep in place of ending.", ("model",)
+        )
         self._pulls = Counters("weighbridge_model_pulls", "Pulls that were begun.", ("model",))
         self._pull_failures = Counters(
             "weighbridge_model_pull_failures", "Pulls failed.", ("model",)
         )
         self._unloads = Counters(
             "weighbridge_model_unloads",
-            "Models that left: others needed their room, or they had been idle for keep_alive_s.",
+            "Models that left: for others' room, idle for keep_alive_s, or asked to by hand.",
             ("model", "reason"),
         )
         self._seconds = Distributions(
@@ -59,8 +80,8 @@ class ResidencyMetrics(Collector):
             ("model",),
             _SECONDS,
         )
-        counted = (self._loads, self._failures, self._unloads, self._pulls, self._pull_failures)
-        for family in (*counted, self._seconds, self):
+        loads = (self._loads, self._failures, self._unloads, self._sleeps)
+        for family in (*loads, self._pulls, self._pull_failures, self._seconds, self):
             registry.register(family)
 
     def show(self, figures: Callable[[], Iterable[UnitFigures]], budget: Mapping[str, int]) -> None:
@@ -69,11 +90,16 @@ class ResidencyMetrics(Collector):
         for one in figures():
             self._loads.labels(one.name)
             self._failures.labels(one.name)
+            self._sleeps.labels(one.name)
             self._pulls.labels(one.name)
             self._pull_failures.labels(one.name)
             self._seconds.labels(one.name)
-            for reason in (ROOM, IDLE):
-                self._unloads.labels(one.name, reason)
+            for reason in Leaving:
+                self._unloads.labels(one.name, reason.value)
+
+    def sleep(self, name: str) -> None:
+        """A model falls asleep."""
+        self._sleeps.labels(name).inc()
 
     def pull(self, name: str) -> None:
         """A pull has begun."""
@@ -95,9 +121,9 @@ class ResidencyMetrics(Collector):
         """A load has failed."""
         self._failures.labels(name).inc()
 
-    def unload(self, name: str, *, for_room: bool) -> None:
+    def unload(self, name: str, why: Leaving) -> None:
         """A model leaves."""
-        self._unloads.labels(name, ROOM if for_room else IDLE).inc()
+        self._unloads.labels(name, why.value).inc()
 
     def describe(self) -> Iterable[Metric]:
         """Describe nothing: the names are known."""
@@ -126,7 +152,7 @@ class ResidencyMetrics(Collector):
                 states.add_metric((unit.name, state.value), float(unit.state is state))
         for device, most in self._budget.items():
             budget.add_metric((device,), most)
-            taken = (unit.needs.get(device, 0) for unit in units if unit.state.occupies)
+            taken = (unit.taken.get(device, 0) for unit in units if unit.state.occupies)
             used.add_metric((device,), sum(taken))
         yield from (states, budget, used, here, size)
 

@@ -30,6 +30,9 @@ _CONTEXT_WORDS = re.compile(
 
 # What vLLM tells of a request that comes while it drains, with its /health at 200 all the time.
 _ENDING_WORDS = "cannot schedule new futures after shutdown"
+# Of vLLM, whose queue has as many requests or tokens as it may (`max_waiting`); it names no time.
+_FULL_WORDS = re.compile(r"cannot accept new requests|backlog limit")
+_FULL_S = 1.0
 _LOOK_AGAIN_S = 5.0
 
 _KEY_REFUSED = "The engine refused the gateway's key. Set the engine's api_key in routing.yaml."
@@ -89,6 +92,7 @@ def foreign_error(status: int, body: bytes, rest_s: float | None = None) -> ApiE
     | 400, 413, 422 | 400 with the engine's words | the request is wrong for this model |
     | 429 | 429 | the engine is full |
     | 408, 504 | 504 | the engine was too slow |
+    | 503 as vLLM says it when its queue is full | 429 | the engine is full |
     | 500 as vLLM says it when it drains | 503 | it ends; nothing was begun |
     | 401, 403, 404, 405 | 502 | our key, our URL or our model name is wrong, not the client's |
     | anything else | 502 | the engine failed |
@@ -97,7 +101,8 @@ def foreign_error(status: int, body: bytes, rest_s: float | None = None) -> ApiE
     if isinstance(error, EngineEnding):
         error.retry_after_s = _LOOK_AGAIN_S
     elif status in (429, 503):
-        error.retry_after_s = rest_s
+        full = status == 503 and isinstance(error, RateLimited)
+        error.retry_after_s = _FULL_S if full and rest_s is None else rest_s
     return error
 
 
@@ -107,7 +112,7 @@ def _foreign(status: int, body: bytes) -> ApiError:
         if _CONTEXT_WORDS.search(message):
             return ContextLengthExceeded(message, param=param or "messages")
         return InvalidRequest(message or "The engine refused the request.", param=param)
-    if status == 429:
+    if status == 429 or (status == 503 and _FULL_WORDS.search(message)):
         return RateLimited(message or "The engine takes no more requests now; try again later.")
     if status in (408, 504):
         return EngineTimeout("The engine did not answer in time.")

@@ -112,7 +112,10 @@ async def meets(served: Served, method: str, path: str, status: int, **sent: Any
     """Ask, and hold the answer to its description."""
     answer = await served.http.request(method, path, **sent)
     assert answer.status_code == status, answer.text
-    template = f"{MODELS}/{{name}}" if path.startswith(f"{MODELS}/") else path
+    template = path
+    if path.startswith(f"{MODELS}/"):
+        verb = path.rpartition("/")[2]
+        template = f"{MODELS}/{{name}}" + (f"/{verb}" if verb in ("load", "unload") else "")
     response = DOCUMENT["paths"][template][method.lower()]["responses"][str(status)]
     media = answer.headers["content-type"].partition(";")[0]
     assert media in response["content"], (path, status)
@@ -147,6 +150,8 @@ async def test_what_a_gateway_answers_is_what_is_described() -> None:
         for path in (MODELS, f"{MODELS}/gpt-4o", f"{MODELS}/auto", "/health", "/ready", "/metrics"):
             await meets(served, "GET", path, 200)
         await meets(served, "GET", f"{MODELS}/nobody", 404)
+        await meets(served, "POST", f"{MODELS}/big/load", 409, json={})
+        await meets(served, "POST", f"{MODELS}/nobody/unload", 404, json={})
         await meets(served, "GET", "/docs", 200)
         await meets(served, "GET", "/openapi.json", 200)
         await meets(served, "POST", CHAT, 200, json=ASK)

@@ -160,3 +160,21 @@ def test_route_knows_what_the_catalogue_knows() -> None:
     output = CliRunner().invoke(route, ["hola", "--model", "auto:fast"]).output
     assert "Decided by rest: qwen2.5-0.5b, qwen2.5-7b" in output
     assert "big is left out: its family is unknown" in output
+
+
+def test_what_pins_and_groups_leave_no_room_for_is_said_where_it_stands() -> None:
+    model = 'engine: cpu, weights: "demo:qwen", memory: 6GiB'
+    text = (
+        "engines: {cpu: {kind: llamacpp}}\n"
+        "residency: {memory: 10GiB, groups: [{models: [c, d], live: together}]}\n"
+        f"models:\n  a: {{{model}, pin: true}}\n  b: {{{model}, pin: true}}\n"
+        f"  c: {{{model}}}\n  d: {{{model}}}\n"
+    )
+    lines = ran(text).output.splitlines()
+    assert [line.partition(" warning: ")[0] for line in lines[:-1]] == [
+        f"routing.yaml:{row}:3:" for row in (4, 5, 6)
+    ]
+    assert "'a' can never be loaded: it needs 6.0 GiB of ram" in lines[0]
+    assert "of which 6.0 GiB are pinned" in lines[1]
+    assert "'c' and 'd' can never be loaded: it needs 12.0 GiB of ram" in lines[2]
+    assert "warning" not in ran(text.replace("10GiB", "30GiB")).output

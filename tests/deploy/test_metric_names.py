@@ -12,7 +12,7 @@ from engines.residency import State
 from gateway.domain import Outcome
 from gateway.observe.engine_figures import Durations, EngineFigures
 from gateway.observe.metrics import Metrics
-from gateway.observe.residency import ResidencyMetrics, UnitFigures
+from gateway.observe.residency import Leaving, ResidencyMetrics, UnitFigures
 from gateway.observe.scrape import LABELS, ReplicaFigures
 
 _NAME = re.compile(r"\bweighbridge_\w+")
@@ -35,7 +35,7 @@ def exported() -> set[str]:
     residency.load("m")
     residency.loaded("m", 1)
     residency.failure("m")
-    residency.unload("m", for_room=True)
+    residency.unload("m", Leaving.ROOM)
     families = text_string_to_metric_families(metrics.exposition().decode())
     return {sample.name for family in families for sample in family.samples}
 

@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from gateway.errors import ApiError, ContextLengthExceeded, EngineFailed, InvalidRequest
+from gateway.errors import (
+    ApiError,
+    ContextLengthExceeded,
+    EngineFailed,
+    InvalidRequest,
+    RateLimited,
+)
 from gateway.relay.answers import foreign_error, read_usage, rename_model
 from gateway.relay.bodies import edit_request
 
@@ -73,6 +79,12 @@ def test_usage_is_read_and_nonsense_is_the_engines_fault() -> None:
         read_usage(b"<html>")
 
 
+FULL = (
+    b'{"error":{"message":"The engine is currently busy and cannot accept new requests. Please try '
+    b'again later or on a different instance.","type":"Service Unavailable","code":503}}'
+)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
@@ -81,6 +93,9 @@ def test_usage_is_read_and_nonsense_is_the_engines_fault() -> None:
         (401, b'{"error":"Unauthorized"}', "engine"),
         (404, b'{"detail":"Not Found"}', "engine"),
         (500, b"oops", "engine"),
+        (503, b"oops", "engine"),
+        (503, FULL, "full"),
+        (429, b"{}", "full"),
     ],
 )
 def test_each_status_has_its_meaning(status: int, body: bytes, kind: str) -> None:
@@ -88,5 +103,11 @@ def test_each_status_has_its_meaning(status: int, body: bytes, kind: str) -> Non
         "context": ContextLengthExceeded,
         "invalid": InvalidRequest,
         "engine": EngineFailed,
+        "full": RateLimited,
     }
     assert type(foreign_error(status, body)) is kinds[kind]
+
+
+def test_a_full_queue_of_vllm_is_told_with_a_time_though_vllm_names_none() -> None:
+    assert foreign_error(503, FULL).retry_after_s == 1
+    assert foreign_error(503, FULL, 7).retry_after_s == 7

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from engines.kinds import AdapterOrder, ModelOrder, ReplicaPlan, Room, VllmEngine
+from engines.kinds import Absent, AdapterOrder, ModelOrder, ReplicaPlan, Room, VllmEngine
+from engines.platform.gpus import Gpu
 from engines.vllm import guard
 from engines.weights.store import Store
 from tests.support.hub_cache import cached
@@ -89,7 +90,7 @@ def test_what_the_section_says_becomes_options_and_the_model_overrides_it(folder
     assert {
         "--max-model-len=512",
         "--max-num-seqs=32",
-        "--max-num-queued-reqs=100",
+        "--max-num-queued-reqs=228",
         "--tensor-parallel-size=2",
         "--pipeline-parallel-size=3",
         "--data-parallel-size=4",
@@ -301,3 +302,40 @@ def test_what_was_pulled_is_served_from_its_folder_and_the_rest_is_left_to_vllm(
     in_image = plan(folder, {"image": "vllm", "venv": None, "runtime": "podman"}, weights="o/r")
     assert in_image.launch is not None
     assert str(pulled) not in " ".join(in_image.launch.argv)
+
+
+@pytest.mark.parametrize(
+    ("section", "weights", "absent"),
+    [
+        ({}, "o/model", True),
+        ({}, "./qwen", False),
+        ({"venv": None, "image": "vllm/vllm-openai"}, "o/model", False),
+        ({"environment": {"HF_HOME": "/models"}}, "o/model", False),
+        ({"extra_args": ["--download-dir=/models"]}, "o/model", False),
+        ({"venv": "nowhere"}, "o/model", False),
+    ],
+)
+def test_weights_that_are_not_where_vllm_would_look_are_told_to_be_absent(
+    folder: Path,
+    section: dict[str, Any],
+    weights: str,
+    absent: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(folder / "hf"))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    found = plan(folder, section, weights=weights)
+    wanted = Absent("o/model", "safetensors") if absent else None
+    assert found.absent == wanted
+
+
+def test_it_sleeps_where_there_is_a_gpu_and_its_section_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not plan(folder, {"sleep_mode": True}).sleeps
+    monkeypatch.setattr("engines.kinds.vllm.gpus", lambda: (Gpu(0, "toy", 1 << 30, 1 << 30),))
+    asleep = plan(folder, {"sleep_mode": True})
+    assert asleep.sleeps
+    assert asleep.launch is not None
+    assert ("VLLM_SERVER_DEV_MODE", "1") in asleep.launch.environment
+    assert not plan(folder).sleeps

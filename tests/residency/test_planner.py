@@ -154,3 +154,56 @@ def test_weights_that_did_not_come_rest_and_are_pulled_again_never_loaded() -> N
     assert (resting.pull, resting.load, resting.look_at_s) == ((), (), 20)
     rested = plan(units(a=6), 20, a=failed)
     assert (rested.pull, rested.load) == (("a",), ())
+
+
+def sleepers(**needs: int) -> dict[str, Unit]:
+    """Return units of a GPU that keep a GiB of it and as much RAM as they took there."""
+    return {
+        name: Unit(
+            name, {"gpu0": gib * GIB, "ram": GIB}, asleep={"gpu0": GIB, "ram": (gib + 1) * GIB}
+        )
+        for name, gib in needs.items()
+    }
+
+
+def plan_on_gpu(ram: int, given: dict[str, Unit], /, **standings: Standing) -> Plan:
+    rules = Rules({"gpu0": 10 * GIB, "ram": ram * GIB}, swap_bound_s=10)
+    return decide(rules, given, {n: standings.get(n, Standing()) for n in given}, 100)
+
+
+def test_who_can_sleep_does_so_where_the_room_of_its_weights_is_there_in_ram() -> None:
+    two = sleepers(a=6, b=6)
+    found = plan_on_gpu(20, two, a=READY, b=waiting(100))
+    assert (found.sleep, found.unload, found.load) == (("a",), (), ())
+    found = plan_on_gpu(7, two, a=READY, b=waiting(100))
+    assert (found.sleep, found.unload) == ((), ("a",))
+    drowsy = Standing(State.DRAINING, drowsy=True)
+    assert plan_on_gpu(20, two, a=drowsy, b=waiting(100)).load == ()
+    asleep = Standing(State.SLEEPING)
+    assert plan_on_gpu(20, two, a=asleep, b=waiting(100)).load == ("b",)
+
+
+def test_sleeping_does_not_help_who_needs_what_a_sleeper_keeps() -> None:
+    two = sleepers(a=6, b=9)
+    two["b"] = replace(two["b"], needs={"gpu0": 10 * GIB})
+    assert plan_on_gpu(20, two, a=READY, b=waiting(100)).unload == ("a",)
+
+
+def test_a_sleeper_is_woken_when_others_are_idle_and_ends_where_ram_is_needed() -> None:
+    two = sleepers(a=6, b=6)
+    asleep = Standing(State.SLEEPING, waiting=(100,))
+    found = plan_on_gpu(20, two, a=asleep, b=READY)
+    assert (found.sleep, found.load) == (("b",), ())
+    assert plan_on_gpu(20, two, a=asleep).load == ("a",)
+    hungry = two | {"c": Unit("c", {"ram": 15 * GIB})}
+    slept = Standing(State.SLEEPING)
+    found = plan_on_gpu(20, hungry, a=slept, c=waiting(100))
+    assert (found.unload, found.sleep) == (("a",), ())
+
+
+def test_who_has_been_idle_for_its_keep_alive_sleeps_where_it_can() -> None:
+    one = sleepers(a=6)
+    one["a"] = replace(one["a"], keep_alive_s=30)
+    assert plan_on_gpu(20, one, a=READY).sleep == ("a",)
+    assert plan_on_gpu(5, one, a=READY).unload == ("a",)
+    assert plan_on_gpu(20, one, a=Standing(State.SLEEPING)) == Plan()

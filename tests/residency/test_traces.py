@@ -47,9 +47,11 @@ def worlds(draw: st.DrawFn) -> World:
         needs = {"ram": draw(sizes), "gpu:0": draw(st.integers(0, 8))}
         if name == pinned:
             needs = {"ram": 2, "gpu:0": 0}
+        asleep = {"ram": draw(st.integers(0, 12)), "gpu:0": draw(st.integers(0, 1))}
         units[name] = Unit(
             name,
             needs,
+            asleep=draw(st.sampled_from((None, asleep))),
             pinned=name == pinned,
             keep_alive_s=draw(st.sampled_from((None, None, 20.0))),
             min_resident_s=draw(st.sampled_from((0.0, 0.0, 5.0, 60.0))),
@@ -116,6 +118,16 @@ def test_where_one_alone_fits_whoever_has_waited_for_the_bound_is_before_all_who
         for older in moment.waiting:
             late = moment.now_s > older.since_s + BOUND_S
             assert not (late and older.since_s < moment.job.since_s), (moment.job, older)
+
+
+def test_of_two_that_share_a_gpu_each_is_loaded_once_and_then_wakes() -> None:
+    units = {n: Unit(n, {"gpu:0": 6}, asleep={"gpu:0": 1, "ram": 6}) for n in "ab"}
+    rules = Rules({"gpu:0": 10, "ram": 20}, swap_bound_s=BOUND_S)
+    arrivals = [Arrival(20.0 * turn, "ab"[turn % 2], 1.0) for turn in range(10)]
+    found = run(World(rules, units), arrivals)
+    assert (found.loads, found.wakes) == (2, 8)
+    small = run(World(replace(rules, budget={"gpu:0": 10, "ram": 5}), units), arrivals)
+    assert (small.loads, small.wakes) == (10, 0)
 
 
 @MANY

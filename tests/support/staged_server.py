@@ -3,7 +3,8 @@
     python staged_server.py FOLDER serve WEIGHTS --served-model-name=NAME --uds=PATH ...
 
 It loads until FOLDER/NAME.go is there; with FOLDER/NAME.fail it says the words in there and exits;
-while FOLDER/NAME.hold is there, its answers do not end. Each load adds a line to FOLDER/log.
+while FOLDER/NAME.hold is there, its answers do not end; with FOLDER/NAME.insomnia it neither sleeps
+nor wakes. Each load, sleep and wake-up adds a line to FOLDER/log.
 """
 
 import asyncio
@@ -46,6 +47,9 @@ class Server:
             writer.close()
 
     async def one(self, path: str, body: dict, writer: asyncio.StreamWriter) -> None:  # type: ignore[type-arg]
+        if path.startswith(("/sleep", "/wake_up")):
+            self.nap(path, writer)
+            return
         if not path.startswith("/v1/chat"):
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
             return
@@ -78,6 +82,13 @@ class Server:
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
             % (len(said), said)
         )
+
+    def nap(self, path: str, writer: asyncio.StreamWriter) -> None:
+        with (self.folder / "log").open("a", encoding="utf-8") as log:
+            log.write(f"{path[1:].partition('?')[0]} {self.name}\n")
+        status = 500 if self.is_there("insomnia") else 200
+        said = b'{"status": "sleeping"}' if path.startswith("/sleep") else b'{"status": "awake"}'
+        writer.write(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%b" % (status, len(said), said))
 
     def chunk(self, writer: asyncio.StreamWriter, delta: dict, finish: str | None) -> None:  # type: ignore[type-arg]
         choice = {"index": 0, "delta": delta, "finish_reason": finish}

@@ -85,11 +85,17 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    folder: Path, models: str, residency: str = "{}", more: str = "", *, go: str = ""
+    folder: Path,
+    models: str,
+    residency: str = "{}",
+    more: str = "",
+    *,
+    go: str = "",
+    engine: str = "",
 ) -> AsyncIterator[Stage]:
-    """Serve models of the engine `e`; those named in `go` load at once."""
+    """Serve models of the engine `e`, which has `engine` keys too; those in `go` load at once."""
     toy = folder / "toy"
-    toy.mkdir()
+    toy.mkdir(exist_ok=True)
     (toy / "config.json").write_text("{}", encoding="utf-8")
     for name in go.split():
         (folder / f"{name}.go").touch()
@@ -101,7 +107,7 @@ async def staged(
     )
     text = (
         f"engines: {{e: {{kind: vllm, command: {command}, drain_timeout_s: 1, "
-        f"tool_parser: none, reasoning_parser: none}}}}\n"
+        f"tool_parser: none, reasoning_parser: none{engine}}}}}\n"
         f"residency: {residency}\nmodels:\n{lines}{more}\n"
     )
     async with serving(text) as served:

@@ -26,6 +26,7 @@ class World:
     units: Mapping[str, Unit]
     load_s: float = 3.0
     end_s: float = 0.5
+    wake_s: float = 0.25
     places: int = 4
 
 
@@ -62,7 +63,7 @@ class Simulation:
         self.jobs = [Job(arrival, number) for number, arrival in enumerate(arrivals)]
         self.waiting: dict[str, list[Job]] = {name: [] for name in world.units}
         self.running: dict[str, int] = dict.fromkeys(world.units, 0)
-        self.loads = 0
+        self.loads = self.wakes = 0
         self.now_s = 0.0
         self.admissions: list[Moment] = []
         self.most: dict[str, int] = {}
@@ -95,7 +96,7 @@ class Simulation:
             self.hold = plan.hold
             admitted = [self._admit(name) for name in self.world.units]
             self._measure()
-            if not (plan.load or plan.unload or any(admitted)):
+            if not (plan.load or plan.unload or plan.sleep or any(admitted)):
                 break
         if plan.look_at_s < math.inf:
             assert plan.look_at_s > self.now_s, "it would look again at once, for ever"
@@ -115,19 +116,35 @@ class Simulation:
         for name in plan.unload:
             assert not self.running[name], "a busy model was evicted"
             assert not self.world.units[name].pinned, "a pinned model was evicted"
+            dormant = self.standings[name].state is State.SLEEPING
             self._turn(name, Event.UNLOAD)
+            self.standings[name] = replace(self.standings[name], dormant=dormant)
             self._at(self.now_s + self.world.end_s, lambda n=name: self._turn(n, Event.ENDED))  # type: ignore[misc]
+        for name in plan.sleep:
+            assert not self.running[name], "a busy model was put to sleep"
+            assert self.world.units[name].asleep is not None
+            self._turn(name, Event.UNLOAD)
+            self.standings[name] = replace(self.standings[name], drowsy=True)
+            self._at(self.now_s + self.world.end_s, lambda n=name: self._turn(n, Event.SLEPT))  # type: ignore[misc]
         for name in plan.load:
+            wakes = self.standings[name].state is State.SLEEPING
             self._turn(name, Event.LOAD)
-            self.loads += 1
-            self._at(self.now_s + self.world.load_s, lambda n=name: self._turn(n, Event.LOADED))  # type: ignore[misc]
+            self.loads += not wakes
+            self.wakes += wakes
+            takes_s = self.world.wake_s if wakes else self.world.load_s
+            self._at(self.now_s + takes_s, lambda n=name: self._turn(n, Event.LOADED))  # type: ignore[misc]
         return plan
 
     def _turn(self, name: str, event: Event) -> None:
         one = self.standings[name]
         used_s = self.now_s if event is Event.LOADED else one.last_used_s
         self.standings[name] = replace(
-            one, state=step(one.state, event), since_s=self.now_s, last_used_s=used_s
+            one,
+            state=step(one.state, event),
+            since_s=self.now_s,
+            last_used_s=used_s,
+            drowsy=False,
+            dormant=False,
         )
 
     def _admit(self, name: str) -> bool:
@@ -152,13 +169,17 @@ class Simulation:
         self.running[name] -= 1
         self.standings[name] = replace(self.standings[name], last_used_s=self.now_s)
 
+    def _taken(self, name: str) -> Mapping[str, int]:
+        unit, one = self.world.units[name], self.standings[name]
+        return (unit.asleep or {}) if one.state is State.SLEEPING or one.dormant else unit.needs
+
     def _here(self) -> list[str]:
         return [name for name, one in self.standings.items() if one.state.occupies]
 
     def _measure(self) -> None:
         here = self._here()
         for device in self.world.rules.budget:
-            used = sum(self.world.units[name].needs.get(device, 0) for name in here)
+            used = sum(self._taken(name).get(device, 0) for name in here)
             self.most[device] = max(used, self.most.get(device, 0))
         for one in here:
             assert not self.world.units[one].excludes.intersection(here)

@@ -19,7 +19,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
     "sizes": (
         {"context": 4096, "parallel": 16, "max_waiting": 64, "gpu_memory_utilization": 0.8},
         {},
-        {"max_num_seqs": "16", "max_num_queued_reqs": "64", "gpu_memory_utilization": "0.8"},
+        {"max_num_seqs": "16", "max_num_queued_reqs": "80", "gpu_memory_utilization": "0.8"},
     ),
     "many GPUs": (
         {"tensor_parallel": 4, "pipeline_parallel": 2, "data_parallel": 2, "devices": [0, 1]},

@@ -1,0 +1,87 @@
+"""Models that are loaded and unloaded by hand, over HTTP."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.fleets import figure
+from tests.support.staging import Stage, staged
+
+TWO = """
+a: memory: 6MiB, aliases: [first]
+b: memory: 6MiB
+"""
+ONE_FITS = "{memory: 10MiB, swap_bound_s: 60}"
+
+
+def by_hand(stage: Stage, model: str, verb: str) -> "asyncio.Task[httpx.Response]":
+    http = stage.served.http
+    return asyncio.create_task(http.post(f"/v1/models/{model}/{verb}", json={}))
+
+
+def error(answer: httpx.Response) -> dict[str, Any]:
+    told: dict[str, Any] = answer.json()["error"]
+    return told
+
+
+async def test_a_model_is_loaded_before_anybody_asks_and_another_makes_room(
+    tmp_path: Path,
+) -> None:
+    async with staged(tmp_path, TWO, ONE_FITS, go="a b") as stage:
+        answer = await by_hand(stage, "first", "load")
+        assert (answer.status_code, answer.json()["state"]) == (200, "ready")
+        assert (await by_hand(stage, "a", "load")).status_code == 200  # it is there already
+        assert (await by_hand(stage, "b", "load")).json()["state"] == "ready"
+        assert stage.state("a") == "stopped"
+        assert stage.log("load") == ["load a", "load b"]
+        assert figure(stage.served.gateway.metrics, "weighbridge_requests_waiting") == 0
+
+
+async def test_a_model_leaves_when_its_requests_have_ended_and_the_next_loads_it_again(
+    tmp_path: Path,
+) -> None:
+    async with staged(tmp_path, TWO, ONE_FITS, go="a") as stage:
+        stage.tell("a", "hold")
+        running = stage.ask("a", "first")
+        await stage.logged("ask a first")
+        leaving = by_hand(stage, "a", "unload")
+        await stage.reaches("a", "draining")
+        assert not leaving.done()
+        stage.untell("a", "hold")
+        assert (await running).status_code == 200
+        assert (await leaving).json()["state"] == "stopped"
+        metrics, asked = stage.served.gateway.metrics, [("reason", "asked")]
+        assert figure(metrics, "weighbridge_model_unloads_total", asked) == 1
+        assert (await by_hand(stage, "a", "unload")).json()["state"] == "stopped"
+        assert (await stage.ask("a")).status_code == 200
+        assert stage.log("load") == ["load a", "load a"]
+
+
+async def test_what_never_leaves_or_is_always_there_is_refused_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    async with staged(tmp_path, "a: memory: 1MiB, pin: true", ONE_FITS, go="a") as stage:
+        refused = await by_hand(stage, "a", "unload")
+        assert (refused.status_code, error(refused)["code"]) == (409, "not_on_demand")
+        assert "pinned" in error(refused)["message"]
+        assert (await by_hand(stage, "nobody", "load")).status_code == 404
+        assert (await by_hand(stage, "auto", "load")).status_code == 404
+
+
+async def test_a_model_that_is_always_there_does_not_come_and_go(tmp_path: Path) -> None:
+    async with staged(tmp_path, "a: load: start", go="a") as stage:
+        for verb in ("load", "unload"):
+            refused = await by_hand(stage, "a", verb)
+            assert refused.status_code == 409
+            assert "load: demand" in error(refused)["message"]
+
+
+async def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
+    async with staged(tmp_path, "a: load: demand") as stage:
+        stage.tell("a", "fail", "no tensor called output.weight")
+        failed = await by_hand(stage, "a", "load")
+        assert failed.status_code == 503
+        assert "no tensor called output.weight" in error(failed)["message"]
+        assert int(failed.headers["retry-after"]) >= 1
