@@ -13,7 +13,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from engines.kinds.address import ReplicaAddress
-from engines.kinds.plan import Absent, AdapterOrder, Launch, ModelOrder, ReplicaPlan, Room
+from engines.kinds.beside import absent_of, adapter_option, projector_option
+from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import Device, Seconds, Section
 from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
 from engines.memory import GgufSettings, MemoryNeed, gpu, layers_that_fit, need_of_gguf, shared_out
@@ -79,6 +80,12 @@ class LlamacppEngine(Section):
         ge=0,
         description="Memory per replica for what ended requests leave to later ones, in MiB; at "
         "most twice what the KV cache holds. 0: only requests that run at once share.",
+    )
+    prefix_cache_dir: str | None = Field(
+        None,
+        description="A folder (relative to this file) where that outlives a replica: it is written "
+        "at a clean end, also when a model leaves memory, and read at the next start. Prompts of "
+        "people are in it.",
     )
     prompt_lookup: bool = Field(
         False,
@@ -218,10 +225,13 @@ class LlamacppEngine(Section):
         beside: tuple[str, ...] = ()
         try:
             weights = str(resolve(weights, order.base))
-            beside = (*_projector(order), *(_adapter(a, order.base) for a in order.adapters))
+            beside = (
+                *projector_option(order),
+                *(adapter_option(one, order.base) for one in order.adapters),
+            )
         except NotPulled as error:
             if problem is None:
-                problem, absent = str(error), _absent(order)
+                problem, absent = str(error), absent_of(order)
         except WeightsProblem as error:
             problem = problem or str(error)
         toy = (order.weights or "").startswith("demo:")
@@ -257,6 +267,7 @@ class LlamacppEngine(Section):
         """Return the worker's command line; what the file leaves open the worker decides."""
         # -P: a folder called `engines` in the working directory must not be run.
         argv = [sys.executable, "-P", "-m", "engines.llamacpp", "--exit-with-stdin"]
+        shelf = None if self.prefix_cache_dir is None else order.base / self.prefix_cache_dir
         options = {
             "weights": weights,
             "name": order.name,
@@ -268,6 +279,7 @@ class LlamacppEngine(Section):
             "batch-tokens": self.batch_tokens,
             "max-waiting": self.max_waiting,
             "prefix-cache-mib": self.prefix_cache_mib,
+            "prefix-cache-dir": shelf,
             "kv-type": self.kv_type,
             "gpu-layers": self.gpu_layers,
             "pooling": order.pooling,
@@ -285,46 +297,3 @@ class LlamacppEngine(Section):
         if order.embeddings is not None:
             argv.append("--embeddings" if order.embeddings else "--no-embeddings")
         return tuple(argv)
-
-
-def _absent(order: ModelOrder) -> Absent | None:
-    """Return what has to be pulled first, of the weights, the projector and the adapters."""
-    eyes = [order.mmproj] if order.mmproj else []
-    for weights in (order.weights or "", *eyes, *(adapter.weights for adapter in order.adapters)):
-        try:
-            resolve(weights, order.base)
-        except NotPulled:
-            return Absent(weights, "gguf")
-        except WeightsProblem:
-            continue
-    return None
-
-
-def _projector(order: ModelOrder) -> tuple[str, ...]:
-    """Return the worker's option for the projector, where there is one.
-
-    Raises:
-        WeightsProblem: there is no such file.
-    """
-    if order.mmproj is None:
-        return ()
-    try:
-        return (f"--mmproj={resolve(order.mmproj, order.base)}",)
-    except NotPulled as error:
-        raise NotPulled(f"its mmproj: {error}") from None
-    except WeightsProblem as error:
-        raise WeightsProblem(f"its mmproj: {error}") from None
-
-
-def _adapter(adapter: AdapterOrder, base: Path) -> str:
-    """Return the worker's option for an adapter.
-
-    Raises:
-        WeightsProblem: there is no such file.
-    """
-    try:
-        return f"--adapter={adapter.name}={resolve(adapter.weights, base)}:{adapter.scale}"
-    except NotPulled as error:
-        raise NotPulled(f"its adapter '{adapter.name}': {error}") from None
-    except WeightsProblem as error:
-        raise WeightsProblem(f"its adapter '{adapter.name}': {error}") from None

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,6 +47,7 @@ from engines.llamacpp.model import Model
 from engines.llamacpp.offloading import seen, wanted_layers
 from engines.llamacpp.options import parser
 from engines.llamacpp.pooled import Pooled
+from engines.llamacpp.shelf import Shelf, mark_of
 from engines.llamacpp.sight import Sight
 from engines.llamacpp.template import TemplateProblem
 from engines.llamacpp.work import Worker
@@ -163,7 +165,7 @@ async def _serve(
     listener: socket.socket,
 ) -> int:
     """Serve to the end; return the exit code."""
-    batcher = Batcher(runtime, pooled, asyncio.get_running_loop())
+    batcher = Batcher(runtime, pooled, asyncio.get_running_loop(), _shelf(asked))
     worker = Worker(model, batcher, int(time.time()), asked.max_waiting)
     server = server_of(asked, worker, build_app(worker))
     if asked.exit_with_stdin:
@@ -182,6 +184,18 @@ async def _serve(
             await asyncio.to_thread(model.sight.close)
         runtime.close()
     return 1 if batcher.failed.is_set() else 0
+
+
+def _shelf(asked: argparse.Namespace) -> Shelf | None:
+    """Return where prefixes outlive the process: of these very files, kept in this very way."""
+    if asked.prefix_cache_dir is None:
+        return None
+    files = [*locate(asked.weights, Path.cwd()).files, *(one.path for one in asked.adapter)]
+    files += [resolve(asked.mmproj, Path.cwd())] if asked.mmproj else []
+    facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    scales = [adapter.scale for adapter in asked.adapter]
+    mark = mark_of(facts, scales, asked.kv_type, version("llama-cpp-python"))
+    return Shelf(asked.prefix_cache_dir, mark)
 
 
 async def _end_when_failed(server: uvicorn.Server, batcher: Batcher) -> None:

@@ -23,6 +23,7 @@ from engines.llamacpp.binding import DecodeFailed, Floats, Runtime
 from engines.llamacpp.counts import Counts
 from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.sequence import Progress, SequenceState
+from engines.llamacpp.shelf import Shelf
 from engines.llamacpp.stepping import Stepper, Told
 from engines.llamacpp.texts import Text, Texts
 
@@ -35,11 +36,18 @@ _GATHERING = 5
 class Batcher:
     """Runs until `close`; `submit`, `cancel` and `pool` may be called from the event loop.
 
+    What sequences leave is taken from the `shelf` at the beginning and put there at a clean end.
     `failed` is set when the thread met an error that it does not know: the state of the context is
     then unknown as well, and the process must end.
     """
 
-    def __init__(self, runtime: Runtime, pooled: Pooled, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        pooled: Pooled,
+        loop: asyncio.AbstractEventLoop,
+        shelf: Shelf | None = None,
+    ) -> None:
         self.pooled = pooled
         self._runtime = runtime
         self._loop = loop
@@ -47,6 +55,7 @@ class Batcher:
         self._arrived: deque[SequenceState] = deque()
         self._texts = Texts(pooled)
         self._queue: deque[SequenceState] = deque()
+        self._shelf = shelf if runtime.parks else None
         self._closing = False
         self._ended: str | None = None  # why, once the thread takes nothing more
         self.counts = Counts(threads=runtime.limits.threads)
@@ -105,11 +114,16 @@ class Batcher:
 
     def _run(self) -> None:
         try:
+            if self._shelf is not None:
+                for leaving in self._shelf.load():
+                    self._cells.parked.keep(leaving)
             while self._collect():
                 self._read_texts()
                 if self._running:
                     self._stepper.step()
             self._end("this engine is ending")
+            if self._shelf is not None:
+                self._shelf.store(self._cells.parked)
         except Exception:  # noqa: BLE001 - the root of this thread
             _log.exception("the batcher's thread failed")
             self._end("the engine failed and must start again")

@@ -45,6 +45,11 @@ class Cells:
         self._parked = Parked(most, limits.parked_bytes, cuts=runtime.cuts)
 
     @property
+    def parked(self) -> Parked:
+        """What sequences have left."""
+        return self._parked
+
+    @property
     def used(self) -> int:
         """How many cells hold something; shared ones count once."""
         return self._prefixes.used

@@ -133,6 +133,11 @@ def _cache(options: argparse.ArgumentParser) -> None:
         help="memory for what ended requests leave to later ones (default: %(default)s)",
     )
     options.add_argument(
+        "--prefix-cache-dir",
+        type=Path,
+        help="a folder where it outlives the process; prompts of people are in it",
+    )
+    options.add_argument(
         "--kv-type",
         choices=KV_TYPES,
         default="f16",

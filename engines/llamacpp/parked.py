@@ -6,6 +6,7 @@ Must not: read or write a cache; the batcher does.
 Kept in the cache itself, they would cost every step of everybody else (docs/decisions/0025).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engines.llamacpp.binding import State
@@ -42,6 +43,9 @@ class Parked:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def __iter__(self) -> Iterator[Leaving]:
+        return iter(self._kept.values())
 
     def find(self, tokens: Tokens, adapter: int = 0) -> Find:
         """Return which state begins most like a prompt; one token at least is left to evaluate."""

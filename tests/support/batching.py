@@ -11,6 +11,7 @@ from engines.llamacpp.pictures import NO_PICTURES, Layout
 from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import Order, Progress, SequenceState
+from engines.llamacpp.shelf import Shelf
 from tests.support.toy_runtime import Gate, ToyRuntime, answer
 
 WAIT_S = 20
@@ -59,10 +60,10 @@ def client(length: int, count: int, salt: int = 0, adapter: int = 0) -> Client:
 
 
 @asynccontextmanager
-async def batching(runtime: Runtime) -> AsyncIterator[Batcher]:
+async def batching(runtime: Runtime, shelf: Shelf | None = None) -> AsyncIterator[Batcher]:
     toy = runtime.pooled if isinstance(runtime, ToyRuntime) else None
     pooled = toy or Pooled(runtime, "mean", in_pieces=True)
-    batcher = Batcher(runtime, pooled, asyncio.get_running_loop())
+    batcher = Batcher(runtime, pooled, asyncio.get_running_loop(), shelf)
     try:
         yield batcher
     finally:
