@@ -43,7 +43,7 @@ def select(
     Raises:
         WeightsProblem: nothing fits, or there is no such file.
     """
-    variants = variants_in(listing.sized)
+    variants = variants_in(listing.sized, reference.pick)
     has_safetensors = any(file.path.endswith(".safetensors") for file in listing.sized)
     if wanted == "safetensors" or (wanted is None and not variants and has_safetensors):
         if not has_safetensors:

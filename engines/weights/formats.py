@@ -40,7 +40,7 @@ def weights_in(folder: Path, files: Iterable[SizedFile], pick: str | None, what:
         WeightsProblem: none, several, or a part of one.
     """
     found = list(files)
-    variants = variants_in(found)
+    variants = variants_in(found, pick)
     if not variants and pick is None and any(_is_safetensors(file.path) for file in found):
         return _safetensors(folder, found, what)
     return weights_of(folder, picked(variants, pick, what), what)

@@ -22,6 +22,7 @@ _QUANTISATION = re.compile(
 _PART = re.compile(r"^(?P<stem>.+)-(?P<part>\d{5})-of-(?P<of>\d{5})$")
 # The eyes of a model, and what quantisers measure: GGUF files that are no models.
 _NO_MODEL = re.compile(r"(?:^|[-._/])(?:mmproj|imatrix)", re.IGNORECASE)
+_PROJECTOR = re.compile(r"(?:^|[-._/])mmproj", re.IGNORECASE)
 _SHOWN = 12
 
 
@@ -79,12 +80,17 @@ def canonical(quantisation: str) -> str:
     return quantisation.upper().replace("FP16", "F16").replace("FP32", "F32")
 
 
-def variants_in(files: Iterable[SizedFile]) -> tuple[Variant, ...]:
-    """Return the models among some files, smallest first."""
+def variants_in(files: Iterable[SizedFile], pick: str | None = None) -> tuple[Variant, ...]:
+    """Return the models among some files, smallest first.
+
+    Where `pick` names a projector, those are returned instead.
+    """
+    kind = _PROJECTOR if names_projector(pick) else None
     groups: defaultdict[tuple[str, int], list[SizedFile]] = defaultdict(list)
     for file in files:
         path = PurePosixPath(file.path)
-        if path.suffix.lower() != ".gguf" or _NO_MODEL.search(file.path):
+        fits = kind.search(file.path) if kind else not _NO_MODEL.search(file.path)
+        if path.suffix.lower() != ".gguf" or not fits:
             continue
         part = _PART.match(path.stem)
         stem, of = (part["stem"], int(part["of"])) if part else (path.stem, 1)
@@ -94,6 +100,11 @@ def variants_in(files: Iterable[SizedFile]) -> tuple[Variant, ...]:
         for (stem, of), files in groups.items()
     )
     return tuple(sorted(found, key=lambda variant: (variant.size_bytes, variant.stem)))
+
+
+def names_projector(pick: str | None) -> bool:
+    """Say whether a pick means the eyes of a model."""
+    return pick is not None and _PROJECTOR.search(pick) is not None
 
 
 def picked(variants: Sequence[Variant], pick: str | None, what: str) -> Variant:
@@ -113,7 +124,8 @@ def picked(variants: Sequence[Variant], pick: str | None, what: str) -> Variant:
     if not found:
         raise WeightsProblem(f"{what} has no {pick}; it has {names_of(variants)}")
     raise SeveralModels(
-        f"{what} has {len(found)} models that this may mean; name one: {names_of(found)}"
+        f"{what} has {len(found)} models that this may mean; name one: "
+        + (_stems_of(found) if names_projector(pick) else names_of(found))
     )
 
 
@@ -132,10 +144,15 @@ def names_of(variants: Sequence[Variant]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
+def _stems_of(variants: Sequence[Variant]) -> str:
+    return ", ".join(PurePosixPath(variant.first).stem for variant in variants)
+
+
 def _named(variants: Sequence[Variant], pick: str) -> Sequence[Variant]:
-    by_file = [v for v in variants if any(pick in (f.path, _name(f.path)) for f in v.files)]
-    if by_file:
-        return by_file
+    names = (pick, f"{pick}.gguf")
+    by_file = [v for v in variants if any({f.path, _name(f.path)} & {*names} for f in v.files)]
+    if by_file or names_projector(pick):
+        return by_file or (variants if pick.lower() == "mmproj" else [])
     wanted = canonical(pick)
     exact = [variant for variant in variants if variant.quantisation == wanted]
     # Unsloth's "dynamic" files carry a prefix that nobody types.

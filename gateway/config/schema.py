@@ -104,8 +104,9 @@ class ModelSection(Section):
     )
     mmproj: str | None = Field(
         None,
-        description="The projector's GGUF file (relative to this file), or an https URL with "
-        "`#sha256=`: with it the model takes images. `kind: llamacpp` only.",
+        description="The projector, with which the model takes images: a GGUF file (relative to "
+        "this file), `OWNER/REPO:mmproj-F16` of a model hub, or an https URL with `#sha256=`. "
+        "`kind: llamacpp` only.",
     )
     upstream_model: str | None = Field(
         None, description="The name that a remote engine knows; answers carry ours."

@@ -3,6 +3,7 @@
 import pytest
 
 from engines.weights import WeightsProblem
+from engines.weights.problems import SeveralModels
 from engines.weights.variants import SizedFile, Variant, picked, quantisation_of, variants_in
 
 
@@ -62,7 +63,22 @@ def test_parts_are_one_model_and_what_is_none_is_left_out() -> None:
     ],
 )
 def test_a_pick_is_a_quantisation_or_a_file(pick: str, first: str) -> None:
-    assert picked(variants_in(FILES), pick, "o/r").first == first
+    assert picked(variants_in(FILES, pick), pick, "o/r").first == first
+
+
+@pytest.mark.parametrize("pick", ["mmproj", "mmproj-m-f16", "mmproj-m-f16.gguf"])
+def test_a_projector_is_picked_by_its_own_name(pick: str) -> None:
+    eyes = [*FILES, SizedFile("more/mmproj.json", 1)]
+    assert picked(variants_in(eyes, pick), pick, "o/r").first == "mmproj-m-f16.gguf"
+
+
+def test_of_several_projectors_one_has_to_be_named() -> None:
+    eyes = variants_in([*FILES, SizedFile("mmproj-m-f32.gguf", 9)], "mmproj")
+    with pytest.raises(SeveralModels, match="name one: mmproj-m-f16, mmproj-m-f32"):
+        picked(eyes, "mmproj", "o/r")
+    assert picked(eyes, "mmproj-m-f32", "o/r").first == "mmproj-m-f32.gguf"
+    with pytest.raises(WeightsProblem, match="has no mmproj-none"):
+        picked(eyes, "mmproj-none", "o/r")
 
 
 @pytest.mark.parametrize(
