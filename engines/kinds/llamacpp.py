@@ -16,7 +16,12 @@ from engines.kinds.address import ReplicaAddress
 from engines.kinds.beside import absent_of, adapter_option, projector_option
 from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import Device, Seconds, Section
-from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
+from engines.llamacpp.beforehand import (
+    KEPT_PICTURES_BYTES,
+    missing_extra,
+    own_cells,
+    own_context,
+)
 from engines.memory import GgufSettings, MemoryNeed, gpu, layers_that_fit, need_of_gguf, shared_out
 from engines.memory.offload import CONTEXT_BYTES
 from engines.memory.placement import Wish
@@ -146,7 +151,7 @@ class LlamacppEngine(Section):
         parts = [describe(file) for file in locate(order.weights or "", order.base).files]
         beside = [one.weights for one in order.adapters] + ([order.mmproj] if order.mmproj else [])
         more = sum(resolve(one, order.base).stat().st_size for one in beside)
-        more += _LOOKING_BYTES if order.mmproj else 0
+        more += _LOOKING_BYTES + KEPT_PICTURES_BYTES if order.mmproj else 0
         return self.need_of(order, parts, path.name, more)
 
     def need_of(

@@ -11,6 +11,8 @@ LARGEST_OWN_CONTEXT = 16_384
 _UNKNOWN_CONTEXT = 4_096
 # KV cells in all, beyond one whole context: sequences share them, and most are short.
 SHARED_CELLS = 32_768
+# What was seen of images lately, so that one that is sent again is not looked at again.
+KEPT_PICTURES_BYTES = 128 << 20
 _NEEDED = ("llama_cpp", "jinja2", "numpy")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import llama_cpp as native
 import numpy as np
 
+from engines.llamacpp.beforehand import KEPT_PICTURES_BYTES
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.complaints import ON_LOG, LoadFailed, complaints, first_reason
 from engines.llamacpp.images import BadImage, bytes_of, urls_in
@@ -24,7 +25,6 @@ from engines.llamacpp.pictures import Part, Picture, Seen, ids_of
 from engines.protocol.errors import ContextLengthExceeded, InvalidRequest
 from engines.protocol.requests import Message
 
-_MOST_KEPT_BYTES = 256 << 20
 _TEXT = 0  # kinds of what stands for an image; llama.cpp's headers do not reach Python
 # mtmd would have a file that is no image read by ffmpeg, where it was built to and finds one here.
 _NO_FFMPEG = b"/nonexistent"
@@ -81,7 +81,7 @@ class Sight:
         elif sum(map(_count, parts)) > room:
             raise _too_large(param)
         self._kept[name] = parts
-        while self._kept_bytes > _MOST_KEPT_BYTES and len(self._kept) > 1:
+        while self._kept_bytes > KEPT_PICTURES_BYTES and len(self._kept) > 1:
             self._kept_bytes -= _size(self._kept.popitem(last=False)[1])
         return parts
 
