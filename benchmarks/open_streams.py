@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from statistics import median
 
 from engines.kinds import Deadlines, ReplicaAddress
-from gateway.overhead.load import body_of
+from gateway.overhead.load import bodies_of
 from gateway.overhead.measuring import Engine, machine, rss_mib, serving
 from gateway.relay.client import UpstreamAnswer, UpstreamClient, UpstreamRequest
 
@@ -60,7 +60,8 @@ class Holding:
 
 
 async def _open(client: UpstreamClient, port: int) -> tuple[UpstreamAnswer, AsyncIterator[bytes]]:
-    request = UpstreamRequest("POST", "/chat/completions", body_of("measured", stream=True))
+    (body,) = bodies_of("measured", stream=True, count=1)
+    request = UpstreamRequest("POST", "/chat/completions", body)
     answer = await client.send(ReplicaAddress("127.0.0.1", port), request, _DEADLINES)
     pieces = answer.pieces()
     first = await anext(pieces)

@@ -1,14 +1,16 @@
 """Two things that every ASGI server of ours needs: a bounded body, and noticing that a client went.
 
-Owns: reading a body, the one task that waits for `http.disconnect`.
+Owns: reading a body, the one task that waits for `http.disconnect`, what servers of ours offer
+beyond ASGI.
 Must not: parse, answer, or know what is cancelled.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Protocol
 
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 
 class ClientGone(Exception):
@@ -25,6 +27,42 @@ ON_DEPARTURE = "weighbridge.on_departure"
 # With other servers only who is at it for longer is watched: a task costs more than the rest of a
 # quick answer's bookkeeping (docs/decisions/0031).
 _WATCHED_AFTER_S = 0.005
+
+
+# What a server puts into a scope whose answers can be begun and written without messages: an
+# `Answer`. Whoever wraps `send` is still asked: see `answer_of`.
+ANSWER = "weighbridge.answer"
+
+
+class Answer(Protocol):
+    """The answer to one request, as its server has it.
+
+    `more_headers` go with whatever begins it. `status` and `headers` are what it began with, once
+    it is `started`.
+    """
+
+    more_headers: Sequence[tuple[bytes, bytes]]
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+
+    @property
+    def started(self) -> bool:
+        """Whether its status has been sent."""
+
+    async def send(self, message: Message) -> None:
+        """Take a message of ASGI's."""
+
+    async def start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send status and headers."""
+
+    async def write(self, body: bytes, *, more: bool) -> None:
+        """Send a part of the body; `more=False` ends it."""
+
+
+def answer_of(scope: Scope, send: Send) -> Answer | None:
+    """Return the server's answer, None where there is none or somebody listens to `send`."""
+    answer: Answer | None = scope.get(ANSWER)
+    return answer if answer is not None and answer.send == send else None
 
 
 class Departure:

@@ -74,10 +74,13 @@ class Decider:
             ApiError: the asked model does not exist, or nothing can serve the request.
         """
         weighed = self._with_task(asked, weighed)
-        asked = replace(asked, takes=self._gauge.takes(weighed.bulk, weighed.answer_tokens))
+        takes = self._gauge.takes(weighed.bulk, weighed.answer_tokens)
+        if takes:
+            asked = replace(asked, takes=takes)
         choice = self._selector.choose(asked, weighed, status)
         settled = Settled(asked, weighed, choice, weighed.bulk)
-        return replace(settled, to_count=self._to_count(settled, status))
+        to_count = self._to_count(settled, status)
+        return settled if to_count is None else replace(settled, to_count=to_count)
 
     def decide_named(
         self, asked: Asked, request: AnyRequest, body_bytes: int, status: _Status
@@ -113,19 +116,17 @@ class Decider:
         choice = self._selector.choose(asked, weighed, status)
         return Settled(asked, weighed, choice, settled.bulk)
 
-    def learn(self, settled: Settled, model: str, prompt_tokens: int) -> None:
+    def learn(self, bulk: Bulk, model: str, prompt_tokens: int) -> None:
         """Note how many tokens an engine has counted in a request's prompt."""
-        if settled.bulk is not None:
-            self._gauge.learn(model, settled.bulk, prompt_tokens)
+        self._gauge.learn(model, bulk, prompt_tokens)
 
     def _with_task(self, asked: Asked, weighed: Weighed) -> Weighed:
         """Return what was weighed with the task that the client said (`auto:code`)."""
         task = self._selector.meaning(asked.model).variant
         if task not in TASK_VARIANTS or weighed.task in _BY_SHAPE:
             return weighed
-        said = f"task is {task}: the client asked for {AUTO}:{task}"
-        others = (why for why in weighed.reasons if not why.startswith("task is "))
-        return replace(weighed, task=task, task_confidence=1.0, reasons=(said, *others))
+        whys = {**weighed.whys, "task": f"the client asked for {AUTO}:{task}"}
+        return replace(weighed, task=task, task_confidence=1.0, whys=whys)
 
     def _to_count(self, settled: Settled, status: _Status) -> str | None:
         weighed, models = settled.weighed, settled.choice.models
@@ -147,6 +148,8 @@ class Decider:
 
     def _context_is_near(self, settled: Settled, weighed: Weighed) -> bool:
         contexts = self._selector.contexts
+        if not settled.asked.takes:
+            return False
         return any(
             is_open(settled.asked.takes[name], weighed.answer_tokens, contexts.get(name))
             for name in settled.choice.models

@@ -4,9 +4,10 @@ Owns: features of a request, decisions, served models, outcomes and their reason
 Must not: decide or do anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -63,6 +64,23 @@ class Fallback(StrEnum):
     CONTEXT = "context"
 
 
+class Reason(msgspec.Struct, frozen=True):
+    """A sentence for people, put together when somebody reads it: `str()` does.
+
+    Few look into a decision, and its words would cost more than the decision itself.
+    """
+
+    put: Callable[..., str]
+    of: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return self.put(*self.of)
+
+
+Why: TypeAlias = str | Reason
+
+
 class Bulk(msgspec.Struct, frozen=True):
     """What a prompt is made of, from which its tokens are estimated for any model.
 
@@ -104,6 +122,7 @@ class Weighed(msgspec.Struct, frozen=True):
     `prompt_tokens_error` at most in 95% of cases; `difficulty` is 0 to 1, and 0.5 where nothing
     tells. Each confidence says how sure it is of its value, 0 to 1.
     `likely_task` is the best guess also where `task` is `undecided`, sure by `task_confidence`.
+    `whys` has the reason of each feature, by its name.
     """
 
     task: str
@@ -124,7 +143,13 @@ class Weighed(msgspec.Struct, frozen=True):
     prompt_tokens_error: int = 0
     bulk: Bulk = Bulk()
     likely_task: str = UNDECIDED
-    reasons: tuple[str, ...] = ()
+    whys: Mapping[str, Why] = msgspec.field(default_factory=dict)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """A sentence for each feature: what it is, and why."""
+        told = self.whys.items()
+        return tuple(f"{name} is {getattr(self, name)}: {why}" for name, why in told)
 
 
 class Constraint(msgspec.Struct, frozen=True):
@@ -178,9 +203,14 @@ class Choice(msgspec.Struct, frozen=True):
 
     models: tuple[str, ...]
     rule: str
-    reasons: tuple[str, ...] = ()
+    whys: tuple[Why, ...] = ()
     scores: tuple[ModelScore, ...] = ()
     shadow: str | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """How it came to these models and this order, a sentence each."""
+        return tuple(map(str, self.whys))
 
 
 @dataclass(frozen=True, slots=True)

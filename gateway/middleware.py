@@ -12,11 +12,13 @@ import os
 import random
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engines.asgi import Answer, answer_of
 from engines.door import (
     HAS_BODY,
     LOOPBACK_NAMES,
@@ -80,28 +82,39 @@ class RequestIds:
         request_id = _given_id(scope) or b"%024x" % self._chance.getrandbits(96)
         scope["weighbridge.request_id"] = request_id.decode()
         began_s = time.perf_counter()
-        start: Message = {}
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start":
-                start = message
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
-            await send(message)
-
+        answer = answer_of(scope, send) or _Noted(send)
+        answer.more_headers = ((b"x-request-id", request_id),)
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive, answer.send)
         except asyncio.CancelledError:
             # The server's, at the end of the drain time. Raised on, it is logged as a defect.
-            if not start:
-                await send_error(GatewayStopping(), send_with_id)
+            if not answer.started:
+                await send_error(GatewayStopping(), answer.send)
         except Exception:  # noqa: BLE001 - the root of a request
             _log.exception("request %s failed", scope["weighbridge.request_id"])
-            if not start:
-                await send_error(InternalError(FAILED), send_with_id)
+            if not answer.started:
+                await send_error(InternalError(FAILED), answer.send)
         finally:
             if _access.isEnabledFor(logging.INFO):
-                _log_access(scope, start, time.perf_counter() - began_s)
+                _log_access(scope, answer, time.perf_counter() - began_s)
+
+
+class _Noted:
+    """An answer on another server than ours: what it begins with is noted as it passes."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+        self.status = 0
+        self.headers: Sequence[tuple[bytes, bytes]] = ()
+        self.more_headers: Sequence[tuple[bytes, bytes]] = ()
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, with more headers."""
+        if message["type"] == "http.response.start":
+            self.started, self.status = True, message["status"]
+            self.headers = message["headers"] = [*message.get("headers", ()), *self.more_headers]
+        await self._send(message)
 
 
 class Door:
@@ -185,13 +198,13 @@ def _given_id(scope: Scope) -> bytes | None:
     return None
 
 
-def _log_access(scope: Scope, start: Message, took_s: float) -> None:
-    told = {k: v.decode("latin-1") for k, v in start.get("headers", ()) if k.startswith(b"x-")}
+def _log_access(scope: Scope, answer: "Answer | _Noted", took_s: float) -> None:
+    told = {k: v.decode("latin-1") for k, v in answer.headers if k.startswith(b"x-")}
     _access.info(
         "%s %s %s %.3fs model=%s rule=%s id=%s",
         scope["method"],
         _path(scope),
-        start.get("status", "gone"),
+        answer.status if answer.started else "gone",
         took_s,
         told.get(b"x-weighbridge-model", "-"),
         told.get(b"x-weighbridge-rule", "-"),

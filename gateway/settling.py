@@ -15,7 +15,7 @@ from gateway.answer_headers import decision_headers
 from gateway.asking import Incoming, asked_by
 from gateway.classify import language_hints
 from gateway.deciding import Decider, Settled
-from gateway.domain import Asked, Endpoint, ModelStatus
+from gateway.domain import Asked, Bulk, Endpoint, ModelStatus
 from gateway.fleet.balance import Load
 from gateway.fleet.prefixes import Beginnings, Prefixes, beginnings_of
 from gateway.observe.account import Account
@@ -30,12 +30,16 @@ _MOST_PROMPT_TOKENS = 32_768
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """What was chosen for a request, the response headers that say so, and what it weighs."""
+    """What was chosen for a request, the response headers that say so, and what it weighs.
+
+    `bulk` is what its prompt is made of, None where nobody has looked. Why it was chosen is not
+    kept: this lives as long as the answer takes.
+    """
 
     models: tuple[str, ...]
     shadow: str | None
     headers: tuple[tuple[bytes, bytes], ...]
-    settled: Settled
+    bulk: Bulk | None
     beginnings: Beginnings
     load: Load
 
@@ -91,7 +95,7 @@ class Settler:
         choice = settled.choice
         headers = decision_headers(choice, settled.weighed)
         load = _load_of(incoming, settled)
-        decided = Decided(choice.models, choice.shadow, headers, settled, beginnings, load)
+        decided = Decided(choice.models, choice.shadow, headers, settled.bulk, beginnings, load)
         if not by_rules and settled.bulk is None and not asked.constraints:
             self._plain[request.model, incoming.endpoint] = decided
         return decided
@@ -104,15 +108,16 @@ class Settler:
             return None
         if constraints_of(incoming.headers, request.metadata):
             return None
-        return replace(found, load=_load_of(incoming, found.settled))
+        return replace(found, load=_load_of(incoming, None))
 
     def answered(
         self, incoming: Incoming, decided: Decided, model: str, account: Account, *, broken: bool
     ) -> None:
         """Learn from an answer that is whole; `broken` says that it went on from another's text."""
         self._prefixes.note(decided.beginnings.hashes, model)
-        if account.usage is not None and not broken:  # else the prompt had grown by what was told
-            self._decider.learn(decided.settled, model, account.usage.prompt_tokens)
+        bulk, usage = decided.bulk, account.usage
+        if bulk is not None and usage is not None and not broken:  # else the prompt had grown
+            self._decider.learn(bulk, model, usage.prompt_tokens)
         if self._observer is not None:
             asked = incoming.endpoint, incoming.request, incoming.headers
             self._observer.answered(*asked, model, account)
@@ -129,13 +134,13 @@ class Settler:
         return settled if tokens is None else self._decider.counted(settled, model, tokens, status)
 
 
-def _load_of(incoming: Incoming, settled: Settled) -> Load:
+def _load_of(incoming: Incoming, settled: Settled | None) -> Load:
     """Return what a request asks of a replica, by what is known of it without looking closer."""
-    request, weighed, takes = incoming.request, settled.weighed, settled.asked.takes
-    if weighed is not None:
-        prompt_tokens = weighed.prompt_tokens
-    elif takes:
-        prompt_tokens = next(iter(takes.values())).tokens
+    request = incoming.request
+    if settled is not None and settled.weighed is not None:
+        prompt_tokens = settled.weighed.prompt_tokens
+    elif settled is not None and settled.asked.takes:
+        prompt_tokens = next(iter(settled.asked.takes.values())).tokens
     else:
         prompt_tokens = min(len(incoming.body) // _BYTES_A_TOKEN, _MOST_PROMPT_TOKENS)
     return Load(prompt_tokens, expected_tokens(request), partial(beginnings_of, request))

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engines.asgi import BodyTooLong, ClientGone, Departure, read_body
+from engines.asgi import BodyTooLong, ClientGone, Departure, answer_of, read_body
 from engines.protocol.answers import (
     ChatAnswer,
     ChatChunk,
@@ -134,7 +134,7 @@ class Generation:
         Raises:
             ApiError: an answer had begun, and its stream could not tell.
         """
-        arrived_s, reply = time.perf_counter(), AsgiReply(send)
+        arrived_s, reply = time.perf_counter(), answer_of(scope, send) or AsgiReply(send)
         gateway = self._live.gateway
         limit_bytes = gateway.config.file.gateway.body_limit_bytes
         try:

@@ -5,7 +5,8 @@ Must not: know tokens or vocabularies (`gateway.classify.tokens` does).
 """
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 # Beyond this a text is judged by slices spread over it.
 _WHOLE_CHARS = 8_192
@@ -70,8 +71,7 @@ _NOTHING = (0.0,) * len(KINDS)
 _NO_SCRIPTS = (0,) * (len(_SCRIPTS) + 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """How many signs of each of `KINDS` a text has; of a long one an estimate."""
 
     values: tuple[float, ...] = _NOTHING

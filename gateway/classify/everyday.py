@@ -6,8 +6,7 @@ Must not: weigh what they say against anything else (`gateway.classify.language`
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 
 from gateway.classify.lexicon import read_data
@@ -16,6 +15,8 @@ from gateway.classify.plain import plain
 NO_LANGUAGE = "und"
 
 _VOTING_WORDS = 40
+_FIELD_BITS = 8
+_MOST_VOTES = (1 << _FIELD_BITS) - 1
 _LONG_WORD = 3  # a shorter one without its accents is another word
 # Letters that stand for a plain one, but that Unicode does not take for it with a mark.
 _BARE = str.maketrans("łđıøæœ", "ldioao")
@@ -24,14 +25,42 @@ _KEEPS_MARKS = frozenset({"vi"})
 _NOBODY: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
 class Votes:
-    """What a text says: votes by language, how many words voted, those that no language knows."""
+    """What a text says: for which languages its words and letters speak, and how many of them.
 
-    by_language: Mapping[str, int]
-    alone: Mapping[str, int]  # of those, by words that no other language has
-    voters: int
-    strangers: tuple[str, ...]
+    `counts` are votes by the language's place in `Everyday.languages`; `voters` is how many words
+    have voted. The rest is looked up only where it is asked for.
+    """
+
+    __slots__ = ("_everyday", "_words", "counts", "voters")
+
+    def __init__(
+        self, everyday: "Everyday", words: Collection[str], voters: int, counts: Sequence[int]
+    ) -> None:
+        self._everyday = everyday
+        self._words = words
+        self.voters = voters
+        self.counts = counts
+
+    @property
+    def heard(self) -> int:
+        """How many words were looked at."""
+        return len(self._words)
+
+    def by_language(self) -> dict[str, int]:
+        """Return the votes of each language that has any."""
+        named = zip(self._everyday.languages, self.counts, strict=True)
+        return {language: count for language, count in named if count}
+
+    def alone(self) -> Mapping[str, int]:
+        """Return the votes by words that no other language has."""
+        known = self._everyday.words
+        chosen = [known[word] for word in self._words if word in known]
+        return Counter([languages[0] for languages in chosen if len(languages) == 1])
+
+    def strangers(self) -> tuple[str, ...]:
+        """Return the words that no language knows."""
+        return tuple(word for word in self._words if word not in self._everyday.words)
 
 
 class Everyday:
@@ -51,6 +80,19 @@ class Everyday:
                 _file(self._phrases, plain(phrase).strip(), language)
             if data.get("rare", False):
                 self.rare.add(language)
+        speaking = chain(self.words.values(), self._letters.values())
+        self.languages = tuple(sorted(set(chain.from_iterable(speaking))))
+        letters = Counter(chain.from_iterable(self._letters.values()))
+        if max(letters.values(), default=0) + _VOTING_WORDS > _MOST_VOTES:
+            raise ValueError(f"data/everyday: {letters.most_common(1)} are too many letters")
+        # All languages' votes in one integer, each in a field of its own; the first counts words.
+        vote = {one: 1 << _FIELD_BITS * (1 + at) for at, one in enumerate(self.languages)}
+        self._votes = {
+            word: 1 + sum(map(vote.__getitem__, who)) for word, who in self.words.items()
+        }
+        self._letter_votes = {
+            sign: sum(map(vote.__getitem__, languages)) for sign, languages in self._letters.items()
+        }
 
     def said_in(self, spaced: str) -> tuple[str, ...]:
         """Return the languages in which the whole text is a set phrase, `und` among them."""
@@ -61,17 +103,12 @@ class Everyday:
 
         Each of its first words has one, and so has each letter that not every alphabet has.
         """
-        known = self.words
         words = set(spaced.split(None, _VOTING_WORDS)[:_VOTING_WORDS])
-        voters = known.keys() & words
-        chosen = [known[word] for word in voters]
-        votes = Counter(chain.from_iterable(chosen))
-        alone = Counter([languages[0] for languages in chosen if len(languages) == 1])
+        total = sum(filter(None, map(self._votes.get, words)))
         if not spaced.isascii():
-            letters = self._letters
-            special = letters.keys() & set(spaced)
-            votes.update(chain.from_iterable([letters[letter] for letter in special]))
-        return Votes(votes, alone, len(voters), tuple(words - voters))
+            total += sum(filter(None, map(self._letter_votes.get, set(spaced))))
+        counts = total.to_bytes(1 + len(self.languages), "little")
+        return Votes(self, words, counts[0], counts[1:])
 
 
 def _file(index: dict[str, tuple[str, ...]], key: str, language: str) -> None:

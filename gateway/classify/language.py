@@ -9,17 +9,18 @@ the result is a probability: each everyday word makes its languages `e ** _WORD`
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
+from operator import itemgetter
 from typing import Any
 
 import fasttext
+import msgspec
 
 from gateway.classify.everyday import NO_LANGUAGE, Everyday, Votes
 from gateway.classify.han import variety_of_han
 from gateway.classify.scripts import SHARED, SOLE, ScriptCounter
 from gateway.classify.spelling import Spelling
-from gateway.domain import UNDECIDED
+from gateway.domain import UNDECIDED, Why
 
 _WORD = 2.5
 _ALONE = 2.0  # more, where no other language has the word: its kin have another for it
@@ -42,8 +43,7 @@ _CLEAR_SHARE = 0.3
 _SURE = 0.99
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A language, how sure (0 to 1), and why.
 
     An ISO 639-1 code, with its script where that is not the usual one (`hi-Latn`, `zh-Hant`), or
@@ -52,7 +52,7 @@ class Found:
 
     language: str
     confidence: float
-    reason: str
+    reason: Why
 
 
 NOTHING = Found(UNDECIDED, 0.0, "there are no words to tell a language by")
@@ -65,6 +65,15 @@ class LanguageFinder:
         self._undecided_below = undecided_below
         self._scripts = ScriptCounter()
         self._everyday = Everyday()
+        numbered = {language: at for at, language in enumerate(self._everyday.languages)}
+        self._languages_of = {
+            script: tuple(sorted(languages & numbered.keys()))
+            for script, languages in SHARED.items()
+        }
+        self._counts_of = {
+            script: itemgetter(*(numbered[one] for one in languages))
+            for script, languages in self._languages_of.items()
+        }
         self._spelling = Spelling(self._everyday.words)
         self._model = _load_detector()
 
@@ -97,29 +106,38 @@ class LanguageFinder:
             (only,) = said_in
             return Found(only, _SURE, f"'{spaced.strip()}' is an everyday phrase of {only}")
         votes = self._everyday.votes(spaced)
-        clear = _clear_winner(votes, SHARED[script])
+        clear = self._clear_winner(votes, script)
         if clear is not None:
-            count = votes.by_language[clear]
+            count = votes.by_language()[clear]
             return Found(clear, _SURE, f"{script} script, {count} words or letters are {clear}")
         scores = self._scores(spaced, script, votes, said_in)
         for hint in SHARED[script].intersection(hints):
             scores[hint] = scores.get(hint, _NONE_OF_THEM) + _HINT
         return _likeliest(scores, script)
 
+    def _clear_winner(self, votes: Votes, script: str) -> str | None:
+        """Return the language that so many words speak for that no detector is needed."""
+        counts, languages = [*self._counts_of[script](votes.counts)], self._languages_of[script]
+        count = max(counts)
+        at = counts.index(count)
+        counts[at] = 0
+        clear = count - max(counts) >= _CLEAR_LEAD and count >= votes.heard * _CLEAR_SHARE
+        return languages[at] if clear else None
+
     def _scores(
         self, spaced: str, script: str, votes: Votes, said_in: Sequence[str]
     ) -> dict[str, float]:
         """Return the logarithm of each language's likelihood, up to a constant."""
-        shares = self._detect(spaced)
-        few = len(votes.strangers) <= _FEW_WORDS
-        likeness = self._spelling.likeness(votes.strangers if few else ())
+        shares, strangers = self._detect(spaced), votes.strangers()
+        by_language, alone = votes.by_language(), votes.alone()
+        likeness = self._spelling.likeness(strangers if len(strangers) <= _FEW_WORDS else ())
         trust = min(1.0, _DETECTOR_LEAST + _DETECTOR_PER_CHAR * len(spaced))
         scores = {}
-        named = shares.keys() | votes.by_language.keys() | likeness.keys()
-        for language in SHARED[script] & named:
+        named = shares.keys() | by_language.keys() | likeness.keys()
+        for language in sorted(SHARED[script] & named):  # of equals the first is taken
             score = trust * math.log(max(shares.get(language, 0.0), _DETECTOR_FLOOR))
-            score += _WORD * votes.by_language.get(language, 0)
-            score += _ALONE * votes.alone.get(language, 0)
+            score += _WORD * by_language.get(language, 0)
+            score += _ALONE * alone.get(language, 0)
             score += _LIKENESS * likeness.get(language, 0.0)
             score += _PHRASE * (language in said_in)
             scores[language] = score + _RARE * (language in self._everyday.rare)
@@ -128,18 +146,6 @@ class LanguageFinder:
     def _detect(self, spaced: str) -> dict[str, float]:
         labels, shares = self._model.predict(spaced[1:_DETECTOR_CHARS], k=_LABELS)
         return {label[_PREFIX:]: float(share) for label, share in zip(labels, shares, strict=True)}
-
-
-def _clear_winner(votes: Votes, allowed: frozenset[str]) -> str | None:
-    """Return the language that so many words speak for that no detector is needed."""
-    ranking = [(count, lang) for lang, count in votes.by_language.items() if lang in allowed]
-    if not ranking:
-        return None
-    count, language = max(ranking)
-    rival = max((other for other, lang in ranking if lang != language), default=0)
-    seen = votes.voters + len(votes.strangers)
-    clear = count - rival >= _CLEAR_LEAD and count >= seen * _CLEAR_SHARE
-    return language if clear else None
 
 
 def _likeliest(scores: Mapping[str, float], script: str) -> Found:

@@ -5,11 +5,14 @@ Must not: decide anything.
 """
 
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from itertools import chain
+from itertools import accumulate, chain
+from operator import attrgetter
 from typing import Any
+
+import msgspec
 
 from gateway.classify.plain import plain
 
@@ -19,8 +22,7 @@ LEADS = frozenset({"translate", "summarize", "extract", "make", "fix", "rewrite"
 _FILED_LETTERS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True):
     """An entry where it was found: its key in the file, its place, and itself."""
 
     key: str
@@ -46,8 +48,10 @@ class Index:
         for key, entry in entries:
             letters = entry.partition(" ")[0][:_FILED_LETTERS] if spaced else entry[0]
             self._files.setdefault(letters, []).append((key, entry))
-        self._heads = {
-            letters: tuple(e for _, e in files) for letters, files in self._files.items()
+        # With them, all of a file's entries: one call says of all whether one is there.
+        self._filed = {
+            letters: (tuple(entry for _, entry in files), files)
+            for letters, files in self._files.items()
         }
         # Beginnings of words that are shorter than what entries are filed under.
         self._brief: dict[str, list[tuple[str, str]]] = {}
@@ -55,34 +59,58 @@ class Index:
             if len(entry) < _FILED_LETTERS:
                 self._brief.setdefault(entry, []).append((key, entry))
         self._brief_lengths = sorted({len(entry) for entry in self._brief})
+        self._brief_firsts = frozenset(entry[0] for entry in self._brief)
+        # Where no spaces stand: what may begin with two signs, in the order of the file.
+        self._pairs = {
+            entry[:2]: [(k, e) for k, e in files if e[:2] == entry[:2] or len(e) == 1]
+            for files in self._files.values()
+            for _, entry in files
+            if len(entry) > 1
+        }
+        self._singles = {
+            sign: single
+            for sign, files in self._files.items()
+            if (single := [(key, entry) for key, entry in files if len(entry) == 1])
+        }
 
     def scan(self, text: str) -> list[Hit]:
         """Return every hit, in the order of places."""
         return self._scan_words(text) if self._spaced else self._scan_signs(text)
 
     def _scan_words(self, text: str) -> list[Hit]:
-        files, heads, brief = self._files, self._heads, self._brief
+        filed, words = self._filed, text.split()
+        # Of most words nothing is filed.
+        places = [place for place, word in enumerate(words) if word[:_FILED_LETTERS] in filed]
+        ends = list(accumulate(map(len, words))) if places else []
         hits: list[Hit] = []
-        at = 1
-        for word in text.split():
-            letters = word[:_FILED_LETTERS]
-            # One call says of all entries whether one is there; of most words none is.
-            if letters in heads and text.startswith(heads[letters], at):
-                for key, entry in files[letters]:
-                    if text.startswith(entry, at):
-                        hits.append(Hit(key, at, entry))
-            for length in self._brief_lengths:
-                if length < len(word) and word[:length] in brief:
-                    hits += [Hit(key, at, entry) for key, entry in brief[word[:length]]]
+        for place in places:
+            word = words[place]
+            at = ends[place] - len(word) + place + 1
+            heads, files = filed[word[:_FILED_LETTERS]]
+            if text.startswith(heads, at):
+                hits += [Hit(key, at, entry) for key, entry in files if text.startswith(entry, at)]
+        if self._brief_firsts and (brief := self._scan_brief(words)):
+            hits = sorted([*hits, *brief], key=attrgetter("at"))
+        return hits
+
+    def _scan_brief(self, words: Sequence[str]) -> list[Hit]:
+        firsts, brief, at = self._brief_firsts, self._brief, 1
+        hits: list[Hit] = []
+        for word in words:
+            if word[0] in firsts:
+                for length in self._brief_lengths:
+                    if length < len(word) and word[:length] in brief:
+                        hits += [Hit(key, at, entry) for key, entry in brief[word[:length]]]
             at += len(word) + 1
         return hits
 
     def _scan_signs(self, text: str) -> list[Hit]:
-        files, hits = self._files, []
+        pairs, singles = self._pairs, self._singles
+        hits: list[Hit] = []
         for at, sign in enumerate(text):
-            for key, entry in files.get(sign, ()):
-                if text.startswith(entry, at):
-                    hits.append(Hit(key, at, entry))
+            files = pairs.get(text[at : at + 2]) or singles.get(sign)
+            if files:
+                hits += [Hit(key, at, entry) for key, entry in files if text.startswith(entry, at)]
         return hits
 
     def entries(self) -> Iterable[tuple[str, str]]:

@@ -6,7 +6,8 @@ Must not: have the last word: `gateway.classify.task` weighs this with the rest.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.classify.lexicon import LEADS, Hit, Lexicon
 from gateway.classify.reading import Text
@@ -19,8 +20,7 @@ _ACT_CHARS = 220
 _QUESTION_CHARS = 190  # a longer text that asks may be any task's
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(msgspec.Struct, frozen=True):
     """The task that phrases speak for, and why; `sure` where nothing else need be asked."""
 
     task: str
@@ -28,8 +28,7 @@ class Said:
     sure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Phrases:
+class Phrases(msgspec.Struct, frozen=True):
     """What one lexicon found in a text: `hits` in the instruction, `all_hits` in all the prose."""
 
     verb_last: bool

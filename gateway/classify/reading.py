@@ -5,7 +5,8 @@ Must not: tell the task, or the language of the answer.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.language import Found, LanguageFinder
@@ -18,8 +19,7 @@ from gateway.domain import UNDECIDED
 _INSTRUCTION_CHARS = 600
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """A prompt cut up.
 
     `raw` is as written but clipped, `prose` without code, `instruction` the part of it that says
@@ -34,8 +34,7 @@ class Text:
     fenced: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True):
     """One turn, read."""
 
     text: Text

@@ -105,7 +105,7 @@ class ScriptCounter:
 
         `kana` stands for a mixture of it with han, as Japanese is written.
         """
-        if not _NOT_LATIN.search(text):
+        if text.isascii() or not _NOT_LATIN.search(text):
             return "latin" if any(map(str.isalpha, text)) else None
         weights = self._weights(text)
         east = weights.pop("han", 0) + weights.get("kana", 0)

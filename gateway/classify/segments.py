@@ -33,8 +33,9 @@ _LOG_LINE = re.compile(
     r"|at [\w.$<>]+\(|File \"|\w+(?:Error|Exception): ).*$",
     re.MULTILINE,
 )
-# Where none of these stands, a text holds no quotation.
-_QUOTES = re.compile("[\"“„«「『<]|(?<!\\w)'")
+# Where none of these stands, and no apostrophe but in a word, a text holds no quotation.
+_QUOTES = ('"', "“", "„", "«", "「", "『", "<")
+_APOSTROPHE = re.compile(r"(?<!\w)'")
 _QUOTED = re.compile(
     r'"{3}[^"]{4,}"{3}|"[^"\n]{1,400}"|“[^”\n]{1,400}”|„[^“”\n]{1,400}[“”]|«[^»\n]{1,400}»'
     r"|「[^」\n]{1,400}」|『[^』\n]{1,400}』|(?<!\w)'[^'\n]{3,400}'(?!\w)"
@@ -64,6 +65,8 @@ def clip(text: str) -> str:
     """Return the text, or its head and its tail when it is long; lone surrogates are replaced."""
     if len(text) > HEAD_CHARS + TAIL_CHARS:
         text = f"{text[:HEAD_CHARS]}\n\n{text[-TAIL_CHARS:]}"
+    if text.isascii():
+        return text
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -151,7 +154,8 @@ def _without_supplied(paragraph: str, asks: Asks) -> str:
 
 
 def _without_quotations(paragraph: str) -> str:
-    if not _QUOTES.search(paragraph):
+    quotes = any(map(paragraph.__contains__, _QUOTES))
+    if not quotes and not ("'" in paragraph and _APOSTROPHE.search(paragraph)):
         return paragraph
     bare = _QUOTED.sub(" ", paragraph)
     return bare if has_letters(bare, 4) else paragraph

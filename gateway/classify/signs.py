@@ -7,16 +7,25 @@ Must not: know words of any language, or decide.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.classify.reading import Text
 
-_TRACE = re.compile(
-    r"Traceback \(most recent call last\)|^\s+at [\w.$<>]+\([^)\n]*\)|Exception in thread"
-    r"|error\[E\d{3,}\]|panicked at|[Ss]egmentation fault|npm ERR!|undefined reference to"
-    r"|\b(?:Type|Value|Key|Index|Attribute|Name|Syntax|Reference)Error\b:",
-    re.MULTILINE,
+# What a trace of an error holds: one of these, or what the patterns under them match, each looked
+# for only where its own mark stands, as a pattern costs much more than looking for a word.
+_TRACES = (
+    *("Traceback (most recent call last)", "Exception in thread", "panicked at", "npm ERR!"),
+    *("Segmentation fault", "segmentation fault", "undefined reference to"),
 )
+_TRACE_PATTERNS = (
+    ("error[E", re.compile(r"error\[E\d{3,}\]")),
+    (
+        "Error:",
+        re.compile(r"\b(?:Type|Value|Key|Index|Attribute|Name|Syntax|Reference)Error\b:"),
+    ),
+)
+_FRAME = re.compile(r"at [\w.$<>]+\([^)\n]*\)")  # alone on its line, after white space
 _SOURCE = re.compile(
     r"^\s*(?:async )?def \w+\s*\(|\bdef \w+\([^)\n]*\)\s*(?:->[^:\n]*)?:|^\s*class \w+\s*[(:{]"
     r"|^\s*import \w[\w.]*\s*;?$|^\s*from [\w.]+ import |^\s*#include\s*[<\"]"
@@ -26,54 +35,54 @@ _SOURCE = re.compile(
     r"|console\.log\(|System\.out\.print|\bprintf\(",
     re.MULTILINE,
 )
-# One of these stands in every text that the two patterns match; looking for them is quicker.
-_TRACE_MARKS = (
-    "Traceback",
-    "Error:",
-    "Exception in",
-    "error[E",
-    "panicked",
-    "egmentation",
-    "npm ERR",
-    "undefined ref",
-)
+# One of the first and one of the second stand in every text that this matches, or both brackets.
 _SOURCE_MARKS = (
-    "(",
-    "{",
-    "import ",
-    "#include",
-    " = ",
-    "SELECT",
-    "<?php",
-    "<!DOCTYPE",
-    "; do",
-    "class ",
+    *("(", "{", "import ", "#include", " = ", "SELECT", "<?php", "<!DOCTYPE", "; do", "class "),
+)
+_SOURCE_WORDS = (
+    *("def ", "class ", "import ", "#include", "public ", "function ", " = ", "SELECT", "fn "),
+    *("<?php", "<!DOCTYPE", "; do", "console.log(", "System.out.print", "printf("),
 )
 _FILE = re.compile(
-    r"(?<=[\w-])\.(?:py|js|ts|tsx|jsx|java|cpp|rs|go|rb|php|sh|sql|css|ipynb|kt|swift|cs|ya?ml)\b"
+    r"\.(?:py|js|ts|tsx|jsx|java|cpp|rs|go|rb|php|sh|sql|css|ipynb|kt|swift|cs|ya?ml)\b"
 )
 _COMMAND = re.compile(r"^\s*(?:\$ )?(?:git|docker|kubectl|npm|pip|cargo|sudo|apt|curl|grep) \w+")
 _NUMBER = re.compile(r"\d+")
 _FORMULA = re.compile(
     r"\d\s*[+*^\u00d7\u00f7=]\s*\(?\d|\d\s+[-/]\s+\d|\bsqrt\(|[a-z]\s*\([a-z]\)\s*=|[xy]\^?\d*\s*[-+=]\s*\d"
 )
+_FORMULA_MARKS = ("+", "*", "^", "\u00d7", "\u00f7", "=", "-", "/", "sqrt(")
 _OPTIONS = re.compile(r"^\s*A[.)]\s.+\n\s*B[.)]\s", re.MULTILINE)
 
 _TRACED = "it holds a stack trace or an error of a compiler"
 QUESTION = ("?", "\uff1f", "\u061f", "\u037e")
+
+
+class _Buckets:
+    """Names for counts: one for each bucket that `ends` make."""
+
+    def __init__(self, name: str, ends: tuple[int, ...]) -> None:
+        self._ends = ends
+        self._names = tuple(f"#{name} {bucket}" for bucket in range(len(ends) + 1))
+
+    def of(self, count: int) -> str:
+        return self._names[bisect_right(self._ends, count)]
+
+
 _LENGTHS = (15, 30, 60, 120, 250, 600)
-_COUNTS = (1, 2, 3, 6, 12)
-_LINES = (1, 2, 4, 10)
-# Marks whose presence alone tells something.
-_MARKS = (
+_CHARS, _ASKED = _Buckets("chars", _LENGTHS), _Buckets("asked", _LENGTHS)
+_SUPPLIED = _Buckets("supplied", _LENGTHS)
+_NUMBERS, _LINES = _Buckets("numbers", (1, 2, 3, 6, 12)), _Buckets("lines", (1, 2, 4, 10))
+# Marks whose presence alone tells something, and its name.
+_SINGLE = (
     *("%", "$", "\u20ac", "{", "=", "<", ">", "|", "@", "://", "___", "...", "\u2026"),
     *("->", "`", "/", "\\", "\u2022", "- ", "**"),
 )
+_MARKS = tuple((mark, f"#mark {mark}") for mark in _SINGLE)
 _QUOTES = ('"', "\u201c", "\u00ab", "\u300c", "\u201e")
 
 
-@dataclass(frozen=True, slots=True)
-class Signs:
+class Signs(msgspec.Struct, frozen=True):
     """What the form says: `code` is why the text is taken for code, "" when it is not."""
 
     code: str
@@ -92,8 +101,8 @@ def signs_of(text: Text) -> Signs:
     return Signs(
         code=code,
         trace=code == _TRACED,
-        formula=bool(calculates) and _FORMULA.search(prose) is not None,
-        options="B" in prose and _OPTIONS.search(prose) is not None,
+        formula=bool(calculates) and _has_formula(prose),
+        options=("B." in prose or "B)" in prose) and _OPTIONS.search(prose) is not None,
         numbers=numbers,
     )
 
@@ -101,10 +110,10 @@ def signs_of(text: Text) -> Signs:
 def shape_of(text: Text, signs: Signs) -> Iterator[str]:
     """Yield the names of what a text looks like, for a model to learn from."""
     raw = text.raw.strip()
-    yield f"#chars {_bucket(len(raw), _LENGTHS)}"
-    yield f"#asked {_bucket(len(text.asked), _LENGTHS)}"
-    yield f"#lines {_bucket(raw.count(chr(10)), _LINES)}"
-    yield f"#numbers {_bucket(signs.numbers, _COUNTS)}"
+    yield _CHARS.of(len(raw))
+    yield _ASKED.of(len(text.asked))
+    yield _LINES.of(raw.count("\n"))
+    yield _NUMBERS.of(signs.numbers)
     if signs.code:
         yield f"#{signs.code}"
     if signs.formula:
@@ -112,33 +121,64 @@ def shape_of(text: Text, signs: Signs) -> Iterator[str]:
     if signs.options:
         yield "#options"
     if len(text.instruction) + 3 < len(raw):
-        yield f"#supplied {_bucket(len(raw) - len(text.instruction), _LENGTHS)}"
+        yield _SUPPLIED.of(len(raw) - len(text.instruction))
     if raw.endswith(QUESTION):
         yield "#ends as a question"
     if text.instruction.endswith(QUESTION):
         yield "#asks"
     if raw.endswith((":", "\uff1a")):
         yield "#ends with a colon"
-    yield from (f"#mark {mark}" for mark in _MARKS if mark in raw)
+    yield from [name for mark, name in _MARKS if mark in raw]
     if any(map(raw.__contains__, _QUOTES)):
         yield "#quotes"
 
 
-def _bucket(count: int, ends: tuple[int, ...]) -> int:
-    return bisect_right(ends, count)
-
-
 def _code_evidence(text: Text) -> str:
     raw = text.raw
-    traced = any(map(raw.__contains__, _TRACE_MARKS)) or ("at " in raw and "(" in raw)
-    if traced and _TRACE.search(raw):
+    if _has_trace(raw):
         return _TRACED
-    if any(map(raw.__contains__, _SOURCE_MARKS)) and _SOURCE.search(raw):
+    if _has_source(raw):
         return "it holds source code"
     if text.fenced:
         return "it holds a fenced block"
     if _COMMAND.match(raw):
         return "it opens with a shell command"
-    if "." in text.prose and _FILE.search(text.prose):
+    if "." in text.prose and _names_file(text.prose):
         return "it names a source file"
     return ""
+
+
+def _has_trace(raw: str) -> bool:
+    if any(map(raw.__contains__, _TRACES)):
+        return True
+    if any(mark in raw and pattern.search(raw) for mark, pattern in _TRACE_PATTERNS):
+        return True
+    return "at " in raw and "(" in raw and any(map(_stands_alone, _FRAME.finditer(raw)))
+
+
+def _stands_alone(found: re.Match[str]) -> bool:
+    """Say whether nothing but white space, and some of it, stands before it on its line."""
+    before = found.string[: found.start()]
+    space = before[len(before.rstrip()) :]
+    return "\n" in space[:-1] or (bool(space) and len(space) == len(before))
+
+
+def _has_source(raw: str) -> bool:
+    if not any(map(raw.__contains__, _SOURCE_MARKS)):
+        return False
+    brackets = "(" in raw and "{" in raw
+    if not brackets and not any(map(raw.__contains__, _SOURCE_WORDS)):
+        return False
+    return _SOURCE.search(raw) is not None
+
+
+def _has_formula(prose: str) -> bool:
+    return any(map(prose.__contains__, _FORMULA_MARKS)) and _FORMULA.search(prose) is not None
+
+
+def _names_file(prose: str) -> bool:
+    for found in _FILE.finditer(prose):
+        before = prose[found.start() - 1 : found.start()]
+        if before.isalnum() or before in ("_", "-"):
+            return True
+    return False

@@ -10,18 +10,17 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.config.schema import SizeSection
-from gateway.domain import Estimate, Weighed
+from gateway.domain import Estimate, Reason, Weighed, Why
 
 _SIGMAS = 2  # an estimate's error is one that 95% keep to
 
 
 class Size(msgspec.Struct, frozen=True):
-    """small, medium or large; how sure that is, 0 to 1; why; and whether it may be another."""
+    """small, medium or large; how sure that is, 0 to 1; and why."""
 
     name: str
     confidence: float
-    reason: str
-    open: bool
+    reason: Why
 
 
 def size_of(prompt: Estimate, answer_tokens: int | None, sizes: SizeSection) -> Size:
@@ -33,31 +32,35 @@ def size_of(prompt: Estimate, answer_tokens: int | None, sizes: SizeSection) -> 
     answer = min(answer_tokens or 0, sizes.counted_answer_tokens)
     weight = prompt.tokens + answer
     name = _name(weight, sizes)
-    about = f"about {prompt.tokens} (+-{prompt.error})" if prompt.error else f"{prompt.tokens}"
-    reason = (
-        f"{about} prompt tokens and {answer} for the answer, "
-        f"small below {sizes.small_below}, large from {sizes.large_from}"
-    )
-    ends = {_name(end + answer, sizes) for end in (prompt.least, prompt.most)}
-    return Size(name, _confidence(name, weight, prompt.error, sizes), reason, ends != {name})
+    reason = Reason(_told, (prompt, answer, sizes))
+    return Size(name, _confidence(name, weight, prompt.error, sizes), reason)
+
+
+def is_open(prompt: Estimate, answer_tokens: int | None, sizes: SizeSection) -> bool:
+    """Say whether a threshold lies within the error of an estimate."""
+    answer = min(answer_tokens or 0, sizes.counted_answer_tokens)
+    return _name(prompt.least + answer, sizes) != _name(prompt.most + answer, sizes)
 
 
 def counted(weighed: Weighed, tokens: int, sizes: SizeSection) -> Weighed:
     """Return what a request weighs once an engine has counted its prompt's tokens."""
     size = size_of(Estimate(tokens), weighed.answer_tokens, sizes)
-    reasons = [
-        f"request_size is {size.name}: {size.reason}; the engine counted"
-        if reason.startswith("request_size is ")
-        else reason
-        for reason in weighed.reasons
-    ]
+    whys = {**weighed.whys, "request_size": Reason("{}; the engine counted".format, (size.reason,))}
     return replace(
         weighed,
         request_size=size.name,
         request_size_confidence=size.confidence,
         prompt_tokens=tokens,
         prompt_tokens_error=0,
-        reasons=tuple(reasons),
+        whys=whys,
+    )
+
+
+def _told(prompt: Estimate, answer: int, sizes: SizeSection) -> str:
+    about = f"about {prompt.tokens} (+-{prompt.error})" if prompt.error else f"{prompt.tokens}"
+    return (
+        f"{about} prompt tokens and {answer} for the answer, "
+        f"small below {sizes.small_below}, large from {sizes.large_from}"
     )
 
 
@@ -69,14 +72,11 @@ def _name(weight: int, sizes: SizeSection) -> str:
 
 def _confidence(name: str, weight: int, error: int, sizes: SizeSection) -> float:
     """Return how likely it is that the true weight has the same name."""
-    least = {"small": -math.inf, "medium": sizes.small_below, "large": sizes.large_from}[name]
-    most = {"small": sizes.small_below, "medium": sizes.large_from, "large": math.inf}[name]
-    sigma = error / _SIGMAS
-    if not sigma:
+    if not error:
         return 1.0
-    below, above = ((end - weight) / sigma for end in (least, most))
-    return round(_share_below(above) - _share_below(below), 2)
-
-
-def _share_below(sigmas: float) -> float:
-    return (1 + math.erf(sigmas / math.sqrt(2))) / 2
+    scale = math.sqrt(2) * error / _SIGMAS
+    to_medium, to_large = (
+        math.erf((end - weight) / scale) for end in (sizes.small_below, sizes.large_from)
+    )
+    shares = {"small": 1 + to_medium, "medium": to_large - to_medium, "large": 1 - to_large}
+    return round(shares[name] / 2, 2)

@@ -5,7 +5,8 @@ Must not: see the request's shape (tools, images): the weigher does; or guess.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.classify.lexicon import Lexicon
 from gateway.classify.phrases import Said
@@ -13,13 +14,12 @@ from gateway.classify.reading import Text
 from gateway.classify.task_evidence import EvidenceReader
 from gateway.classify.task_features import spoken
 from gateway.classify.task_model import LinearModel, Verdict
-from gateway.domain import UNDECIDED
+from gateway.domain import UNDECIDED, Reason, Why
 
 _SETTLED = 0.97  # how sure a sign is that settles the task alone
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(msgspec.Struct, frozen=True):
     """A task of the closed list, or undecided, and why.
 
     `confidence` is how sure it is, 0 to 1, and `likely` the best guess also where that is too
@@ -27,7 +27,7 @@ class Task:
     """
 
     name: str
-    reason: str
+    reason: Why
     confidence: float = 1.0
     likely: str = UNDECIDED
 
@@ -54,18 +54,23 @@ class TaskFinder:
         newest = self._evidence.read(turns[0])
         if newest.said is not None and newest.said.sure:
             return Task(newest.said.task, newest.said.reason, _SETTLED, newest.said.task)
-        before = self._evidence.read(turns[1]).features if len(turns) > 1 else ()
+        before = self._evidence.read(turns[1]).features if len(turns) > 1 else None
         verdict = self._model.judge(newest.features, before, len(turns[0].raw))
         return self._decided(verdict, newest.said)
 
     def _decided(self, verdict: Verdict, said: Said | None) -> Task:
-        agrees = said is not None and said.task == verdict.task
-        reasons = [said.reason] if said is not None and agrees else []
-        told = "; ".join([*reasons, *map(spoken, verdict.features)])
-        why = f"likely by {verdict.confidence:.2f}"
-        if told:
-            why = f"{why}, for {told}"
-        if verdict.confidence < self._least:
-            why = f"{verdict.task} is only {why}; decided from {self._least:.2f}"
-            return Task(UNDECIDED, why, verdict.confidence, verdict.task)
-        return Task(verdict.task, why, verdict.confidence, verdict.task)
+        name = UNDECIDED if verdict.confidence < self._least else verdict.task
+        why = Reason(_told, (verdict, said, self._least))
+        return Task(name, why, verdict.confidence, verdict.task)
+
+
+def _told(verdict: Verdict, said: Said | None, least: float) -> str:
+    agrees = said is not None and said.task == verdict.task
+    reasons = [said.reason] if said is not None and agrees else []
+    told = "; ".join([*reasons, *map(spoken, verdict.features)])
+    why = f"likely by {verdict.confidence:.2f}"
+    if told:
+        why = f"{why}, for {told}"
+    if verdict.confidence < least:
+        return f"{verdict.task} is only {why}; decided from {least:.2f}"
+    return why

@@ -5,26 +5,26 @@ Must not: judge.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.classify.lexicon import Lexicon
 from gateway.classify.phrases import Phrases, Said, phrases_of
 from gateway.classify.plain import plain
 from gateway.classify.reading import Text
 from gateway.classify.signs import Signs, signs_of
-from gateway.classify.task_features import features_of
+from gateway.classify.task_features import Features, features_of
 
 _HEAD_CHARS = 900
 _TAIL_CHARS = 300
 _SEE = {"zh-Hant": "zh", "sk": "cs", "sr": "hr", "bs": "hr"}  # near enough to be read alike
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """What the phrases of a text say, and its features."""
 
     said: Said | None
-    features: set[str]
+    features: Features
 
 
 class EvidenceReader:

@@ -6,8 +6,10 @@ Must not: know weights. What changes here asks for `make task-model`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise, repeat
+
+import msgspec
 
 from gateway.classify.phrases import Phrases, Said
 from gateway.classify.plain import plain
@@ -28,7 +30,7 @@ _EDGE_STEM = 5
 _RUN = re.compile("[\u0e00-\u1dff\u3000-\ud7ff\uf900-\ufaff]+")
 _RUN_SIGNS = 60  # at each end
 _EDGE_SIGNS = (2, 3, 4)
-_SENTENCES = re.compile("(?<=[.!?\u3002\uff01\uff1f\u061f\u0964])\\s*(?=\\S)|\\n+")
+_SENTENCE_ENDS = re.compile("[.!?\u3002\uff01\uff1f\u061f\u0964]\\s*(?=\\S)|\\n+")
 _SENTENCE_CHARS = 4
 _MOST_SENTENCES = 5
 _CLOSING = '"\u201d\u00bb)'
@@ -36,9 +38,29 @@ _FIRST_CHARS = 12
 _UNSPACED = "\u0e00"
 
 
+class Features(msgspec.Struct, frozen=True):
+    """The features of a text.
+
+    `groups` are words that stand side by side, or with one between, which is then `_`: most are
+    unknown to the model, and their names are not worth making.
+    """
+
+    names: Collection[str]
+    groups: Collection[tuple[str, ...]] = frozenset()
+
+    def all_names(self) -> set[str]:
+        """Return the names of all, by which the model is written down."""
+        return {*self.names, *map(" ".join, self.groups)}
+
+
+def may_be_group(name: str) -> bool:
+    """Say whether a name may be that of a group."""
+    return " " in name and name[-1] != "$" and name[0] not in "@^>?!"
+
+
 def features_of(
     text: Text, whole: str, signs: Signs, phrases: Phrases, said: Said | None
-) -> set[str]:
+) -> Features:
     """Return the features of a text; `whole` is its prose as `plain` returns it."""
     found = set(shape_of(text, signs))
     found.update(phrases.names())
@@ -56,12 +78,11 @@ def features_of(
     for least, stem in _STEMS:
         found.update([f"{word[:stem]}~" for word in words if len(word) >= least])
     told = _ends(told, _ASKED_HEAD, _ASKED_TAIL)
-    found.update(map(" ".join, pairwise(told)))
-    found.update([f"{first} _ {third}" for first, third in zip(told, told[2:], strict=False)])
+    groups = {*pairwise(told), *zip(told, repeat("_"), told[2:], strict=False)}
     if told:
         found.update(_edges(told))
     found.update(_sentences(text.instruction, phrases))
-    return found
+    return Features(found, groups)
 
 
 def _stands_apart(text: Text, asked: str, whole: str) -> bool:
@@ -79,7 +100,7 @@ def _words_of(all_words: list[str], asked: list[str], *, apart: bool) -> list[st
 
 def _sentences(instruction: str, phrases: Phrases) -> Iterator[str]:
     """Yield how the last sentence and the last question begin, and which phrases are in it."""
-    parts = [part for part in _SENTENCES.split(instruction) if len(part) >= _SENTENCE_CHARS]
+    parts = [part for part in _sentences_in(instruction) if len(part) >= _SENTENCE_CHARS]
     yield f"#sentences {min(len(parts), _MOST_SENTENCES)}"
     if len(parts) < 2:
         return
@@ -95,6 +116,16 @@ def _sentences(instruction: str, phrases: Phrases) -> Iterator[str]:
             yield f"@last {hit.key}"
             if hit.at < start + 2:
                 yield f"@last opens {hit.key}"
+
+
+def _sentences_in(text: str) -> Iterator[str]:
+    """Yield the sentences; what ends one stays with it."""
+    start = 0
+    for found in _SENTENCE_ENDS.finditer(text):
+        at = found.start()
+        yield text[start:at] if text[at] == "\n" else text[start : at + 1]
+        start = found.end()
+    yield text[start:]
 
 
 def _beginnings(mark: str, sentence: str) -> Iterator[str]:
@@ -123,16 +154,16 @@ def _edges(words: Sequence[str]) -> Iterator[str]:
         yield f"{words[-2]} {words[-1]}$"
 
 
-def _signs_in(whole: str, asked: str) -> Iterator[str]:
-    """Yield pairs and triples of signs, and what the instruction opens and ends with."""
+def _signs_in(whole: str, asked: str) -> list[str]:
+    """Return pairs and triples of signs, and what the instruction opens and ends with."""
     signs = "".join(_RUN.findall(whole))
     if len(signs) > 2 * _RUN_SIGNS:
         signs = f"{signs[:_RUN_SIGNS]}{signs[-_RUN_SIGNS:]}"
-    yield from map("".join, pairwise(signs))
-    yield from map("".join, zip(signs, signs[1:], signs[2:], strict=False))
-    for length in _EDGE_SIGNS:
-        yield f"^{asked[:length]}"
-        yield f"{asked[-length:]}$"
+    found = [signs[at : at + 2] for at in range(len(signs) - 1)]
+    found += [signs[at : at + 3] for at in range(len(signs) - 2)]
+    found += [f"^{asked[:length]}" for length in _EDGE_SIGNS]
+    found += [f"{asked[-length:]}$" for length in _EDGE_SIGNS]
+    return found
 
 
 def spoken(feature: str) -> str:

@@ -10,9 +10,10 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from operator import mul
 from typing import Any, TypeAlias
 
-from gateway.classify.counting import KINDS
+from gateway.classify.counting import FIRST_SCRIPT, KINDS
 from gateway.domain import Bulk, Estimate
 
 # What a chat template adds; measured on those of Qwen2.5, Llama 3.1 and Gemma.
@@ -38,7 +39,11 @@ class Vocabulary:
 
     def of_text(self, signs: tuple[float, ...]) -> tuple[float, float]:
         """Return about how many tokens a text has, and how far off that may be."""
-        tokens = sum(map(float.__mul__, self.per_sign, signs))
+        per_sign = self.per_sign
+        if any(signs[FIRST_SCRIPT:-1]):
+            tokens = sum(map(mul, per_sign, signs))
+        else:  # all ASCII: the rest are zeros
+            tokens = sum(map(mul, per_sign[:FIRST_SCRIPT], signs)) + per_sign[-1] * signs[-1]
         return tokens, self.error_share * tokens + self.error_root * math.sqrt(tokens)
 
 
@@ -52,8 +57,8 @@ class OneOf:
     def of_text(self, signs: tuple[float, ...]) -> tuple[float, float]:
         """Return the middle of what they say; its error reaches to the ends of all of theirs."""
         said = [one.of_text(signs) for one in self.likely]
-        least = min(tokens - error for tokens, error in said)
-        most = max(tokens + error for tokens, error in said)
+        least = min([tokens - error for tokens, error in said])
+        most = max([tokens + error for tokens, error in said])
         middle = (min(said)[0] + max(said)[0]) / 2
         return middle, max(most - middle, middle - least)
 

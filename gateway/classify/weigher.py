@@ -15,6 +15,7 @@ from engines.protocol.requests import (
     ScoreRequest,
 )
 from gateway.classify.answer_language import AnswerLanguageFinder
+from gateway.classify.counting import Counts
 from gateway.classify.difficulty import DifficultyFinder
 from gateway.classify.language import NOTHING, Found, LanguageFinder
 from gateway.classify.lexicon import load_lexicons
@@ -22,7 +23,7 @@ from gateway.classify.plain import plain
 from gateway.classify.reading import Reader, Turn, openings_of
 from gateway.classify.segments import clip, has_letters
 from gateway.classify.shape import Shape, ShapeReader, texts_of
-from gateway.classify.size import counted, size_of
+from gateway.classify.size import counted, is_open, size_of
 from gateway.classify.task import Task, TaskFinder
 from gateway.classify.task_model import LinearModel, load_weights
 from gateway.classify.tokens import AnyVocabulary, estimate, load_vocabularies
@@ -103,7 +104,7 @@ class Weigher:
     def size_is_open(self, weighed: Weighed) -> bool:
         """Say whether a threshold of `sizes:` lies within the error of an estimate."""
         prompt = Estimate(weighed.prompt_tokens, weighed.prompt_tokens_error)
-        return size_of(prompt, weighed.answer_tokens, self._sizes).open
+        return is_open(prompt, weighed.answer_tokens, self._sizes)
 
     def counted(self, weighed: Weighed, tokens: int) -> Weighed:
         """Return what a request weighs once an engine has counted its prompt's tokens."""
@@ -125,7 +126,7 @@ class Weigher:
             answer = Found(hints[0], _HINTED, "the request's headers hint at it")
         prompt_tokens = estimate(shape.bulk, self._vocabulary, self._sizes.image_tokens)
         size = size_of(prompt_tokens, shape.answer_tokens, self._sizes)
-        newest = self._shapes.counts(read[0].text.raw if read else "")
+        newest = self._newest(read, turns, shape)
         hard = self._difficulty.find(newest, task.name, len(turns) - 1, shape)
         return Weighed(
             task=task.name,
@@ -146,14 +147,23 @@ class Weigher:
             request_size_confidence=size.confidence,
             difficulty=hard.value,
             difficulty_confidence=hard.confidence,
-            reasons=(
-                f"task is {task.name}: {task.reason}",
-                f"prompt_language is {prompt.language}: {prompt.reason}",
-                f"language is {answer.language}: {answer.reason}",
-                f"request_size is {size.name}: {size.reason}",
-                f"difficulty is {hard.value}: {hard.reason}",
-            ),
+            whys={
+                "task": task.reason,
+                "prompt_language": prompt.reason,
+                "language": answer.reason,
+                "request_size": size.reason,
+                "difficulty": hard.reason,
+            },
         )
+
+    def _newest(self, read: Sequence[Turn], turns: Sequence[str], shape: Shape) -> Counts:
+        """Return what the newest turn is made of; where it is all there is, that is known."""
+        if not read:
+            return Counts()
+        text, bulk = read[0].text.raw, shape.bulk
+        if bulk.turns == 1 and not bulk.tools and text == turns[-1]:
+            return Counts(bulk.signs)
+        return self._shapes.counts(text)
 
     def _prompt_language(self, turns: Sequence[Turn]) -> Found:
         """Return the newest turn's language; where it is too short to tell, an earlier one's."""

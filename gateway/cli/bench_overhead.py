@@ -40,6 +40,8 @@ _HEAD = (
 @click.option("--connections", type=click.IntRange(1, 1_000), multiple=True,
               help="How many clients at once, may be repeated; default: 1, 8, 32.")  # fmt: skip
 @click.option("--auto", is_flag=True, help="Ask the gateway for `auto`: with weighing.")
+@click.option("--characters", type=click.IntRange(20, 1_000_000), default=200, show_default=True,
+              help="How long each prompt is; 2,000 distinct ones are sent.")  # fmt: skip
 @click.option("--engine", "url", metavar="URL",
               help="A real engine's base URL (it ends in /v1); default: a fake one.")  # fmt: skip
 @click.option("--model", help="The model to ask a real engine for.")
@@ -55,6 +57,7 @@ def overhead(
     runs: int,
     connections: tuple[int, ...],
     auto: bool,
+    characters: int,
     as_json: bool,
 ) -> None:
     """Measure what the gateway adds to a request: the same load direct and through it, in turns.
@@ -74,8 +77,13 @@ def overhead(
     found: list[Measured] = []
     try:
         if not as_json:
-            click.echo(f"{machine()}, commit {commit() or '-'}, model asked for: {asked}\n{_HEAD}")
-        for measured in measure(cells, seconds=seconds, runs=runs, asked=asked, engine=engine):
+            click.echo(
+                f"{machine()}, commit {commit() or '-'}, model asked for: {asked}, "
+                f"prompts of {characters:,} characters\n{_HEAD}"
+            )
+        for measured in measure(
+            cells, seconds=seconds, runs=runs, asked=asked, engine=engine, characters=characters
+        ):
             found.append(measured)
             if not as_json:
                 click.echo("\n".join(_lines(measured)))
@@ -87,6 +95,7 @@ def overhead(
         sys.exit(1)
     if as_json:
         told = {"machine": machine(), "commit": commit(), "asked": asked, "runs": runs}
+        told["characters"] = characters
         cells_told = [asdict(measured) | {"ratio": _ratio(measured)} for measured in found]
         click.echo(msgspec.json.encode(told | {"seconds": seconds, "cells": cells_told}))
 

@@ -126,7 +126,7 @@ def _without_candidates(config: LoadedConfig) -> Iterator[Problem]:
         names = [aliases.get(name, name) for name in used_by(route)]
         kept = meeting(names, route.require, known)
         if not kept.names:
-            what = f"the rule '{route.name}' never decides: {'; '.join(kept.reasons)}"
+            what = f"the rule '{route.name}' never decides: {'; '.join(map(str, kept.reasons))}"
             yield _problem(config, ("routes", index, "require"), what)
 
 

@@ -17,11 +17,10 @@ from gateway.fleet.difference import name_of
 from gateway.fleet.prefixes import Prefixes
 from gateway.fleet.queue import Limits, ModelQueue
 from gateway.fleet.replica import Condition, Lease, Replica, ReplicaView
+from gateway.fleet.statuses import Statuses
 from gateway.observe.account import Account
 from gateway.observe.metrics import Metrics
 from gateway.observe.scrape import ReplicaFigures
-
-_UNKNOWN_START_S = 30.0  # until a first start has been seen
 
 
 class Fleet:
@@ -228,9 +227,8 @@ class Fleet:
         return different
 
     def status(self) -> Mapping[str, ModelStatus]:
-        """Return how every model is doing, for selection."""
-        queues, coming = self._queues, self.coming
-        return {m: _status(m, rs, queues.get(m), coming) for m, rs in self._replicas.items()}
+        """Return how every model is doing, for selection; one is looked at when asked for."""
+        return Statuses(self._replicas, self._queues, self.coming)
 
     def views(self, model: str) -> tuple[ReplicaView, ...]:
         """Return the replicas of a model as they are now."""
@@ -263,35 +261,3 @@ class Fleet:
         """Return what a scrape shows of each replica."""
         now_s = self._clock()
         return [replica.scrape(now_s) for replica in self]
-
-
-def _status(
-    model: str,
-    replicas: Sequence[Replica],
-    queue: ModelQueue | None,
-    coming: Callable[[str], float | None],
-) -> ModelStatus:
-    ready = [r for r in replicas if r.ready]
-    capacities = [r.plan.capacity for r in ready]
-    known = [c for c in capacities if c is not None]
-    first = replicas[0]
-    capacity = sum(known) if known and len(known) == len(capacities) else None
-    if queue is not None:
-        capacity = min(queue.limits.max_concurrent, capacity or queue.limits.max_concurrent)
-    in_s = 0.0 if ready else coming(model)
-    return ModelStatus(
-        available=in_s is not None,
-        in_flight=sum(r.in_flight for r in replicas) + (queue.waiting if queue is not None else 0),
-        capacity=capacity,
-        reason=""
-        if in_s is not None
-        else f"it is {first.condition.value}: {first.reason}".rstrip(": "),
-        ready_in_s=_soonest_s(replicas) if in_s is None else in_s,
-    )
-
-
-def _soonest_s(replicas: Sequence[Replica]) -> float | None:
-    """Return about how soon one of them serves, by how long its last start took."""
-    hopeful = [r for r in replicas if r.condition.hopeful]
-    known = [_UNKNOWN_START_S if r.start_s is None else r.start_s for r in hopeful]
-    return min(known, default=None)

@@ -5,21 +5,23 @@ Owns: the requests, and the times of each. Must not: know whom it asks.
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import cycle
 from time import perf_counter
 
 import msgspec
 
 from engines.kinds import Deadlines, ReplicaAddress
 from engines.protocol.events import EventSplitter
+from gateway.overhead.prompts import prompts
 from gateway.relay.client import UpstreamClient, UpstreamRequest
 
 _DEADLINES = Deadlines(connect_s=10, first_byte_s=60, idle_s=60, total_s=600)
 _MOST_BYTES = 1 << 24
 _DONE = b"data: [DONE]"
-_TEXT = (
-    "Our weighbridge stands by the river and is rather old. Would you tell us, in a few plain "
-    "sentences, what a town must look after when it repairs one, and what such a repair costs?"
-)
+# So many distinct prompts, or fewer where they are long: they wait in memory.
+PROMPTS = 2_000
+_MOST_CHARACTERS = 64_000_000
 
 
 class LoadFailed(Exception):
@@ -38,34 +40,44 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom to ask, for which model."""
+    """Whom to ask, for which model, and how long the prompts are."""
 
     address: ReplicaAddress
     model: str
+    characters: int = 200
 
 
-def body_of(model: str, *, stream: bool) -> bytes:
-    """Return a chat request of about 200 characters."""
-    request = {"model": model, "messages": [{"role": "user", "content": _TEXT}], "max_tokens": 128}
+@lru_cache(maxsize=4)
+def bodies_of(
+    model: str, *, stream: bool, count: int = PROMPTS, characters: int = 200
+) -> tuple[bytes, ...]:
+    """Return so many chat requests; no two have the same prompt, so that nobody's cache counts."""
+    count = max(1, min(count, _MOST_CHARACTERS // characters))
+    request: dict[str, object] = {"model": model, "max_tokens": 128}
     if stream:
         request |= {"stream": True, "stream_options": {"include_usage": True}}
-    return msgspec.json.encode(request)
+    texts = prompts(count, characters)
+    return tuple(
+        msgspec.json.encode(request | {"messages": [{"role": "user", "content": text}]})
+        for text in texts
+    )
 
 
 async def load(target: Target, connections: int, seconds: float, *, stream: bool) -> Times:
-    """Ask for so long over so many connections.
+    """Ask for so long over so many connections, one distinct prompt after the other.
 
     Raises:
         LoadFailed: an answer that is none; the load ends with it.
         Unreachable, ConnectionLost, DeadlinePassed: as `UpstreamClient.send` says.
     """
     client, times = UpstreamClient(), Times()
-    request = UpstreamRequest("POST", "/chat/completions", body_of(target.model, stream=stream))
+    bodies = bodies_of(target.model, stream=stream, characters=target.characters)
+    requests = cycle([UpstreamRequest("POST", "/chat/completions", body) for body in bodies])
     began_s = perf_counter()
 
     async def one() -> None:
         while perf_counter() - began_s < seconds:
-            await _ask(client, target, request, times, stream=stream)
+            await _ask(client, target, next(requests), times, stream=stream)
 
     try:
         await asyncio.gather(*(one() for _ in range(connections)))

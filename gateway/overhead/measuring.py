@@ -34,7 +34,10 @@ engines:
 models:
   measured: {{engine: it, upstream_model: "{model}"}}
 routes:
-  - {{name: all, use: [measured]}}
+  - {{name: code, when: {{task: code}}, use: [measured]}}
+  - {{name: large, when: {{request_size: large}}, use: [measured]}}
+  - {{name: other tongue, when: {{language: {{not: [en, de, fr, es]}}}}, use: [measured]}}
+  - {{name: rest, use: [measured]}}
 """
 _KEY = "WEIGHBRIDGE_BENCH_KEY"
 
@@ -94,9 +97,17 @@ CELLS = tuple(Cell(stream, count) for stream in (False, True) for count in (1, 8
 
 
 def measure(
-    cells: Sequence[Cell], *, seconds: float, runs: int, asked: str, engine: Engine | None = None
+    cells: Sequence[Cell],
+    *,
+    seconds: float,
+    runs: int,
+    asked: str,
+    engine: Engine | None = None,
+    characters: int = 200,
 ) -> Iterator[Measured]:
     """Yield each cell's figures; `asked` is the model that the gateway is asked for.
+
+    The prompts are distinct, each of so many characters.
 
     Raises:
         CannotMeasure: an engine or the gateway does not start.
@@ -110,9 +121,9 @@ def measure(
         environ = dict(os.environ)
         if engine.key:
             environ[_KEY] = engine.key
-        direct = Target(address_of(engine.url, engine.key), engine.model)
+        direct = Target(address_of(engine.url, engine.key), engine.model, characters)
         pid, port = stack.enter_context(serving(engine, environ))
-        through = Target(ReplicaAddress("127.0.0.1", port), asked)
+        through = Target(ReplicaAddress("127.0.0.1", port), asked, characters)
         for target in (direct, through):  # connections, imports, first allocations
             asyncio.run(load(target, 2, 0.3, stream=False))
         for cell in cells:

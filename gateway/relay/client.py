@@ -6,7 +6,7 @@ Must not: read what an answer says.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +65,14 @@ class UpstreamAnswer:
             if key == name:
                 return value
         return None
+
+    def next_piece(self) -> Coroutine[None, None, bytes]:
+        """Return what has arrived of the body since the last call; `b""` at its end.
+
+        Raises:
+            ConnectionLost, DeadlinePassed: as `pieces` says.
+        """
+        return self._link.next_piece()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the body in the pieces in which it arrives; the reader says which are life.

@@ -26,9 +26,11 @@ _FINISH_S = 0.5
 
 
 class Reply(Protocol):
-    """Where an answer goes. `started` says whether its status has been sent."""
+    """Where an answer goes."""
 
-    started: bool
+    @property
+    def started(self) -> bool:
+        """Whether its status has been sent."""
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers."""
@@ -64,7 +66,7 @@ async def relay_stream(
     """
     events, out = 0, b""
     try:
-        async for piece in answer.pieces():
+        while piece := await answer.next_piece():
             out = editor.feed(piece)
             if editor.events != events:
                 events = editor.events

@@ -47,9 +47,10 @@ def able_ones(
     with a head for it, else those that make embeddings, whose likeness ranks too, else those of
     which it is not known. Text: all but those that are known to generate none.
     """
-    fits = {name: _fit(facts.get(name, _UNKNOWN), endpoint) for name in names}
-    best = min((fit for fit in fits.values() if fit is not None), default=None)
-    return tuple(name for name, fit in fits.items() if fit is not None and fit == best)
+    fits = [_fit(facts.get(name, _UNKNOWN), endpoint) for name in names]
+    best = min([fit for fit in fits if fit is not None], default=None)
+    found = zip(names, fits, strict=True)
+    return tuple([name for name, fit in found if fit is not None and fit == best])
 
 
 def why_unable(endpoint: Endpoint) -> str:

@@ -19,6 +19,7 @@ from gateway.domain import (
     ModelScore,
     ModelStatus,
     Weighed,
+    Why,
 )
 from gateway.selection.abilities import able_ones, why_unable
 from gateway.selection.constraints import constraint_refusal
@@ -35,7 +36,7 @@ class Kept(msgspec.Struct, frozen=True):
     """
 
     names: tuple[str, ...]
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Why, ...] = ()
     scores: tuple[ModelScore, ...] = ()
 
 
@@ -75,7 +76,9 @@ def able(names: Sequence[str], endpoint: Endpoint, weighed: Weighed | None, know
     known to call none, where there are any; else all, and the model says what it cannot do.
     """
     may = able_ones(names, endpoint, known.facts)
-    kept = _keep(names, lambda name: None if name in may else why_unable(endpoint))
+    kept = Kept(may)
+    if len(may) < len(names):
+        kept = _keep(names, lambda name: None if name in may else why_unable(endpoint))
     if weighed is not None and weighed.images:
         kept = _rather(kept, lambda name: bool(known.facts_of(name).vision), "read images")
     if weighed is not None and weighed.tools:
@@ -120,6 +123,8 @@ def by_variant(names: Sequence[str], variant: str, known: Known) -> Kept:
 def available_first(names: Sequence[str], known: Known) -> Kept:
     """Put models that are down behind all others."""
     down = [name for name in names if not known.status_of(name).available]
+    if not down:
+        return Kept(tuple(names))
     reasons = (
         f"{name} comes last: {known.status_of(name).reason or 'it is down'}" for name in down
     )

@@ -40,8 +40,6 @@ class Room:
 
     def fitting(self, names: Sequence[str]) -> Kept:
         """Keep the models that may have room; those that likely have none stand behind."""
-        if not self._takes:
-            return Kept(tuple(names))
         refused = {name: why for name in names if (why := self._why_not(name)) is not None}
         behind = {name: why for name in names if (why := self._why_behind(name)) is not None}
         left = [name for name in names if name not in refused]

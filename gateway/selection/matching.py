@@ -4,8 +4,8 @@ Owns: the meaning of each condition.
 Must not: know models or the order of rules.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -38,14 +38,15 @@ class Features(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """One condition on one request."""
+class Condition(Protocol):
+    """One condition of a rule. Most are only held to a request; few are asked for their words."""
 
-    holds: bool
-    reason: str
+    def holds(self, features: Features) -> bool:
+        """Say whether it holds for a request."""
 
+    def reason(self, features: Features) -> str:
+        """Return why it holds, or why not."""
 
-Condition = Callable[[Features], Answer]
 
 _WORDS = ("task", "language", "prompt_language", "request_size", "variant")
 _RANGES = ("prompt_tokens", "difficulty")
@@ -86,88 +87,140 @@ def conditions_of(when: WhenSection | None) -> tuple[Condition, ...]:
     for key in _RANGES:
         bounds: RangeClause | ShareClause | None = getattr(when, key)
         if bounds is not None:
-            found.append(partial(_range_holds, key=key, clause=bounds))
+            found.append(_Range(key, bounds.min, bounds.max))
     for key in _FLAGS:
         wanted: bool | None = getattr(when, key)
         if wanted is not None:
-            found.append(partial(_flag_holds, key=key, wanted=wanted))
+            found.append(_Flag(key, wanted))
     for name, value in (when.header or {}).items():
-        found.append(partial(_header_holds, name=name.lower(), wanted=value))
+        found.append(_Header(name.lower(), value))
     return tuple(found)
+
+
+def matches(conditions: tuple[Condition, ...], features: Features) -> bool:
+    """Say whether all conditions hold."""
+    for condition in conditions:  # noqa: SIM110 - a generator for each rule costs more than this
+        if not condition.holds(features):
+            return False
+    return True
+
+
+def reason_of(conditions: tuple[Condition, ...], features: Features) -> str:
+    """Return why a rule matches, or the first condition for which it does not."""
+    for condition in conditions:
+        if not condition.holds(features):
+            return condition.reason(features)
+    return "; ".join(one.reason(features) for one in conditions) or "it has no conditions"
 
 
 def verdict(rule: str, conditions: tuple[Condition, ...], features: Features) -> Verdict:
     """Try a rule: all conditions must hold; the reason of a miss is the first that does not."""
-    reasons = []
-    for condition in conditions:
-        answer = condition(features)
-        if not answer.holds:
-            return Verdict(rule, matched=False, reason=answer.reason)
-        reasons.append(answer.reason)
-    return Verdict(rule, matched=True, reason="; ".join(reasons) or "it has no conditions")
+    return Verdict(rule, matches(conditions, features), reason_of(conditions, features))
+
+
+class _Words(msgspec.Struct, frozen=True):
+    key: str
+    words: tuple[str, ...]
+    among: frozenset[str]
+
+    def holds(self, features: Features) -> bool:
+        value = features.values.get(self.key)
+        return isinstance(value, str) and _among(value.lower(), self.among)
+
+    def reason(self, features: Features) -> str:
+        value = features.values.get(self.key)
+        if not isinstance(value, str):
+            return _unknown(self.key)
+        if self.holds(features):
+            return f"{self.key} is {value}"
+        return f"{self.key} is {value or 'not given'}, not {' or '.join(self.words)}"
+
+
+class _NotWords(msgspec.Struct, frozen=True):
+    key: str
+    words: tuple[str, ...]
+    among: frozenset[str]
+
+    def holds(self, features: Features) -> bool:
+        value = features.values.get(self.key)
+        # Not knowing is no proof that it is something else.
+        if not isinstance(value, str) or value == UNDECIDED:
+            return False
+        return not _among(value.lower(), self.among)
+
+    def reason(self, features: Features) -> str:
+        value = features.values.get(self.key)
+        if not isinstance(value, str):
+            return _unknown(self.key)
+        if value == UNDECIDED:
+            return f"{self.key} is undecided, which only `undecided` matches"
+        if self.holds(features):
+            return f"{self.key} is {value or 'not given'}, none of {', '.join(self.words)}"
+        return f"{self.key} is {value}, which the rule rules out"
+
+
+class _Range(msgspec.Struct, frozen=True):
+    key: str
+    least: float | None
+    most: float | None
+
+    def holds(self, features: Features) -> bool:
+        value = features.values.get(self.key)
+        if not isinstance(value, int | float):
+            return False
+        if self.least is not None and value < self.least:
+            return False
+        return self.most is None or value <= self.most
+
+    def reason(self, features: Features) -> str:
+        value = features.values.get(self.key)
+        if not isinstance(value, int | float):
+            return _unknown(self.key)
+        if self.least is not None and value < self.least:
+            return f"{self.key} is {value}, less than {self.least}"
+        if self.most is not None and value > self.most:
+            return f"{self.key} is {value}, more than {self.most}"
+        return f"{self.key} is {value}"
+
+
+class _Flag(msgspec.Struct, frozen=True):
+    key: str
+    wanted: bool
+
+    def holds(self, features: Features) -> bool:
+        value = features.values.get(self.key)
+        return value is not None and bool(value) is self.wanted
+
+    def reason(self, features: Features) -> str:
+        value = features.values.get(self.key)
+        if value is None:
+            return _unknown(self.key)
+        yes, no = _FLAGS[self.key]
+        return yes if value else no
+
+
+class _Header(msgspec.Struct, frozen=True):
+    name: str
+    wanted: str
+
+    def holds(self, features: Features) -> bool:
+        return features.headers.get(self.name) == self.wanted
+
+    def reason(self, features: Features) -> str:
+        # The client's value stays out of the reason: it may be a secret, and reasons are logged.
+        return f"header {self.name} is {'' if self.holds(features) else 'not '}{self.wanted}"
 
 
 def _word_condition(key: str, clause: Words) -> Condition:
     words = tuple(word.lower() for word in words_of(clause))
-    test = _not_words_hold if isinstance(clause, NotClause) else _words_hold
-    return partial(test, key=key, words=words)
+    kind = _NotWords if isinstance(clause, NotClause) else _Words
+    return kind(key, words, frozenset(words))
 
 
-def _words_hold(features: Features, *, key: str, words: tuple[str, ...]) -> Answer:
-    value = features.values.get(key)
-    if not isinstance(value, str):
-        return _unknown(key)
-    if _among(value.lower(), words):
-        return Answer(holds=True, reason=f"{key} is {value}")
-    return Answer(holds=False, reason=f"{key} is {value or 'not given'}, not {_either(words)}")
-
-
-def _not_words_hold(features: Features, *, key: str, words: tuple[str, ...]) -> Answer:
-    value = features.values.get(key)
-    if not isinstance(value, str):
-        return _unknown(key)
-    if value == UNDECIDED:  # not knowing is no proof that it is something else
-        return Answer(holds=False, reason=f"{key} is undecided, which only `undecided` matches")
-    if _among(value.lower(), words):
-        return Answer(holds=False, reason=f"{key} is {value}, which the rule rules out")
-    return Answer(holds=True, reason=f"{key} is {value or 'not given'}, none of {', '.join(words)}")
-
-
-def _range_holds(features: Features, *, key: str, clause: RangeClause | ShareClause) -> Answer:
-    value = features.values.get(key)
-    if not isinstance(value, int | float):
-        return _unknown(key)
-    if clause.min is not None and value < clause.min:
-        return Answer(holds=False, reason=f"{key} is {value}, less than {clause.min}")
-    if clause.max is not None and value > clause.max:
-        return Answer(holds=False, reason=f"{key} is {value}, more than {clause.max}")
-    return Answer(holds=True, reason=f"{key} is {value}")
-
-
-def _flag_holds(features: Features, *, key: str, wanted: bool) -> Answer:
-    value = features.values.get(key)
-    if value is None:
-        return _unknown(key)
-    yes, no = _FLAGS[key]
-    return Answer(holds=bool(value) is wanted, reason=yes if value else no)
-
-
-def _header_holds(features: Features, *, name: str, wanted: str) -> Answer:
-    value = features.headers.get(name)
-    if value == wanted:
-        return Answer(holds=True, reason=f"header {name} is {wanted}")
-    # The client's value stays out of the reason: it may be a secret, and reasons are logged.
-    return Answer(holds=False, reason=f"header {name} is not {wanted}")
-
-
-def _among(value: str, words: tuple[str, ...]) -> bool:
+def _among(value: str, words: frozenset[str]) -> bool:
     """Say whether a word names the value, or the language that the value is a variety of."""
-    return value in words or (bool(value) and value.partition("-")[0] in words)
+    return value in words or ("-" in value and value.partition("-")[0] in words)
 
 
-def _unknown(key: str) -> Answer:
-    return Answer(holds=False, reason=f"{key} is not known for this request")
-
-
-def _either(words: tuple[str, ...]) -> str:
-    return " or ".join(words)
+def _unknown(key: str) -> str:
+    return f"{key} is not known for this request"

@@ -15,7 +15,17 @@ from gateway.config.conditions import RouteSection
 from gateway.config.names import resolved_aliases, used_by, variants_of
 from gateway.config.schema import RoutingFile
 from gateway.config.vocabulary import AUTO, ORDER_VARIANTS
-from gateway.domain import Asked, Choice, Endpoint, ModelFacts, ModelStatus, Weighed
+from gateway.domain import (
+    Asked,
+    Choice,
+    Endpoint,
+    ModelFacts,
+    ModelScore,
+    ModelStatus,
+    Reason,
+    Weighed,
+    Why,
+)
 from gateway.errors import CapabilityMissing, ConstraintsUnmet, ModelNotFound
 from gateway.selection.abilities import is_unable, refusal
 from gateway.selection.candidates import (
@@ -31,9 +41,12 @@ from gateway.selection.constraints import constraint_refusal
 from gateway.selection.fitting import Room
 from gateway.selection.matching import (
     Condition,
+    Features,
     Verdict,
     conditions_of,
     features_of,
+    matches,
+    reason_of,
     verdict,
 )
 from gateway.selection.scores import Scores
@@ -56,10 +69,15 @@ class Meaning(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A route, read once; `models` are those of its `use:`, aliases resolved, as in `shares`."""
+    """A route, read once.
+
+    `models` are those of its `use:`, aliases resolved, as in `shares`; `met` those of them that
+    meet its `require:`.
+    """
 
     route: RouteSection
     models: tuple[str, ...]
+    met: Kept
     shares: Mapping[str, float]
     shadow: str | None
     conditions: tuple[Condition, ...]
@@ -79,6 +97,7 @@ class Selector:
         self._aliases = resolved_aliases(file)
         self._rules = tuple(self._rule(route) for route in file.routes)
         self._variants = variants_of(file)
+        self._meanings = {name: self._meaning(name) for name in ("", *self.names)}
         self._scores = Scores(file.scores)
         # Whether it may matter who has read a prompt's beginning (`Asked.seen`).
         self.recalls = file.scores.cache > 0 and _scores_may_decide(file)
@@ -104,6 +123,12 @@ class Selector:
         Raises:
             ModelNotFound: it is no model, alias or variant of `auto`.
         """
+        found = self._meanings.get(name or "")
+        if found is None:
+            raise self._not_found(name or "")
+        return found
+
+    def _meaning(self, name: str) -> Meaning:
         if not name:
             return Meaning(None, "", "", "no model was named, which means auto")
         if name in self._models:
@@ -112,10 +137,7 @@ class Selector:
         if target in self._models:
             return Meaning(target, "", "alias", f"{name} is an alias of {target}")
         why = f"the client asked for {name}" + (f", an alias of {target}" if target else "")
-        head, colon, variant = (target or name).partition(":")
-        if head == AUTO and (variant in self._variants if colon else True):
-            return Meaning(None, variant, "", why)
-        raise self._not_found(name)
+        return Meaning(None, (target or name).partition(":")[2], "", why)
 
     def choose(
         self, asked: Asked, weighed: Weighed | None, status: Mapping[str, ModelStatus]
@@ -167,7 +189,8 @@ class Selector:
             shares[ends.get(name, name)] = shares.get(ends.get(name, name), 0.0) + share
         shadow = ends.get(route.shadow.model, route.shadow.model) if route.shadow else None
         conditions = conditions_of(route.when)
-        return _Rule(route, models, shares, shadow, conditions, _names_variant(route))
+        met = meeting(models, route.require, Known(self._facts, {}))
+        return _Rule(route, models, met, shares, shadow, conditions, _names_variant(route))
 
     def _named(self, meaning: Meaning, model: str, asked: Asked, known: Known) -> Choice:
         if is_unable(known.facts_of(model), asked.endpoint):
@@ -186,14 +209,13 @@ class Selector:
         self, meaning: Meaning, asked: Asked, weighed: Weighed | None, known: Known
     ) -> Choice:
         features = features_of(asked, weighed, meaning.variant)
-        passed_over: list[str] = []
+        passed_over: list[Why] = []
         for rule in self._rules:
-            tried = verdict(rule.route.name, rule.conditions, features)
-            if not tried.matched:
+            if not matches(rule.conditions, features):
                 continue
             kept = self._candidates(rule, meaning, asked, weighed, known)
             if kept.names:
-                why = f"rule '{rule.route.name}' matched: {tried.reason}"
+                why = Reason(_matched, (rule, features))
                 reasons = (meaning.reason, *passed_over, why, *kept.reasons)
                 shadow = self._shadow(rule, kept, asked, known)
                 return Choice(kept.names, rule.route.name, reasons, kept.scores, shadow)
@@ -206,16 +228,17 @@ class Selector:
         kept = self._ordered(kept, meaning.variant, asked, weighed, known)
         if not kept.names:
             raise self._unable(asked.endpoint, None)
-        why = "no rule decided; all models that can serve are considered"
-        reasons = (meaning.reason, *passed_over, why, *kept.reasons)
+        undecided = "no rule decided; all models that can serve are considered"
+        reasons = (meaning.reason, *passed_over, undecided, *kept.reasons)
         return Choice(kept.names, "none", reasons, kept.scores)
 
     def _candidates(
         self, rule: _Rule, meaning: Meaning, asked: Asked, weighed: Weighed | None, known: Known
     ) -> Kept:
-        met = meeting(rule.models, rule.route.require, known)
-        let = allowed(met.names, asked.constraints, known)
-        met = Kept(let.names, (*met.reasons, *let.reasons))
+        met = rule.met
+        if asked.constraints:
+            let = allowed(met.names, asked.constraints, known)
+            met = Kept(let.names, (*met.reasons, *let.reasons))
         if isinstance(rule.route.use, AnyOf):
             met = self._scored(met, asked, weighed, known)
         elif isinstance(rule.route.use, SplitOf):
@@ -235,8 +258,7 @@ class Selector:
     def _scored(self, kept: Kept, asked: Asked, weighed: Weighed | None, known: Known) -> Kept:
         scores = self._scores.ranked(kept.names, asked, weighed, known)
         order = tuple(score.model for score in scores)
-        told = ", ".join(f"{score.model} {score.total:.2f}" for score in scores)
-        return Kept(order, (*kept.reasons, f"by their scores: {told}"), scores)
+        return Kept(order, (*kept.reasons, Reason(_by_scores, scores)), scores)
 
     def _ordered(
         self, kept: Kept, variant: str, asked: Asked, weighed: Weighed | None, known: Known
@@ -247,11 +269,15 @@ class Selector:
         if variant in ORDER_VARIANTS and can.names:
             can = by_variant(can.names, variant, known)
             reasons += can.reasons
-        room = Room(asked.takes, weighed.answer_tokens if weighed else None, self.contexts)
-        room.check(can.names)
-        fit = room.fitting(can.names)
-        final = available_first(fit.names, known)
-        return Kept(final.names, (*reasons, *fit.reasons, *final.reasons), kept.scores)
+        names = can.names
+        if asked.takes:
+            room = Room(asked.takes, weighed.answer_tokens if weighed else None, self.contexts)
+            room.check(names)
+            fit = room.fitting(names)
+            names = fit.names
+            reasons += fit.reasons
+        final = available_first(names, known)
+        return Kept(final.names, (*reasons, *final.reasons), kept.scores)
 
     def _unable(self, endpoint: Endpoint, model: str | None) -> CapabilityMissing:
         told = refusal(endpoint, model, self._models, self._facts)
@@ -261,6 +287,15 @@ class Selector:
         short = name[:100]  # the client chose it, and comparing takes time with its length
         close = difflib.get_close_matches(short, self.names, n=2, cutoff=0.6)
         return ModelNotFound(short, tuple(close))
+
+
+def _matched(rule: _Rule, features: Features) -> str:
+    return f"rule '{rule.route.name}' matched: {reason_of(rule.conditions, features)}"
+
+
+def _by_scores(*scores: ModelScore) -> str:
+    told = ", ".join(f"{score.model} {score.total:.2f}" for score in scores)
+    return f"by their scores: {told}"
 
 
 def _names_variant(route: RouteSection) -> bool:
@@ -280,7 +315,7 @@ def _split(kept: Kept, rule: _Rule, asked: Asked) -> Kept:
 
 
 def _unmet(asked: Asked, let: Kept) -> ConstraintsUnmet:
-    told, more = let.reasons[:_TOLD], len(let.reasons) - _TOLD
+    told, more = [str(why) for why in let.reasons[:_TOLD]], len(let.reasons) - _TOLD
     rest = f"; and so are {more} more" if more > 0 else ""
     return ConstraintsUnmet(
         f"No model here meets the request: {'; '.join(told)}{rest}.",

@@ -1,4 +1,4 @@
-"""One request on a connection and its answer, as ASGI has them: what an application calls.
+"""One request on a connection and its answer: what an application calls, by ASGI or at once.
 
 uvicorn's own sends the head and the body of an answer in two writes, which wakes the client twice,
 makes an event for each request and checks each header with two expressions; see
@@ -10,14 +10,14 @@ Must not: read from the connection or keep time; `line` and `bounds` beside it d
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from engines.asgi import ON_DEPARTURE
+from engines.asgi import ANSWER, ON_DEPARTURE
 
 _log = logging.getLogger("uvicorn.error")
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
@@ -57,10 +57,13 @@ class Cycle:
         "body",
         "disconnected",
         "expects_continue",
+        "headers",
         "keep_alive",
         "more_body",
+        "more_headers",
         "response_complete",
         "response_started",
+        "status",
     )
 
     def __init__(
@@ -75,6 +78,9 @@ class Cycle:
         self.disconnected = False
         self.response_started = False
         self.response_complete = False
+        self.status = 0
+        self.headers: Sequence[tuple[bytes, bytes]] = ()
+        self.more_headers: Sequence[tuple[bytes, bytes]] = ()
         self._departure: Callable[[], None] | None = None
         self._head = b""
         self._chunked = True
@@ -119,6 +125,7 @@ class Cycle:
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Run the application; what it raises or leaves undone ends the connection."""
         scope[ON_DEPARTURE] = self.on_departure
+        scope[ANSWER] = self
         try:
             await app(scope, self.receive, self.send)
         except Exception:  # noqa: BLE001 - the root of a task
@@ -147,30 +154,43 @@ class Cycle:
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     async def send(self, message: Message) -> None:
-        """Send the head or a part of the body.
+        """Send the head or a part of the body: `start` and `write` as ASGI has them.
 
         Raises:
-            RuntimeError: out of turn, beyond the content-length, or a header with a line's end.
+            RuntimeError: as they say, or it is another message.
         """
-        flow = self._line.flow
-        if flow.write_paused and not self.disconnected:
-            await flow.drain()
-        if self.disconnected:
-            return
         kind = message["type"]
-        if kind == "http.response.body" and self.response_started and not self.response_complete:
-            self._send_body(message.get("body", b""), more=message.get("more_body", False))
-        elif kind == "http.response.start" and not self.response_started:
-            self._start(message["status"], message.get("headers", ()))
+        if kind == "http.response.body":
+            await self.write(message.get("body", b""), more=message.get("more_body", False))
+        elif kind == "http.response.start":
+            await self.start(message["status"], message.get("headers", ()))
         else:
             raise RuntimeError(f"The message {kind} is out of turn.")
 
-    def _start(self, status: int, headers: Any) -> None:
+    @property
+    def started(self) -> bool:
+        """Whether the answer has begun."""
+        return self.response_started
+
+    async def start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Begin the answer; its head goes with the first part of its body.
+
+        Raises:
+            RuntimeError: it has begun, or a header has a line's end.
+        """
+        if self.disconnected:
+            return
+        if self.response_started:
+            raise RuntimeError("The start of an answer is out of turn.")
         self.response_started = True
         self.expects_continue = False
+        self.status, self.headers = status, headers
+        self._begin(status, headers)
+
+    def _begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         parts = [STATUS_LINE[status]]
         framed = says_close = False
-        for name, value in headers:
+        for name, value in (*headers, *self.more_headers):
             parts += (name, b": ", value, b"\r\n")
             if name in _FRAMING:
                 if name == b"content-length":
@@ -197,19 +217,20 @@ class Cycle:
             raise RuntimeError("A header has a line's end or a zero in it.")
         self._head = head + self._line.common_headers + b"\r\n"
 
-    def _send_body(self, body: bytes, *, more: bool) -> None:
-        if self._head_only:
-            body = b""
-            self._left_bytes = 0
-        elif self._chunked:
-            if body:
-                body = b"%x\r\n%b\r\n" % (len(body), body)
-            if not more:
-                body += b"0\r\n\r\n"
-        else:
-            self._left_bytes -= len(body)
-            if self._left_bytes < 0 or (self._left_bytes and not more):
-                raise RuntimeError("The body is not as long as its content-length.")
+    async def write(self, body: bytes, *, more: bool) -> None:
+        """Send a part of the body, once the client takes more; `more=False` ends the answer.
+
+        Raises:
+            RuntimeError: out of turn, or not as long as the content-length says.
+        """
+        flow = self._line.flow
+        if flow.write_paused and not self.disconnected:
+            await flow.drain()
+        if self.disconnected:
+            return
+        if not self.response_started or self.response_complete:
+            raise RuntimeError("A part of an answer is out of turn.")
+        body = self._framed(body, more=more)
         if self._head:
             body = self._head + body
             self._head = b""
@@ -222,3 +243,18 @@ class Cycle:
             if not self.keep_alive:
                 transport.close()
             self._line.on_response_complete()
+
+    def _framed(self, body: bytes, *, more: bool) -> bytes:
+        if self._head_only:
+            body = b""
+            self._left_bytes = 0
+        elif self._chunked:
+            if body:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+            if not more:
+                body += b"0\r\n\r\n"
+        else:
+            self._left_bytes -= len(body)
+            if self._left_bytes < 0 or (self._left_bytes and not more):
+                raise RuntimeError("The body is not as long as its content-length.")
+        return body

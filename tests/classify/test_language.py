@@ -94,7 +94,7 @@ def test_a_reason_and_a_confidence_come_along(finder: LanguageFinder) -> None:
     found = found_in(finder, "How tall is the tallest tree in the world?")
     assert found.language == "en"
     assert 0.35 <= found.confidence <= 1
-    assert "en" in found.reason
+    assert "en" in str(found.reason)
 
 
 def test_a_threshold_beyond_reach_leaves_everything_undecided() -> None:
@@ -170,6 +170,6 @@ def test_a_hint_does_not_outweigh_the_words(finder: LanguageFinder) -> None:
 
 def test_everyday_words_vote_for_each_of_their_languages() -> None:
     votes = Everyday().votes(" qual é melhor ")
-    assert votes.by_language["pt"] == 4  # three words and a letter
+    assert votes.by_language()["pt"] == 4  # three words and a letter
     assert votes.voters == 3
-    assert votes.strangers == ()
+    assert votes.strangers() == ()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.classify.size import counted, size_of
+from gateway.classify.size import counted, is_open, size_of
 from gateway.config.schema import SizeSection
 from gateway.domain import Estimate, Weighed
 
@@ -33,9 +33,9 @@ def test_far_from_a_threshold_a_size_is_sure_and_at_it_it_is_a_toss() -> None:
 
 
 def test_a_size_is_open_where_a_threshold_lies_within_the_error() -> None:
-    assert size_of(Estimate(450, 100), None, SIZES).open
-    assert not size_of(Estimate(450, 10), None, SIZES).open
-    assert not size_of(Estimate(450), None, SIZES).open
+    assert is_open(Estimate(450, 100), None, SIZES)
+    assert not is_open(Estimate(450, 10), None, SIZES)
+    assert not is_open(Estimate(450), None, SIZES)
 
 
 def test_what_an_engine_counted_takes_the_place_of_the_estimate() -> None:

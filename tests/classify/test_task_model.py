@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.classify.lexicon import load_lexicons
+from gateway.classify.plain import plain
 from gateway.classify.reading import Text
 from gateway.classify.task_evidence import EvidenceReader
-from gateway.classify.task_features import spoken
+from gateway.classify.task_features import Features, may_be_group, spoken
 from gateway.classify.task_model import (
     BIAS,
     Header,
@@ -37,7 +38,7 @@ def weights_of(rows: Mapping[str, tuple[int, ...]]) -> Weights:
     st.sets(st.sampled_from("abcdefghxyz")),
 )
 def test_packed_sums_are_the_sums(rows: dict[str, tuple[int, ...]], features: set[str]) -> None:
-    verdict = LinearModel(weights_of(rows)).judge(features)
+    verdict = LinearModel(weights_of(rows)).judge(Features(features))
     known = [rows[name] for name in features if name in rows]
     root = math.sqrt(max(1, len(known)))
     scores = [
@@ -56,15 +57,15 @@ def test_what_is_written_is_read_again() -> None:
 
 def test_the_features_that_told_are_named() -> None:
     model = LinearModel(weights_of({"poem": (-5, 0, 90), "the": (1, 1, 1), "def": (50, 0, 0)}))
-    assert model.judge({"poem", "the", "unknown"}).features == ("poem",)
+    assert model.judge(Features({"poem", "the", "unknown"})).features == ("poem",)
 
 
 def test_the_turn_before_counts_less_the_longer_the_newest_is() -> None:
     model = LinearModel(weights_of({"poem": (-50, 0, 90), "def": (90, 0, -50)}))
-    brief = model.judge(set(), {"def"}, chars=10)
-    long = model.judge(set(), {"def"}, chars=6_000)
+    brief = model.judge(Features(set()), Features({"def"}), chars=10)
+    long = model.judge(Features(set()), Features({"def"}), chars=6_000)
     assert brief.task == "code"
-    assert model.judge({"poem"}, {"def"}, chars=6_000).task == "writing"
+    assert model.judge(Features({"poem"}), Features({"def"}), chars=6_000).task == "writing"
     assert brief.confidence > long.confidence
     assert lean(10) == lean(60) == 1 > lean(240) == 0.5
 
@@ -78,10 +79,11 @@ def test_the_shipped_model_knows_the_nine_tasks() -> None:
 @given(st.text(max_size=400))
 def test_any_text_has_features_and_each_can_be_said(text: str) -> None:
     reader = EvidenceReader(LEXICONS)
-    words = f" {' '.join(text.lower().split())} "
-    features = reader.read(Text(text, text, text, words, "en", fenced=False)).features
-    assert all(spoken(feature) for feature in features)
-    assert not any("\n" in feature for feature in features)
+    features = reader.read(Text(text, text, text, plain(text), "en", fenced=False)).features
+    names = features.all_names()
+    assert all(map(spoken, names))
+    assert not any("\n" in name for name in names)
+    assert all(may_be_group(" ".join(group)) for group in features.groups)
 
 
 def test_a_long_text_has_no_more_features_than_its_ends_give() -> None:
@@ -89,4 +91,4 @@ def test_a_long_text_has_no_more_features_than_its_ends_give() -> None:
     words = [f"word{i}" for i in range(5_000)]
     text = " ".join(words)
     features = reader.read(Text(text, text, text[:600], f" {text[:600]} ", "en", fenced=False))
-    assert len(features.features) < 400
+    assert len(features.features.all_names()) < 400

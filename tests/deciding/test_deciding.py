@@ -132,6 +132,6 @@ def test_counts_teach_what_later_prompts_take() -> None:
     asks = decider(REST)
     before = settle(asks, chat(3_000)).asked.takes["short"]
     for _ in range(30):
-        asks.learn(settle(asks, chat(3_000)), "short", before.tokens * 2)
+        asks.learn(asks.weigh(chat(3_000), ()).bulk, "short", before.tokens * 2)
     after = settle(asks, chat(1_500)).asked.takes["short"]
     assert after.tokens > 0.8 * before.tokens

@@ -24,7 +24,9 @@ def test_what_surely_fits_keeps_its_place() -> None:
 def test_what_likely_does_not_fit_stands_behind_what_does() -> None:
     kept = room(1_050, 100, 10).fitting(NAMES)
     assert kept.names == ("long", "unknown", "short")
-    assert kept.reasons[0].startswith("short comes behind: its context of 1000 tokens is less than")
+    assert str(kept.reasons[0]).startswith(
+        "short comes behind: its context of 1000 tokens is less than"
+    )
 
 
 def test_where_all_likely_have_no_room_the_order_stays() -> None:

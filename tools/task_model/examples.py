@@ -43,7 +43,7 @@ def read_examples(sources: Iterable[Source]) -> list[Example]:
     evidence = EvidenceReader(lexicons)
 
     def features(text: str) -> Collection[str]:
-        return evidence.read(turns.read(text).text).features
+        return evidence.read(turns.read(text).text).features.all_names()
 
     return [
         Example(
