@@ -13,6 +13,8 @@ from gateway.classify.lexicon import Hit, Index, entry_of, read_data
 from gateway.classify.plain import plain
 
 _NEAR_CHARS = 70
+_BESIDE_WORDS = 1  # in a sentence that only asks, where a language's words of manner are not known
+_BESIDE_SIGNS = 3  # of scripts without spaces
 _HEAD_LETTERS = 4  # what names are looked up by, before anything dearer
 
 
@@ -21,7 +23,8 @@ class _Asking:
     """How one language asks for an answer in another.
 
     `index` finds names of languages (key `name`), verbs (`verb`, and `answer` for those that can
-    mean nothing but answering). `own` are the phrases that ask for this very language.
+    mean nothing but answering). `own` are the phrases that ask for this very language,
+    `manner` the words that may stand in a sentence which asks for nothing but a language.
     """
 
     names: dict[str, str]  # as written here, code
@@ -30,6 +33,8 @@ class _Asking:
     after: tuple[str, ...]
     unless: tuple[str, ...]
     own: tuple[str, ...]
+    manner: frozenset[str]
+    beside: int  # how many words more
     index: Index
 
 
@@ -57,6 +62,16 @@ class AnswerLanguageFinder:
             if named is not None:
                 return named
         return None if strict else self._owned(spaced, heads, written)
+
+    def asks_only(self, spaced: str, written: str) -> bool:
+        """Say whether a sentence does nothing but say in which language to answer."""
+        for code in self._read_with(written):
+            asking = self._askings[code]
+            hits = asking.index.scan(spaced)
+            keys = {hit.key for hit in hits}
+            if "name" in keys and "answer" in keys:
+                return _is_all(spaced, hits, asking)
+        return False
 
     def verbs(self) -> Iterator[str]:
         """Yield the verbs that ask for an answer, of all languages."""
@@ -109,6 +124,18 @@ def _named(spaced: str, heads: set[str], asking: _Asking, verb: str) -> str | No
     return None
 
 
+def _is_all(spaced: str, hits: Sequence[Hit], asking: _Asking) -> bool:
+    """Say whether next to nothing is left without what was found and the words of manner."""
+    for hit in sorted(hits, key=lambda hit: -hit.at):
+        end = spaced.find(" ", hit.end - 1) if asking.heads else hit.end
+        spaced = f"{spaced[: hit.at]} {spaced[end:]}"
+    if asking.heads:
+        return len([w for w in spaced.split() if w not in asking.manner]) <= asking.beside
+    for word in sorted(asking.manner, key=len, reverse=True):
+        spaced = spaced.replace(word, " ")
+    return len(spaced.replace(" ", "")) <= _BESIDE_SIGNS
+
+
 def _near(name: Hit, verbs: Sequence[Hit]) -> bool:
     return any(abs(verb.at - name.at) <= _NEAR_CHARS for verb in verbs)
 
@@ -138,8 +165,15 @@ def _asking(data: dict[str, Any]) -> _Asking:
         after=tuple(entry_of(word) for word in data.get("after", ())),
         unless=tuple(entry_of(word) for word in data.get("unless", ())),
         own=tuple(space + entry_of(phrase) for phrase in data["own"]),
+        manner=frozenset(_manner(data)),
+        beside=0 if "manner" in data else _BESIDE_WORDS,
         index=Index(dict.fromkeys(entries), spaced=spaced),
     )
+
+
+def _manner(data: dict[str, Any]) -> Iterator[str]:
+    for entry in (*data.get("before", ()), *data.get("after", ()), *data.get("manner", ())):
+        yield from plain(entry.removesuffix("$")).split()
 
 
 def _listed(given: str | list[str]) -> list[str]:

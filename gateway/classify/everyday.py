@@ -68,7 +68,7 @@ class Everyday:
 
     def __init__(self) -> None:
         self.words: dict[str, tuple[str, ...]] = {}
-        self.rare: set[str] = set()
+        self.rare: dict[str, float] = {}  # how much they are less likely, as a logarithm
         self._letters: dict[str, tuple[str, ...]] = {}
         self._phrases: dict[str, tuple[str, ...]] = {}
         for language, data in read_data("everyday"):
@@ -78,8 +78,8 @@ class Everyday:
                 _file(self._letters, letter, language)
             for phrase in data.get("phrases", ()):
                 _file(self._phrases, plain(phrase).strip(), language)
-            if data.get("rare", False):
-                self.rare.add(language)
+            if "rare" in data:
+                self.rare[language] = data["rare"]
         speaking = chain(self.words.values(), self._letters.values())
         self.languages = tuple(sorted(set(chain.from_iterable(speaking))))
         letters = Counter(chain.from_iterable(self._letters.values()))

@@ -27,7 +27,6 @@ _ALONE = 2.0  # more, where no other language has the word: its kin have another
 _PHRASE = 2.0
 _LIKENESS = 0.45
 _FEW_WORDS = 6  # of more the detector knows enough
-_RARE = -0.7  # before anything is read: a gateway's clients hardly write them
 _HINT = 1.5
 _NONE_OF_THEM = -3.0  # that it is a language which nothing here knows, or none
 # The detector is too sure of itself on short texts: its logarithms are scaled down there.
@@ -36,6 +35,9 @@ _DETECTOR_PER_CHAR = 0.01
 _DETECTOR_FLOOR = 0.005
 _DETECTOR_CHARS = 400
 _LABELS = 10
+# What the detector tells apart and a gateway's clients do not: Serbian in Latin letters is read and
+# answered as Croatian is.
+_SAME = {"nn": "no", "bs": "hr", "sh": "hr", "sr": "hr"}
 _PREFIX = len("__label__")
 # So many votes more than any other language has, and so great a share of the words, settle it.
 _CLEAR_LEAD = 3
@@ -128,7 +130,7 @@ class LanguageFinder:
         self, spaced: str, script: str, votes: Votes, said_in: Sequence[str]
     ) -> dict[str, float]:
         """Return the logarithm of each language's likelihood, up to a constant."""
-        shares, strangers = self._detect(spaced), votes.strangers()
+        shares, strangers = self._detect(spaced, script), votes.strangers()
         by_language, alone = votes.by_language(), votes.alone()
         likeness = self._spelling.likeness(strangers if len(strangers) <= _FEW_WORDS else ())
         trust = min(1.0, _DETECTOR_LEAST + _DETECTOR_PER_CHAR * len(spaced))
@@ -140,12 +142,18 @@ class LanguageFinder:
             score += _ALONE * alone.get(language, 0)
             score += _LIKENESS * likeness.get(language, 0.0)
             score += _PHRASE * (language in said_in)
-            scores[language] = score + _RARE * (language in self._everyday.rare)
+            scores[language] = score - self._everyday.rare.get(language, 0.0)
         return scores
 
-    def _detect(self, spaced: str) -> dict[str, float]:
+    def _detect(self, spaced: str, script: str) -> dict[str, float]:
         labels, shares = self._model.predict(spaced[1:_DETECTOR_CHARS], k=_LABELS)
-        return {label[_PREFIX:]: float(share) for label, share in zip(labels, shares, strict=True)}
+        found: dict[str, float] = {}
+        for label, share in zip(labels, shares, strict=True):
+            code = label[_PREFIX:]
+            if script == "latin":
+                code = _SAME.get(code, code)
+            found[code] = found.get(code, 0.0) + float(share)
+        return found
 
 
 def _likeliest(scores: Mapping[str, float], script: str) -> Found:

@@ -7,8 +7,10 @@ Must not: tell the task, or the language of the answer.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.classify.answer_language import AnswerLanguageFinder
+from gateway.classify.directives import without_directive
 from gateway.classify.language import Found, LanguageFinder
 from gateway.classify.lexicon import Lexicon
 from gateway.classify.plain import plain
@@ -23,7 +25,7 @@ class Text(msgspec.Struct, frozen=True):
     """A prompt cut up.
 
     `raw` is as written but clipped, `prose` without code, `instruction` the part of it that says
-    what is wanted, `asked` the same as `plain` returns it.
+    what is wanted, `asked` the same as `plain` returns it; `named` is a language it asks for.
     """
 
     raw: str
@@ -32,6 +34,7 @@ class Text(msgspec.Struct, frozen=True):
     asked: str
     language: str
     fenced: bool
+    named: str | None = None
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -45,9 +48,12 @@ class Turn(msgspec.Struct, frozen=True):
 class Reader:
     """Reads turns. Built once, then read only."""
 
-    def __init__(self, languages: LanguageFinder, openings: Iterable[str]) -> None:
-        """Take what requests open with beside a finder of languages."""
+    def __init__(
+        self, languages: LanguageFinder, answers: AnswerLanguageFinder, openings: Iterable[str]
+    ) -> None:
+        """Take what requests open with beside the finders of languages."""
         self._languages = languages
+        self._answers = answers
         self._requests = RequestWords(openings)
 
     def read(self, raw: str, hints: Sequence[str] = ()) -> Turn:
@@ -63,6 +69,23 @@ class Reader:
             found = self._languages.find(plain(prose), hints)
         read = Text(text, prose, instruction, asked, found.language, has_fence(text))
         return Turn(read, found, supplied)
+
+    def wanted(self, text: Text) -> Text:
+        """Return a text for its task, without the sentence that only says how to answer.
+
+        "Answer in French: who was he?" asks a question, and wants nothing translated.
+        """
+        language = text.language
+        named = self._answers.find(text.asked, language)
+        if named is None:
+            return text
+        text = replace(text, named=named)
+        if self._answers.find(text.asked, language, strict=True) is None:
+            return text
+        rest = without_directive(
+            text.raw, lambda piece: self._answers.asks_only(plain(piece), language)
+        )
+        return text if rest is None else replace(self.read(rest).text, language=language)
 
 
 def openings_of(lexicons: Mapping[str, Lexicon], answers: AnswerLanguageFinder) -> Iterator[str]:

@@ -43,6 +43,23 @@ _SOURCE_WORDS = (
     *("def ", "class ", "import ", "#include", "public ", "function ", " = ", "SELECT", "fn "),
     *("<?php", "<!DOCTYPE", "; do", "console.log(", "System.out.print", "printf("),
 )
+# What machines say in English to people of all languages.
+_ERROR = re.compile(
+    r"\w(?:Error|Exception)\b|\b(?:ORA|TS|CS|SQLSTATE)[-\[ ]?\d{3,5}\b"
+    r"|\b(?:out of (?:range|memory|bounds)|not (?:defined|found|callable|iterable)"
+    r"|is undefined|cannot (?:find|read|import)|could not \w+"
+    r"|invalid (?:identifier|syntax|argument|token)|permission denied"
+    r"|connection (?:refused|reset)|null pointer|stack overflow|syntax error"
+    r"|exit(?:ed with)? code|no such file|access denied|unexpected (?:token|indent|end)"
+    r"|timed out|deadlock|status code|core dumped)\b",
+    re.IGNORECASE,
+)
+_ERROR_MARKS = (
+    *("rror", "ception", "ORA", "out of ", "not def", "not found", "not call", "not iter"),
+    *("undefined", "cannot", "ould not", "nvalid", "denied", "onnection", "null p", "overflow"),
+    *("exit", "such file", "nexpected", "timed", "deadlock", "status c", "dumped", "TS", "CS"),
+    "SQLSTATE",
+)
 _FILE = re.compile(
     r"\.(?:py|js|ts|tsx|jsx|java|cpp|rs|go|rb|php|sh|sql|css|ipynb|kt|swift|cs|ya?ml)\b"
 )
@@ -116,6 +133,8 @@ def shape_of(text: Text, signs: Signs) -> Iterator[str]:
     yield _NUMBERS.of(signs.numbers)
     if signs.code:
         yield f"#{signs.code}"
+    if any(map(raw.__contains__, _ERROR_MARKS)) and _ERROR.search(raw):
+        yield "#message of a machine"
     if signs.formula:
         yield "#formula"
     if signs.options:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.classify.lexicon import Lexicon
+from gateway.classify.lexicon import Lexicon, read_file
 from gateway.classify.phrases import Phrases, Said, phrases_of
 from gateway.classify.plain import plain
 from gateway.classify.reading import Text
@@ -33,6 +33,7 @@ class EvidenceReader:
     def __init__(self, lexicons: Mapping[str, Lexicon]) -> None:
         """Take the lexicons by language; English must be among them."""
         self._lexicons = lexicons
+        self._programming = frozenset(read_file("programming.toml")["words"].split())
 
     def read(self, text: Text) -> Evidence:
         """Return what a text shows; any text will do."""
@@ -42,7 +43,8 @@ class EvidenceReader:
             prose = f"{prose[:_HEAD_CHARS]} {prose[-_TAIL_CHARS:]}"
         whole = text.asked if prose.strip() == text.instruction else plain(prose)
         phrases, said = self._phrases(text, whole, signs)
-        return Evidence(said, features_of(text, whole, signs, phrases, said))
+        features = features_of(text, whole, signs, phrases, said, programming=self._programming)
+        return Evidence(said, features)
 
     def _phrases(self, text: Text, whole: str, signs: Signs) -> tuple[Phrases, Said | None]:
         """Read with the text's own lexicon, then with English, which code is full of."""

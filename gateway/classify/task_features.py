@@ -36,6 +36,7 @@ _MOST_SENTENCES = 5
 _CLOSING = '"\u201d\u00bb)'
 _FIRST_CHARS = 12
 _UNSPACED = "\u0e00"
+_MOST_PROGRAMMING = 3
 
 
 class Features(msgspec.Struct, frozen=True):
@@ -59,10 +60,20 @@ def may_be_group(name: str) -> bool:
 
 
 def features_of(
-    text: Text, whole: str, signs: Signs, phrases: Phrases, said: Said | None
+    text: Text,
+    whole: str,
+    signs: Signs,
+    phrases: Phrases,
+    said: Said | None,
+    *,
+    programming: frozenset[str] = frozenset(),
 ) -> Features:
-    """Return the features of a text; `whole` is its prose as `plain` returns it."""
+    """Return the features of a text; `whole` is its prose as `plain` returns it.
+
+    `programming` are the words of programmers, of all languages.
+    """
     found = set(shape_of(text, signs))
+    found.update(_marks(text, whole, programming))
     found.update(phrases.names())
     found.add("@says nothing" if said is None else f"@says {said.task}")
     spaced, asked = whole, text.asked
@@ -83,6 +94,15 @@ def features_of(
         found.update(_edges(told))
     found.update(_sentences(text.instruction, phrases))
     return Features(found, groups)
+
+
+def _marks(text: Text, whole: str, programming: frozenset[str]) -> Iterator[str]:
+    """Yield what words say by being of a kind: of programming, names of languages asked for."""
+    count = len(programming.intersection(whole.split()))
+    if count:
+        yield f"@programming {min(count, _MOST_PROGRAMMING)}"
+    if text.named is not None:
+        yield "@its language" if text.named == text.language else "@another language"
 
 
 def _stands_apart(text: Text, asked: str, whole: str) -> bool:

@@ -32,6 +32,7 @@ class Header:
     scale: float  # what a step of a byte is worth, over the root of how many features there are
     bias: tuple[float, ...]  # by task
     carry: float  # how much the turn before counts when the newest is brief
+    calm: float  # how sure one may be of a turn that has another before it, beside a first one
     threshold: float  # below it, the task is undecided
     corpus: str  # the digest of what it was trained on
 
@@ -128,7 +129,7 @@ class LinearModel:
         if before is not None:
             carry = self.header.carry * lean(chars)
             scores = [
-                score + carry * math.log(share + UNLIKELY)
+                self.header.calm * (score + carry * math.log(share + UNLIKELY))
                 for score, share in zip(scores, _shares(self._scores(before)), strict=True)
             ]
         shares = _shares(scores)

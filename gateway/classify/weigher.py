@@ -64,7 +64,8 @@ class Weigher:
         lexicons = load_lexicons()
         least = (tasks or TaskSection()).undecided_below
         self._tasks = TaskFinder(lexicons, LinearModel(load_weights()), least)
-        self._reader = Reader(self._languages, openings_of(lexicons, self._answers))
+        openings = openings_of(lexicons, self._answers)
+        self._reader = Reader(self._languages, self._answers, openings)
 
     def weigh(self, request: AnyRequest, hints: Sequence[str] = ()) -> Weighed:
         """Return what a request to any endpoint weighs; `hints` as for `weigh_chat`."""
@@ -203,7 +204,7 @@ class Weigher:
     def _task(self, turns: Sequence[Turn], shape: Shape) -> Task:
         if shape.task is not None:
             return shape.task
-        task = self._tasks.find([turn.text for turn in turns])
+        task = self._tasks.find([self._reader.wanted(turn.text) for turn in turns])
         if task.name == UNDECIDED and shape.json_schema:
             return Task("extraction", "JSON is wanted back, and nothing else speaks", _SURE)
         return task

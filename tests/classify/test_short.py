@@ -13,6 +13,7 @@ from gateway.domain import UNDECIDED
 
 FILE = Path(__file__).parent / "data" / "short.jsonl"
 TALK = Path(__file__).parent / "data" / "talk.jsonl"
+STREET = Path(__file__).parent / "data" / "street.jsonl"
 
 
 class Row(msgspec.Struct):
@@ -48,8 +49,14 @@ def test_most_short_texts_are_told_and_few_of_them_wrongly(rows: list[Row]) -> N
 
 def test_everyday_talk_is_told_in_most_languages() -> None:
     right, wrong = shares_of(rows_of(TALK))
-    assert right >= 0.92
-    assert wrong <= 0.065
+    assert right >= 0.94
+    assert wrong <= 0.05
+
+
+def test_household_words_are_told_in_most_languages() -> None:
+    right, wrong = shares_of(rows_of(STREET))
+    assert right >= 0.94
+    assert wrong <= 0.05
 
 
 def shares_of(counted: list[Row]) -> tuple[float, float]:

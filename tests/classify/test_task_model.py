@@ -24,7 +24,7 @@ from gateway.classify.task_model import (
 
 TASKS = ("code", "math", "writing")
 LEXICONS = load_lexicons()
-HEADER = Header(TASKS, 0.1, (0.0, 0.5, -0.5), 0.8, 0.9, "digest")
+HEADER = Header(TASKS, 0.1, (0.0, 0.5, -0.5), 0.8, 1.0, 0.9, "digest")
 
 
 def weights_of(rows: Mapping[str, tuple[int, ...]]) -> Weights:

@@ -19,6 +19,7 @@ from gateway.cli.difficulty_curve import (
     shown,
     uncertainty,
 )
+from tools.task_model.rows import read_corpus
 
 GRADES = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 ROWS = st.lists(
@@ -150,3 +151,39 @@ def test_the_cost_is_by_the_models_active_parameters_where_they_are_known(tmp_pa
     names = ("--weak", "qwen2.5-7b", "--strong", "qwen2.5-72b", "--config", str(config))
     found = json.loads(ran(log, *names, "--json").stdout)
     assert found["curve"][0]["cost"] == pytest.approx(7.6 / 72.7, abs=0.005)
+
+
+PROMPTS = ("en-exam", "eu-school", "xx-worded")
+
+
+def judged_prompts() -> list[dict[str, Any]]:
+    """Return prompts of our corpus; the weaker model is said to fail at long sums and riddles."""
+    rows = [row for source in read_corpus() if source.name in PROMPTS for row in source.rows[::3]]
+    return [
+        {"text": row.text, "verdict": row.task not in ("math", "reasoning") or len(row.text) < 60}
+        for row in rows
+    ]
+
+
+def test_the_printed_rule_does_what_the_curve_promised(tmp_path: Path) -> None:
+    rows = judged_prompts()
+    log = written(tmp_path, rows)
+    names = ("--weak", "small", "--strong", "big", "--keep", "0.8")
+    promised = json.loads(ran(log, *names, "--json").stdout)
+    assert promised["requests"] == len(rows) > 300
+    assert promised["better_than_chance"]
+    rule = ran(log, *names).stdout.splitlines()[-1]
+    config = tmp_path / "routing.yaml"
+    config.write_text(
+        'engines: {lab: {kind: remote, url: "http://127.0.0.1:1/v1"}}\n'
+        "models: {small: {engine: lab}, big: {engine: lab}}\n"
+        f"routes:\n{rule}\n  - {{name: default, use: [small]}}\n",
+        encoding="utf-8",
+    )
+    said = CliRunner().invoke(
+        main, ["route", "--file", str(log), "--json", "--config", str(config)]
+    )
+    models = [json.loads(line)["model"] for line in said.stdout.splitlines()]
+    assert models.count("big") / len(rows) == pytest.approx(promised["share"])
+    good = sum(model == "big" or row["verdict"] for model, row in zip(models, rows, strict=True))
+    assert good / len(rows) == pytest.approx(promised["quality"])

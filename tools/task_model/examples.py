@@ -39,11 +39,12 @@ def read_examples(sources: Iterable[Source]) -> list[Example]:
     """Read every row."""
     lexicons = load_lexicons()
     languages = LanguageFinder(LanguageSection().undecided_below)
-    turns = Reader(languages, openings_of(lexicons, AnswerLanguageFinder()))
+    answers = AnswerLanguageFinder()
+    turns = Reader(languages, answers, openings_of(lexicons, answers))
     evidence = EvidenceReader(lexicons)
 
     def features(text: str) -> Collection[str]:
-        return evidence.read(turns.read(text).text).features.all_names()
+        return evidence.read(turns.wanted(turns.read(text).text)).features.all_names()
 
     return [
         Example(

@@ -38,6 +38,7 @@ def weights_of(fitted: Fitted, calibration: Calibration, corpus: str) -> Weights
         scale=float(f"{largest / _LARGEST / heat * COUNT:.6g}"),
         bias=tuple(float(f"{value / heat:.4g}") for value in fitted.bias),
         carry=calibration.carry,
+        calm=calibration.calm,
         threshold=calibration.acting.threshold,
         corpus=corpus,
     )
@@ -69,11 +70,14 @@ def main() -> None:
 
 def _report(held: HeldOut, calibration: Calibration) -> None:
     labels = labels_of(held.examples)
-    shares = shares_of(held, calibration.temperature, calibration.carry)
+    shares = shares_of(held, calibration.temperature, calibration.carry, calibration.calm)
     told = shares.argmax(axis=1)
     print("On sources that were held out:")
     print(f"  macro-F1 {macro_f1(told, labels):.3f}, right {(told == labels).mean():.3f}")
-    print(f"  temperature {calibration.temperature}, carry {calibration.carry}")
+    print(
+        f"  temperature {calibration.temperature}, carry {calibration.carry}, "
+        f"calm {calibration.calm}"
+    )
     print(f"  calibration error {calibration_error(shares, labels):.3f}")
     for level in (*_LEVELS, calibration.acting.threshold):
         acting = acting_from(level, shares, labels)
@@ -100,7 +104,7 @@ def _curve(examples: Sequence[Example]) -> None:
     for share in _CURVE:
         held = hold_out(examples, share=share)
         found = calibrate(held)
-        told = shares_of(held, found.temperature, found.carry).argmax(axis=1)
+        told = shares_of(held, found.temperature, found.carry, found.calm).argmax(axis=1)
         print(f"  on {share:.3f} of the rows: macro-F1 {macro_f1(told, labels):.3f}", flush=True)
 
 
