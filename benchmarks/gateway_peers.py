@@ -120,7 +120,8 @@ def running(name: str, engine: int) -> Iterator[Peer]:
     port = _free_port()
     key = f"Bearer {_KEY}" if name == LITELLM else None
     address = ReplicaAddress("127.0.0.1", port, authorization=key)
-    environ = os.environ | {"LITELLM_MASTER_KEY": _KEY}
+    # LiteLLM takes an engine that says the same word a hundred times for one that has gone mad.
+    environ = os.environ | {"LITELLM_MASTER_KEY": _KEY, "REPEATED_STREAMING_CHUNK_LIMIT": "100000"}
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as said:
         argv = _command(name, Path(folder), port, engine)
         child = subprocess.Popen(argv, stdout=said, stderr=said, env=environ)

@@ -24,6 +24,8 @@ class BodyTooLong(Exception):
 # What a server puts into a scope that tells by itself when the client goes: a function to call with
 # what it is to call then, or with None.
 ON_DEPARTURE = "weighbridge.on_departure"
+# The task of a request, where its server has it at hand: to ask for the current one takes longer.
+TASK = "weighbridge.task"
 # With other servers only who is at it for longer is watched: a task costs more than the rest of a
 # quick answer's bookkeeping (docs/decisions/0031).
 _WATCHED_AFTER_S = 0.005
@@ -80,11 +82,12 @@ class Departure:
         self._gone = False
         self._begins: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._task: asyncio.Task[object] | None = None
+        self._task: asyncio.Task[object] | None = scope.get(TASK)
 
     def __enter__(self) -> None:
         """Begin to watch."""
-        self._task = asyncio.current_task()
+        if self._task is None:
+            self._task = asyncio.current_task()
         if self._tell is not None:
             self._tell(self._leave)
         else:

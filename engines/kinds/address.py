@@ -20,6 +20,9 @@ class Trust:
     name: str | None = None
 
 
+_USUAL = Trust()
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaAddress:
     """A unix socket (`socket_path`) or a host and port; `base_path` goes before every path.
@@ -33,7 +36,7 @@ class ReplicaAddress:
     socket_path: Path | None = None
     base_path: str = "/v1"
     authorization: str | None = field(default=None, repr=False)
-    trust: Trust = Trust()
+    trust: Trust = _USUAL
 
     @property
     def key(self) -> str:
@@ -42,7 +45,7 @@ class ReplicaAddress:
             return f"unix:{self.socket_path}"
         plain = f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
         # A connection whose certificate was checked otherwise, or not at all, is another one.
-        return plain if self.trust == Trust() else f"{plain} {self.trust}"
+        return plain if self.trust is _USUAL or self.trust == _USUAL else f"{plain} {self.trust}"
 
     @property
     def host_header(self) -> str:

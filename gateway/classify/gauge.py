@@ -84,7 +84,10 @@ class _Experience:
     _KEPT = 0.98  # of the past, with each count: about fifty count
     _OFF_KEPT = 0.9  # of errors, which grow smaller while the line is found
     _PRIOR_TOKENS = (30.0, 300.0, 3_000.0)
-    _PRIOR_WEIGHT = 3.0
+    # The sums that these come to, each of weight 1 / tokens.
+    _PRIOR_N = sum(1 / tokens for tokens in _PRIOR_TOKENS)
+    _PRIOR_X = float(len(_PRIOR_TOKENS))
+    _PRIOR_XX = sum(_PRIOR_TOKENS)
     _LEAST_SHARE = 0.03  # nobody is surer than this
     _SLOPES = (0.5, 3.0)
 
@@ -117,11 +120,8 @@ class _Experience:
 
     def _line(self, tokens: float) -> float:
         """Return the count that experience expects."""
-        n, x, y, xx, xy = self._n, self._x, self._y, self._xx, self._xy
-        for one in self._PRIOR_TOKENS:
-            weight = self._PRIOR_WEIGHT / len(self._PRIOR_TOKENS) / one
-            n, x, y = n + weight, x + weight * one, y + weight * one
-            xx, xy = xx + weight * one * one, xy + weight * one * one
+        n, x, y = self._n + self._PRIOR_N, self._x + self._PRIOR_X, self._y + self._PRIOR_X
+        xx, xy = self._xx + self._PRIOR_XX, self._xy + self._PRIOR_XX
         spread = n * xx - x * x
         slope = (n * xy - x * y) / spread if spread > 0 else 1.0
         slope = min(max(slope, self._SLOPES[0]), self._SLOPES[1])

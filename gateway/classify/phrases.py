@@ -48,6 +48,8 @@ class Phrases(msgspec.Struct, frozen=True):
         if self.verb_last:
             return max(found, key=lambda hit: (hit.end, len(hit.entry)), default=None)
         early = [hit for hit in found if hit.at <= _LEAD_CHARS]
+        if len(early) < 2:
+            return early[0] if early else None
         return min(early, key=lambda hit: (hit.at, -len(hit.entry)), default=None)
 
     def made(self, lead: Hit) -> Hit | None:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from engines.asgi import ANSWER, ON_DEPARTURE
+from engines.asgi import ANSWER, ON_DEPARTURE, TASK
 
 _log = logging.getLogger("uvicorn.error")
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
@@ -64,6 +64,7 @@ class Cycle:
         "response_complete",
         "response_started",
         "status",
+        "task",
     )
 
     def __init__(
@@ -78,6 +79,7 @@ class Cycle:
         self.disconnected = False
         self.response_started = False
         self.response_complete = False
+        self.task: asyncio.Task[None] | None = None
         self.status = 0
         self.headers: Sequence[tuple[bytes, bytes]] = ()
         self.more_headers: Sequence[tuple[bytes, bytes]] = ()
@@ -126,6 +128,7 @@ class Cycle:
         """Run the application; what it raises or leaves undone ends the connection."""
         scope[ON_DEPARTURE] = self.on_departure
         scope[ANSWER] = self
+        scope[TASK] = self.task
         try:
             await app(scope, self.receive, self.send)
         except Exception:  # noqa: BLE001 - the root of a task

@@ -241,7 +241,7 @@ class HttpLine(asyncio.Protocol):
         }
 
     def _start(self, cycle: Cycle, scope: Scope) -> None:
-        task = self.loop.create_task(cycle.run(self._app, scope))
+        task = cycle.task = self.loop.create_task(cycle.run(self._app, scope))
         self._server_state.tasks.add(task)
         task.add_done_callback(self._server_state.tasks.discard)
 
