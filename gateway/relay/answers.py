@@ -32,6 +32,8 @@ _CONTEXT_WORDS = re.compile(
 _ENDING_WORDS = "cannot schedule new futures after shutdown"
 # Of vLLM, whose queue has as many requests or tokens as it may (`max_waiting`); it names no time.
 _FULL_WORDS = re.compile(r"cannot accept new requests|backlog limit")
+# Of our own worker, which says what it means.
+_FULL_CODE, _ENDING_CODE = "engine_overloaded", "draining"
 _FULL_S = 1.0
 _LOOK_AGAIN_S = 5.0
 
@@ -92,8 +94,8 @@ def foreign_error(status: int, body: bytes, rest_s: float | None = None) -> ApiE
     | 400, 413, 422 | 400 with the engine's words | the request is wrong for this model |
     | 429 | 429 | the engine is full |
     | 408, 504 | 504 | the engine was too slow |
-    | 503 as vLLM says it when its queue is full | 429 | the engine is full |
-    | 500 as vLLM says it when it drains | 503 | it ends; nothing was begun |
+    | 503 as vLLM or our worker says it when it is full | 429 | the engine is full |
+    | 500 or 503 as they say it when they drain | 503 | it ends; nothing was begun |
     | 401, 403, 404, 405 | 502 | our key, our URL or our model name is wrong, not the client's |
     | anything else | 502 | the engine failed |
     """
@@ -107,36 +109,37 @@ def foreign_error(status: int, body: bytes, rest_s: float | None = None) -> ApiE
 
 
 def _foreign(status: int, body: bytes) -> ApiError:
-    message, param = error_words(body)
+    message, param, code = error_words(body)
     if status in (400, 413, 422):
         if _CONTEXT_WORDS.search(message):
             return ContextLengthExceeded(message, param=param or "messages")
-        return InvalidRequest(message or "The engine refused the request.", param=param)
-    if status == 429 or (status == 503 and _FULL_WORDS.search(message)):
+        return InvalidRequest(message or "The engine refused the request.", param=param, code=code)
+    full = status == 503 and (code == _FULL_CODE or _FULL_WORDS.search(message))
+    if status == 429 or full:
         return RateLimited(message or "The engine takes no more requests now; try again later.")
     if status in (408, 504):
         return EngineTimeout("The engine did not answer in time.")
-    if status == 500 and _ENDING_WORDS in message:
+    ends = status == 503 and code == _ENDING_CODE
+    if ends or (status == 500 and _ENDING_WORDS in message):
         return EngineEnding("The engine is ending and takes no new requests.")
     return EngineFailed(_NOT_THE_CLIENTS.get(status, f"The engine failed with status {status}."))
 
 
-def error_words(body: bytes) -> tuple[str, str | None]:
-    """Return message and param of an error body in any of the shapes engines use."""
+def error_words(body: bytes) -> tuple[str, str | None, str | None]:
+    """Return message, param and code of an error body in any of the shapes engines use."""
     try:
         told: Any = _ANY.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return "", None
-    if not isinstance(told, dict):
-        return "", None
-    error = told.get("error", told)
+        return "", None, None
+    error = told.get("error", told) if isinstance(told, dict) else None
     if isinstance(error, str):
-        return error, None
+        return error, None, None
     if not isinstance(error, dict):
-        return "", None
+        return "", None, None
     message = error.get("message") or error.get("detail") or ""
-    param = error.get("param")
+    param, code = error.get("param"), error.get("code")
     return (
         message if isinstance(message, str) else msgspec.json.encode(message).decode(),
         param if isinstance(param, str) else None,
+        code if isinstance(code, str) else None,
     )

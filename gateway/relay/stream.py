@@ -176,7 +176,7 @@ class StreamEditor:
         """Take an event that carries nothing of an answer: an error, or what engines add."""
         before = self._released()
         if is_error(data) or is_error_event(event):
-            message, _ = error_words(data)
+            message, _, _ = error_words(data)
             self.failure = EngineFailed(message or "The engine failed in the middle.")
             return before
         if chunk is None:

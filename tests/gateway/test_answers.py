@@ -7,6 +7,7 @@ import pytest
 from gateway.errors import (
     ApiError,
     ContextLengthExceeded,
+    EngineEnding,
     EngineFailed,
     InvalidRequest,
     RateLimited,
@@ -95,6 +96,8 @@ FULL = (
         (500, b"oops", "engine"),
         (503, b"oops", "engine"),
         (503, FULL, "full"),
+        (503, b'{"error":{"message":"too many","code":"engine_overloaded"}}', "full"),
+        (503, b'{"error":{"message":"about to end","code":"draining"}}', "ending"),
         (429, b"{}", "full"),
     ],
 )
@@ -103,9 +106,16 @@ def test_each_status_has_its_meaning(status: int, body: bytes, kind: str) -> Non
         "context": ContextLengthExceeded,
         "invalid": InvalidRequest,
         "engine": EngineFailed,
+        "ending": EngineEnding,
         "full": RateLimited,
     }
     assert type(foreign_error(status, body)) is kinds[kind]
+
+
+def test_the_code_of_a_refusal_reaches_the_client_where_it_is_a_word() -> None:
+    body = b'{"error":{"message":"no eyes","param":"messages","code":"unsupported_capability"}}'
+    assert foreign_error(400, body).code == "unsupported_capability"
+    assert foreign_error(400, b'{"error":{"message":"bad","code":400}}').code is None
 
 
 def test_a_full_queue_of_vllm_is_told_with_a_time_though_vllm_names_none() -> None:
