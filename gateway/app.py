@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -21,6 +22,7 @@ from gateway.discovery import Discovery
 from gateway.middleware import Door, DoorRules, RequestIds
 from gateway.parts import Live
 from gateway.rendering import HANDLERS
+from gateway.serving import Fronted
 
 _log = logging.getLogger("weighbridge")
 _OUR_HEADERS = (
@@ -37,9 +39,23 @@ def build_app(
     What a request passes, outermost first: `RequestIds`, CORS where origins are allowed, `Door`,
     `Shortcut`, the endpoints.
     """
+    return guarded(generation_of(live), living(live, beside), rules)
+
+
+def living(live: Live, beside: Callable[[], Coroutine[None, None, None]] | None = None) -> FastAPI:
+    """Return what answers the rest, with the lifespan of the gateway, and no door."""
+    app = framework_of(live, _lifespan)
+    app.state.beside = beside
+    return app
+
+
+def framework_of(
+    live: Fronted, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None
+) -> FastAPI:
+    """Return what answers everything that is not asked often."""
     app = FastAPI(
         title=TITLE,
-        lifespan=_lifespan,
+        lifespan=lifespan,
         # FastAPI's pages load scripts from elsewhere; ours is in `gateway.api.reference`.
         docs_url=None,
         redoc_url=None,
@@ -49,23 +65,30 @@ def build_app(
         exception_handlers=HANDLERS,
     )
     app.state.live = live
-    app.state.beside = beside
     app.include_router(router)
-    quick: dict[str, ASGIApp] = {}
-    for row in GENERATION:
-        quick[row.path] = Generation(row, live)
+    for path, endpoint in generation_of(live).items():
         # It never gets a POST, but knows the path: another method is a 405.
-        app.router.routes.append(Route(row.path, quick[row.path], methods=["POST"]))
-    guarded: ASGIApp = Door(Shortcut(quick, app), rules)
+        app.router.routes.append(Route(path, endpoint, methods=["POST"]))
+    return app
+
+
+def generation_of(live: Fronted) -> dict[str, ASGIApp]:
+    """Return what answers the endpoints that ask a model, by their paths."""
+    return {row.path: Generation(row, live) for row in GENERATION}
+
+
+def guarded(quick: Mapping[str, ASGIApp], others: ASGIApp, rules: DoorRules) -> ASGIApp:
+    """Return an application behind the door: POSTs to the paths of `quick`, and all others."""
+    inner: ASGIApp = Door(Shortcut(quick, others), rules)
     if rules.origins:
-        guarded = CORSMiddleware(
-            guarded,
+        inner = CORSMiddleware(
+            inner,
             allow_origins=sorted(rules.origins),
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
             expose_headers=_OUR_HEADERS,
         )
-    return RequestIds(guarded)
+    return RequestIds(inner)
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ Must not: choose a replica, or try another.
 import math
 import time
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -14,8 +15,7 @@ from gateway.answer_headers import header_value
 from gateway.asking import Incoming
 from gateway.domain import Endpoint, Outcome
 from gateway.errors import EngineFailed
-from gateway.fleet import Lease
-from gateway.fleet.care import Carer
+from gateway.fleet import Lease, Replica
 from gateway.relay.answers import foreign_error
 from gateway.relay.asked import most_tokens, prioritized, wants_usage
 from gateway.relay.bodies import edit_request
@@ -42,11 +42,21 @@ PATHS = {
 }
 
 
+class Watch(Protocol):
+    """Whoever looks after replicas, and hears how requests fared on them."""
+
+    def suspect(self, replica: Replica, reason: str, *, unreachable: bool) -> None:
+        """Note that a request failed on this replica."""
+
+    def ending(self, replica: Replica) -> None:
+        """Note that a replica takes nothing new."""
+
+
 class Attempts:
     """Makes them; what they have in common."""
 
     def __init__(
-        self, *, carer: Carer, client: UpstreamClient, uses: Uses, clock: Callable[[], float]
+        self, *, carer: Watch, client: UpstreamClient, uses: Uses, clock: Callable[[], float]
     ) -> None:
         self._carer = carer
         self._client = client
@@ -59,7 +69,7 @@ class Attempts:
         """Use one replica; the lease ends here whatever happens. Return why it failed, or None."""
         outcome: Outcome | None = None
         failure = None
-        if lease.replica.tells_uses:
+        if lease.replica.tells_uses and lease.use is None:
             lease.use = self._uses.name()
         try:
             await self._exchange(lease, incoming, decided, told, reply)
@@ -74,7 +84,7 @@ class Attempts:
             elif failure.blamed:
                 self._carer.suspect(lease.replica, failure.reason, unreachable=failure.unreached)
             if failure.error.retry_after_s is not None:
-                lease.replica.breaker.rest(failure.error.retry_after_s, self._clock())
+                lease.rest(failure.error.retry_after_s)
         finally:
             outcome = outcome or lease.cancelled_as
             told_all = lease.account.usage is not None or outcome not in _CUT

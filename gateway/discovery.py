@@ -79,7 +79,7 @@ class Discovery:
             if isinstance(engine, RemoteEngine) and engine.discover is not None
         }
         anew = [plan for plan in plans_in(gateway.config, room) if plan.engine in named]
-        self._live.gateway = with_replicas(gateway, anew, named)
+        self._live.put(with_replicas(gateway, anew, named))
 
 
 def lookups_of(config: LoadedConfig) -> Iterator[Lookup]:

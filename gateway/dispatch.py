@@ -18,10 +18,8 @@ from gateway.attempting import Attempts
 from gateway.domain import Outcome
 from gateway.errors import ApiError, ContextLengthExceeded, GatewayStopping
 from gateway.fleet import Fleet, Lease
-from gateway.fleet.budget import RetryBudget
 from gateway.fleet.hedges import Hedge
-from gateway.fleet.leasing import Leasing, Wish
-from gateway.fleet.reception import Reception
+from gateway.fleet.lending import Lender, Wish
 from gateway.fleet.staying import Heart
 from gateway.fleet.tries import Tries
 from gateway.hedging import Hedger, Telling
@@ -45,25 +43,22 @@ class Dispatcher:
         selector: Selector,
         settler: Settler,
         fleet: Fleet,
-        reception: Reception,
+        lender: Lender,
         attempts: Attempts,
         hedges: Mapping[str, Hedge],
         shadows: Shadows,
         clock: Callable[[], float],
         queue_timeout_s: float,
-        retry_share: float,
     ) -> None:
         self._selector = selector
         self._settler = settler
         self._fleet = fleet
-        self._reception = reception
-        self._leasing = Leasing(fleet, reception, clock)
+        self._lender = lender
         self._attempts = attempts
-        self._hedger = Hedger(attempts, fleet, hedges, clock)
+        self._hedger = Hedger(attempts, lender, hedges, clock)
         self._shadows = shadows
         self._clock = clock
         self._queue_timeout_s = queue_timeout_s
-        self._budget = RetryBudget(retry_share)
 
     async def dispatch(self, incoming: Incoming, reply: Reply) -> None:
         """Answer a request. Cancellation stops the engine at once.
@@ -77,8 +72,8 @@ class Dispatcher:
             self._shadows.start(decided.shadow, copy, len(incoming.body))
         told = Told(choices=choices_of(incoming.request), keeps=incoming.streams)
         patient = None
-        if incoming.streams and self._reception.active:
-            held_s = self._reception.residing.heartbeat_after_s
+        held_s = self._lender.heartbeat_after_s
+        if incoming.streams and held_s is not None:
             begun_s = incoming.arrived_s
             patient = PatientReply(reply, decided.headers, self._clock, begun_s, held_s)
         telling = Telling(told, patient or reply)
@@ -105,7 +100,6 @@ class Dispatcher:
             ApiError: nobody could give it, or its rest.
         """
         models, tries, reply = decided.models, Tries(self._queue_timeout_s), telling.reply
-        self._budget.earn()
         while True:
             broken = telling.told.breaks > 0
             wish = Wish(
@@ -115,7 +109,7 @@ class Dispatcher:
                 load=decided.load,
                 heart=None if broken else heart,
             )
-            lease = await self._leasing.lease(models, wish, tries)
+            lease = await self._lender.lease(models, wish, tries)
             lease, failure = await self._hedger.make(lease, incoming, decided, telling, tries)
             if failure is None:
                 self._whole(lease, incoming, decided, tries, broken=broken)
@@ -129,7 +123,7 @@ class Dispatcher:
             if failure.final or tries.exhausted:
                 raise failure.error
             # What was never sent costs nobody anything, however often it is tried.
-            if not failure.unreached and not self._budget.spend():
+            if not failure.unreached and not await self._lender.may_retry():
                 raise failure.error
             if reply.started:
                 plan = lease.replica.plan
@@ -150,7 +144,7 @@ class Dispatcher:
     async def _copy(self, model: str, incoming: Incoming, decided: Decided) -> Outcome:
         """Send the request to a model whose answer nobody gets."""
         account = Account(self._clock, self._clock())
-        lease = self._fleet.lease(model, account, load=decided.load)
+        lease = await self._lender.another(model, account, (), decided.load)
         if lease is None:
             return Outcome.UNAVAILABLE
         told = Told(choices=choices_of(incoming.request), keeps=False)

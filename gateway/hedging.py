@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from gateway.asking import Incoming
 from gateway.attempting import Attempts
 from gateway.domain import Hedged, Outcome
-from gateway.fleet import Fleet, Lease
+from gateway.fleet import Lease
 from gateway.fleet.hedges import Hedge
+from gateway.fleet.lending import Lender
 from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
 from gateway.relay.exchange import Headers, Reply
@@ -94,12 +95,12 @@ class Hedger:
     def __init__(
         self,
         attempts: Attempts,
-        fleet: Fleet,
+        lender: Lender,
         hedges: Mapping[str, Hedge],
         clock: Callable[[], float],
     ) -> None:
         self._attempts = attempts
-        self._fleet = fleet
+        self._lender = lender
         self._hedges = hedges
         self._clock = clock
 
@@ -134,12 +135,8 @@ class Hedger:
         try:
             if await _is_late(race, rivals[0], late_after_s) and hedge.may():
                 account = Account(self._clock, incoming.arrived_s, retried=True)
-                second = self._fleet.lease(
-                    lease.model,
-                    account,
-                    avoid={lease.replica, *tries.avoided()},
-                    load=decided.load,
-                )
+                avoid = {lease.replica, *tries.avoided()}
+                second = await self._lender.another(lease.model, account, avoid, decided.load)
                 if second is not None:
                     rivals.append(enter(second, telling.told.another()))
                     return await _settled(race, rivals[0], rivals[1], tries)

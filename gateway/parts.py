@@ -6,7 +6,7 @@ Must not: do what a part does.
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from engines.kinds import (
 )
 from engines.kinds.lookup import Found, Lookup
 from engines.memory.remembered import Remembered
-from gateway.attempting import Attempts
 from gateway.config.loading import LoadedConfig, Placing
 from gateway.config.schema import RoutingFile
 from gateway.deciding import Decider, decider_of
@@ -29,6 +28,7 @@ from gateway.fleet.by_hand import ByHand
 from gateway.fleet.care import Carer
 from gateway.fleet.difference import Difference, difference, moulds_of
 from gateway.fleet.learned import LoadTimes
+from gateway.fleet.leasing import Leasing
 from gateway.fleet.measuring import Measuring
 from gateway.fleet.prefixes import Prefixes
 from gateway.fleet.residence import Residing
@@ -37,16 +37,14 @@ from gateway.needs import reckoned_by
 from gateway.observe.journal import Journal
 from gateway.observe.metrics import Metrics
 from gateway.observe.residency import ResidencyMetrics
-from gateway.observing import Observer
 from gateway.placing import placed
-from gateway.planning import hedges_of, limits_of, plans_in, plans_of
+from gateway.planning import limits_of, plans_in, plans_of
 from gateway.relay.client import UpstreamClient
 from gateway.relay.shadows import Shadows
 from gateway.relay.uses import Uses
 from gateway.residing import residing_of
 from gateway.selection import Selector
-from gateway.settling import Settler
-from gateway.tokenizing import TokenCounter
+from gateway.serving import Surroundings, dispatcher_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +78,7 @@ class Gateway:
     carer: Carer
     client: UpstreamClient
     metrics: Metrics
+    leasing: Leasing
     dispatcher: Dispatcher
     prefixes: Prefixes
     shadows: Shadows
@@ -93,14 +92,26 @@ class Live:
 
     A request keeps the one that it has begun with. `refused` are the problems of a file that is
     not in force, `held_back` the keys whose new values need a restart. `found` is what names in DNS
-    stand for now.
+    stand for now. `prepare` is awaited before a file is put in force; `on_change` hears of another
+    gateway, before anything else runs.
     """
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
+        self.on_change: Callable[[], None] = lambda: None
+        self.prepare: Callable[[Blueprint], Awaitable[None]] = _at_once
         self.refused: tuple[str, ...] = ()
         self.held_back: tuple[str, ...] = ()
         self.found: Mapping[Lookup, Found] = {}
+
+    def put(self, gateway: Gateway) -> None:
+        """Let new requests see another gateway."""
+        self.gateway = gateway
+        self.on_change()
+
+
+async def _at_once(_: Blueprint) -> None:
+    """Prepare nothing."""
 
 
 def blueprint_of(
@@ -244,33 +255,20 @@ class _Lasting:
 
 
 def _wired(blueprint: Blueprint, lasting: _Lasting) -> Gateway:
-    file, fleet, selector = blueprint.config.file, lasting.fleet, blueprint.selector
-    decider, client, observer = blueprint.decider, lasting.client, None
-    if lasting.journal is not None:
-        observer = Observer(selector, decider, fleet.status, lasting.journal.add)
-    settler = Settler(
-        selector=selector,
-        decider=decider,
-        counter=TokenCounter(fleet, client, time.monotonic, lasting.metrics),
-        prefixes=lasting.prefixes,
-        status=fleet.status,
-        observer=observer,
+    file, selector, decider = blueprint.config.file, blueprint.selector, blueprint.decider
+    leasing = Leasing(
+        lasting.fleet, lasting.resident.reception, time.perf_counter, file.gateway.retry_share
     )
-    for model in selector.shadows:
-        lasting.metrics.may_shadow(model)
-    dispatcher = Dispatcher(
-        selector=selector,
-        settler=settler,
-        fleet=fleet,
-        reception=lasting.resident.reception,
-        attempts=Attempts(
-            carer=lasting.carer, client=client, uses=lasting.uses, clock=time.perf_counter
-        ),
-        hedges=hedges_of(file),
+    around = Surroundings(
+        fleet=lasting.fleet,
+        lender=leasing,
+        watch=lasting.carer,
+        client=lasting.client,
+        metrics=lasting.metrics,
+        prefixes=lasting.prefixes,
         shadows=lasting.shadows,
-        clock=time.perf_counter,
-        queue_timeout_s=file.gateway.queue_timeout_s,
-        retry_share=file.gateway.retry_share,
+        uses=lasting.uses,
+        observe=None if lasting.journal is None else lasting.journal.add,
     )
     return Gateway(
         config=blueprint.config,
@@ -278,12 +276,13 @@ def _wired(blueprint: Blueprint, lasting: _Lasting) -> Gateway:
         moulds=blueprint.moulds,
         selector=selector,
         explainer=Explainer(selector, decider),
-        dispatcher=dispatcher,
-        fleet=fleet,
+        leasing=leasing,
+        dispatcher=dispatcher_of(file, selector, decider, around),
+        fleet=lasting.fleet,
         resident=lasting.resident,
-        by_hand=ByHand(fleet, lasting.resident, time.perf_counter),
+        by_hand=ByHand(lasting.fleet, lasting.resident, time.perf_counter),
         carer=lasting.carer,
-        client=client,
+        client=lasting.client,
         metrics=lasting.metrics,
         prefixes=lasting.prefixes,
         shadows=lasting.shadows,

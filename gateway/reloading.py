@@ -125,7 +125,7 @@ class Reloader:
             _log.error("reading the file again has failed", exc_info=error)
             self._refuse([f"{self._ground.path}:1:1: it cannot be put in force: {error!r}"])
             return
-        self._live.gateway, change = changed_gateway(self._live.gateway, blueprint)
+        change = await self._put(blueprint)
         self._live.refused, self._live.held_back = (), held_back
         self._live.gateway.metrics.reloaded(Reload.IN_FORCE)
         self._tell(blueprint.config, change, held_back)
@@ -139,8 +139,14 @@ class Reloader:
         except Exception as error:  # noqa: BLE001 - the root of this task: later files are read
             _log.error("weights that have come cannot be taken up", exc_info=error)
             return
-        self._live.gateway, change = changed_gateway(self._live.gateway, blueprint)
+        change = await self._put(blueprint)
         _log.info("weights have come: %s", said_of(change))
+
+    async def _put(self, blueprint: Blueprint) -> Difference:
+        await self._live.prepare(blueprint)
+        gateway, change = changed_gateway(self._live.gateway, blueprint)
+        self._live.put(gateway)
+        return change
 
     def _blueprint(self, config: LoadedConfig, generation: int) -> Blueprint:
         return blueprint_of(

@@ -35,9 +35,9 @@ from engines.protocol.requests import (
 from gateway.asking import Incoming
 from gateway.domain import Endpoint
 from gateway.errors import ApiError, BodyTooLarge
-from gateway.parts import Live
 from gateway.relay.exchange import Headers
 from gateway.rendering import send_error
+from gateway.serving import Fronted
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class AsgiReply:
 class Generation:
     """The ASGI application of one row."""
 
-    def __init__(self, row: GenerationRow, live: Live) -> None:
+    def __init__(self, row: GenerationRow, live: Fronted) -> None:
         self._row = row
         self._live = live
         self._decoder = msgspec.json.Decoder(row.body)

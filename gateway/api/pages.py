@@ -23,6 +23,7 @@ from gateway.errors import BodyTooLarge
 from gateway.explanation import read_request
 from gateway.fleet.prefixes import beginnings_of
 from gateway.parts import Gateway, Live
+from gateway.serving import Front
 
 router = APIRouter(include_in_schema=False)
 
@@ -105,7 +106,7 @@ async def metrics(request: Request) -> Response:
 @router.post("/v1/route")
 async def route(request: Request) -> Response:
     """Return where a request would go now, and why, without sending it."""
-    gateway = _gateway(request)
+    gateway: Front = request.app.state.live.gateway
     limit_bytes = gateway.config.file.gateway.body_limit_bytes
     try:
         body = await read_body(request.scope, request.receive, limit_bytes)

@@ -15,22 +15,23 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-import uvicorn
 
 from engines.platform import cache_folder, runtime_folder, usable_cores
 from gateway.app import build_app
 from gateway.cli.banner import banner, cannot_start
 from gateway.cli.config_source import find_config
-from gateway.cli.server import Server
+from gateway.cli.logs import set_up_logs
+from gateway.cli.parent import ParentServer, inside_of, parent_server
+from gateway.cli.server import Server, server_config
+from gateway.cli.worker import GARBAGE
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
-from gateway.config.schema import GatewaySection
 from gateway.environment import Environment, EnvironmentProblem, read_environment
 from gateway.known import gather_facts
 from gateway.middleware import DoorRules
 from gateway.parts import Live, build_gateway
 from gateway.reloading import LOOK_S, Ground, Reloader, mark_of
-from gateway.wire import WireLimits, protocol
+from gateway.workers.picture import House
 
 _LEVELS = ("debug", "info", "warning", "error")
 _log = logging.getLogger("weighbridge")
@@ -63,11 +64,18 @@ _log = logging.getLogger("weighbridge")
     default=True,
     help="Put a changed file in force by itself, as SIGHUP does; default: yes.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    help="Processes that relay, on as many cores; still one gateway; default: 1.",
+)
 def serve(
     config_option: str | None,
     host: str | None,
     port: int | None,
     *,
+    workers: int,
     no_auth: bool,
     log_level: str | None,
     access_log: bool,
@@ -85,7 +93,8 @@ def serve(
         config = load_config(source.path, os.environ)
     except (ConfigError, EnvironmentProblem) as error:
         _fail(str(error), 2)
-    _set_up_logs(log_level or environment.log_level or "info", access_log=access_log)
+    level = log_level or environment.log_level or "info"
+    set_up_logs(level, access_log=access_log)
     for warning in config.warnings:
         _log.warning("%s", warning)
     section = config.file.gateway
@@ -114,53 +123,38 @@ def serve(
             keyed=rules.key is not None,
             exposed=rules.any_address,
         )
-        _run(live, reloader, rules, listener, said)
+        house = House(workers, rules, inside_of(folder), level, access_log)
+        if workers > 1:
+            _run_parent(parent_server(live, reloader, house, listener, said))
+        else:
+            _run(_server(live, reloader, rules, said), [listener])
 
 
-# So many new objects are looked through at once; Python's 700 are those of five requests.
-_GARBAGE = 10_000
+def _server(live: Live, reloader: Reloader, rules: DoorRules, announcement: str) -> Server:
+    """Return the server of a gateway of one process."""
+    gateway, app = live.gateway, build_app(live, rules, reloader.run)
+    config = server_config(app, gateway.config.file.gateway)
+    return Server(config, announcement, gateway.carer.kill_children, reloader.ask)
 
 
-def _run(
-    live: Live, reloader: Reloader, rules: DoorRules, listener: socket.socket, announcement: str
-) -> None:
+def _run_parent(parent: ParentServer) -> None:
+    _run(parent, None)
+    if parent.failed:
+        _fail("No gateway worker can start; the log says why.", 1)
+
+
+def _run(server: Server, sockets: list[socket.socket] | None) -> None:
     """Serve until a signal; the second one ends at once."""
-    gateway = live.gateway
-    config = uvicorn.Config(
-        build_app(live, rules, reloader.run),
-        loop="uvloop",
-        http=protocol(_limits(gateway.config.file.gateway)),  # type: ignore[arg-type]  # any callable will do
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=2048,
-        # Longer than clients keep idle connections, so that they close first and never race us.
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(1, round(gateway.config.file.gateway.drain_timeout_s)),
-    )
-    server = Server(config, announcement, gateway.carer.kill_children, reloader.ask)
     # uvicorn raises the signal again when it has ended: a clean end is no failure.
     signal.signal(signal.SIGTERM, _leave)
     # What is there now stays; collecting it again and again cost a tenth of every request.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_GARBAGE)
+    gc.set_threshold(GARBAGE)
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=sockets)
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
-
-
-def _limits(section: GatewaySection) -> WireLimits:
-    return WireLimits(
-        head_s=section.head_timeout_s,
-        body_s=section.body_timeout_s,
-        unread_s=section.unread_timeout_s,
-        connections=section.max_connections,
-    )
 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:
@@ -225,15 +219,6 @@ def _listen(host: str, port: int) -> socket.socket:
         )
     listener.setblocking(False)
     return listener
-
-
-def _set_up_logs(level: str, *, access_log: bool) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("weighbridge.access").disabled = not access_log
 
 
 def _url(host: str, port: int) -> str:

@@ -46,7 +46,9 @@ class GatewaySection(Section):
         60, description="Seconds after which a client that reads nothing of its answer is cut off."
     )
     max_connections: int = Field(
-        4_096, ge=1, description="Connections of clients at once; more are refused with a 503."
+        4_096,
+        ge=1,
+        description="Connections of clients at once, to all workers; more are refused with a 503.",
     )
     drain_timeout_s: Seconds = Field(
         30, description="On SIGTERM, seconds that running requests have to end."

@@ -108,6 +108,10 @@ class Fleet:
         if model not in self.waits:
             self.waits[model] = self._metrics.waits_of(model)
 
+    def named(self, name: str) -> Replica | None:
+        """Return the replica of this name, if there is one."""
+        return next((replica for replica in self._all if replica.name == name), None)
+
     def _new(self, plan: ReplicaPlan, rules: BreakerRules) -> Replica:
         names = {name: self._metrics.of(name, plan.engine, plan.replica) for name in plan.served}
         replica = Replica(plan, names, rules)

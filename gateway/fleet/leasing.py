@@ -1,22 +1,22 @@
 """How a request gets a replica: at once, in its turn, or when one has started.
 
-Owns: these waits and their ends.
+Owns: these waits and their ends; how many requests may be tried again.
 Must not: choose models; relay.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 
-import msgspec
-
 from gateway.domain import Outcome, Refusal
 from gateway.errors import ModelBusy, NoModelAvailable
-from gateway.fleet.balance import NOTHING, Load
+from gateway.fleet.balance import Load
+from gateway.fleet.budget import RetryBudget
 from gateway.fleet.fleet import Fleet
+from gateway.fleet.lending import Wish
 from gateway.fleet.queue import Refused
 from gateway.fleet.reception import Reception
-from gateway.fleet.replica import Lease
-from gateway.fleet.staying import Heart, Stay
+from gateway.fleet.replica import Lease, Replica
+from gateway.fleet.staying import Stay
 from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
 
@@ -28,26 +28,50 @@ _WHY = {
 }
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """What of a request counts here. `goes_on`: an answer to it had begun.
-
-    `heart` tells its client that it waits for a model to be loaded, None where nobody does.
-    """
-
-    arrived_s: float
-    priority: Callable[[], int]
-    goes_on: bool = False
-    load: Load = NOTHING
-    heart: Heart | None = None
-
-
 class Leasing:
     """Waits on behalf of requests."""
 
-    def __init__(self, fleet: Fleet, reception: Reception, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        reception: Reception,
+        clock: Callable[[], float],
+        retry_share: float,
+    ) -> None:
         self._fleet = fleet
         self._reception = reception
         self._clock = clock
+        self.retries = RetryBudget(retry_share)
+
+    @property
+    def heartbeat_after_s(self) -> float | None:
+        """After how long a client is told that its model is loaded; None where all always are."""
+        return self._reception.residing.heartbeat_after_s if self._reception.active else None
+
+    async def may_retry(self) -> bool:
+        """Take one of the tries that may follow a failure; say whether there was one."""
+        return self.retries.spend()
+
+    async def another(
+        self, model: str, account: Account, avoid: Collection[Replica], load: Load
+    ) -> Lease | None:
+        """Return a lease that is to be had at once, or None."""
+        return self._fleet.lease(model, account, avoid=avoid, load=load)
+
+    def at_once(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease | None:
+        """Return a lease that `lease` would return without waiting, or None.
+
+        Raises:
+            InvalidRequest: the request's priority is no number.
+        """
+        if tries.failure is None:
+            self.retries.earn()
+        if self._fleet.waits and any(map(self._fleet.queue, models)):
+            wish.priority()  # one that is no number is refused whether or not it would count
+        if self._reception.active:
+            return None
+        found = self._now(models, wish, tries, self._clock(), None)
+        return found if isinstance(found, Lease) else None
 
     async def lease(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
         """Return a lease on the first model that has a free place on a replica that is up.
@@ -61,10 +85,13 @@ class Leasing:
             ModelBusy: there is no place in a queue either, or its turn would come too late.
             NoModelAvailable: none is up.
         """
+        lease = self.at_once(models, wish, tries)
+        return lease or await self.in_time(models, wish, tries)
+
+    async def in_time(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
+        """Return what `lease` does, for a request that gets nothing `at_once`."""
         asked_s = self._clock()
         stay = None
-        if self._fleet.waits and any(map(self._fleet.queue, models)):
-            wish.priority()  # one that is no number is refused whether or not it would count
         if self._reception.active:
             patience_s = self._reception.residing.wait_s
             if wish.goes_on or tries.failure is not None:
@@ -77,8 +104,6 @@ class Leasing:
                 until_s=asked_s + patience_s,
                 heart=wish.heart,
             )
-        elif isinstance(found := self._now(models, wish, tries, asked_s, None), Lease):
-            return found
         try:
             return await self._lease(models, wish, tries, asked_s, stay)
         finally:

@@ -273,6 +273,10 @@ class Lease:
         if counted:
             self._publish()
 
+    def rest(self, wait_s: float) -> None:
+        """Let nobody else through to the replica for as long as it has asked for."""
+        self.replica.breaker.rest(wait_s, self.account.clock())
+
     def count(self, told: UseTold | None) -> None:
         """Publish the tokens of what was cut off: as the engine told, or else by its events."""
         if told is not None:

@@ -4,6 +4,8 @@ Owns: the bookkeeping of one request's failures.
 Must not: lease, wait, or know what a request says.
 """
 
+from collections.abc import Iterable, Mapping
+
 from gateway.domain import Fallback, Outcome
 from gateway.errors import ApiError
 from gateway.fleet.replica import Replica
@@ -42,6 +44,23 @@ class Tries:
         else:
             self._away.pop(replica, None)
             self.ruled_out.add(replica)
+
+    def told(self) -> tuple[list[str], dict[str, int]]:
+        """Return the names of who is ruled out, and of who is away with its lives by then."""
+        ruled_out = [replica.name for replica in self.ruled_out]
+        return ruled_out, {replica.name: lives for replica, lives in self._away.items()}
+
+    def recall(
+        self,
+        failure: ApiError,
+        outcome: Outcome | None,
+        ruled_out: Iterable[Replica],
+        away: Mapping[Replica, int],
+    ) -> None:
+        """Go by what `told` says, in another process."""
+        self.failure, self.outcome = failure, outcome
+        self.ruled_out.update(ruled_out)
+        self._away.update(away)
 
     @property
     def exhausted(self) -> bool:

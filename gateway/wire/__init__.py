@@ -4,6 +4,6 @@ Owns: what uvicorn's server makes a connection with.
 Must not: know endpoints; what is a request goes to `gateway.middleware`.
 """
 
-from gateway.wire.bounds import WireLimits, protocol
+from gateway.wire.bounds import Census, WireLimits, protocol
 
-__all__ = ["WireLimits", "protocol"]
+__all__ = ["Census", "WireLimits", "protocol"]

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -23,19 +23,31 @@ from gateway.wire.line import HttpLine
 _access = logging.getLogger("weighbridge.access")
 
 
+class Census(Protocol):
+    """Who counts the connections of several processes as one."""
+
+    def came(self) -> int:
+        """Count one more; return how many there are now."""
+
+    def went(self) -> None:
+        """Count one less."""
+
+
 @dataclass(frozen=True, slots=True)
 class WireLimits:
     """What one client may take of the gateway.
 
     A head has `head_s` seconds, from the connection's first moment or the head's first byte. Of a
     body `BODY_STEP_BYTES` or its end must come every `body_s`. A client that reads
-    nothing of what waits for it for `unread_s` is cut off.
+    nothing of what waits for it for `unread_s` is cut off. Where other processes serve as well, a
+    `census` counts the connections of all.
     """
 
     head_s: float = 10
     body_s: float = 30
     unread_s: float = 60
     connections: int = 4_096
+    census: Census | None = None
 
 
 def protocol(limits: WireLimits) -> Callable[..., "HttpProtocol"]:
@@ -75,6 +87,7 @@ class HttpProtocol(HttpLine):
     ) -> None:
         super().__init__(config, server_state, app_state, loop)
         self._limits = limits
+        self._census = limits.census
         self._keep_s = config.timeout_keep_alive
         self._receiving: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
@@ -82,7 +95,8 @@ class HttpProtocol(HttpLine):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, unless there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > self._limits.connections:
+        opened = len(self.connections) if self._census is None else self._census.came()
+        if opened > self._limits.connections:
             self.refuse(
                 TooManyConnections(
                     f"{self._limits.connections} connections are open, as many as "
@@ -95,6 +109,8 @@ class HttpProtocol(HttpLine):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop looking."""
+        if self._census is not None:
+            self._census.went()
         for timer in (self._receiving, self._unread):
             if timer is not None:
                 timer.cancel()

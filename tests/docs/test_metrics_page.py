@@ -12,6 +12,7 @@ from gateway.domain import Outcome
 from gateway.fleet.coming import Coming
 from gateway.observe.engine_figures import Durations, EngineFigures
 from gateway.observe.metrics import Metrics
+from gateway.observe.processes import ProcessMetrics
 from gateway.observe.residency import ResidencyMetrics, UnitFigures
 from gateway.observe.scrape import ReplicaFigures
 from tests.support.prometheus import PAGE, documented
@@ -29,6 +30,7 @@ def exported() -> Iterator[tuple[str, Metric]]:
     metrics.show(lambda: [figures])
     units = [UnitFigures("m", State.PULLING, {"ram": 1}, Coming(0, 2, 1))]
     ResidencyMetrics(metrics.registry).show(lambda: units, {"ram": 2})
+    ProcessMetrics(metrics.registry)
     for text in (metrics.exposition().decode(), exposition(Counts())):
         for family in text_string_to_metric_families(text):
             counter = family.type == "counter"

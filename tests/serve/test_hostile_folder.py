@@ -52,9 +52,10 @@ def trap(tmp_path: Path) -> Path:
     return folder
 
 
-async def test_no_code_of_the_working_directory_is_run(trap: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_no_code_of_the_working_directory_is_run(trap: Path, workers: str) -> None:
     ask = {"model": "m", "messages": [{"role": "user", "content": "Hola"}]}
-    with gateway_process(trap, config=CONFIG) as gateway:
+    with gateway_process(trap, "--workers", workers, config=CONFIG) as gateway:
         async with gateway.client() as http:
 
             async def ready() -> bool:

@@ -1,0 +1,23 @@
+"""The figures of the processes that relay, where the gateway has more than one.
+
+Owns: the names and helps of these. Must not: know processes.
+"""
+
+from prometheus_client import CollectorRegistry
+
+from gateway.observe.numbers import Counters, Gauges
+
+
+class ProcessMetrics:
+    """Told as it happens; nothing is shown by a gateway of one process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        up = Gauges("weighbridge_gateway_workers", "Gateway workers that take connections.", ())
+        ended = Counters(
+            "weighbridge_gateway_worker_restarts",
+            "Times another took a gateway worker's place.",
+            (),
+        )
+        for family in (up, ended):
+            registry.register(family)
+        self.up, self.restarts = up.labels(), ended.labels()

@@ -1,0 +1,63 @@
+"""Workers that do not start: tried again, and given up when none ever does."""
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from gateway.config.loading import parse_config
+from gateway.known import gather_facts
+from gateway.middleware import DoorRules
+from gateway.observe.processes import ProcessMetrics
+from gateway.parts import Live, build_gateway
+from gateway.workers.crew import Crew, Terms
+from gateway.workers.office import Office
+from gateway.workers.picture import House, settings_in
+
+FILE = """
+engines: {lab: {kind: remote, url: "http://127.0.0.1:9/v1", api_key: hidden}}
+models:
+  m: {engine: lab, upstream_model: toy, max_concurrent: 2, aliases: [gpt]}
+  n: {engine: lab}
+routes:
+  - {name: code, when: {task: code, language: {not: [de]}}, use: {any: [m, n]}}
+  - {name: rest, use: [n]}
+"""
+
+
+def live_of(folder: Path) -> Live:
+    config = parse_config(FILE, "test.yaml", {}, folder)
+    return Live(build_gateway(config, gather_facts(config), runtime_folder=folder, cores=2))
+
+
+def house_of(folder: Path) -> House:
+    rules = DoorRules(key=SecretStr("secret"))
+    return House(2, rules, folder / "inside", "info", access_log=True)
+
+
+async def test_the_gateway_ends_when_no_worker_can_start(tmp_path: Path) -> None:
+    live, failed = live_of(tmp_path), asyncio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # What says 2 would say it again.
+        argv = (sys.executable, "-c", "raise SystemExit(2)")
+        terms = Terms(2, argv, listener, drain_timeout_s=1)
+        office = Office(live, house_of(tmp_path))
+        figures = ProcessMetrics(live.gateway.metrics.registry)
+        crew = Crew(office, terms, figures, failed.set)
+        await asyncio.wait_for(crew.start(failed.is_set), 20)
+        assert failed.is_set()
+        assert crew.ready == 0
+        await crew.end()
+
+
+async def test_a_worker_is_told_all_that_is_in_force(tmp_path: Path) -> None:
+    live, house = live_of(tmp_path), house_of(tmp_path)
+    gateway = live.gateway
+    told = settings_in(Office(live, house).settings())
+    assert told.config == gateway.config
+    assert dict(told.facts) == dict(gateway.facts)
+    assert told.plans == tuple(replica.plan for replica in gateway.fleet)
+    assert told.house == house
+    assert told.plans[0].address.authorization == "Bearer hidden"
