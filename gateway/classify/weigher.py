@@ -25,7 +25,7 @@ from gateway.classify.segments import clip, has_letters
 from gateway.classify.shape import Shape, ShapeReader, texts_of
 from gateway.classify.size import counted, is_open, size_of
 from gateway.classify.task import Task, TaskFinder
-from gateway.classify.task_model import LinearModel, load_weights
+from gateway.classify.task_model import shipped_model
 from gateway.classify.tokens import AnyVocabulary, estimate, load_vocabularies
 from gateway.config.schema import LanguageSection, SizeSection, TaskSection
 from gateway.domain import UNDECIDED, Estimate, Weighed
@@ -63,7 +63,7 @@ class Weigher:
         self._answers = AnswerLanguageFinder()
         lexicons = load_lexicons()
         least = (tasks or TaskSection()).undecided_below
-        self._tasks = TaskFinder(lexicons, LinearModel(load_weights()), least)
+        self._tasks = TaskFinder(lexicons, shipped_model(), least)
         openings = openings_of(lexicons, self._answers)
         self._reader = Reader(self._languages, self._answers, openings)
 
