@@ -132,6 +132,11 @@ def test_offline_what_is_here_is_fine_and_what_is_not_is_said(hub: Hub, tmp_path
     assert len(hub.asked) == asked
 
 
+def _heeds_ctrl_c() -> None:
+    """Undo what a shell does to jobs in the background: they would not hear it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_keeps_what_has_come(hub: Hub, tmp_path: Path) -> None:
     # Nothing more comes after the first bytes: the next tries are refused for a minute each.
     hub.faults = [Fault(cut_after=300_000), *(Fault(status=503, retry_after="60") for _ in "abc")]
@@ -144,6 +149,7 @@ def test_ctrl_c_keeps_what_has_come(hub: Hub, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=_heeds_ctrl_c,  # noqa: PLW1509 - no thread of ours holds a lock here
     ) as process:
         assert process.stderr is not None
         while "HTTP 503" not in process.stderr.readline():
