@@ -90,7 +90,9 @@ async def test_a_name_that_stands_for_nothing_is_told_and_served_when_it_does() 
         naming(names) as nameserver,
         serving(config(f"http://late.lab.test:{one.port}/v1", "a", nameserver)) as served,
     ):
-        answer = await served.http.post("/v1/chat/completions", json=ASK)
+        # Else the next request could use this connection just when it has been idle for too long.
+        last = {"connection": "close"}
+        answer = await served.http.post("/v1/chat/completions", json=ASK, headers=last)
         assert answer.status_code == 503
         assert "DNS knows no addresses for 'late.lab.test'" in answer.json()["error"]["message"]
         names.records[("late.lab.test", "A")] = ["127.0.0.1"]
