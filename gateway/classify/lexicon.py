@@ -64,10 +64,9 @@ class Index:
         self._brief_firsts = frozenset(entry[0] for entry in self._brief)
         # Where no spaces stand: what may begin with two signs, in the order of the file.
         self._pairs = {
-            entry[:2]: [(k, e) for k, e in files if e[:2] == entry[:2] or len(e) == 1]
+            pair: [(key, entry) for key, entry in files if entry[:2] == pair or len(entry) == 1]
             for files in self._files.values()
-            for _, entry in files
-            if len(entry) > 1
+            for pair in {entry[:2] for _, entry in files if len(entry) > 1}
         }
         self._singles = {
             sign: single

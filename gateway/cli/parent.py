@@ -4,10 +4,7 @@ Owns: when workers start and end. Must not: know what they do.
 """
 
 import socket
-from collections.abc import Callable
 from pathlib import Path
-
-import uvicorn
 
 from gateway.app import living
 from gateway.cli.server import Server, server_config
@@ -23,17 +20,9 @@ from gateway.workers.picture import House
 class ParentServer(Server):
     """A server whose clients are its workers; theirs are the gateway's. `failed`: none starts."""
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        announcement: str,
-        at_once: Callable[[], None],
-        reload: Callable[[], None],
-    ) -> None:
-        super().__init__(config, announcement, at_once, reload)
-        self.crew: Crew
-        self.listener: socket.socket
-        self.failed = False
+    crew: Crew
+    listener: socket.socket
+    failed = False
 
     def fail(self) -> None:
         """End: no worker can start."""
