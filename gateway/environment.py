@@ -12,6 +12,7 @@ from types import MappingProxyType
 from pydantic import SecretStr
 
 _LEVELS = ("debug", "info", "warning", "error")
+_FORMATS = ("text", "json")
 
 # Name -> what it does: the table in docs/configuration.md, and all that is read here.
 VARIABLES = MappingProxyType(
@@ -22,6 +23,7 @@ VARIABLES = MappingProxyType(
         "WEIGHBRIDGE_CONFIG": "The routing file, where `--config` names none.",
         "WEIGHBRIDGE_LOG_LEVEL": "`debug`, `info`, `warning` or `error`, where `--log-level` says "
         "none.",
+        "WEIGHBRIDGE_LOG_FORMAT": "`text` or `json`, where `--log-format` says none.",
     }
 )
 
@@ -37,6 +39,7 @@ class Environment:
     api_key: SecretStr | None = None
     config: str | None = None
     log_level: str | None = None
+    log_format: str | None = None
 
 
 def read_environment(environ: Mapping[str, str]) -> Environment:
@@ -45,10 +48,16 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
     Raises:
         EnvironmentProblem: a value cannot be used.
     """
-    level = environ.get("WEIGHBRIDGE_LOG_LEVEL", "").lower() or None
-    if level is not None and level not in _LEVELS:
-        raise EnvironmentProblem(f"WEIGHBRIDGE_LOG_LEVEL must be one of {', '.join(_LEVELS)}.")
-    return Environment(_api_key(environ), environ.get("WEIGHBRIDGE_CONFIG") or None, level)
+    level = _one_of(environ, "WEIGHBRIDGE_LOG_LEVEL", _LEVELS)
+    form = _one_of(environ, "WEIGHBRIDGE_LOG_FORMAT", _FORMATS)
+    return Environment(_api_key(environ), environ.get("WEIGHBRIDGE_CONFIG") or None, level, form)
+
+
+def _one_of(environ: Mapping[str, str], name: str, words: tuple[str, ...]) -> str | None:
+    word = environ.get(name, "").lower() or None
+    if word is not None and word not in words:
+        raise EnvironmentProblem(f"{name} must be one of {', '.join(words)}.")
+    return word
 
 
 def _api_key(environ: Mapping[str, str]) -> SecretStr | None:

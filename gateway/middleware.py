@@ -43,6 +43,10 @@ _OPEN_PATHS = frozenset({"/health", "/ready"})  # probes carry no key
 # What they tell is true of the product everywhere, and a browser cannot send a key with a link.
 _PUBLIC_PATHS = frozenset({"/docs", "/openapi.json"})
 _LONGEST_LOGGED = 200
+_LINE = (
+    "%(method)s %(path)s %(status)s %(duration_s).3fs model=%(model)s rule=%(rule)s "
+    "client=%(client)s id=%(request_id)s"
+)
 _MOST_KNOWN_HOSTS = 64
 _log = logging.getLogger("weighbridge")
 _access = logging.getLogger("weighbridge.access")
@@ -200,15 +204,19 @@ def _given_id(scope: Scope) -> bytes | None:
 
 def _log_access(scope: Scope, answer: "Answer | _Noted", took_s: float) -> None:
     told = {k: v.decode("latin-1") for k, v in answer.headers if k.startswith(b"x-")}
+    client = scope.get("client")
     _access.info(
-        "%s %s %s %.3fs model=%s rule=%s id=%s",
-        scope["method"],
-        _path(scope),
-        answer.status if answer.started else "gone",
-        took_s,
-        told.get(b"x-weighbridge-model", "-"),
-        told.get(b"x-weighbridge-rule", "-"),
-        scope["weighbridge.request_id"],
+        _LINE,
+        {
+            "method": scope["method"],
+            "path": _path(scope),
+            "status": answer.status if answer.started else "gone",
+            "duration_s": round(took_s, 4),
+            "model": told.get(b"x-weighbridge-model", "-"),
+            "rule": told.get(b"x-weighbridge-rule", "-"),
+            "client": client[0] if client else "-",
+            "request_id": scope["weighbridge.request_id"],
+        },
     )
 
 

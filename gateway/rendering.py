@@ -20,6 +20,7 @@ from gateway.errors import (
     MethodNotAllowed,
     NotFound,
 )
+from gateway.signposts import signpost
 
 FAILED = "The gateway failed; its log says why. The request id finds the line."
 # The SDKs retry these by themselves; ours have been tried wherever it could help.
@@ -61,7 +62,8 @@ def as_api_error(error: Exception, path: str, method: str) -> ApiError:
     if isinstance(error, HTTPException):
         if error.status_code == 404:
             shown = path if len(path) <= 100 else path[:97] + "..."
-            return NotFound(f"There is no {method} {shown} here. GET /docs lists what there is.")
+            hint = " ".join((signpost(path), "GET /docs lists what there is.")).lstrip()
+            return NotFound(f"There is no {method} {shown} here. {hint}")
         if error.status_code == 405:
             return MethodNotAllowed(f"{method} is not for this path. GET /docs lists what is.")
         if error.status_code < 500:

@@ -73,10 +73,13 @@ class Shelf:
             check = _sum_of(tokens, leaving.state.data)
             head = _Head(leaving.adapter, len(tokens), leaving.state.nbytes, check)
             half = file.with_suffix(f".{os.getpid()}")
-            with half.open("wb") as out:
-                out.write(msgspec.json.encode(head) + b"\n" + tokens)
-                out.write(leaving.state.data)
-            half.replace(file)
+            try:
+                with half.open("wb") as out:
+                    out.write(msgspec.json.encode(head) + b"\n" + tokens)
+                    out.write(leaving.state.data)
+                half.replace(file)
+            finally:  # of a disk that is full it would take what others need
+                half.unlink(missing_ok=True)
         os.utime(file, (at, at))  # their order; when that was is nobody's business
         return name
 

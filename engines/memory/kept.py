@@ -38,8 +38,11 @@ class Kept(Generic[_Value]):
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             part = self._path.with_suffix(f".{os.getpid()}")
-            part.write_bytes(msgspec.json.encode(known))
-            part.replace(self._path)
+            try:
+                part.write_bytes(msgspec.json.encode(known))
+                part.replace(self._path)
+            finally:
+                part.unlink(missing_ok=True)
 
     def _all(self) -> dict[str, _Value]:
         if self._known is None:

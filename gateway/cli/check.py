@@ -15,7 +15,7 @@ from engines.kinds import LlamacppEngine, ReplicaPlan
 from engines.platform import cache_folder
 from engines.residency import hopeless
 from engines.weights import WeightsProblem, read_header, resolve
-from gateway.cli.config_source import ConfigSource, find_config
+from gateway.cli.config_source import ConfigSource, find_config, names_config
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.names import all_aliases, resolved_aliases, used_by
 from gateway.config.problems import ConfigError, Problem
@@ -28,12 +28,7 @@ from gateway.selection.candidates import Known, meeting
 
 
 @click.command()
-@click.option(
-    "--config",
-    "config_option",
-    metavar="FILE",
-    help="The routing file; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
-)
+@names_config
 def check(config_option: str | None) -> None:
     """Check the routing file: every problem with its place and a remedy.
 

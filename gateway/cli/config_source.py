@@ -1,11 +1,13 @@
 """Which configuration file a command means.
 
-Owns: the order of the places, and the words for each.
+Owns: the order of the places, and the words for each; how a command is told of one.
 Must not: read the file.
 """
 
+import functools
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,25 @@ class ConfigSource:
     path: Path
     described: str
     packaged: bool = False
+
+
+def names_config(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command be told its file by --config, or as its one argument, as `init` is."""
+
+    @functools.wraps(command)
+    def told(*given: object, file: str | None, config_option: str | None, **others: object) -> None:
+        if file is not None and config_option is not None and file != config_option:
+            click.echo("FILE and --config name two files; give one.", err=True)
+            sys.exit(2)
+        command(*given, config_option=config_option or file, **others)
+
+    option = click.option(
+        "--config",
+        "config_option",
+        metavar="FILE",
+        help="The same as FILE; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
+    )
+    return click.argument("file", required=False)(option(told))
 
 
 def readable_config(option: str | None) -> LoadedConfig | None:
@@ -53,8 +74,8 @@ def find_config(option: str | None, environment: Environment, folder: Path) -> C
         if named:
             path = folder / named
             if not path.is_file():
-                what = f"there is no such file (named by {by})"
-                raise ConfigError((Problem(named, 1, 1, what),))
+                what = "this is no ordinary file" if path.exists() else "there is no such file"
+                raise ConfigError((Problem(named, 1, 1, f"{what} (named by {by})"),))
             return ConfigSource(path, f"{named} (named by {by})")
     if (folder / _HERE).is_file():
         return ConfigSource(folder / _HERE, "./routing.yaml")

@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from gateway.cli import doctor_checks as checks
-from gateway.cli.config_source import find_config
+from gateway.cli.config_source import find_config, names_config
 from gateway.cli.doctor_found import Found
 from gateway.config.loading import load_config
 from gateway.config.problems import ConfigError
@@ -24,12 +24,7 @@ _FILES_BESIDE = 256
 
 
 @click.command(short_help="Look whether this machine and the file are well.")
-@click.option(
-    "--config",
-    "config_option",
-    metavar="FILE",
-    help="The routing file; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
-)
+@names_config
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def doctor(config_option: str | None, *, as_json: bool) -> None:
     """Look at hardware, limits, builds, ports, weights, memory, hub and clock.

@@ -4,6 +4,7 @@ Owns: each look, its verdict and its remedy.
 Must not: print, change anything, or load a model.
 """
 
+import errno
 import importlib.metadata
 import os
 import resource
@@ -28,6 +29,8 @@ from engines.platform import (
     usable_cores,
     visible,
 )
+from gateway.api.openapi import TITLE
+from gateway.cli.address import url_of
 from gateway.cli.doctor_build import build
 from gateway.cli.doctor_found import Found
 from gateway.cli.plan import planned_of
@@ -37,6 +40,7 @@ from gateway.planning import fetched_later, plans_of
 _GIB = 1 << 30
 _HUB = "https://huggingface.co"
 _HUB_TIMEOUT_S = 3.0
+_LOOK_S = 1.0
 _CLOCK_OFF_S = 60
 _LEAST_FILES = 256
 _SHM = Path("/dev/shm")  # noqa: S108 - it is looked at, nothing is written there
@@ -185,9 +189,22 @@ def port(host: str, number: int) -> Found:
             listener.bind((host, number))
             listener.listen(1)
     except OSError as error:
+        if error.errno == errno.EADDRINUSE and _is_gateway(host, number):
+            remedy = "if that is the one you look after, all is well; a second needs another port"
+            return Found("port", "warn", f"{host}:{number}: a gateway serves there", remedy)
         remedy = "end what listens there, or set gateway.port or --port"
         return Found("port", "fail", f"{host}:{number}: {error.strerror}", remedy)
     return Found("port", "ok", f"{host}:{number} is free")
+
+
+def _is_gateway(host: str, number: int) -> bool:
+    """Say whether what listens is one of ours, by the description that needs no key."""
+    try:
+        url = f"{url_of(host, number)}/openapi.json"
+        told = httpx.get(url, timeout=_LOOK_S, trust_env=False).json()
+        return bool(told["info"]["title"] == TITLE)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return False
 
 
 def shared_memory() -> Found:

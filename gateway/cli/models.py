@@ -16,6 +16,7 @@ import msgspec
 from engines.families import load_catalogue
 from engines.weights.pulled import pulled_in
 from engines.weights.resolve import this_store
+from gateway.cli.address import url_by
 from gateway.cli.config_source import readable_config
 from gateway.cli.models_catalogue import (
     CATALOGUE_HEAD,
@@ -28,9 +29,9 @@ from gateway.cli.models_catalogue import (
 from gateway.cli.models_pulled import HEAD as PULLED_HEAD
 from gateway.cli.models_pulled import cells as pulled_cells
 from gateway.cli.models_pulled import rows_of, served_by
+from gateway.config.loading import LoadedConfig
 from gateway.environment import EnvironmentProblem, read_environment
 
-_DEFAULT_URL = "http://127.0.0.1:8000"
 _TIMEOUT_S = 10.0
 _SERVED_HEAD = (
     "name",
@@ -56,7 +57,10 @@ class _Unanswered(Exception):
 @click.argument("words", nargs=-1)
 @click.option("--pulled", is_flag=True, help="Show only the weights that are on this machine.")
 @click.option("--catalogue", is_flag=True, help="Show every model the catalogue knows.")
-@click.option("--url", help=f"A running gateway, and only what it serves; default: {_DEFAULT_URL}.")
+@click.option(
+    "--url",
+    help="A running gateway, and only what it serves; default: where the routing file's would be.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def models(
     words: tuple[str, ...], url: str | None, *, pulled: bool, catalogue: bool, as_json: bool
@@ -71,11 +75,12 @@ def models(
         _print([(rows, CATALOGUE_HEAD, [entry_cells(e) for e in entries])], words, as_json)
         return
     parts: list[_Part] = []
+    config = None if url is not None else readable_config(None)
     if not pulled:
-        served = _served_rows(url, words)
+        served = _served_rows(url, url or url_by(config), words)
         parts.append((served, _SERVED_HEAD, [_served_cells(row) for row in served]))
     if url is None:
-        here = [row for row in _pulled_rows() if _pulled_meets(row, words)]
+        here = [row for row in _pulled_rows(config) if _pulled_meets(row, words)]
         parts.append((here, PULLED_HEAD, [pulled_cells(row) for row in here]))
     _print(parts, words, as_json)
 
@@ -90,9 +95,9 @@ def _print(parts: Sequence[_Part], words: Sequence[str], as_json: bool) -> None:
         click.echo("\n\n".join(aligned([head, *lines]) for _, head, lines in told))
 
 
-def _pulled_rows() -> list[dict[str, Any]]:
+def _pulled_rows(config: LoadedConfig | None) -> list[dict[str, Any]]:
     store = this_store()
-    served = served_by(readable_config(None), store)
+    served = served_by(config, store)
     return rows_of(pulled_in(store), store, load_catalogue(), served)
 
 
@@ -110,13 +115,13 @@ def aligned(table: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _served_rows(url: str | None, words: Sequence[str]) -> list[dict[str, Any]]:
+def _served_rows(named: str | None, url: str, words: Sequence[str]) -> list[dict[str, Any]]:
     """Return what a gateway serves; one that was named has to answer, or the command ends."""
     try:
-        rows = _ask(url or _DEFAULT_URL)
+        rows = _ask(url if "://" in url else f"http://{url}")
     except _Unanswered as problem:
         click.echo(str(problem), err=True)
-        if url is None:
+        if named is None:
             return []
         sys.exit(1)
     aliases: dict[str, list[str]] = {}

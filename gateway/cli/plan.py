@@ -17,7 +17,7 @@ import msgspec
 from engines.memory import RAM, MemoryNeed, gpu, in_words
 from engines.memory.remembered import Remembered
 from engines.platform import cache_folder, gpus, memory_bytes
-from gateway.cli.config_source import find_config
+from gateway.cli.config_source import find_config, names_config
 from gateway.cli.models import aligned
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
@@ -52,12 +52,7 @@ class Planned:
 
 
 @click.command(short_help="Show what the models take of memory, and which fit together.")
-@click.option(
-    "--config",
-    "config_option",
-    metavar="FILE",
-    help="The routing file; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
-)
+@names_config
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(config_option: str | None, *, as_json: bool) -> None:
     """Show what each model takes of memory when all that it fills is full, and which fit together.

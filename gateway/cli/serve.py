@@ -18,9 +18,10 @@ import click
 
 from engines.platform import cache_folder, runtime_folder, usable_cores
 from gateway.app import build_app
+from gateway.cli.address import url_of
 from gateway.cli.banner import banner, cannot_start
-from gateway.cli.config_source import find_config
-from gateway.cli.logs import set_up_logs
+from gateway.cli.config_source import find_config, names_config
+from gateway.cli.logs import FORMS, set_up_logs
 from gateway.cli.parent import ParentServer, inside_of, parent_server
 from gateway.cli.server import Server, server_config
 from gateway.cli.worker import GARBAGE
@@ -38,12 +39,7 @@ _log = logging.getLogger("weighbridge")
 
 
 @click.command()
-@click.option(
-    "--config",
-    "config_option",
-    metavar="FILE",
-    help="The routing file; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
-)
+@names_config
 @click.option("--host", help="Address to bind; default: gateway.host in the file, 127.0.0.1.")
 @click.option(
     "--port",
@@ -53,6 +49,12 @@ _log = logging.getLogger("weighbridge")
 @click.option("--no-auth", is_flag=True, help="Serve other machines without asking for a key.")
 @click.option(
     "--log-level", type=click.Choice(_LEVELS), default=None, help="How much to log; default: info."
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMS),
+    default=None,
+    help="Lines for people, or a JSON object each; default: text.",
 )
 @click.option(
     "--access-log/--no-access-log",
@@ -78,6 +80,7 @@ def serve(
     workers: int,
     no_auth: bool,
     log_level: str | None,
+    log_format: str | None,
     access_log: bool,
     watch: bool,
 ) -> None:
@@ -94,7 +97,8 @@ def serve(
     except (ConfigError, EnvironmentProblem) as error:
         _fail(str(error), 2)
     level = log_level or environment.log_level or "info"
-    set_up_logs(level, access_log=access_log)
+    form = log_format or environment.log_format or "text"
+    set_up_logs(level, form, access_log=access_log)
     for warning in config.warnings:
         _log.warning("%s", warning)
     section = config.file.gateway
@@ -119,11 +123,11 @@ def serve(
         said = banner(
             gateway,
             source,
-            _url(host, bound_port),
+            url_of(host, bound_port),
             keyed=rules.key is not None,
             exposed=rules.any_address,
         )
-        house = House(workers, rules, inside_of(folder), level, access_log)
+        house = House(workers, rules, inside_of(folder), level, form, access_log)
         if workers > 1:
             _run_parent(parent_server(live, reloader, house, listener, said))
         else:
@@ -219,11 +223,6 @@ def _listen(host: str, port: int) -> socket.socket:
         )
     listener.setblocking(False)
     return listener
-
-
-def _url(host: str, port: int) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -3,6 +3,7 @@
 Owns: how a row becomes a command. Must not: know a command.
 """
 
+import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -31,3 +32,16 @@ class Table(click.Group):
         module, function = self.rows[cmd_name]
         command = getattr(importlib.import_module(module), function)
         return command if isinstance(command, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called; a misspelt one is told the nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], self.rows, n=1)
+            if not near:
+                raise
+            told = f"{error.message.rstrip('.')}; did you mean {near[0]!r}?"
+            raise click.UsageError(told, ctx) from None

@@ -4,6 +4,7 @@ Owns: refusing to overwrite, `-` for standard output, what to do next.
 Must not: decide what stands in the file.
 """
 
+import shlex
 from pathlib import Path
 
 import click
@@ -58,7 +59,8 @@ def next_steps(target: str, what: str) -> None:
     """Say what was written and how to go on; nothing where it was printed."""
     if target == STDOUT:
         return
-    option = "" if Path(target).resolve() == Path(DEFAULT).resolve() else f" --config {target}"
+    named = shlex.quote(target)
+    option = "" if Path(target).resolve() == Path(DEFAULT).resolve() else f" --config {named}"
     click.echo(f"{target} is written: {what}.")
     click.echo(
         f"Look at it with `weighbridge check{option}`, serve with `weighbridge serve{option}`."

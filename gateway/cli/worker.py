@@ -69,7 +69,7 @@ def main() -> None:
         return
     settings = settings_in(first)
     house = settings.house
-    set_up_logs(house.log_level, access_log=house.access_log)
+    set_up_logs(house.log_level, house.log_form, access_log=house.access_log)
     worker = Worker(settings)
     end.setblocking(False)
     taken = socket.socket(fileno=listener)

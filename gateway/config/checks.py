@@ -4,6 +4,7 @@ Owns: names that exist nowhere or twice, keys without effect; the list of all ch
 Must not: read files, weights or the environment; place findings in the file (`loading` does).
 """
 
+import re
 from collections.abc import Callable, Iterator
 
 from engines.families import Catalogue
@@ -25,7 +26,7 @@ from gateway.config.names import (
 from gateway.config.reach import unreachable_rules
 from gateway.config.rules import rule_errors
 from gateway.config.schema import ModelSection, RoutingFile
-from gateway.config.vocabulary import AUTO
+from gateway.config.vocabulary import AUTO, LANGUAGES, language_meant
 
 # Keys that mean something to a process of ours only.
 _MANAGED_KEYS = (
@@ -33,6 +34,7 @@ _MANAGED_KEYS = (
     *("load", "pin", "keep_alive_s", "min_resident_s", "memory", "warm_up"),
 )
 
+_CODE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?")
 _WEIGHTS = {
     "llamacpp": "the path of a GGUF file",
     "vllm": "a folder with a config.json, or a hub's OWNER/NAME",
@@ -77,11 +79,24 @@ def _model_errors(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> Iter
                 yield Finding(where, what)
             seen.add(engine)
         yield from _key_errors(name, model, file)
+        yield from _language_errors((*path, "languages"), model.languages)
         if model.catalogue is not None and catalogue().find(model.catalogue) is None:
             known = [entry.name for entry in catalogue().entries]
             what = missing("entry of the catalogue", model.catalogue, known)
             hint = "" if "did you mean" in what else "; `weighbridge models --catalogue` lists them"
             yield Finding((*path, "catalogue"), f"{what}{hint}")
+
+
+def _language_errors(path: Path, languages: tuple[str, ...]) -> Iterator[Finding]:
+    """Find what is no code, and so the language of no request; codes that nobody tells may be."""
+    for where, word in placed(path, languages):
+        meant = language_meant(word)
+        if word in LANGUAGES or (meant is None and _CODE.fullmatch(word)):
+            continue
+        hint = "; write an ISO 639-1 code, such as en or zh"
+        if meant in LANGUAGES:
+            hint = f"; did you mean '{meant}' ({LANGUAGES[meant]})?"
+        yield Finding(where, f"there is no language '{word}'{hint}")
 
 
 def _key_errors(name: str, model: ModelSection, file: RoutingFile) -> Iterator[Finding]:

@@ -24,6 +24,14 @@ _SHAPES = {
     "model_type": "a mapping (`key: value`)",
     "model_attributes_type": "a mapping (`key: value`)",
 }
+# What it calls a plain value of another kind -> what it should be.
+_VALUES = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number, such as 4096"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "`true` or `false`"),
+}
+# So alike is a key to another when somebody has only forgotten, or added, an s.
+_SURELY_ALIKE = 0.88
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ def refusals_in(tree: Any, error: ValidationError) -> tuple[Refusal, ...]:
     for path, detail in details:
         if detail["type"] == "extra_forbidden":
             beside = {one[-1] for one in absent if one[:-1] == path[:-1]}
-            meant = _meant(str(path[-1]), [str(key) for key in beside])
+            meant = _meant(path, [str(key) for key in beside])
             found.append(Refusal(path, detail, meant, meant in beside))
         else:
             found.append(Refusal(path, detail))
@@ -94,9 +102,13 @@ def _words(refusal: Refusal) -> tuple[str, str]:
     head = f"'{name}': " if name else "the file: "
     if kind in _SHAPES:
         return f"{head}this should be ", _SHAPES[kind]
-    message = detail["msg"].removeprefix("Value error, ").partition(" after validation")[0]
+    return head, f"this should be {_VALUES[kind]}" if kind in _VALUES else _message(detail["msg"])
+
+
+def _message(said: str) -> str:
+    message = said.removeprefix("Value error, ").partition(" after validation")[0]
     message = message[:1].lower() + message[1:]
-    return head, re.sub("^dictionary", "the mapping", re.sub("^tuple", "the list", message))
+    return re.sub("^dictionary", "the mapping", re.sub("^tuple", "the list", message))
 
 
 def _key_hint(refusal: Refusal, name: str) -> str:
@@ -107,13 +119,26 @@ def _key_hint(refusal: Refusal, name: str) -> str:
     return f" here; it belongs to {' or '.join(places)}" if places else ""
 
 
-def _meant(name: str, beside: list[str]) -> str | None:
-    """Return a missing key that is near, or else any near key unless the name is a key itself."""
-    known = frozenset(key for section in Section.__subclasses__() for key in _keys_of(section))
+def _meant(path: Path, beside: list[str]) -> str | None:
+    """Return a missing key that is near, or one of the same section that surely is meant.
+
+    Else it is any near key, unless the name is a key itself, elsewhere.
+    """
+    name, sections = str(path[-1]), Section.__subclasses__()
+    known = frozenset(key for section in sections for key in _keys_of(section))
+    here = {key for section in sections if _stands_at(section, path) for key in _keys_of(section)}
     close = difflib.get_close_matches(name, sorted(beside), n=1)
+    if not close:
+        close = difflib.get_close_matches(name, sorted(here), n=1, cutoff=_SURELY_ALIKE)
     if not close and name not in known:
         close = difflib.get_close_matches(name, sorted(known), n=1)
     return close[0] if close else None
+
+
+def _stands_at(section: type[Section], path: Path) -> bool:
+    """Say whether a section is the one around a key, by what names it in the file."""
+    around = next((part for part in reversed(path[:-1]) if isinstance(part, str)), None)
+    return _place_in_file(section) == ("`routing.yaml`" if around is None else f"`{around}:`")
 
 
 def _place_in_file(section: type[Section]) -> str:

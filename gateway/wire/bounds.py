@@ -157,7 +157,10 @@ class HttpProtocol(HttpLine):
         if self._may_answer():
             body = error.body()
             request_id = os.urandom(12).hex()
-            _access.info("no request %d %s id=%s", error.status, error.code, request_id)
+            _access.info(
+                "no request %(status)d %(code)s id=%(request_id)s",
+                {"status": error.status, "code": error.code, "request_id": request_id},
+            )
             headers = headers_of(error) | {
                 "content-length": str(len(body)),
                 "connection": "close",

@@ -34,6 +34,7 @@ class House:
     rules: DoorRules
     inside: Path
     log_level: str
+    log_form: str
     access_log: bool
 
 

@@ -18,6 +18,12 @@ def test_every_line_of_the_help_is_whole() -> None:
 
 
 def test_an_unknown_command_is_refused() -> None:
-    result = CliRunner().invoke(main, ["rout"])
+    result = CliRunner().invoke(main, ["xyzzy"])
     assert result.exit_code == 2
-    assert "rout" in result.output
+    assert "No such command 'xyzzy'." in result.output
+
+
+def test_a_misspelt_command_is_told_the_nearest() -> None:
+    result = CliRunner().invoke(main, ["srve"])
+    assert result.exit_code == 2
+    assert "No such command 'srve'; did you mean 'serve'?" in result.output

@@ -1,5 +1,6 @@
 """`weighbridge doctor`, on machines that are well and on what is really broken."""
 
+import asyncio
 import resource
 import shutil
 import socket
@@ -17,6 +18,7 @@ from engines.platform import Gpu
 from gateway.cli import doctor_build
 from gateway.cli import doctor_checks as checks
 from gateway.cli.doctor import doctor
+from tests.support.serving import serving
 
 _FILE = """
 gateway: {{port: {port}}}
@@ -54,6 +56,17 @@ def test_a_port_that_is_taken_fails(tmp_path: Path) -> None:
     assert code == 1
     assert found["port"]["verdict"] == "fail"
     assert "gateway.port" in found["port"]["remedy"]
+
+
+async def test_a_port_that_is_taken_by_a_gateway_is_no_fault(tmp_path: Path) -> None:
+    """Whoever looks after a gateway runs this beside it."""
+    nobody = "engines: {lab: {kind: remote, url: 'http://127.0.0.1:9'}}\nmodels: {m: {engine: lab}}"
+    async with serving(nobody) as served:
+        number = int(served.url.rpartition(":")[2])
+        code, found = await asyncio.to_thread(_looks, tmp_path, port=number)
+    assert code == 0
+    assert found["port"]["verdict"] == "warn"
+    assert "a gateway serves there" in found["port"]["said"]
 
 
 def test_weights_that_are_not_there_fail(tmp_path: Path) -> None:

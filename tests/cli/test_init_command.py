@@ -155,6 +155,11 @@ async def test_a_file_of_another_name_is_named_in_what_comes_next() -> None:
     assert "weighbridge serve --config other.yaml" in result.stdout
 
 
+async def test_what_comes_next_can_be_pasted_where_a_name_has_spaces() -> None:
+    result = await run("my file.yaml")
+    assert "`weighbridge check --config 'my file.yaml'`" in result.stdout
+
+
 async def test_a_file_that_is_there_is_kept_unless_forced(folder: Path) -> None:
     mine = folder / "routing.yaml"
     mine.write_text("mine")

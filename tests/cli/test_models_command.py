@@ -162,12 +162,31 @@ def test_an_answer_without_models_is_one_line(status: int, body: bytes, remedy: 
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense", "http://[::1"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "127.0.0.1:9", "ftp://x", "http://[::1"])
 def test_no_gateway_is_one_line_with_the_remedy(url: str) -> None:
     result = run("--url", url)
     assert result.exit_code == 1
     assert "weighbridge serve" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_the_gateway_of_the_file_here_is_asked_and_nobody_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key goes with the question: a file that somebody else wrote must not lead it away."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WEIGHBRIDGE_CONFIG", raising=False)
+    seen: list[str | None] = []
+    with gateway(200, json.dumps({"data": ROWS}).encode(), seen) as url:
+        port = url.rpartition(":")[2]
+        (tmp_path / "routing.yaml").write_text(
+            f"gateway: {{host: llm.example, port: {port}}}\n"
+            "engines: {lab: {kind: remote, url: 'http://127.0.0.1:9'}}\n"
+            "models: {m: {engine: lab}}\n"
+        )
+        result = run(key="sesame")
+    assert seen == ["Bearer sesame"]
+    assert "qwen2.5-7b" in result.stdout
 
 
 def test_short_counts() -> None:

@@ -51,6 +51,18 @@ CASES = {
         file(models="  m: {engine: [lab, §lab]}"),
         "the engine 'lab' is named twice",
     ),
+    "a model's language by its name": (
+        file(models="  m: {engine: lab, languages: [de, §english]}"),
+        "there is no language 'english'; did you mean 'en' (English)?",
+    ),
+    "a language in the wrong case": (
+        file(models="  m: {engine: lab, languages: [§EN]}"),
+        "there is no language 'EN'; did you mean 'en' (English)?",
+    ),
+    "a language of nobody": (
+        file(models="  m: {engine: lab, languages: [§klingon]}"),
+        "there is no language 'klingon'; write an ISO 639-1 code",
+    ),
     "a model called auto": (file(models="  §auto: {engine: lab}"), "'auto' is reserved"),
     "a model called like a variant": (file(models="  §auto:x: {engine: lab}"), "is reserved"),
     "a model without a name": (file(models="  §'': {engine: lab}"), "a model needs a name"),
@@ -317,6 +329,36 @@ def test_a_key_in_the_wrong_section_is_sent_to_its_own() -> None:
     (only,) = problems(marked)
     assert only.message == "unknown key 'weights' here; it belongs to `models:`"
     assert (only.line, only.column) == place(marked)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "engine: {}\nengines: {x: {kind: remote, url: 'http://x'}}\n",
+            "'engine'; did you mean 'engines'?",
+        ),
+        ("routes: [{name: r, when: {tasks: code}, use: m}]\n", "'tasks'; did you mean 'task'?"),
+    ],
+)
+def test_a_key_that_lacks_its_s_is_not_sent_to_another_section(text: str, told: str) -> None:
+    rest = "" if "engines" in text else "engines: {x: {kind: remote, url: 'http://x'}}\n"
+    (only,) = problems(f"{text}{rest}models: {{m: {{engine: x}}}}")
+    assert only.message == f"unknown key {told}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("context: 4k", "'context': this should be a whole number, such as 4096"),
+        ("replicas: 1.5", "'replicas': this should be a whole number, such as 4096"),
+        ("keep_alive_s: 5m", "'keep_alive_s': this should be a number"),
+        ("pin: maybe", "'pin': this should be `true` or `false`"),
+    ],
+)
+def test_a_plain_value_of_the_wrong_kind_says_what_it_should_be(text: str, told: str) -> None:
+    (only,) = problems(file(models=f"  m: {{engine: cpu, weights: ./x.gguf, {text}}}"))
+    assert only.message == told
 
 
 def test_an_unknown_kind_is_mended_at_its_place() -> None:

@@ -72,6 +72,13 @@ def test_requests_have_time_to_end(deploy: Path, file: str) -> None:
     assert int(given[1]) > GatewaySection().drain_timeout_s + engine_drain_s
 
 
+def test_the_service_may_write_where_weights_are_fetched_to(deploy: Path) -> None:
+    """`ProtectHome` and `ProtectSystem=strict` leave it no other place."""
+    text = (deploy / "systemd/weighbridge.service").read_text(encoding="utf-8")
+    assert "CacheDirectory=weighbridge\n" in text
+    assert "Environment=WEIGHBRIDGE_CACHE=%C/weighbridge HF_HUB_CACHE=%C/weighbridge/hub" in text
+
+
 def test_the_dashboards_panels_do_not_overlap_and_ask_one_source(deploy: Path) -> None:
     path = deploy / "grafana/dashboards/weighbridge.json"
     panels = json.loads(path.read_text(encoding="utf-8"))["panels"]

@@ -1,5 +1,6 @@
 """What requests have left outlives the process, where there is a folder for it."""
 
+import resource
 import stat
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,22 @@ def test_a_file_that_is_not_whole_is_passed_over(
     assert all(one in told(kept) for one in found)
     if broken.read_bytes() != whole:
         assert len(found) >= 1
+
+
+def test_a_disk_that_is_full_keeps_what_it_had_and_no_halves(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf = Shelf(tmp_path, "mark")
+    shelf.store([leaving(1)])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    try:
+        shelf.store([leaving(1), leaving(2, size=5_000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert told(shelf.load()) == told([leaving(1)])
+    assert len(files(tmp_path)) == 1
+    assert "prefixes cannot be kept" in caplog.text
 
 
 def test_a_folder_that_cannot_be_is_told_and_serves_nothing(

@@ -34,7 +34,7 @@ def live_of(folder: Path) -> Live:
 
 def house_of(folder: Path) -> House:
     rules = DoorRules(key=SecretStr("secret"))
-    return House(2, rules, folder / "inside", "info", access_log=True)
+    return House(2, rules, folder / "inside", "info", "text", access_log=True)
 
 
 async def test_the_gateway_ends_when_no_worker_can_start(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def _default(value: object, *, required: bool) -> str:
         return "required"
     if value is None or value is PydanticUndefined or value == ():
         return ""
-    return f"`{value}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def main(argv: list[str]) -> int:

@@ -1,0 +1,26 @@
+"""Where a gateway can be asked, as a URL of this machine.
+
+Owns: how an address that is bound looks to who asks. Must not: ask.
+"""
+
+from gateway.config.loading import LoadedConfig
+
+_PORT = 8000
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of a server that is bound to `host`; any address is loopback to us."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+def url_by(config: LoadedConfig | None) -> str:
+    """Return where on this machine a gateway with this file is, unless `serve` was told otherwise.
+
+    Never elsewhere, whatever the file says: whoever asks sends the key.
+    """
+    if config is None:
+        return url_of("127.0.0.1", _PORT)
+    section = config.file.gateway
+    host = section.host if section.host in ("::", "::1") else "127.0.0.1"
+    return url_of(host, section.port or _PORT)
