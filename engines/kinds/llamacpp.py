@@ -4,7 +4,6 @@ Owns: its section of the file, and the command line of a worker.
 Must not: start anything; import llama_cpp.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from engines.llamacpp.beforehand import (
     own_cells,
     own_context,
 )
+from engines.llamacpp.command import worker_command
 from engines.memory import GgufSettings, MemoryNeed, gpu, layers_that_fit, need_of_gguf, shared_out
 from engines.memory.offload import CONTEXT_BYTES
 from engines.memory.placement import Wish
@@ -255,7 +255,7 @@ class LlamacppEngine(Section):
             exact_seams=True,
             capacity=order.parallel or self.parallel,
             launch=Launch(
-                (*self._command(order, weights, socket_path, threads), *beside),
+                (*self._worker(order, weights, socket_path, threads), *beside),
                 socket_path,
                 self.start_timeout_s,
                 self.drain_timeout_s,
@@ -266,39 +266,31 @@ class LlamacppEngine(Section):
             adapters=tuple(adapter.name for adapter in order.adapters),
         )
 
-    def _command(
+    def _worker(
         self, order: ModelOrder, weights: str, socket_path: Path, threads: int
     ) -> tuple[str, ...]:
         """Return the worker's command line; what the file leaves open the worker decides."""
-        # -P: a folder called `engines` in the working directory must not be run.
-        argv = [sys.executable, "-P", "-m", "engines.llamacpp", "--exit-with-stdin"]
         shelf = None if self.prefix_cache_dir is None else order.base / self.prefix_cache_dir
-        options = {
-            "weights": weights,
-            "name": order.name,
-            "socket": socket_path,
-            "context": order.context or self.context,
-            "parallel": order.parallel or self.parallel,
-            "threads": threads,
-            "batch-threads": threads,
-            "batch-tokens": self.batch_tokens,
-            "max-waiting": self.max_waiting,
-            "prefix-cache-mib": self.prefix_cache_mib,
-            "prefix-cache-dir": shelf,
-            "kv-type": self.kv_type,
-            "gpu-layers": self.gpu_layers,
-            "pooling": order.pooling,
-            "drain-timeout-s": self.drain_timeout_s,
-        }
-        for name, value in options.items():
-            if value is not None:
-                argv.append(f"--{name}={value}")
-        if not self.prefix_cache:
-            argv.append("--no-prefix-cache")
-        if self.omp_wait != "auto":
-            argv.append("--no-yield-cores")
-        if self.prompt_lookup:
-            argv.append("--prompt-lookup")
-        if order.embeddings is not None:
-            argv.append("--embeddings" if order.embeddings else "--no-embeddings")
-        return tuple(argv)
+        return worker_command(
+            {
+                "weights": weights,
+                "name": order.name,
+                "socket": socket_path,
+                "context": order.context or self.context,
+                "parallel": order.parallel or self.parallel,
+                "threads": threads,
+                "batch-threads": threads,
+                "batch-tokens": self.batch_tokens,
+                "max-waiting": self.max_waiting,
+                "prefix-cache": None if self.prefix_cache else False,
+                "prefix-cache-mib": self.prefix_cache_mib,
+                "prefix-cache-dir": shelf,
+                "prompt-lookup": self.prompt_lookup or None,
+                "kv-type": self.kv_type,
+                "yield-cores": None if self.omp_wait == "auto" else False,
+                "gpu-layers": self.gpu_layers,
+                "embeddings": order.embeddings,
+                "pooling": order.pooling,
+                "drain-timeout-s": self.drain_timeout_s,
+            }
+        )

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import uvicorn
+import uvloop
 
 from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
 
@@ -80,7 +81,7 @@ def main() -> None:
     # uvicorn raises the signal again when it has ended: a clean end is no failure.
     signal.signal(signal.SIGTERM, _leave)
     try:
-        sys.exit(asyncio.run(_serve(asked, runtime, pooled, model, listener)))
+        sys.exit(uvloop.run(_serve(asked, runtime, pooled, model, listener)))
     except KeyboardInterrupt:
         sys.exit(0)
     finally:

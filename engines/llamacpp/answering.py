@@ -15,7 +15,8 @@ from starlette.types import Send
 
 from engines.llamacpp.binding import DecodeFailed
 from engines.llamacpp.grammar.frame import Frame
-from engines.llamacpp.grammar.wish import UnsupportedGrammar, wish_of, wish_of_chat
+from engines.llamacpp.grammar.tool_wish import wish_of_chat
+from engines.llamacpp.grammar.wish import UnsupportedGrammar, wish_of
 from engines.llamacpp.model import Model
 from engines.llamacpp.pictures import Seen
 from engines.llamacpp.reading import Reader

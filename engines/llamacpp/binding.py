@@ -28,6 +28,8 @@ State = npt.NDArray[np.uint8]
 _log = logging.getLogger("weighbridge.worker")
 
 _NO_ROOM = 1
+# Of so many tokens of a prompt more can be told in a step: a block of matrix products.
+_LEAST_OUTPUTS = 16
 MOST_SEQUENCES = 256  # of a context; llama.cpp's headers do not reach Python
 # How a cell is stored; the others save memory and cost time and a little precision.
 KV_TYPES = {
@@ -67,7 +69,7 @@ class Runtime:
     `shares` says whether sequences may have cells in common, `cuts` whether one can lose its last
     cells, `parks` whether what it leaves is kept for later. `apart`: those who decode are evaluated
     in a batch of their own; `fills`: rows that stand for nobody may be beside them
-    (docs/decisions/0026).
+    (docs/decisions/0026). Logits are wanted of at most so many tokens of a step: `outputs`.
 
     Raises:
         LoadFailed: weights or adapters cannot be loaded, or there is no memory for the context.
@@ -101,6 +103,10 @@ class Runtime:
         self.shares = prefix_cache and why is None
         self.parks = prefix_cache and generates and limits.parked_bytes > 0
         self.fills = self.apart and self.cuts and limits.parallel < MOST_SEQUENCES
+        # By default as many as a batch has tokens: llama.cpp aborts where sequences are more.
+        drafted = 1 + LONGEST_DRAFT if limits.drafts else 0
+        filled = limits.parallel + MOST_ADDED * self.fills
+        self.outputs = max(filled, drafted, _LEAST_OUTPUTS)
         self._context = self._generating() if generates else None
         self._memory = native.llama_get_memory(self._context) if generates else None
         self._batch = Batch(limits.batch_tokens)
@@ -245,9 +251,7 @@ class Runtime:
         limits = self.limits
         sequences = limits.parallel + self.fills
         params = self.context_params(limits.cells, limits.batch_tokens, sequences)
-        # By default as many as a batch has tokens: llama.cpp aborts where sequences are more.
-        drafted = 1 + LONGEST_DRAFT if limits.drafts else 0
-        params.n_outputs_max = max(limits.parallel + MOST_ADDED * self.fills, drafted)
+        params.n_outputs_max = self.outputs
         return self.new_context(params)
 
 

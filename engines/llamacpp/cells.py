@@ -71,6 +71,11 @@ class Cells:
                 return Start(outlook, found, len(tokens))
         return Start(outlook, NOTHING, outlook.cells)
 
+    def afresh(self, tokens: Tokens, adapter: int, layout: Layout = NO_PICTURES) -> Start:
+        """Return how a sequence begins that must evaluate all its tokens, whatever is kept."""
+        del adapter, layout
+        return Start(Outlook(None, 0, 0, len(tokens)), NOTHING, len(tokens))
+
     def admit(
         self, tokens: Tokens, adapter: int, start: Start, layout: Layout = NO_PICTURES
     ) -> tuple[int, int]:

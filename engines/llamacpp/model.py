@@ -116,10 +116,12 @@ class Model:
         if request.suffix:
             prompts = [self._filling(prompt, request.suffix) for prompt in prompts]
         # OpenAI's default for this endpoint is 16, and clients rely on its being short.
-        most = request.answer_tokens() or 16
+        most = 16 if request.max_tokens is None else request.max_tokens
         ranked = 0 if request.choices() > (request.n or 1) else None
         alternatives = ranked if request.logprobs is None else request.logprobs
-        return self._orders(request, prompts, most, alternatives, "prompt")
+        orders = self._orders(request, prompts, most, alternatives, "prompt")
+        tells = bool(request.echo) and request.logprobs is not None
+        return [replace(order, tells_prompt=True) for order in orders] if tells else orders
 
     def telling(self, request: CompletionRequest) -> Telling:
         """Return what the answer tells beside the new text."""
@@ -193,12 +195,12 @@ class Model:
         adapter = self.names.index(self.served(request.model))
         orders: list[Order] = []
         for prompt in prompts:
-            self.room.check(len(prompt), param, answer=1)
+            self.room.check(len(prompt), param, answer=0 if most == 0 else 1)
             room = self.context - len(prompt)
             orders += [
                 Order(
                     prompt=tuple(prompt),
-                    most_tokens=min(most or room, room),
+                    most_tokens=room if most is None else min(most, room),
                     sampling=sampling,
                     stops=request.stops(),
                     ignore_eos=bool(request.ignore_eos),
@@ -274,10 +276,9 @@ def _check_completion(request: CompletionRequest) -> None:
             "Which answers are the best is known at their end: 'best_of' cannot be streamed.",
             param="best_of",
         )
-    if request.echo and request.logprobs is not None:
+    if request.suffix and request.echo and request.logprobs is not None:
         raise InvalidRequest(
-            "This engine has log probabilities of what it generates, not of prompts; leave out "
+            "With a 'suffix' the model reads other tokens than the echoed text has; leave out "
             "either 'echo' or 'logprobs'.",
             param="logprobs",
-            code="unsupported_capability",
         )

@@ -4,6 +4,7 @@ Owns: the order of these.
 Must not: know models or text.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.llamacpp.mirostat import Mirostat, Surprise
-from engines.llamacpp.narrowing import Narrowing, first_within, least_within
+from engines.llamacpp.narrowing import Narrowing, first_within, least_within, likeliest
 from engines.llamacpp.race import MOST_RACERS, Race
 from engines.llamacpp.repetition import Dry, Repetition
 
@@ -156,12 +157,15 @@ def top_logprobs(logits: Floats, token: int, count: int) -> tuple[float, list[tu
     They are those of the model itself, before temperature and penalties. What is no number counts
     as impossible.
     """
-    values = np.nan_to_num(logits.astype(np.float64), nan=-np.inf, neginf=-np.inf)
-    shifted = values - values.max()
-    logs = shifted - np.log(np.exp(shifted).sum())
-    count = min(count, len(logs))
+    if not np.isfinite(logits.max()):
+        logits = np.nan_to_num(logits, nan=-np.inf, posinf=_CERTAIN, neginf=-np.inf)
+    largest = logits.max()
+    # A prompt's tokens ask for this row by row: single precision is three times as fast.
+    below = float(largest) + math.log(np.exp(logits - largest).sum(dtype=np.float64))
+    own = float(logits[token]) - below
+    count = min(count, len(logits))
     if count == 0:
-        return float(logs[token]), []
-    best = np.argpartition(logs, len(logs) - count)[len(logs) - count :]
-    best = best[np.argsort(-logs[best], kind="stable")]
-    return float(logs[token]), [(int(t), float(logs[t])) for t in best]
+        return own, []
+    best = likeliest(logits, count)
+    best = best[np.argsort(-logits[best], kind="stable")]
+    return own, [(int(t), float(logits[t]) - below) for t in best]

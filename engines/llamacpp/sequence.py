@@ -29,7 +29,8 @@ class Order:
     """What is asked of one sequence.
 
     `most_tokens` bounds the answer so that it fits the context. `logprobs` is None where none
-    are wanted, else how many alternatives. `choice` tells the sequences of one request apart.
+    are wanted, else how many alternatives; `tells_prompt`: those of the prompt's tokens as well.
+    `choice` tells the sequences of one request apart.
     `shown` are control tokens that are text all the same, because somebody looks for them in it.
     The answer holds to `grammar`, where there is one. `adapter` counts those of the runtime from 1;
     0 is the model alone. `ear` begins to listen to an answer; it says after each text whether the
@@ -43,6 +44,7 @@ class Order:
     stops: tuple[str, ...] = ()
     ignore_eos: bool = False
     logprobs: int | None = None
+    tells_prompt: bool = False
     choice: int = 0
     shown: Mapping[int, bytes] = field(default_factory=dict)
     thoughts: ThoughtBudget | None = None
@@ -54,7 +56,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class TokenTold:
-    """A generated token with its log probability and the likeliest alternatives."""
+    """A token with its log probability and the likeliest alternatives."""
 
     token: int
     logprob: float
@@ -66,7 +68,7 @@ class Progress:
     """What one step added to a sequence. `error` ends it, as does `finish_reason`.
 
     `refused`: the error is the request's, not the engine's. The first one tells how many tokens of
-    the prompt were `cached`.
+    the prompt were `cached`, and what is told of all but the first, where that is wanted.
     """
 
     text: str = ""
@@ -76,6 +78,7 @@ class Progress:
     error: str | None = None
     refused: bool = False
     cached: int = 0
+    prompt: tuple[TokenTold, ...] | None = None
 
     @property
     def ends(self) -> bool:
@@ -92,7 +95,8 @@ class SequenceState:
     cache when it first ran; None before. `read` tokens of the prompt were found or evaluated.
     `heard_s` is when its client was last told something, at first when it was asked; the last
     token waited `masked_s` for its grammar. The next step evaluates a `draft` behind what is
-    pending: tokens that are a guess.
+    pending: tokens that are a guess. `prompt_told` is what is told of the prompt's second token and
+    those behind it, as far as that is known.
     """
 
     def __init__(self, order: Order, deliver: Callable[[Progress], None]) -> None:
@@ -109,6 +113,7 @@ class SequenceState:
         self.generated = 0
         self.cancelled = False
         self.draft: tuple[int, ...] = ()
+        self.prompt_told: list[TokenTold] = []
         self._drafter = Drafter()
         words = tuple(filter(is_text, order.prompt)) if order.layout else order.prompt
         self._sampler = Sampler(order.sampling, order.choice, words)
@@ -131,6 +136,12 @@ class SequenceState:
         return self.order.layout.ahead(self.done, len(self.tokens))
 
     @property
+    def untold(self) -> bool:
+        """Whether something is still to be told of the prompt; nothing is drawn before."""
+        told = len(self.prompt_told)
+        return self.order.tells_prompt and told < len(self.order.prompt) - 1
+
+    @property
     def position(self) -> int:
         """The position of the next token to evaluate; in a picture, of the picture's first."""
         return self.order.layout.position(self.done)
@@ -147,6 +158,22 @@ class SequenceState:
     def next_tokens(self, count: int) -> Sequence[int]:
         """Return the next tokens to evaluate: so many of those pending, and the draft."""
         return [*self.tokens[self.done : self.done + count], *self.draft]
+
+    def wanted(self, count: int) -> int:
+        """Return of how many of the next tokens, the last ones, logits are wanted."""
+        drawn = 1 + len(self.draft) if count == self.pending else 0
+        unknown = self.done + count - len(self.prompt_told) if self.untold else 0
+        return max(drawn, min(count, unknown))
+
+    def tell_prompt(self, logits: Floats) -> Floats:
+        """Note what `logits` [tokens, vocabulary] tell of the prompt; return those behind it."""
+        if not self.untold:
+            return logits
+        known = len(self.prompt_told) + 1
+        for row, token in zip(logits, self.order.prompt[known:], strict=False):
+            logprob, best = top_logprobs(row, token, self.order.logprobs or 0)
+            self.prompt_told.append(TokenTold(token, logprob, tuple(best)))
+        return logits[len(self.prompt_told) + 1 - known :]
 
     def foresee(self, pool: ThreadPoolExecutor) -> None:
         """Begin to work out which tokens the grammar allows next, while others are evaluated."""
@@ -173,6 +200,8 @@ class SequenceState:
         So every token is drawn from what the model says behind all tokens before it, and chance
         and penalties know of no other. The cells of the right part of the draft count as `done`.
         """
+        if self.order.most_tokens == 0:
+            return [Progress(finish_reason="length")]
         drafted, self.draft = self.draft, ()
         said: list[Progress] = []
         for row, guessed in zip_longest(logits, drafted):

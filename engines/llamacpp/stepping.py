@@ -72,7 +72,8 @@ class Stepper:
         held = self.cells.used + sum(s.pending for s in self.running)
         for sequence in tuple(self._queue)[: self._most_running - len(self.running)]:
             order = sequence.order
-            start = self.cells.look(sequence.known, order.adapter, order.layout)
+            look = self.cells.afresh if sequence.untold else self.cells.look
+            start = look(sequence.known, order.adapter, order.layout)
             held += start.cells
             if self.running and held > self._runtime.limits.cells:
                 return
@@ -100,10 +101,12 @@ class Stepper:
         """Take a step; somebody runs."""
         began, most = perf_counter(), self._runtime.limits.batch_tokens
         self._turn = next_turn(self._turn, {s.order.adapter for s in self.running}, most)
+        on_turn = [s for s in self.running if s.order.adapter == self._turn.adapter]
+        untold = next((s for s in on_turn if s.untold), None)  # one after the other
         waiting = [
             Waiting(sequence.slot, sequence.readable, sequence.generated == 1)
-            for sequence in self.running
-            if sequence.order.adapter == self._turn.adapter and sequence.readable
+            for sequence in on_turn
+            if sequence.readable and (sequence is untold or not sequence.untold)
         ]
         first = who_catches_up(waiting) if self._runtime.apart and not self._caught_up else []
         self._caught_up = bool(first)
@@ -112,6 +115,10 @@ class Stepper:
         decoding = len(waiting) - len(reading)
         prompt_tokens = self.experience.pace.prompt_tokens(decoding, reading, most)
         shares = share_step(waiting, most, prompt_tokens)
+        if untold and untold.slot in shares:
+            # All its tokens have logits, and of the others each has those of one at most.
+            room = self._runtime.outputs - (len(self.running) - 1)
+            shares[untold.slot] = min(shares[untold.slot], room)
         viewing = self._who_looks(most)
         if self._make_room(sum(shares.values()) + (viewing[1].count if viewing else 0)):
             return  # somebody left: the shares are others now
@@ -175,7 +182,10 @@ class Stepper:
     def _evaluate(self, part: list[tuple[SequenceState, int]]) -> bool:
         """Evaluate these tokens of these sequences, and draw; say whether the step goes on."""
         began = perf_counter()
-        pieces, drawing = self._pieces(part)
+        pieces = [
+            Piece(s.slot, s.position, s.next_tokens(share), s.wanted(share)) for s, share in part
+        ]
+        drawing = [sequence for sequence, share in part if share == sequence.pending]
         for sequence in drawing:
             sequence.foresee(self._masks)
         added = self.experience.added(pieces, self._runtime.limits.cells - self.cells.used)
@@ -197,9 +207,14 @@ class Stepper:
         counts.seconds.decode += decoded - built
         decoding = sum(sequence.pending == 1 for sequence, _ in part)
         self.experience.after(decoding, tokens, added, decoded - built, process_time() - used)
-        for sequence, taken in part:
+        rows: list[Floats] = []
+        line = 0
+        for (sequence, taken), piece in zip(part, pieces, strict=True):
             self._read(sequence, taken)
-        self._draw(drawing, logits, decoded)
+            behind = sequence.tell_prompt(logits[line : line + piece.wanted])
+            rows += [behind] if len(behind) else []
+            line += piece.wanted
+        self._draw(drawing, rows, decoded)
         return True
 
     def _guess(self) -> None:
@@ -232,32 +247,16 @@ class Stepper:
         sequence.known = np.array(sequence.tokens, dtype=np.int32)
         self._queue.appendleft(sequence)
 
-    def _pieces(
-        self, part: list[tuple[SequenceState, int]]
-    ) -> tuple[list[Piece], list[SequenceState]]:
-        """Return what is evaluated, and whose next tokens can be drawn from it, in order."""
-        pieces: list[Piece] = []
-        drawing: list[SequenceState] = []
-        for sequence, share in part:
-            complete = share == sequence.pending
-            tokens = sequence.next_tokens(share)
-            wanted = 1 + len(sequence.draft) if complete else 0
-            pieces.append(Piece(sequence.slot, sequence.position, tokens, wanted))
-            if complete:
-                drawing.append(sequence)
-        return pieces, drawing
-
-    def _draw(self, drawing: list[SequenceState], logits: Floats, decoded_s: float) -> None:
+    def _draw(self, drawing: list[SequenceState], rows: list[Floats], decoded_s: float) -> None:
         told: Told = []
-        line = 0
-        for sequence in drawing:
+        for sequence, logits in zip(drawing, rows, strict=True):
             first, drafted = sequence.generated == 0, len(sequence.draft)
-            said = sequence.draw(logits[line : line + 1 + drafted], self._runtime.vocabulary)
-            line += 1 + drafted
+            said = sequence.draw(logits, self._runtime.vocabulary)
             if drafted:
                 self._settle(sequence, drafted, len(said) - 1)
-            if first and sequence.cached:
-                said[0] = replace(said[0], cached=sequence.cached)
+            if first:
+                prompt = tuple(sequence.prompt_told) if sequence.order.tells_prompt else None
+                said[0] = replace(said[0], cached=sequence.cached or 0, prompt=prompt)
             self.counts.completion_tokens += sum(progress.tokens for progress in said)
             told += ((sequence.deliver, progress) for progress in said)
             if said[-1].ends:

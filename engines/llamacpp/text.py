@@ -68,6 +68,16 @@ class Offsets:
         return began
 
 
+def places_in(text: str, pieces: Sequence[bytes]) -> list[int]:
+    """Return where the tokens begin of which a text was made.
+
+    It ends with the last of them; before it they may have a space, or a token that is no text.
+    """
+    offsets = Offsets(0)
+    begun = [offsets.feed(piece) for piece in (*pieces, b"")]
+    return [min(max(0, at + len(text) - begun[-1]), len(text)) for at in begun[:-1]]
+
+
 def _overlap(text: str, stop: str) -> int:
     """Return how many last characters of `text` are the beginning of `stop`."""
     longest = min(len(text), len(stop) - 1)

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from engines.llamacpp.sequence import Order, Progress
-from engines.llamacpp.text import Offsets
+from engines.llamacpp.sequence import Order, Progress, TokenTold
+from engines.llamacpp.text import Offsets, places_in
 from engines.llamacpp.vocabulary import Vocabulary
 from engines.llamacpp.writing import Said, Writer
 from engines.protocol.answers import TextAnswer, TextChoice, Usage
@@ -33,6 +33,16 @@ class Telling:
     echoes: Sequence[str] = ()
     logprobs: bool = False
     kept: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What is told of a token: its text, how likely it and others were, where it begins."""
+
+    token: str
+    logprob: float | None
+    likely: dict[str, float] | None
+    begins: int
 
 
 class TextWriter(Writer):
@@ -56,16 +66,22 @@ class TextWriter(Writer):
         self._begins[index] += map(self._offsets[index].feed, pieces)
 
     def opening(self) -> bytes:
-        """Give the prompts back where the client wants them."""
-        echoes = [TextChoice(at, self._echo(at)) for at in range(len(self._orders))]
+        """Give the prompts back where the client wants them, and nothing has to be told of them."""
+        untold = [at for at, order in enumerate(self._orders) if not order.tells_prompt]
+        echoes = [TextChoice(at, self._echo(at)) for at in untold]
         return b"".join(self._part([echo]) for echo in echoes if echo.text)
 
     def event(self, index: int, progress: Progress) -> bytes:
         """Return what a step added, and the end in the same event."""
+        echo = b""
+        if progress.prompt is not None:
+            told = _wire(self._of_prompt(index, progress.prompt))
+            echo = self._part([TextChoice(index, self._echo(index), logprobs=told)])
         if not progress.text and not progress.told and progress.finish_reason is None:
-            return b""
+            return echo
         logprobs = self._logprobs(index, len(progress.told))
-        return self._part([TextChoice(index, progress.text, progress.finish_reason, logprobs)])
+        choice = TextChoice(index, progress.text, progress.finish_reason, logprobs)
+        return echo + self._part([choice])
 
     def usage_event(self) -> bytes:
         """Return the last event before `[DONE]`."""
@@ -78,7 +94,7 @@ class TextWriter(Writer):
                 place,
                 self._echo(index) + "".join(self._said[index].text),
                 self._said[index].finish_reason,
-                self._logprobs(index, len(self._said[index].told)),
+                self._logprobs(index, len(self._said[index].told), self._said[index].prompt),
             )
             for place, index in enumerate(self._kept())
         ]
@@ -109,27 +125,51 @@ class TextWriter(Writer):
             msgspec.json.encode(TextAnswer(self._id, self._created, self._model, choices, usage))
         )
 
-    def _logprobs(self, index: int, count: int) -> dict[str, Any] | None:
-        """Return those of the last `count` tokens of a choice."""
-        if not self._telling.logprobs or not count:
+    def _logprobs(
+        self, index: int, count: int, prompt: Sequence[TokenTold] | None = None
+    ) -> dict[str, Any] | None:
+        """Return those of the last `count` tokens of a choice, behind those of its `prompt`."""
+        if not self._telling.logprobs or not (count or prompt is not None):
             return None
-        told = self._said[index].told[-count:]
-        return {
-            "tokens": [self._text(t.token) for t in told],
-            "token_logprobs": [t.logprob for t in told],
-            "top_logprobs": [
-                {self._text(token): value for token, value in t.alternatives} for t in told
-            ],
-            "text_offset": self._begins[index][-count:],
-        }
+        rows = [] if prompt is None else self._of_prompt(index, prompt)
+        told = self._said[index].told[-count:] if count else []
+        begun = self._begins[index][-count:] if count else []
+        return _wire([*rows, *(self._row(*each) for each in zip(told, begun, strict=True))])
+
+    def _of_prompt(self, index: int, told: Sequence[TokenTold]) -> list[_Row]:
+        """Return what is told of a prompt; of its first token nobody knows how likely it was."""
+        tokens, echo = self._orders[index].prompt, self._echo(index)
+        shown = [self._vocabulary.piece(token) for token in tokens]
+        written = [self._vocabulary.written(token) for token in tokens]
+        # Control tokens stand in the text, or they do not.
+        pieces = min(shown, written, key=lambda p: abs(len(b"".join(p)) - len(echo.encode())))
+        begun = places_in(echo, pieces)
+        rows = [self._row(*each) for each in zip(told, begun[1:], strict=True)]
+        return [_Row(self._text(tokens[0]), None, None, begun[0]), *rows]
+
+    def _row(self, told: TokenTold, begins: int) -> _Row:
+        likely: dict[str, float] = {}
+        for token, value in told.alternatives:
+            likely.setdefault(self._text(token), value)  # of the same text the likelier
+        return _Row(self._text(told.token), told.logprob, likely, begins)
 
     def _text(self, token: int) -> str:
         """Return a token's text; of a part of a character its bytes, as OpenAI writes them."""
-        piece = self._vocabulary.piece(token)
+        piece = self._vocabulary.written(token)
         try:
             return piece.decode()
         except UnicodeDecodeError:
             return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)
+
+
+def _wire(rows: Sequence[_Row]) -> dict[str, Any]:
+    """Return rows as OpenAI's `logprobs` of a text: a list for each of their fields."""
+    return {
+        "tokens": [row.token for row in rows],
+        "token_logprobs": [row.logprob for row in rows],
+        "top_logprobs": [row.likely for row in rows],
+        "text_offset": [row.begins for row in rows],
+    }
 
 
 def _likelihood(said: Said) -> float:

@@ -83,6 +83,10 @@ class Vocabulary:
         """Return the bytes that a token stands for; none for a control token."""
         return self._visible[token]
 
+    def written(self, token: int) -> bytes:
+        """Return the bytes of a token; of a control token those of its name."""
+        return self._visible[token] or self._piece(token, special=True)
+
     def text(self, tokens: Sequence[int], *, special: bool = False) -> str:
         """Return the text that tokens were made of; with `special`, control tokens are written out.
 

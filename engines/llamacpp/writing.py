@@ -42,6 +42,7 @@ class Said:
     told: list[TokenTold] = field(default_factory=list)
     finish_reason: str = "stop"
     cached: int = 0
+    prompt: Sequence[TokenTold] | None = None
 
 
 class Writer(ABC):
@@ -64,6 +65,8 @@ class Writer(ABC):
         said.tokens += progress.tokens
         said.told += progress.told
         said.cached += progress.cached
+        if progress.prompt is not None:
+            said.prompt = progress.prompt
         if progress.finish_reason is not None:
             said.finish_reason = progress.finish_reason
 

@@ -25,6 +25,8 @@ _GRAMMAR_BYTES = 14 * MIB
 _GRAMMAR_WORD_BYTES = 620
 # Of ended requests at most so many tokens are kept for each cell.
 _KEPT_SHARE = 2
+# Logits are wanted of so many tokens of a step, however few sequences there are.
+_LEAST_ROWS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,8 @@ def _steps(parts: Sequence[Description], placed: _Placed, settings: GgufSettings
     devices = {placed.device(layer) for layer in range(placed.layers + 1)} | {RAM}
     tokens = [settings.step_tokens] if settings.generates else []
     tokens += [settings.text_tokens] if settings.embeds else []
-    outputs = 4 * parts[0].words * settings.sequences if settings.generates else 0
+    rows = max(settings.sequences, _LEAST_ROWS) if settings.generates else 0
+    outputs = 4 * parts[0].words * rows
     yield Part("compute", RAM, outputs)
     for each in tokens:
         cells = masked_cells(parts[0], settings.cells, settings.sequences, each)

@@ -185,6 +185,8 @@ class CompletionRequest(Sampling, frozen=True, kw_only=True):
     """The body of `/v1/completions`. A prompt is text, token ids, or a list of either."""
 
     prompt: str | list[Any]
+    # 0 asks for what is told of the prompt alone.
+    max_tokens: Annotated[int, msgspec.Meta(ge=0)] | None = None
     echo: bool | None = None
     suffix: str | None = None
     logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None

@@ -6,29 +6,30 @@ Owns: which entries of the store are one model. Must not: change the store.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from engines.weights.formats import weights_in, weights_of
 from engines.weights.problems import WeightsProblem
 from engines.weights.references import MAIN
 from engines.weights.store import PARTIAL, Store, files_in, files_under, folders_in, text_of
-from engines.weights.variants import SizedFile, Variant, variants_in
+from engines.weights.variants import MMPROJ, SizedFile, Variant, names_projector, variants_in
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A model of the store, or with `format` "partly" what has come of files of a repository.
+    """A model of the store, or what its `format` says.
 
+    A "projector" is what a model sees images with, "partly" what has come of files of a repository.
     `weights` is what a file of ours names it by. `files` are what engines open: in the hub's cache
     links to the bytes. `repo` is "" for a file from a URL.
     """
 
     weights: str
     repo: str
-    format: Literal["gguf", "safetensors", "partly"]
+    format: Literal["gguf", "safetensors", "projector", "partly"]
     quantisation: str
     files: tuple[Path, ...]
 
@@ -75,6 +76,11 @@ def _models_of(snapshot: Path, repo: str, named: str) -> Iterator[Pulled]:
         pick = quantisation if quantisation and counts.count(quantisation) == 1 else variant.first
         found = weights_of(snapshot, variant, repo)
         yield Pulled(f"{named}:{pick}", repo, "gguf", quantisation, found.files)
+    for eyes in variants_in(files, MMPROJ):
+        if not eyes.missing:
+            paths = tuple(snapshot / file.path for file in eyes.files)
+            stem = PurePosixPath(eyes.first).stem
+            yield Pulled(f"{named}:{stem}", repo, "projector", eyes.quantisation, paths)
     if not variants:
         yield from _safetensors(snapshot, files, repo, named)
 
@@ -94,12 +100,14 @@ def _from_web(folder: Path) -> Iterator[Pulled]:
         if path.name.endswith(PARTIAL):
             yield Pulled(path.name.removesuffix(PARTIAL), "", "partly", "", (path,))
         else:
-            quantisation = _quantisation(file)
-            yield Pulled(path.name, "", "gguf", quantisation, (path,))
+            format_: Literal["gguf", "projector"] = (
+                "projector" if names_projector(path.name) else "gguf"
+            )
+            yield Pulled(path.name, "", format_, _quantisation(file), (path,))
 
 
 def _quantisation(file: SizedFile) -> str:
-    variants: Iterable[Variant] = variants_in([file])
+    variants: Iterable[Variant] = variants_in([file], file.path)
     return next((variant.quantisation for variant in variants), "")
 
 

@@ -23,6 +23,7 @@ _PART = re.compile(r"^(?P<stem>.+)-(?P<part>\d{5})-of-(?P<of>\d{5})$")
 # The eyes of a model, and what quantisers measure: GGUF files that are no models.
 _NO_MODEL = re.compile(r"(?:^|[-._/])(?:mmproj|imatrix)", re.IGNORECASE)
 _PROJECTOR = re.compile(r"(?:^|[-._/])mmproj", re.IGNORECASE)
+MMPROJ = "mmproj"  # what picks them all
 _SHOWN = 12
 
 
@@ -152,7 +153,7 @@ def _named(variants: Sequence[Variant], pick: str) -> Sequence[Variant]:
     names = (pick, f"{pick}.gguf")
     by_file = [v for v in variants if any({f.path, _name(f.path)} & {*names} for f in v.files)]
     if by_file or names_projector(pick):
-        return by_file or (variants if pick.lower() == "mmproj" else [])
+        return by_file or (variants if pick.lower() == MMPROJ else [])
     wanted = canonical(pick)
     exact = [variant for variant in variants if variant.quantisation == wanted]
     # Unsloth's "dynamic" files carry a prefix that nobody types.

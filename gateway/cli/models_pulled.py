@@ -38,15 +38,19 @@ def served_by(config: LoadedConfig | None, store: Store) -> dict[Path, list[str]
     served: dict[Path, list[str]] = {}
     models = {} if config is None else config.file.models
     for name, model in models.items():
-        if config is None or model.weights is None:
-            continue
-        try:
-            files = locate(model.weights, config.base, store).files
-        except WeightsProblem:
-            continue
-        for file in files:
-            served.setdefault(file.resolve(), []).append(name)
+        for weights in (model.weights, model.mmproj):
+            for file in _files_of(weights, config, store):
+                served.setdefault(file.resolve(), []).append(name)
     return served
+
+
+def _files_of(weights: str | None, config: LoadedConfig | None, store: Store) -> tuple[Path, ...]:
+    if config is None or weights is None:
+        return ()
+    try:
+        return locate(weights, config.base, store).files
+    except WeightsProblem:
+        return ()
 
 
 def users_of(one: Pulled, served: Mapping[Path, Sequence[str]]) -> tuple[str, ...]:

@@ -108,9 +108,12 @@ def _by_form(meant: str, here: Sequence[Pulled]) -> list[Pulled]:
     return [
         one
         for one in here
-        if one.repo == reference.repo
-        and (pick is None or one.quantisation == canonical(pick) or _has(one, pick))
+        if one.repo == reference.repo and (pick is None or _has(one, pick) or _is_of(one, pick))
     ]
+
+
+def _is_of(one: Pulled, quantisation: str) -> bool:
+    return one.format != "projector" and one.quantisation == canonical(quantisation)
 
 
 def _has(one: Pulled, pick: str) -> bool:

@@ -98,6 +98,25 @@ def test_a_quantisation_or_a_whole_repository_goes() -> None:
     assert here() == [f"{QWEN}:Q4_0"]
 
 
+def test_a_projector_is_listed_served_with_its_model_and_removed_by_its_own_name_only(
+    store: Store,
+) -> None:
+    cached(store, "o/see", {"s-f16.gguf": b"model", "mmproj-f16.gguf": b"eyes"})
+    Path("routing.yaml").write_text(
+        "engines: {cpu: {kind: llamacpp}}\n"
+        "models: {seer: {engine: cpu, weights: o/see:F16, mmproj: o/see:mmproj-f16}}\n",
+        encoding="utf-8",
+    )
+    rows = {row["weights"]: row for row in json.loads(run_models("--pulled", "--json").stdout)}
+    eyes = rows["o/see:mmproj-f16"]
+    assert (eyes["format"], eyes["size_bytes"], eyes["served_as"]) == ("projector", 4, ["seer"])
+    assert run_rm("o/see:mmproj-f16").exit_code == 1
+    assert run_rm("o/see:f16", "--force").exit_code == 0
+    assert "o/see:mmproj-f16" in here()
+    assert run_rm("o/see:mmproj-f16", "--force").exit_code == 0
+    assert "o/see:mmproj-f16" not in here()
+
+
 def test_several_names_and_what_is_not_here_as_json() -> None:
     result = run_rm("o/r", "o/none", "--json")
     assert result.exit_code == 1

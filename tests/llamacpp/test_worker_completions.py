@@ -88,7 +88,7 @@ async def test_the_best_are_the_likeliest_of_those_that_were_drawn(worker_of: Wo
         ({"n": 3, "best_of": 2}, "best_of"),
         ({"best_of": 2, "stream": True}, "best_of"),
         ({"best_of": 21}, "best_of"),
-        ({"echo": True, "logprobs": 1}, "logprobs"),
+        ({"echo": True, "logprobs": 1, "suffix": "b"}, "logprobs"),
     ],
 )
 async def test_what_cannot_be_told_is_refused(

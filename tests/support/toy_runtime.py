@@ -12,6 +12,8 @@ import numpy as np
 
 from engines.llamacpp.batches import Piece, View
 from engines.llamacpp.binding import Floats, Limits, Runtime, State
+from engines.llamacpp.drafts import LONGEST_DRAFT
+from engines.llamacpp.filling import MOST_ADDED
 from engines.llamacpp.vocabulary import Vocabulary
 from tests.support.toy_pooled import ToyPooled
 
@@ -73,6 +75,7 @@ class ToyRuntime(Runtime):
         self.cuts = cuts
         self.apart = apart
         self.fills = fills
+        self.outputs = max(parallel + MOST_ADDED * fills, 1 + LONGEST_DRAFT)
         self.vocabulary = ToyVocabulary()
         self.pooled = ToyPooled(batch_tokens=batch_tokens)
         self.shares = shares and cuts
@@ -96,6 +99,7 @@ class ToyRuntime(Runtime):
         self.before()
         rows = rows_of(pieces)
         assert 0 < len(rows) <= len(rows) + added <= self.limits.batch_tokens
+        assert sum(row.wanted for row in rows) + added <= self.outputs
         assert not added or self.held() + len(rows) + added <= self.limits.cells
         self.added.append(added)
         if self.full() or self.held() + len(rows) > self.limits.cells:

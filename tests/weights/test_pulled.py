@@ -45,6 +45,7 @@ def test_each_whole_model_has_the_name_that_finds_it_again(store: Store) -> None
     web.write_bytes(b"web")
     assert names(store) == {
         "o/r-GGUF:Q4_0": "gguf",
+        "o/r-GGUF:mmproj-f16": "projector",
         "o/r-GGUF:UD-Q2_K_XL": "gguf",
         "o/safe": "safetensors",
         "o/two:a-q4_0.gguf": "gguf",
@@ -57,6 +58,14 @@ def test_each_whole_model_has_the_name_that_finds_it_again(store: Store) -> None
                 one.files[0],
                 one.files[0].parent,
             )
+
+
+def test_a_projector_from_the_web_is_none_either(store: Store) -> None:
+    web = store.own / "files" / SHA / "mmproj-x-f16.gguf"
+    web.parent.mkdir(parents=True)
+    web.write_bytes(b"eyes")
+    (found,) = pulled_in(store)
+    assert (found.weights, found.format, found.quantisation) == (web.name, "projector", "F16")
 
 
 def test_sizes_are_those_of_the_bytes_and_the_last_use_is_known(store: Store) -> None:

@@ -1,17 +1,17 @@
 """What an answer must hold to, as a request says it.
 
 Owns: the fields that ask for it, which of them exclude each other, how large they may be.
-Must not: know llguidance, vocabularies, or how a model writes a call.
+Must not: know llguidance or vocabularies, or read tools (`tool_wish` does).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
 from engines.protocol.errors import InvalidRequest
-from engines.protocol.requests import ChatRequest, Sampling
+from engines.protocol.requests import Sampling
 
 Kind = Literal["json", "regex", "choice", "grammar"]
 
@@ -19,9 +19,6 @@ Kind = Literal["json", "regex", "choice", "grammar"]
 # nested 128 levels deep, a few of which are ours.
 MOST_BYTES = 256 * 1024
 MOST_LEVELS = 100
-# More calls in one answer than this are a model that has lost its way.
-MOST_CALLS = 16
-_FREE = (None, "auto", "none")
 
 
 class UnsupportedGrammar(InvalidRequest):
@@ -72,31 +69,11 @@ class Wish:
         return sum(len(part.text) for part in (self.answer, *parts) if part is not None)
 
 
-def wish_of_chat(request: ChatRequest) -> Wish | None:
-    """Return what a chat answer must hold to; None when it is free.
-
-    A forced tool call comes before `response_format`, which speaks of content.
-
-    Raises:
-        InvalidRequest: a field is malformed, too large, or excludes another one.
-    """
-    if request.tool_choice not in _FREE:
-        return Wish("tool_choice", calls=_forced(request))
-    wish = wish_of(request)
-    if not request.tools or request.tool_choice == "none":
-        return wish
-    most = 1 if request.parallel_tool_calls is False else MOST_CALLS
-    if wish is None:
-        return _strict(request, most)
-    # With tools at hand a model may call one first and answer later.
-    return Wish(wish.param, wish.answer, _calls(_functions(request.tools), most), wish.compact)
-
-
 def wish_of(request: Sampling) -> Wish | None:
     """Return what an answer's text must hold to; None when it is free.
 
     Raises:
-        InvalidRequest: as for `wish_of_chat`.
+        InvalidRequest: a field is malformed, too large, or excludes another one.
     """
     wishes = [*_from_response_format(request), *_from_structured_outputs(request)]
     wishes += _from_guided(request)
@@ -137,7 +114,7 @@ def _from_response_format(request: Sampling) -> Iterator[Wish]:
         )
     if schema is None:
         schema = {"type": "object"}
-    yield Wish("response_format", _json(f"{where}.schema", schema, "response_format"))
+    yield Wish("response_format", schema_part(f"{where}.schema", schema, "response_format"))
 
 
 def _from_structured_outputs(request: Sampling) -> Iterator[Wish]:
@@ -182,9 +159,11 @@ def _from_guided(request: Sampling) -> Iterator[Wish]:
 
 def _part(key: str, value: Any, where: str, param: str) -> Part:
     if key == "json_object":
-        return _json(where, {"type": "object"}, param)
+        return schema_part(where, {"type": "object"}, param)
     if key == "json":
-        return _json(where, _decoded(value, param) if isinstance(value, str) else value, param)
+        return schema_part(
+            where, _decoded(value, param) if isinstance(value, str) else value, param
+        )
     if key == "choice":
         if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
             raise InvalidRequest(f"'{where}' must be a list of texts, not empty.", param=param)
@@ -194,7 +173,12 @@ def _part(key: str, value: Any, where: str, param: str) -> Part:
     return Part("regex" if key == "regex" else "grammar", where, _bounded(value, where, param))
 
 
-def _json(where: str, schema: Any, param: str) -> Part:
+def schema_part(where: str, schema: Any, param: str) -> Part:
+    """Return a JSON Schema as a part, which stands at `where` in the request.
+
+    Raises:
+        InvalidRequest: it is none, or too large.
+    """
     if not isinstance(schema, dict):
         raise InvalidRequest(f"'{where}' must be a JSON Schema, an object.", param=param)
     if _levels(schema) > MOST_LEVELS:
@@ -229,83 +213,3 @@ def _decoded(text: str, param: str) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidRequest(f"'{param}' is no JSON: {error}.", param=param) from None
-
-
-def _forced(request: ChatRequest) -> Calls:
-    if request.tool_choice != "required" and not isinstance(request.tool_choice, dict):
-        raise InvalidRequest(
-            "'tool_choice' must be 'none', 'auto', 'required', or name a function.",
-            param="tool_choice",
-        )
-    if not request.tools:
-        raise InvalidRequest("'tool_choice' needs 'tools' to choose from.", param="tool_choice")
-    if request.ignore_eos:
-        raise InvalidRequest(
-            "'ignore_eos' never ends, and a tool call must; leave one of them out.",
-            param="ignore_eos",
-        )
-    functions = _functions(request.tools)
-    most = 1 if request.parallel_tool_calls is False else MOST_CALLS
-    if request.tool_choice == "required":
-        return _calls(functions, most)
-    asked = request.tool_choice.get("function")
-    name = asked.get("name") if isinstance(asked, dict) else request.tool_choice.get("name")
-    chosen = [function for function in functions if function[0] == name]
-    if not chosen:
-        raise InvalidRequest(
-            f"'tool_choice' names the function {name!r}, which is not among 'tools'.",
-            param="tool_choice",
-        )
-    return _calls(chosen[:1], 1)
-
-
-def _strict(request: ChatRequest, most: int) -> Wish | None:
-    """Return the wish for calls as `strict` tools want them; others may be called with anything."""
-    strict = [_is_strict(tool) for tool in request.tools or ()]
-    if not any(strict):
-        return None
-    if request.ignore_eos:
-        raise InvalidRequest(
-            "'ignore_eos' never ends, and a call of a strict tool must; leave one of them out.",
-            param="ignore_eos",
-        )
-    functions = [
-        (name, where, parameters if held else {"type": "object"})
-        for (name, where, parameters), held in zip(
-            _functions(request.tools or ()), strict, strict=True
-        )
-    ]
-    return Wish("tools", calls=_calls(functions, most), free=True)
-
-
-def _is_strict(tool: Any) -> bool:
-    function = tool.get("function") if isinstance(tool, dict) else None
-    return isinstance(function, dict) and function.get("strict") is True
-
-
-def _functions(tools: Sequence[Any]) -> list[tuple[str, str, Any]]:
-    """Return name, place and parameters of each tool."""
-    found: list[tuple[str, str, Any]] = []
-    for index, tool in enumerate(tools):
-        function = tool.get("function") if isinstance(tool, dict) else None
-        name = function.get("name") if isinstance(function, dict) else None
-        if not isinstance(function, dict) or not isinstance(name, str) or not name:
-            raise InvalidRequest(
-                "A tool must be {'type': 'function', 'function': {'name': ..., ...}}.",
-                param=f"tools[{index}]",
-            )
-        parameters = function.get("parameters") or {"type": "object", "properties": {}}
-        found.append((name, f"tools[{index}].function.parameters", parameters))
-    return found
-
-
-def _calls(functions: Sequence[tuple[str, str, Any]], most: int) -> Calls:
-    names = tuple(name for name, _, _ in functions)
-    parameters = tuple(_json(where, schema, "tools") for _, where, schema in functions)
-    size = sum(len(part.text) for part in parameters)
-    if size > MOST_BYTES:
-        raise UnsupportedGrammar(
-            f"The parameters of all tools have {size} characters; at most {MOST_BYTES} are read.",
-            param="tools",
-        )
-    return Calls(names, parameters, most)

@@ -6,14 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from engines.llamacpp.grammar.tool_wish import MOST_CALLS, wish_of_chat
 from engines.llamacpp.grammar.wish import (
     MOST_BYTES,
-    MOST_CALLS,
     MOST_LEVELS,
     UnsupportedGrammar,
     Wish,
     wish_of,
-    wish_of_chat,
 )
 from engines.protocol.errors import InvalidRequest
 from engines.protocol.requests import ChatRequest, CompletionRequest
