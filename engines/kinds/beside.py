@@ -1,13 +1,28 @@
 """The files that a worker of ours is given beside its weights: a projector, adapters.
 
-Owns: its options for them, and which files have to be pulled first.
+Owns: its options for them, what they take, and which files have to be pulled first.
 Must not: read them, or start anything.
 """
 
 from pathlib import Path
 
 from engines.kinds.plan import Absent, AdapterOrder, ModelOrder
+from engines.llamacpp.beforehand import KEPT_PICTURES_BYTES
 from engines.weights import NotPulled, WeightsProblem, resolve
+
+# What llama.cpp takes for its sums while a projector of usual size looks at an image.
+_LOOKING_BYTES = 256 << 20
+
+
+def bytes_beside(order: ModelOrder) -> int:
+    """Return what they take of memory.
+
+    Raises:
+        WeightsProblem: one is not there.
+    """
+    beside = [one.weights for one in order.adapters] + ([order.mmproj] if order.mmproj else [])
+    files = sum(resolve(one, order.base).stat().st_size for one in beside)
+    return files + (_LOOKING_BYTES + KEPT_PICTURES_BYTES if order.mmproj else 0)
 
 
 def absent_of(order: ModelOrder) -> Absent | None:

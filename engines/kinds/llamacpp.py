@@ -12,15 +12,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from engines.kinds.address import ReplicaAddress
-from engines.kinds.beside import absent_of, adapter_option, projector_option
+from engines.kinds.beside import absent_of, adapter_option, bytes_beside, projector_option
 from engines.kinds.plan import Launch, ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import Device, Seconds, Section
-from engines.llamacpp.beforehand import (
-    KEPT_PICTURES_BYTES,
-    missing_extra,
-    own_cells,
-    own_context,
-)
+from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
 from engines.llamacpp.command import worker_command
 from engines.memory import GgufSettings, MemoryNeed, gpu, layers_that_fit, need_of_gguf, shared_out
 from engines.memory.offload import CONTEXT_BYTES
@@ -37,8 +32,6 @@ from engines.weights import (
     resolve,
 )
 
-# What llama.cpp takes for its sums while a projector of usual size looks at an image.
-_LOOKING_BYTES = 256 << 20
 # docs/decisions/0024: spinning is fastest on a quiet machine; beside others, fewer threads are.
 _WAITS: dict[str, tuple[tuple[str, str], ...]] = {
     "auto": (),
@@ -98,6 +91,11 @@ class LlamacppEngine(Section):
         "its schema forces: for answers that repeat their prompts (edits, extracts). Answers stay "
         "the same.",
     )
+    context_shift: bool = Field(
+        False,
+        description="Let an answer outgrow its context, up to its `max_tokens`: the middle of the "
+        "text gives way, and what is left is read again. Without it such an answer is cut off.",
+    )
     kv_type: Literal["f16", "q8_0", "q4_0"] = Field(
         "f16",
         description="How KV cells are stored: `q8_0` takes about half the memory of `f16`, `q4_0` "
@@ -128,7 +126,7 @@ class LlamacppEngine(Section):
     )
 
     def missing_extra(self) -> str | None:
-        """Return the line that says what to install, or None when the worker can run."""
+        """Return the line that says what to install, None when the worker can run."""
         return missing_extra()
 
     def context_for(self, trained_tokens: int | None) -> int | None:
@@ -149,10 +147,7 @@ class LlamacppEngine(Section):
         """
         path = resolve(order.weights or "", order.base)
         parts = [describe(file) for file in locate(order.weights or "", order.base).files]
-        beside = [one.weights for one in order.adapters] + ([order.mmproj] if order.mmproj else [])
-        more = sum(resolve(one, order.base).stat().st_size for one in beside)
-        more += _LOOKING_BYTES + KEPT_PICTURES_BYTES if order.mmproj else 0
-        return self.need_of(order, parts, path.name, more)
+        return self.need_of(order, parts, path.name, bytes_beside(order))
 
     def need_of(
         self,
@@ -286,6 +281,7 @@ class LlamacppEngine(Section):
                 "prefix-cache-mib": self.prefix_cache_mib,
                 "prefix-cache-dir": shelf,
                 "prompt-lookup": self.prompt_lookup or None,
+                "context-shift": self.context_shift or None,
                 "kv-type": self.kv_type,
                 "yield-cores": None if self.omp_wait == "auto" else False,
                 "gpu-layers": self.gpu_layers,

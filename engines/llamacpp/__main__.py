@@ -218,6 +218,7 @@ def _limits(asked: argparse.Namespace, header: GgufHeader) -> Limits:
         threads=threads,
         batch_threads=asked.batch_threads or threads,
         drafts=asked.prompt_lookup,
+        shifts=asked.context_shift,
         yields=asked.yield_cores,
         parked_bytes=asked.prefix_cache_mib << 20,
     )

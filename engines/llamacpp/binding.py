@@ -49,6 +49,7 @@ class Limits:
 
     `drafts`: a sequence may guess what comes next, and have it evaluated in one step.
     `parked_bytes`: memory for what ended sequences leave, outside the cells.
+    `shifts`: an answer may outgrow its context, and the middle of its text gives way.
     `yields`: steps take fewer threads while other processes want the cores.
     """
 
@@ -59,6 +60,7 @@ class Limits:
     threads: int
     batch_threads: int
     drafts: bool = False
+    shifts: bool = False
     yields: bool = True
     parked_bytes: int = 512 << 20
 

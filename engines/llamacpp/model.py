@@ -75,6 +75,7 @@ class Model:
         self.conversations = Conversations(runtime)
         self.pairs = Pairs(runtime)
         self._defaults = Defaults(runtime)
+        self._shifts = runtime.limits.shifts
 
     def served(self, name: str | None) -> str:
         """Return the name that a request is answered under: its own; no name means the model's.
@@ -200,7 +201,7 @@ class Model:
             orders += [
                 Order(
                     prompt=tuple(prompt),
-                    most_tokens=room if most is None else min(most, room),
+                    most_tokens=room if most is None else most if self._shifts else min(most, room),
                     sampling=sampling,
                     stops=request.stops(),
                     ignore_eos=bool(request.ignore_eos),

@@ -143,6 +143,11 @@ def _cache(options: argparse.ArgumentParser) -> None:
         default="f16",
         help="how KV cells are stored (default: %(default)s)",
     )
+    options.add_argument(
+        "--context-shift",
+        action="store_true",
+        help="let an answer outgrow the context: the middle of its text gives way",
+    )
 
 
 def _end(options: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ Must not: evaluate or deliver; `engines.llamacpp.batcher` does.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from time import perf_counter
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.llamacpp.batches import View
 from engines.llamacpp.binding import Floats
-from engines.llamacpp.drafts import Drafter, affordable
+from engines.llamacpp.drafts import LONGEST_DRAFT, Drafter, affordable
 from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
 from engines.llamacpp.pictures import NO_PICTURES, Layout, is_text
 from engines.llamacpp.sampling import NothingToPick, Sampler, SamplingParams, top_logprobs
@@ -194,20 +194,38 @@ class SequenceState:
             draft = draft[: affordable(held.fits(draft))]
         self.draft = draft
 
+    def outgrows(self, context: int) -> bool:
+        """Say whether a context has no room for the next tokens; pictures keep their place."""
+        room, wanted = context - len(self.tokens), self.order.most_tokens - self.generated
+        return room <= LONGEST_DRAFT and room < wanted and not self.order.layout
+
+    def shift(self, context: int) -> None:
+        """Drop the middle of the text; the cache must not hold anything of it.
+
+        The prompt's beginning stays, up to a quarter of the context, and the latter half of the
+        rest: read again, so that the next tokens are what the model says behind this very text.
+        """
+        kept = min(len(self.order.prompt), context // 4)
+        self.tokens = [*self.tokens[:kept], *self.tokens[-((len(self.tokens) - kept) // 2) :]]
+        self.known = np.array(self.tokens, dtype=np.int32)
+        self._drafter = Drafter()
+
     def draw(self, logits: Floats, vocabulary: Vocabulary) -> list[Progress]:
         """Draw from each row of `logits` [1 + draft, vocabulary], as long as the draft is right.
 
         So every token is drawn from what the model says behind all tokens before it, and chance
         and penalties know of no other. The cells of the right part of the draft count as `done`.
         """
-        if self.order.most_tokens == 0:
-            return [Progress(finish_reason="length")]
+        first = self.generated == 0
         drafted, self.draft = self.draft, ()
         said: list[Progress] = []
         for row, guessed in zip_longest(logits, drafted):
             said.append(self.advance(row, vocabulary))
             if said[-1].ends or self.tokens[-1] != guessed:
                 break
+        if first:
+            prompt = tuple(self.prompt_told) if self.order.tells_prompt else None
+            said[0] = replace(said[0], cached=self.cached or 0, prompt=prompt)
         right = len(said) - 1
         self.done += right
         if drafted:
@@ -217,6 +235,8 @@ class SequenceState:
     def advance(self, logits: Floats, vocabulary: Vocabulary) -> Progress:
         """Draw a token from `logits` [vocabulary]; return what that adds."""
         order = self.order
+        if order.most_tokens == 0:
+            return Progress(finish_reason="length")
         if order.ignore_eos:
             logits[list(vocabulary.ends)] = -float("inf")
         raw = logits.copy() if order.logprobs is not None else logits
@@ -227,25 +247,25 @@ class SequenceState:
         except GrammarTooHard as error:
             return Progress(error=str(error), refused=True)
         self.generated += 1
-        if token in vocabulary.ends:
-            return Progress(self._text.finish(), tokens=1, finish_reason="stop")
-        self.tokens.append(token)
         told: tuple[TokenTold, ...] = ()
-        if order.logprobs is not None:
+        ends = token in vocabulary.ends
+        # Evaluations count on one token behind the prompt, be it the end.
+        if order.logprobs is not None and (order.tells_prompt or not ends):
             logprob, best = top_logprobs(raw, token, order.logprobs)
             told = (TokenTold(token, logprob, tuple(best)),)
+        if ends:
+            return Progress(self._text.finish(), 1, told, finish_reason="stop")
+        self.tokens.append(token)
         piece = order.shown.get(token) or vocabulary.piece(token)
         if self._thought is not None:
             self._thought.take(piece)
         text = self._text.feed(piece)
         heard_all = self._is_complete is not None and self._is_complete(text)
-        if heard_all or self._text.has_stopped():
-            return Progress(text, 1, told, finish_reason="stop")
-        if complete or self.generated >= order.most_tokens:
+        reason = "stop" if heard_all or self._text.has_stopped() else None
+        if reason is None and (complete or self.generated >= order.most_tokens):
             text += self._text.finish()
-            stopped = complete or self._text.has_stopped()
-            return Progress(text, 1, told, "stop" if stopped else "length")
-        return Progress(text, 1, told)
+            reason = "stop" if complete or self._text.has_stopped() else "length"
+        return Progress(text, 1, told, reason)
 
     def _next(self, logits: Floats) -> tuple[int, bool]:
         """Return the next token, and whether the grammar is complete with it."""

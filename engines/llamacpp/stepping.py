@@ -10,7 +10,6 @@ Must not: decide shares (`scheduler`) or what the cache holds (`cells`), or draw
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from time import perf_counter, process_time
 from typing import TypeAlias
 
@@ -59,7 +58,7 @@ class Stepper:
         self._masks = ThreadPoolExecutor(_MASK_THREADS, thread_name_prefix="mask")
 
     def close(self) -> None:
-        """End what computes masks; nothing is stepped any more."""
+        """End what computes masks."""
         self._masks.shutdown(wait=False, cancel_futures=True)
 
     def admit(self) -> None:
@@ -109,14 +108,12 @@ class Stepper:
             if sequence.readable and (sequence is untold or not sequence.untold)
         ]
         first = who_catches_up(waiting) if self._runtime.apart and not self._caught_up else []
-        self._caught_up = bool(first)
-        waiting = first or waiting
+        self._caught_up, waiting = bool(first), first or waiting
         reading = [one.pending for one in waiting if one.pending > 1]
         decoding = len(waiting) - len(reading)
         prompt_tokens = self.experience.pace.prompt_tokens(decoding, reading, most)
         shares = share_step(waiting, most, prompt_tokens)
-        if untold and untold.slot in shares:
-            # All its tokens have logits, and of the others each has those of one at most.
+        if untold and untold.slot in shares:  # of the others each has logits of one token at most
             room = self._runtime.outputs - (len(self.running) - 1)
             shares[untold.slot] = min(shares[untold.slot], room)
         viewing = self._who_looks(most)
@@ -243,24 +240,27 @@ class Stepper:
 
     def _preempt(self, sequence: SequenceState) -> None:
         self.counts.preemptions += 1
-        self.leave(sequence, keep=True)
+        self._requeue(sequence, keep=True)
+
+    def _requeue(self, sequence: SequenceState, *, keep: bool) -> None:
+        self.leave(sequence, keep=keep)
         sequence.known = np.array(sequence.tokens, dtype=np.int32)
         self._queue.appendleft(sequence)
 
     def _draw(self, drawing: list[SequenceState], rows: list[Floats], decoded_s: float) -> None:
         told: Told = []
         for sequence, logits in zip(drawing, rows, strict=True):
-            first, drafted = sequence.generated == 0, len(sequence.draft)
+            drafted = len(sequence.draft)
             said = sequence.draw(logits, self._runtime.vocabulary)
             if drafted:
                 self._settle(sequence, drafted, len(said) - 1)
-            if first:
-                prompt = tuple(sequence.prompt_told) if sequence.order.tells_prompt else None
-                said[0] = replace(said[0], cached=sequence.cached or 0, prompt=prompt)
             self.counts.completion_tokens += sum(progress.tokens for progress in said)
             told += ((sequence.deliver, progress) for progress in said)
             if said[-1].ends:
                 self.leave(sequence, keep=said[-1].error is None)
+            elif sequence.outgrows(self._runtime.limits.context):
+                self._requeue(sequence, keep=False)
+                sequence.shift(self._runtime.limits.context)
         self._time(drawing, decoded_s)  # before anybody is told: then it stands in a scrape too
         self._tell(told)
 
