@@ -3,10 +3,12 @@
 Owns: what steps cost, as learned from those before, and the bound that follows.
 Must not: share the bound among prompts (`scheduler` does), or read a clock.
 
-A step with a piece of a prompt is one in which everybody else waits longer for the next token. So
-a long prompt gets as much of a step as those that decode, and no more: at most half their speed is
-lost while it is read. Where more sequences read than decode, prompts get that much more. A short
-prompt is read in one step, for pieces of a few tokens cost more for each (docs/decisions/0024).
+A step with a piece of a prompt is one in which everybody else waits longer for the next token, and
+a piece of a few tokens costs more for each than a large one. So a long prompt beside eight that
+decode, or more, gets as much of a step as they do, and no more: at most half their speed is lost
+while it is read. Beside fewer it gets more, as fewer are held up, and with each other prompt
+that waits as much again, up to a gap that is bounded. A short prompt is read in one step
+(docs/decisions/0024, 0049).
 """
 
 from collections.abc import Sequence
@@ -19,6 +21,12 @@ _FIRST = 64
 _LEAST = 4
 # Matrix products go in blocks of so many tokens; what is left of one costs most of a whole one.
 _BLOCK, _SMALL_BLOCK = 16, 4
+# A prompt among so many that decode gets as long as they do.
+_MANY = 8
+# So much longer at most: a stream goes on at two tokens a second while others wait for their first.
+_GAP_S = 0.4
+# Attention over fewer tokens than this reads the cache anew for each of them, and costs twice.
+_TILE = 64
 _PATIENCE = 0.02
 # What a step tells counts for so much against all those before it.
 _NEWEST = 0.2
@@ -52,8 +60,11 @@ class Pace:
         alone_s = self._alone(decoding)
         if alone_s is None or not self._token_s:
             return min(_FIRST, batch_tokens)
-        wanted = max(1.0, len(reading) / decoding) * alone_s / self._token_s
-        tokens = max(_LEAST, short, int(wanted))
+        each = len(reading) / decoding
+        wanted_s = max(alone_s, each * alone_s, min(_MANY * each * alone_s, _GAP_S))
+        tokens = max(_LEAST, short, int(wanted_s / self._token_s))
+        if decoding < _MANY and _TILE // 2 < tokens < _TILE:
+            tokens = _TILE
         block = _BLOCK if tokens >= 2 * _BLOCK else _SMALL_BLOCK
         return min(tokens - tokens % block, batch_tokens)
 

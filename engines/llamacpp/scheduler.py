@@ -72,10 +72,9 @@ def share_step(
 
     Every sequence that decodes gets its one token. What is left of `batch_tokens`, but no more than
     `prompt_tokens`, is for prompts: a part for the oldest, all that it needs where it is short, the
-    rest for all evenly, but for no one in pieces below `WHOLE`, and what a short prompt does not
-    need goes to the longer ones. So a long prompt never holds others up by more than a step, and a
-    short one is not stuck behind it. When there are more sequences than `batch_tokens`, the first
-    ones go first.
+    rest for who needs least, one after the other. So a long prompt never holds others up by more
+    than a step, a short one is not stuck behind it, and of those that are alike the first is done
+    long before the last. With more sequences than `batch_tokens`, the first ones go first.
     """
     shares: dict[int, int] = {}
     room = batch_tokens
@@ -89,11 +88,9 @@ def share_step(
         part = -(-room // _FOR_THE_OLDEST) if prompts[0].pending > WHOLE else room
         shares[prompts[0].slot] = min(prompts[0].pending, part)
         room -= shares[prompts[0].slot]
-    for place, prompt in enumerate(sorted(prompts, key=lambda s: s.pending)):
+    for prompt in sorted(prompts, key=lambda s: s.pending):
         had = shares.get(prompt.slot, 0)
-        share = min(
-            prompt.pending - had, room, max(WHOLE - had, -(-room // (len(prompts) - place)))
-        )
+        share = min(prompt.pending - had, room)
         if share > 0:
             shares[prompt.slot] = had + share
             room -= share

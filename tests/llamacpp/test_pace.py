@@ -1,4 +1,4 @@
-"""Prompts take as much of a step as those that decode, whatever steps cost."""
+"""Prompts take a bounded part of a step, whatever steps cost."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,12 +18,23 @@ def learned(alone_s: float, token_s: float, decoding: int) -> Pace:
     return pace
 
 
-@given(COST, COST, COUNT)
-def test_one_long_prompt_at_most_doubles_a_step_unless_the_least_does(
+@given(COST, COST, st.integers(8, 64))
+def test_one_long_prompt_beside_many_at_most_doubles_a_step_unless_the_least_does(
     alone_s: float, token_s: float, decoding: int
 ) -> None:
     tokens = learned(alone_s, token_s, decoding).prompt_tokens(decoding, [1_500], 512)
     assert tokens * token_s <= alone_s * 1.01 or tokens == 4
+
+
+@given(COST, COST, COUNT, COUNT)
+def test_a_step_is_never_longer_than_prompts_have_a_right_to_or_a_bounded_gap(
+    alone_s: float, token_s: float, decoding: int, reading: int
+) -> None:
+    pace = learned(alone_s, token_s, decoding)
+    tokens = pace.prompt_tokens(decoding, [1_500] * reading, 100_000)
+    most = int(max(alone_s * max(1, reading / decoding), 0.4) / token_s)
+    # What is more than half a tile of attention is rounded up to a whole one.
+    assert tokens <= max(4, most * 1.01) or (tokens == 64 and most > 32)
 
 
 @given(COST, COST, COUNT)
@@ -38,13 +49,25 @@ def test_prompts_never_get_less_time_than_those_that_decode(
 
 
 @given(COST, COST, COUNT, COUNT)
-def test_more_prompts_than_those_that_decode_get_that_much_more(
+def test_more_prompts_than_those_that_decode_get_at_least_that_much_more(
     alone_s: float, token_s: float, decoding: int, reading: int
 ) -> None:
     pace = learned(alone_s, token_s, decoding)
     tokens = pace.prompt_tokens(decoding, [1_500] * reading, 100_000)
     wanted = max(1, reading / decoding) * alone_s / token_s
-    assert abs(tokens - max(4, wanted)) <= 16 + 0.01 * wanted
+    assert tokens >= max(4, wanted * 0.99 - 16)
+
+
+@given(COST, COST, st.integers(1, 32))
+def test_a_prompt_gets_more_beside_fewer(alone_s: float, token_s: float, decoding: int) -> None:
+    pace = learned(alone_s, token_s, decoding)
+    beside = [pace.prompt_tokens(count, [1_500], 100_000) for count in (decoding, 2 * decoding)]
+    assert beside[0] >= beside[1]
+
+
+def test_a_piece_of_more_than_half_a_tile_is_a_whole_one() -> None:
+    assert learned(0.02, 0.001, 4).prompt_tokens(4, [1_500], 512) == 64
+    assert learned(0.04, 0.001, 8).prompt_tokens(8, [1_500], 512) == 32
 
 
 @given(COUNT)
@@ -58,8 +81,8 @@ def test_before_anything_is_known_a_piece_of_a_prompt_is_small() -> None:
 
 
 def test_a_step_of_another_number_of_sequences_is_taken_for_the_nearest() -> None:
-    pace = learned(0.01, 0.001, 4)
-    assert pace.prompt_tokens(6, [1_500], 512) == pace.prompt_tokens(4, [1_500], 512)
+    pace = learned(0.01, 0.001, 8)
+    assert pace.prompt_tokens(12, [1_500], 512) == pace.prompt_tokens(8, [1_500], 512)
 
 
 def test_a_short_prompt_is_read_in_one_step() -> None:

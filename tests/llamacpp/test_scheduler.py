@@ -80,6 +80,17 @@ def test_the_oldest_prompt_gets_a_quarter_however_many_shorter_ones_there_are(
     assert share_step(waiting(pending), batch)[0] >= min(pending[0], batch / 4)
 
 
+@given(st.integers(65, 3_000), st.integers(2, 40), BATCH)
+def test_of_prompts_that_are_alike_one_is_read_after_the_other(
+    pending: int, count: int, batch: int
+) -> None:
+    shares = share_step(waiting([pending] * count), batch)
+    *whole, last = [shares[slot] for slot in sorted(shares)]
+    assert sorted(shares) == list(range(len(shares)))
+    assert all(share == pending for share in whole)
+    assert last <= pending
+
+
 @given(st.lists(st.integers(2, 64), min_size=2, max_size=40))
 @example([50, 49])
 def test_short_prompts_are_read_one_after_the_other_where_there_is_room_for_one(
