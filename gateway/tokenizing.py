@@ -80,7 +80,7 @@ def answered(body: bytes) -> int | None:
     """Return the count that an engine told; None where it told none."""
     try:
         told = _TOLD.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     count = told.count if told.count is not None else len(told.tokens or ())
     return count if count > 0 else None

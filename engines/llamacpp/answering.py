@@ -196,5 +196,5 @@ def _streams(request: ChatRequest | CompletionRequest) -> tuple[bool, bool]:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"The body is no JSON object: {error}.") from None

@@ -58,6 +58,7 @@ class ManagedReplica:
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._ready_since_s: float | None = None
         self._child: asyncio.subprocess.Process | None = None
+        self._killed = False
 
     @property
     def status(self) -> ReplicaStatus:
@@ -72,7 +73,7 @@ class ManagedReplica:
     async def run(self) -> None:
         """Start the child and start it again when it ends, with growing pauses.
 
-        Returns when a start is hopeless. Cancellation drains the child: SIGTERM, the drain time,
+        Returns when a start is hopeless, or it was killed. Cancellation drains the child: SIGTERM, the drain time,
         then SIGKILL for its whole process group; no process and no socket file stays behind.
         """
         try:
@@ -83,8 +84,10 @@ class ManagedReplica:
 
     async def _live(self) -> None:
         failures = 0
-        while True:
+        while not self._killed:
             exit_code, reason = await self._one_life()
+            if self._killed:
+                break
             ready_s = 0.0 if self._ready_since_s is None else _now_s() - self._ready_since_s
             jitter = random.random()  # noqa: S311 - spreading restarts is no cryptography
             restart = decide(exit_code, failures=failures, ready_s=ready_s, jitter=jitter)
@@ -97,9 +100,11 @@ class ManagedReplica:
             self._become(ReplicaState.BACKING_OFF, reason, restarts=self._status.restarts + 1)
             await self._sleep(restart.pause_s)
             self._become(ReplicaState.STARTING, reason)
+        self._become(ReplicaState.STOPPED)
 
     def kill(self) -> None:
-        """Kill the child and its process group now, without its drain time."""
+        """Kill the child and its process group now, without its drain time; none comes after it."""
+        self._killed = True
         if self._child is not None and self._child.returncode is None:
             kill_group(self._child.pid)
 

@@ -277,8 +277,8 @@ def decode_request(decoder: "msgspec.json.Decoder[BodyT]", body: bytes) -> BodyT
     """Decode `body`; say in OpenAI's shape what is wrong with it.
 
     Raises:
-        InvalidRequest: not JSON (`code` invalid_json), a field missing, of a wrong type or out of
-            its range (`param` names it).
+        InvalidRequest: not JSON, or nested too deeply (`code` invalid_json); a field missing, of a
+            wrong type or out of its range (`param` names it).
     """
     try:
         return decoder.decode(body)
@@ -287,6 +287,11 @@ def decode_request(decoder: "msgspec.json.Decoder[BodyT]", body: bytes) -> BodyT
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(
             f"The body is not valid JSON: {error}. Send one JSON object in UTF-8.",
+            code="invalid_json",
+        ) from None
+    except RecursionError:
+        raise InvalidRequest(
+            "The body is nested too deeply to be read. Send one with fewer levels.",
             code="invalid_json",
         ) from None
 

@@ -56,7 +56,7 @@ def _check(status: int, body: bytes, wanted: str) -> None:
         raise SleepRefused(f"it answers with status {status}; its log says more")
     try:
         state = msgspec.json.decode(body, type=_State).status
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         state = ""
     if state != wanted:
         raise SleepRefused(f"it says that it is {state or 'in no state that is known'}")

@@ -83,7 +83,7 @@ class Looker:
 def _listed(body: bytes) -> Sequence[_Listed]:
     try:
         return msgspec.json.decode(body, type=_ModelList).data
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ()
 
 

@@ -92,7 +92,7 @@ def read_chunk(data: bytes) -> Chunk | None:
         return _CHUNK.decode(data)
     except msgspec.ValidationError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Unreadable from None
 
 
@@ -100,7 +100,7 @@ def read_head(data: bytes) -> Head:
     """Return the head of a stream whose first event this is; an empty one where it has none."""
     try:
         return _HEAD.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Head()
 
 
@@ -108,6 +108,6 @@ def is_error(data: bytes) -> bool:
     """Say whether an event is an error, as vLLM, llama-server and others write it."""
     try:
         told = _WRONG.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return bytes(told.error) not in _NONE or told.object == "error"

@@ -84,7 +84,7 @@ def counted(body: bytes) -> list[int] | None:
     """Return the tokens that `/tokenize` told, None where it told none."""
     try:
         tokens = _TOKENS.decode(body).get("tokens")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     whole = isinstance(tokens, list) and all(type(token) is int for token in tokens)
     return tokens if whole else None

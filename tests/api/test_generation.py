@@ -260,6 +260,7 @@ async def test_ranks_and_scores_pass_with_their_usage_by_name_and_by_auto() -> N
 BAD = [
     (b"{", 400, "invalid_json", None),
     (b"[]", 400, "invalid_type", None),
+    (b'{"model":"big","metadata":' + b"[" * 99_999, 400, "invalid_json", None),
     (b'{"model":"big"}', 400, "missing_required_parameter", "messages"),
     (b'{"model":"big","messages":[]}', 400, "invalid_value", "messages"),
     (

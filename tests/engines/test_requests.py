@@ -20,6 +20,8 @@ CHAT = msgspec.json.Decoder(ChatRequest)
         (b"[]", None, "invalid_type"),
         (b"{x", None, "invalid_json"),
         (b"\xff", None, "invalid_json"),
+        (b'{"metadata":' + b"[" * 100_000, None, "invalid_json"),
+        (b'{"tools":[' + b'{"a":' * 5_000, None, "invalid_json"),
         (b'{"messages":[{"content":"x"}]}', "messages[0].role", "missing_required_parameter"),
         (b'{"messages":[{"role":"nobody","content":"x"}]}', "messages[0].role", "invalid_value"),
         (b'{"messages":[{"role":"user"}]}', "messages[0].content", "missing_required_parameter"),

@@ -296,6 +296,18 @@ async def test_kill_ends_a_drain_at_once(tmp_path: Path) -> None:
         case.replica.kill()
 
 
+async def test_who_is_killed_by_us_stays_down_and_blames_no_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = Case(tmp_path, STAYS)
+    async with asyncio.timeout(WAIT_S), running(case) as task:
+        await case.state(ReplicaState.READY)
+        case.replica.kill()
+        await asyncio.wait([task])
+    assert case.states() == ["starting", "ready", "stopped"]
+    assert "memory" not in caplog.text
+
+
 async def test_a_second_cancellation_leaves_nothing_behind(tmp_path: Path) -> None:
     case = Case(tmp_path, STAYS)
     async with running(case) as task:

@@ -80,7 +80,7 @@ class Constraint:
         if not self._banned:
             self._compute()
         if self._matcher.is_error():
-            raise GrammarTooHard(self._matcher.get_error())
+            raise GrammarTooHard(self._why())
         np.copyto(logits, -np.inf, where=self._banned[0])
 
     def take(self, token: int) -> bool:
@@ -96,8 +96,12 @@ class Constraint:
             self._guess.clear()
             self._banned.clear()
         if not self._matcher.consume_token(token):
-            raise GrammarTooHard(self._matcher.get_error())
+            raise GrammarTooHard(self._why())
         return self._matcher.is_stopped()
+
+    def _why(self) -> str:
+        """Return what llguidance says, without the mark of what it leaves out."""
+        return self._matcher.get_error().partition("\n<")[0]
 
     def _settle(self) -> None:
         """Wait for what was asked: two threads may not use the matcher at once."""

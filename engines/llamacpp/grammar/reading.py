@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
-from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
+from llguidance.gbnf_to_lark import any_to_lark
 
 from engines.llamacpp.grammar.draft import Draft, Flaw
 from engines.llamacpp.grammar.schema import alone, pointer_to, subschemas
@@ -95,7 +95,9 @@ def _lark(kind: str, text: str) -> str:
         return "start: " + " | ".join(json.dumps(choice) for choice in json.loads(text))
     try:
         return str(any_to_lark(text))
-    except GbnfToLarkError as error:
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - of a rule that is not there llguidance tells so
         raise ValueError(str(error)) from None
 
 

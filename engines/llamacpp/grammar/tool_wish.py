@@ -36,11 +36,12 @@ def wish_of_chat(request: ChatRequest) -> Wish | None:
     wish = wish_of(request)
     if not request.tools or request.tool_choice == "none":
         return wish
+    functions = _functions(request.tools)  # what is none is refused, also where nothing is held
     most = 1 if request.parallel_tool_calls is False else MOST_CALLS
     if wish is None:
-        return _strict(request, most)
+        return _strict(request, functions, most)
     # With tools at hand a model may call one first and answer later.
-    return Wish(wish.param, wish.answer, _calls(_functions(request.tools), most), wish.compact)
+    return Wish(wish.param, wish.answer, _calls(functions, most), wish.compact)
 
 
 def _forced(request: ChatRequest) -> Calls:
@@ -71,7 +72,7 @@ def _forced(request: ChatRequest) -> Calls:
     return _calls(chosen[:1], 1)
 
 
-def _strict(request: ChatRequest, most: int) -> Wish | None:
+def _strict(request: ChatRequest, functions: list[tuple[str, str, Any]], most: int) -> Wish | None:
     """Return the wish for calls as `strict` tools want them; others may be called with anything."""
     strict = [_is_strict(tool) for tool in request.tools or ()]
     if not any(strict):
@@ -81,13 +82,11 @@ def _strict(request: ChatRequest, most: int) -> Wish | None:
             "'ignore_eos' never ends, and a call of a strict tool must; leave one of them out.",
             param="ignore_eos",
         )
-    functions = [
+    wanted = [
         (name, where, parameters if held else {"type": "object"})
-        for (name, where, parameters), held in zip(
-            _functions(request.tools or ()), strict, strict=True
-        )
+        for (name, where, parameters), held in zip(functions, strict, strict=True)
     ]
-    return Wish("tools", calls=_calls(functions, most), free=True)
+    return Wish("tools", calls=_calls(wanted, most), free=True)
 
 
 def _is_strict(tool: Any) -> bool:
@@ -103,7 +102,8 @@ def _functions(tools: Sequence[Any]) -> list[tuple[str, str, Any]]:
         name = function.get("name") if isinstance(function, dict) else None
         if not isinstance(function, dict) or not isinstance(name, str) or not name:
             raise InvalidRequest(
-                "A tool must be {'type': 'function', 'function': {'name': ..., ...}}.",
+                "A tool must be {'type': 'function', 'function': {'name': ..., ...}}: this engine "
+                "calls no others.",
                 param=f"tools[{index}]",
             )
         parameters = function.get("parameters") or {"type": "object", "properties": {}}

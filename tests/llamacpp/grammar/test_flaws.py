@@ -61,6 +61,12 @@ def test_the_keyword_and_its_place_are_named(
     assert found.why
 
 
+def test_a_rule_that_a_grammar_lacks_is_named(tokenizer: LLTokenizer) -> None:
+    found = flaw("grammar", "root ::= foo", tokenizer)
+    assert found is not None
+    assert found.why == "Rule 'foo' not found"
+
+
 def test_a_flaw_in_a_definition_is_found_there_and_not_where_it_is_used(
     tokenizer: LLTokenizer,
 ) -> None:

@@ -153,6 +153,8 @@ def test_text_completions_ask_in_the_same_way() -> None:
         ({"tools": [], "tool_choice": "required"}, "tool_choice"),
         ({"tools": [{"type": "function"}], "tool_choice": "required"}, "tools[0]"),
         ({"tools": ["look"], "tool_choice": "required"}, "tools[0]"),
+        ({"tools": [*TOOLS, {"type": "web_search"}]}, "tools[2]"),
+        ({"tools": [{"type": "function", "name": "look", "parameters": SCHEMA}]}, "tools[0]"),
         (
             {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "go"}}},
             "tool_choice",
