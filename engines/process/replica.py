@@ -73,8 +73,9 @@ class ManagedReplica:
     async def run(self) -> None:
         """Start the child and start it again when it ends, with growing pauses.
 
-        Returns when a start is hopeless, or it was killed. Cancellation drains the child: SIGTERM, the drain time,
-        then SIGKILL for its whole process group; no process and no socket file stays behind.
+        Returns when a start is hopeless, or when it was killed. Cancellation drains the child:
+        SIGTERM, the drain time, then SIGKILL for its whole process group; no process and no socket
+        file stays behind.
         """
         try:
             await self._live()
