@@ -6,9 +6,9 @@ Must not: parse, answer, or know what is cancelled.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -31,9 +31,32 @@ TASK = "weighbridge.task"
 _WATCHED_AFTER_S = 0.005
 
 
+# What says how long a body is, how it comes, and whether another follows.
+FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 # What a server puts into a scope whose answers can be begun and written without messages: an
 # `Answer`. Whoever wraps `send` is still asked: see `answer_of`.
 ANSWER = "weighbridge.answer"
+
+
+class Head(tuple[tuple[bytes, bytes], ...]):  # noqa: SLOT001 - a tuple can have none but empty ones
+    """Headers that many answers have in common, and their lines, which are put together once.
+
+    None of them says how long a body is or how it comes: our server tells that by the body.
+
+    Raises:
+        ValueError: one has a line's end in it, where another header would begin, or is of those.
+    """
+
+    lines: bytes
+
+    def __new__(cls, headers: Iterable[tuple[bytes, bytes]]) -> Self:
+        """Put the lines together."""
+        head = super().__new__(cls, headers)
+        head.lines = lines = b"".join([b"%b: %b\r\n" % row for row in head])
+        whole = lines.count(b"\r") == lines.count(b"\n") == len(head) and b"\0" not in lines
+        if not whole or not FRAMING.isdisjoint(name for name, _ in head):
+            raise ValueError("These are no headers that every answer may have.")
+        return head
 
 
 class Answer(Protocol):
@@ -50,6 +73,9 @@ class Answer(Protocol):
     @property
     def started(self) -> bool:
         """Whether its status has been sent."""
+
+    def whole_request(self) -> bytes | None:
+        """Return the request's body, if all of it has come before any was asked for; else None."""
 
     async def send(self, message: Message) -> None:
         """Take a message of ASGI's."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.answer_headers import header_value
+from gateway.answer_headers import answer_head
 from gateway.asking import Incoming
 from gateway.domain import Endpoint, Outcome
 from gateway.errors import EngineFailed
@@ -19,9 +19,9 @@ from gateway.fleet import Lease, Replica
 from gateway.relay.answers import foreign_error
 from gateway.relay.asked import most_tokens, prioritized, wants_usage
 from gateway.relay.bodies import edit_request
-from gateway.relay.client import UpstreamAnswer, UpstreamClient, UpstreamRequest
+from gateway.relay.client import UpstreamClient, UpstreamRequest
 from gateway.relay.continuation import count_request, counted, rest_of
-from gateway.relay.exchange import Headers, Reply, relay_stream, relay_whole
+from gateway.relay.exchange import Reply, relay_stream, relay_whole
 from gateway.relay.failures import FAILURES, Failure, failure_of
 from gateway.relay.rest import asked_rest_s
 from gateway.relay.stream import StreamEditor
@@ -108,20 +108,21 @@ class Attempts:
                 await reply.write(editor.cut_short(), more=False)
                 return
             changes = rest_of(incoming.body, request, told, tokens)
-        answer = await self._send(lease, incoming, changes)
+        sent = _sent(lease, incoming, changes)
+        now_s = account.forwarded_s = self._clock()
+        spent_s = now_s - incoming.arrived_s
+        answer = await self._client.send(plan.address, sent, plan.deadlines, spent_s)
         lease.resent = answer.resent
         try:
             if answer.status != 200:
                 body = await answer.read(_MAX_ERROR_BYTES)
                 told_rest = answer.header(b"retry-after"), answer.header(b"date")
                 raise foreign_error(answer.status, body, asked_rest_s(*told_rest, time.time()))
-            headers: Headers = (
-                (b"x-weighbridge-model", header_value(lease.model)),
-                (b"x-weighbridge-replica", header_value(f"{plan.engine}/{plan.replica}")),
-                *decided.headers,
-            )
             kind = answer.header(b"content-type") or b""
-            if kind.startswith(b"text/event-stream"):
+            stream = kind.startswith(b"text/event-stream")
+            named = lease.model, plan.engine, plan.replica
+            headers = answer_head(*named, decided.headers, stream=stream)
+            if stream:
                 editor = StreamEditor(account, lease.model, wants_usage(request), told)
                 await relay_stream(answer, reply, editor, headers)
             elif reply.started:
@@ -141,24 +142,22 @@ class Attempts:
         status, answer = await self._client.fetch(plan.address, sent, plan.deadlines)
         return counted(answer) if status == 200 else None
 
-    async def _send(
-        self, lease: Lease, incoming: Incoming, changes: Mapping[str, msgspec.Raw] | None
-    ) -> UpstreamAnswer:
-        plan, request = lease.replica.plan, incoming.request
-        name = plan.upstream_name(lease.model)
-        body = edit_request(
-            incoming.body,
-            model=None if request.model == name else name,
-            told=request.model,
-            ask_usage=incoming.streams and not wants_usage(request),
-            changes=changes,
-            without=() if plan.takes_priority or not prioritized(request) else ("priority",),
-        )
-        path = PATHS[incoming.endpoint]
-        headers: tuple[tuple[str, str], ...] = (("x-request-id", incoming.request_id),)
-        if lease.use is not None:
-            headers = (*headers, (USE_HEADER, lease.use))
-        sent = UpstreamRequest("POST", path, body, headers)
-        now_s = lease.account.forwarded_s = self._clock()
-        spent_s = now_s - incoming.arrived_s
-        return await self._client.send(plan.address, sent, plan.deadlines, spent_s)
+
+def _sent(
+    lease: Lease, incoming: Incoming, changes: Mapping[str, msgspec.Raw] | None
+) -> UpstreamRequest:
+    """Return what an engine is sent for a request."""
+    plan, request = lease.replica.plan, incoming.request
+    name = plan.upstream_name(lease.model)
+    body = edit_request(
+        incoming.body,
+        model=None if request.model == name else name,
+        told=request.model,
+        ask_usage=incoming.streams and not wants_usage(request),
+        changes=changes,
+        without=() if plan.takes_priority or not prioritized(request) else ("priority",),
+    )
+    headers: tuple[tuple[str, str], ...] = (("x-request-id", incoming.request_id),)
+    if lease.use is not None:
+        headers = (*headers, (USE_HEADER, lease.use))
+    return UpstreamRequest("POST", PATHS[incoming.endpoint], body, headers)

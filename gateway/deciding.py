@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engines.protocol.requests import AnyRequest
-from gateway.classify import Gauge, Weigher
+from gateway.classify import Gauge, Lesson, Weigher
 from gateway.config.schema import RoutingFile
 from gateway.config.vocabulary import AUTO, TASK_VARIANTS
 from gateway.domain import Asked, Bulk, Choice, Estimate, ModelFacts, ModelStatus, Weighed
@@ -116,9 +116,13 @@ class Decider:
         choice = self._selector.choose(asked, weighed, status)
         return Settled(asked, weighed, choice, settled.bulk)
 
-    def learn(self, bulk: Bulk, model: str, prompt_tokens: int) -> None:
-        """Note how many tokens an engine has counted in a request's prompt."""
-        self._gauge.learn(model, bulk, prompt_tokens)
+    def learn(self, bulk: Bulk, model: str, prompt_tokens: int) -> Lesson | None:
+        """Note how many tokens an engine has counted in a prompt; return what that teaches."""
+        return self._gauge.learn(model, bulk, prompt_tokens)
+
+    def recall(self, lesson: Lesson) -> None:
+        """Take what the decider of another process has learnt."""
+        self._gauge.recall(lesson)
 
     def _with_task(self, asked: Asked, weighed: Weighed) -> Weighed:
         """Return what was weighed with the task that the client said (`auto:code`)."""

@@ -27,6 +27,7 @@ from gateway.observe.account import Account
 from gateway.relay.asked import choices_of
 from gateway.relay.continuation import check
 from gateway.relay.exchange import Reply
+from gateway.relay.failures import Failure
 from gateway.relay.patience import PatientReply
 from gateway.relay.shadows import Nowhere, Shadows
 from gateway.relay.told import Told
@@ -66,7 +67,7 @@ class Dispatcher:
         Raises:
             ApiError: nothing was sent; the caller renders it. Later failures end the stream.
         """
-        decided = await self._settler.settle(incoming)
+        decided = self._settler.plainly(incoming) or await self._settler.settle(incoming)
         if decided.shadow is not None:
             copy = partial(self._copy, decided.shadow, incoming, decided)
             self._shadows.start(decided.shadow, copy, len(incoming.body))
@@ -109,8 +110,17 @@ class Dispatcher:
                 load=decided.load,
                 heart=None if broken else heart,
             )
-            lease = await self._lender.lease(models, wish, tries)
-            lease, failure = await self._hedger.make(lease, incoming, decided, telling, tries)
+            lease = self._lender.at_once(models, wish, tries)
+            if lease is None:
+                lease = await self._lender.in_time(models, wish, tries)
+            hedge = self._hedger.hedge_of(lease.model, reply)
+            if hedge is None:
+                told = telling.told
+                failure = await self._attempts.make(lease, incoming, decided, told, reply)
+            else:
+                lease, failure = await self._hedger.make(
+                    hedge, lease, incoming, decided, telling, tries=tries
+                )
             if failure is None:
                 self._whole(lease, incoming, decided, tries, broken=broken)
                 return
@@ -126,12 +136,23 @@ class Dispatcher:
             if not failure.unreached and not await self._lender.may_retry():
                 raise failure.error
             if reply.started:
-                plan = lease.replica.plan
-                models, tries.patience_s = (lease.model,), plan.continue_wait_s
-                if not plan.continue_wait_s or not self._fleet.may_serve(models, tries.ruled_out):
-                    raise failure.error
-                check(incoming.request, telling.told, exact_seams=plan.exact_seams)
-                telling.told.breaks += 1
+                models = self._going_on(lease, incoming, telling.told, tries, failure)
+
+    def _going_on(
+        self, lease: Lease, incoming: Incoming, told: Told, tries: Tries, failure: Failure
+    ) -> tuple[str, ...]:
+        """Return who may go on with a stream that has broken.
+
+        Raises:
+            ApiError: nobody may, or can.
+        """
+        plan = lease.replica.plan
+        models, tries.patience_s = (lease.model,), plan.continue_wait_s
+        if not plan.continue_wait_s or not self._fleet.may_serve(models, tries.ruled_out):
+            raise failure.error
+        check(incoming.request, told, exact_seams=plan.exact_seams)
+        told.breaks += 1
+        return models
 
     def _whole(
         self, lease: Lease, incoming: Incoming, decided: Decided, tries: Tries, *, broken: bool

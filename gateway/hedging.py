@@ -104,17 +104,24 @@ class Hedger:
         self._hedges = hedges
         self._clock = clock
 
+    def hedge_of(self, model: str, reply: Reply) -> Hedge | None:
+        """Return by what an attempt at a model may become a race; None where it may not."""
+        return None if reply.started else self._hedges.get(model)
+
     async def make(
-        self, lease: Lease, incoming: Incoming, decided: Decided, telling: Telling, tries: Tries
+        self,
+        hedge: Hedge,
+        lease: Lease,
+        incoming: Incoming,
+        decided: Decided,
+        telling: Telling,
+        *,
+        tries: Tries,
     ) -> tuple[Lease, Failure | None]:
         """Use a replica, or two; return whose answer or failure counts, and why it failed.
 
         `tries` hears of a failure beside that. Cancellation cuts off both.
         """
-        hedge = self._hedges.get(lease.model)
-        if hedge is None or telling.reply.started:
-            told, reply = telling.told, telling.reply
-            return lease, await self._attempts.make(lease, incoming, decided, told, reply)
         streams, sent_s = incoming.streams, self._clock()
         late_after_s = hedge.asked(streams=streams)
 

@@ -12,7 +12,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
@@ -79,11 +79,14 @@ class RequestIds:
         self._chance = random.Random(os.urandom(32))  # noqa: S311 - see above
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with `scope["weighbridge.request_id"]`."""
+        """Pass the request on with `weighbridge.request_id` and `.headers` (by name) in `scope`."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given_id(scope) or b"%024x" % self._chance.getrandbits(96)
+        headers = scope["weighbridge.headers"] = headers_in(scope["headers"])
+        request_id = headers.get(b"x-request-id", b"")
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = b"%024x" % self._chance.getrandbits(96)
         scope["weighbridge.request_id"] = request_id.decode()
         began_s = time.perf_counter()
         answer = answer_of(scope, send) or _Noted(send)
@@ -131,23 +134,24 @@ class Door:
         self._expected = None if key is None else f"Bearer {key}".encode()
         self._known_hosts: set[bytes] = set()  # values of Host that were found to be ours
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check, then pass on with `scope["weighbridge.trusted"]`, or refuse."""
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        if scope["type"] != "http":
-            return  # no endpoint speaks anything else; the server answers the handshake with 403
-        try:
-            scope["weighbridge.trusted"] = self._check(scope)
-        except ApiError as error:
-            await send_error(error, send)
-            return
-        await self._app(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Check, then pass on with `scope["weighbridge.trusted"]`, or refuse.
+
+        What is to be awaited is what the application returns: another frame for each request and
+        each time that it goes on would be for nothing.
+        """
+        if scope["type"] == "http":
+            try:
+                scope["weighbridge.trusted"] = self._check(scope)
+            except ApiError as error:
+                return send_error(error, send)
+        elif scope["type"] != "lifespan":
+            return _nothing()  # no endpoint speaks it; the server answers the handshake with 403
+        return self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> bool:
         """Return whether the client may see details; raise the refusal otherwise."""
-        headers = headers_in(scope["headers"])
+        headers = scope.get("weighbridge.headers") or headers_in(scope["headers"])
         if self._expected is None or scope["path"] not in _OPEN_PATHS:
             host = headers.get(b"host", b"")
             if host not in self._known_hosts:
@@ -195,11 +199,8 @@ class Door:
         return hmac.compare_digest(scheme.title() + b" " + key.strip(), self._expected)
 
 
-def _given_id(scope: Scope) -> bytes | None:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return bytes(value)
-    return None
+async def _nothing() -> None:
+    """Answer nothing."""
 
 
 def _log_access(scope: Scope, answer: "Answer | _Noted", took_s: float) -> None:

@@ -10,15 +10,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engines.kinds import (
-    ReplicaPlan,
-    Room,
-)
+from engines.kinds import ReplicaPlan
 from engines.kinds.lookup import Found, Lookup
 from engines.memory.remembered import Remembered
-from gateway.config.loading import LoadedConfig, Placing
+from gateway.blueprint import Blueprint, blueprint_of
+from gateway.config.loading import LoadedConfig
 from gateway.config.schema import RoutingFile
-from gateway.deciding import Decider, decider_of
 from gateway.dispatch import Dispatcher
 from gateway.domain import ModelFacts
 from gateway.explanation import Explainer
@@ -31,36 +28,17 @@ from gateway.fleet.learned import LoadTimes
 from gateway.fleet.leasing import Leasing
 from gateway.fleet.measuring import Measuring
 from gateway.fleet.prefixes import Prefixes
-from gateway.fleet.residence import Residing
 from gateway.fleet.resident import Resident
 from gateway.needs import reckoned_by
 from gateway.observe.journal import Journal
 from gateway.observe.metrics import Metrics
 from gateway.observe.residency import ResidencyMetrics
-from gateway.placing import placed
-from gateway.planning import limits_of, plans_in, plans_of
+from gateway.planning import limits_of
 from gateway.relay.client import UpstreamClient
 from gateway.relay.shadows import Shadows
 from gateway.relay.uses import Uses
-from gateway.residing import residing_of
 from gateway.selection import Selector
 from gateway.serving import Surroundings, dispatcher_of
-
-
-@dataclass(frozen=True, slots=True)
-class Blueprint:
-    """What one file comes to before anything runs; it may be made on any thread.
-
-    `moulds` tell whether a replica that runs is one of those that the file asks for.
-    """
-
-    config: LoadedConfig
-    facts: Mapping[str, ModelFacts]
-    selector: Selector
-    decider: Decider
-    plans: tuple[ReplicaPlan, ...]
-    residing: Residing
-    moulds: Mapping[str, ReplicaPlan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,38 +90,6 @@ class Live:
 
 async def _at_once(_: Blueprint) -> None:
     """Prepare nothing."""
-
-
-def blueprint_of(
-    config: LoadedConfig,
-    facts: Mapping[str, ModelFacts],
-    *,
-    runtime_folder: Path,
-    cores: int,
-    generation: int = 0,
-    found: Mapping[Lookup, Found] | None = None,
-    cache: Path | None = None,
-    before: Placing | None = None,
-) -> Blueprint:
-    """Decide what a file asks for.
-
-    `runtime_folder` holds the engines' sockets; `cores` are shared out among managed replicas;
-    every file that a gateway serves is another `generation`; `found` is what names in DNS stand
-    for. What was learnt lies in `cache`. `before` are the GPUs that those have who run.
-    """
-    config = placed(config, before)
-    file, places = config.file, found or {}
-    selector = Selector(file, facts)
-    plans = tuple(plans_of(config, runtime_folder, cores, generation, places))
-    return Blueprint(
-        config=config,
-        facts=facts,
-        selector=selector,
-        decider=decider_of(file, facts, selector),
-        plans=plans,
-        residing=residing_of(config, plans, runtime_folder, cache),
-        moulds=moulds_of(plans_in(config, Room(runtime_folder, found=places))),
-    )
 
 
 def build_gateway(

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from engines.kinds import Absent
 from engines.weights import WeightsProblem, locate
+from gateway.blueprint import Blueprint, blueprint_of
 from gateway.config.held_back import hold_back
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
@@ -22,7 +23,7 @@ from gateway.config.words import counted
 from gateway.domain import ModelFacts
 from gateway.fleet.difference import Difference
 from gateway.observe.metrics import Reload
-from gateway.parts import Blueprint, Live, blueprint_of, changed_gateway
+from gateway.parts import Live, changed_gateway
 
 _log = logging.getLogger("weighbridge.config")
 

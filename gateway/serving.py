@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.attempting import Attempts, Watch
+from gateway.classify import Lesson
 from gateway.config.loading import LoadedConfig
 from gateway.config.schema import RoutingFile
 from gateway.deciding import Decider
@@ -64,7 +65,10 @@ class Fronted(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a dispatcher works with, whichever process has it; `observe` is told where it is."""
+    """What a dispatcher works with, whichever process has it.
+
+    `observe` is told what is observed, `teach` what is learnt, where they are.
+    """
 
     fleet: Fleet
     lender: Lender
@@ -75,6 +79,7 @@ class Surroundings:
     shadows: Shadows
     uses: Uses
     observe: Callable[[Observed], None] | None
+    teach: Callable[[Lesson], None] | None = None
 
 
 def dispatcher_of(
@@ -91,6 +96,7 @@ def dispatcher_of(
         prefixes=around.prefixes,
         status=fleet.status,
         observer=observer,
+        teach=around.teach,
     )
     for model in selector.shadows:
         around.metrics.may_shadow(model)

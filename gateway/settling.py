@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import msgspec
-from msgspec.structs import replace
 
 from gateway.answer_headers import decision_headers
 from gateway.asking import Incoming, asked_by
-from gateway.classify import language_hints
+from gateway.classify import Lesson, language_hints
 from gateway.deciding import Decider, Settled
 from gateway.domain import Asked, Bulk, Endpoint, ModelStatus
 from gateway.fleet.balance import Load
@@ -27,6 +26,7 @@ from gateway.tokenizing import TokenCounter
 _BYTES_A_TOKEN = 4
 # A body of pictures has many more bytes than its prompt has tokens.
 _MOST_PROMPT_TOKENS = 32_768
+_NO_BEGINNINGS = Beginnings()
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -56,6 +56,7 @@ class Settler:
         prefixes: Prefixes,
         status: Callable[[], Mapping[str, ModelStatus]],
         observer: Observer | None = None,
+        teach: Callable[[Lesson], None] | None = None,
     ) -> None:
         self._selector = selector
         self._decider = decider
@@ -63,22 +64,20 @@ class Settler:
         self._prefixes = prefixes
         self._status = status
         self._observer = observer
+        self._teach = teach
         # By what was asked for, of which there are as many as there are names and endpoints.
         self._plain: dict[tuple[str | None, Endpoint], Decided] = {}
 
     async def settle(self, incoming: Incoming) -> Decided:
-        """Return what serves a request.
+        """Return what serves a request of which nothing is known `plainly`.
 
         Raises:
             ApiError: the asked model does not exist, or nothing can serve the request.
         """
-        plain = self._plainly(incoming)
-        if plain is not None:
-            return plain
         request = incoming.request
         by_rules = self._selector.meaning(request.model).model is None
         recalls = by_rules and self._selector.recalls
-        beginnings = beginnings_of(request) if recalls else Beginnings()
+        beginnings = beginnings_of(request) if recalls else _NO_BEGINNINGS
         asked = asked_by(
             incoming.endpoint,
             request,
@@ -100,24 +99,34 @@ class Settler:
             self._plain[request.model, incoming.endpoint] = decided
         return decided
 
-    def _plainly(self, incoming: Incoming) -> Decided | None:
-        """Return what is always settled for such a request: it names a model, short, no demands."""
+    def plainly(self, incoming: Incoming) -> Decided | None:
+        """Return what is always settled for such a request: it names a model, short, no demands.
+
+        None where it is none of those, or the first of them.
+
+        Raises:
+            InvalidRequest: it demands what cannot be read.
+        """
         request = incoming.request
         found = self._plain.get((request.model, incoming.endpoint))
         if found is None or not self._decider.has_room(found.models[0], len(incoming.body)):
             return None
         if constraints_of(incoming.headers, request.metadata):
             return None
-        return replace(found, load=_load_of(incoming, None))
+        load = _load_of(incoming, None)
+        return Decided(found.models, None, found.headers, None, _NO_BEGINNINGS, load)
 
     def answered(
         self, incoming: Incoming, decided: Decided, model: str, account: Account, *, broken: bool
     ) -> None:
         """Learn from an answer that is whole; `broken` says that it went on from another's text."""
-        self._prefixes.note(decided.beginnings.hashes, model)
+        if decided.beginnings.hashes:
+            self._prefixes.note(decided.beginnings.hashes, model)
         bulk, usage = decided.bulk, account.usage
         if bulk is not None and usage is not None and not broken:  # else the prompt had grown
-            self._decider.learn(bulk, model, usage.prompt_tokens)
+            lesson = self._decider.learn(bulk, model, usage.prompt_tokens)
+            if lesson is not None and self._teach is not None:
+                self._teach(lesson)
         if self._observer is not None:
             asked = incoming.endpoint, incoming.request, incoming.headers
             self._observer.answered(*asked, model, account)

@@ -5,6 +5,7 @@ Must not: resolve or connect.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 
@@ -23,7 +24,7 @@ class Trust:
 _USUAL = Trust()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: each request needs what is put together here once
 class ReplicaAddress:
     """A unix socket (`socket_path`) or a host and port; `base_path` goes before every path.
 
@@ -38,7 +39,7 @@ class ReplicaAddress:
     authorization: str | None = field(default=None, repr=False)
     trust: Trust = _USUAL
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What tells this address from others; connections are pooled by it."""
         if self.socket_path is not None:
@@ -56,3 +57,11 @@ class ReplicaAddress:
         host = f"[{host}]" if ":" in host else host
         own_port = 443 if self.tls else 80
         return host if self.port == own_port else f"{host}:{self.port}"
+
+    @cached_property
+    def lines(self) -> str:
+        """The lines that every request to it has in its head."""
+        lines = f"host: {self.host_header}\r\naccept-encoding: identity\r\n"
+        if self.authorization is not None:
+            lines += f"authorization: {self.authorization}\r\n"
+        return lines

@@ -36,10 +36,18 @@ class EventSplitter:
         Raises:
             EventTooLong: an event has no end within `MAX_EVENT_BYTES`.
         """
+        self._plain = self._plain and b"\r" not in piece
+        if self._plain and not self._rest:
+            *ended, rest = piece.split(b"\n\n")
+            if not rest and len(ended) == 1:
+                return [piece]  # as most come
+            self._rest += rest
+            return self._checked([event + b"\n\n" for event in ended])
         searched = max(0, len(self._rest) - 3)
         self._rest += piece
-        self._plain = self._plain and b"\r" not in piece
-        events = self._plainly(searched) if self._plain else self._in_any_way(searched)
+        return self._checked(self._plainly(searched) if self._plain else self._in_any_way(searched))
+
+    def _checked(self, events: list[bytes]) -> list[bytes]:
         if len(self._rest) > MAX_EVENT_BYTES:
             raise EventTooLong
         return events

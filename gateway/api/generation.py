@@ -8,12 +8,12 @@ Must not: choose or relay; `gateway.dispatch` does.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engines.asgi import BodyTooLong, ClientGone, Departure, answer_of, read_body
 from engines.protocol.answers import (
@@ -100,23 +100,30 @@ GENERATION = (
 
 
 class AsgiReply:
-    """A `gateway.relay.exchange.Reply` on an ASGI `send`."""
+    """A `gateway.relay.exchange.Reply` on an ASGI `send`.
 
-    __slots__ = ("_send", "started")
+    The head waits for the first part of the body, which says how long the body is where it is all.
+    """
+
+    __slots__ = ("_head", "_send", "started")
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._head: Message | None = None
         self.started = False
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers."""
         self.started = True
-        await self._send(
-            {"type": "http.response.start", "status": status, "headers": list(headers)}
-        )
+        self._head = {"type": "http.response.start", "status": status, "headers": list(headers)}
 
     async def write(self, body: bytes, *, more: bool) -> None:
         """Send a part of the body."""
+        head, self._head = self._head, None
+        if head is not None:
+            if not more:
+                head["headers"].append((b"content-length", str(len(body)).encode()))
+            await self._send(head)
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
 
@@ -134,11 +141,16 @@ class Generation:
         Raises:
             ApiError: an answer had begun, and its stream could not tell.
         """
-        arrived_s, reply = time.perf_counter(), answer_of(scope, send) or AsgiReply(send)
+        arrived_s, answer = time.perf_counter(), answer_of(scope, send)
+        reply = AsgiReply(send) if answer is None else answer
         gateway = self._live.gateway
         limit_bytes = gateway.config.file.gateway.body_limit_bytes
         try:
-            body = await read_body(scope, receive, limit_bytes)
+            body = None if answer is None else answer.whole_request()
+            if body is None:
+                body = await read_body(scope, receive, limit_bytes)
+            elif len(body) > limit_bytes:
+                raise BodyTooLong
             incoming = Incoming(
                 endpoint=self._row.endpoint,
                 body=body,
@@ -169,9 +181,9 @@ class Shortcut:
         self._endpoints = endpoints
         self._others = others
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Pass a request on; what is to be awaited is what the endpoint returns."""
         app = self._others
         if scope["type"] == "http" and scope["method"] == "POST":
             app = self._endpoints.get(scope["path"], app)
-        await app(scope, receive, send)
+        return app(scope, receive, send)

@@ -6,6 +6,7 @@ Must not: ask an engine; decide what fits (`gateway.selection.fitting` does).
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from gateway.classify.counting import FIRST_SCRIPT
 from gateway.classify.tokens import AnyVocabulary, Vocabularies, estimate, load_vocabularies
@@ -13,6 +14,15 @@ from gateway.config.schema import SizeSection
 from gateway.domain import Bulk, Estimate, ModelFacts
 
 _MOST_TOKENS_AROUND = 1_000  # templates with long system prompts of their own
+
+
+class Lesson(NamedTuple):
+    """What an engine has counted in a prompt, beside the estimate that its model's words gave."""
+
+    model: str
+    tokens: int
+    error: int
+    counted: int
 
 
 class Gauge:
@@ -61,14 +71,21 @@ class Gauge:
         plain = estimate(bulk, self._vocabularies[model], self._per_image)
         return self._experience[model].corrected(plain)
 
-    def learn(self, model: str, bulk: Bulk, prompt_tokens: int) -> None:
-        """Note how many tokens an engine counted in a prompt."""
+    def learn(self, model: str, bulk: Bulk, prompt_tokens: int) -> Lesson | None:
+        """Note how many tokens an engine counted in a prompt; return what that teaches, if any."""
         # How images are cut says nothing of texts.
         teaches = bulk.one_prompt and not bulk.images and prompt_tokens > 0
         if not teaches or model not in self._vocabularies:
-            return
+            return None
         plain = estimate(bulk, self._vocabularies[model], self._per_image)
         self._experience[model].add(plain, prompt_tokens)
+        return Lesson(model, plain.tokens, plain.error, prompt_tokens)
+
+    def recall(self, lesson: Lesson) -> None:
+        """Take what another process has learnt."""
+        experience = self._experience.get(lesson.model)
+        if experience is not None:
+            experience.add(Estimate(lesson.tokens, lesson.error), lesson.counted)
 
 
 class _Experience:

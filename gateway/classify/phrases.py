@@ -29,7 +29,10 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Phrases(msgspec.Struct, frozen=True):
-    """What one lexicon found in a text: `hits` in the instruction, `all_hits` in all the prose."""
+    """What one lexicon found in a text: `hits` in the instruction, `all_hits` in all the prose.
+
+    `lead` is the verb that the instruction opens with, or ends with where verbs come last.
+    """
 
     verb_last: bool
     asked: str
@@ -37,20 +40,11 @@ class Phrases(msgspec.Struct, frozen=True):
     hits: Sequence[Hit]
     all_hits: Sequence[Hit]
     signs: Signs
+    lead: Hit | None
 
     def said(self, key: str) -> Hit | None:
         """Return the first hit of a key in all of the prose."""
         return next((hit for hit in self.all_hits if hit.key == key), None)
-
-    def lead(self) -> Hit | None:
-        """Return the verb that the instruction opens with, or ends with where verbs come last."""
-        found = [hit for hit in self.hits if hit.key in LEADS]
-        if self.verb_last:
-            return max(found, key=lambda hit: (hit.end, len(hit.entry)), default=None)
-        early = [hit for hit in found if hit.at <= _LEAD_CHARS]
-        if len(early) < 2:
-            return early[0] if early else None
-        return min(early, key=lambda hit: (hit.at, -len(hit.entry)), default=None)
 
     def made(self, lead: Hit) -> Hit | None:
         """Return what is to be made or mended: code or a text, whichever is nearer the verb."""
@@ -77,7 +71,7 @@ class Phrases(msgspec.Struct, frozen=True):
         yield from (f"@{key}" for key in keys)
         yield from (f"@beside {key}" for key in {hit.key for hit in self.all_hits} - keys)
         yield from (f"@opens {hit.key}" for hit in self.hits if hit.at < _OPENING_CHARS)
-        lead = self.lead()
+        lead = self.lead
         if lead is not None:
             noun = self.made(lead)
             yield f"@lead {lead.key}"
@@ -88,7 +82,18 @@ def phrases_of(lexicon: Lexicon, text: Text, whole: str, signs: Signs) -> Phrase
     """Look for a lexicon's phrases in a text; `whole` is its prose as `plain` returns it."""
     hits = lexicon.tasks.scan(text.asked)
     every = hits if whole == text.asked else lexicon.tasks.scan(whole)
-    return Phrases(lexicon.verb_last, text.asked, whole, hits, every, signs)
+    lead = _lead_of(hits, verb_last=lexicon.verb_last)
+    return Phrases(lexicon.verb_last, text.asked, whole, hits, every, signs, lead)
+
+
+def _lead_of(hits: Sequence[Hit], *, verb_last: bool) -> Hit | None:
+    found = [hit for hit in hits if hit.key in LEADS]
+    if verb_last:
+        return max(found, key=lambda hit: (hit.end, len(hit.entry)), default=None)
+    early = [hit for hit in found if hit.at <= _LEAD_CHARS]
+    if len(early) < 2:
+        return early[0] if early else None
+    return min(early, key=lambda hit: (hit.at, -len(hit.entry)), default=None)
 
 
 # What a leading verb means by itself, and with code beside it.
@@ -104,7 +109,7 @@ _MEANING = {
 def _as_settled(found: Phrases) -> Said | None:
     """Judge where one sign is enough: the trace of an error, or nothing but a greeting."""
     if found.signs.trace:
-        lead = found.lead()
+        lead = found.lead
         settled = lead is None or lead.key not in _MEANING
         return Said("code", found.signs.code, sure=True) if settled else None
     words = found.whole.count(" ") - 1
@@ -115,7 +120,7 @@ def _as_settled(found: Phrases) -> Said | None:
 
 def _by_lead(found: Phrases) -> Said | None:
     """Judge by the verb that the request opens with."""
-    lead = found.lead()
+    lead = found.lead
     if lead is None or (found.opens("wh") and lead.key not in ("translate", "act")):
         return None
     if lead.key in ("translate", "role") and found.said("reason") is not None:
@@ -163,6 +168,6 @@ def _as_talk(found: Phrases) -> Said | None:
         return None
     if any(hit.key == "code" for hit in found.hits):
         return None  # a question about programming may want code or an explanation
-    if found.lead() is not None and not found.opens("wh"):
+    if found.lead is not None and not found.opens("wh"):
         return None  # something is to be made, and it is not clear what
     return Said("general", f"it asks '{question.entry.strip()}'")

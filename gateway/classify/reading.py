@@ -70,13 +70,17 @@ class Reader:
         read = Text(text, prose, instruction, asked, found.language, has_fence(text))
         return Turn(read, found, supplied)
 
-    def wanted(self, text: Text) -> Text:
+    def named(self, text: Text) -> str | None:
+        """Return the language that a text asks for, by the words of its own and by English."""
+        return self._answers.find(text.asked, text.language)
+
+    def wanted(self, text: Text, named: str | None) -> Text:
         """Return a text for its task, without the sentence that only says how to answer.
 
-        "Answer in French: who was he?" asks a question, and wants nothing translated.
+        "Answer in French: who was he?" asks a question, and wants nothing translated. `named` is
+        what the method of this name says.
         """
         language = text.language
-        named = self._answers.find(text.asked, language)
         if named is None:
             return text
         text = replace(text, named=named)

@@ -6,8 +6,8 @@ Must not: know weights. What changes here asks for `make task-model`.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from itertools import pairwise, repeat
+from collections.abc import Collection, Container, Iterator, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -42,16 +42,23 @@ _MOST_PROGRAMMING = 3
 class Features(msgspec.Struct, frozen=True):
     """The features of a text.
 
-    `groups` are words that stand side by side, or with one between, which is then `_`: most are
-    unknown to the model, and their names are not worth making.
+    `told` are the instruction's words in their order, of which those that stand side by side, or
+    with one between, are groups: most are unknown to the model, and not worth making.
     """
 
     names: Collection[str]
-    groups: Collection[tuple[str, ...]] = frozenset()
+    told: Sequence[str] = ()
+
+    def groups(self, firsts: Container[str]) -> set[tuple[str, ...]]:
+        """Return the groups that begin with some words; a word that is left out is `_` there."""
+        told = self.told
+        pairs = [pair for pair in pairwise(told) if pair[0] in firsts]
+        further = zip(told, told[2:], strict=False)
+        return {*pairs, *[(one, "_", other) for one, other in further if one in firsts]}
 
     def all_names(self) -> set[str]:
         """Return the names of all, by which the model is written down."""
-        return {*self.names, *map(" ".join, self.groups)}
+        return {*self.names, *map(" ".join, self.groups(self.told))}
 
 
 def may_be_group(name: str) -> bool:
@@ -89,11 +96,10 @@ def features_of(
     for least, stem in _STEMS:
         found.update([f"{word[:stem]}~" for word in words if len(word) >= least])
     told = _ends(told, _ASKED_HEAD, _ASKED_TAIL)
-    groups = {*pairwise(told), *zip(told, repeat("_"), told[2:], strict=False)}
     if told:
         found.update(_edges(told))
     found.update(_sentences(text.instruction, phrases))
-    return Features(found, groups)
+    return Features(found, told)
 
 
 def _marks(text: Text, whole: str, programming: frozenset[str]) -> Iterator[str]:

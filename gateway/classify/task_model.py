@@ -118,6 +118,7 @@ class LinearModel:
         packed = {name: _packed(row) for name, row in weights.rows.items()}
         grouped = {tuple(name.split(" ")): name for name in packed if may_be_group(name)}
         self._groups = {group: packed[name] for group, name in grouped.items()}
+        self._firsts = frozenset(group[0] for group in grouped)
         self._names = {
             name: one
             for name, one in packed.items()
@@ -144,7 +145,7 @@ class LinearModel:
     def _scores(self, features: Features) -> list[float]:
         # In C from end to end: looking features up is the dearest part of weighing.
         total = sum(filter(None, map(self._names.get, features.names)))
-        total += sum(filter(None, map(self._groups.get, features.groups)))
+        total += sum(filter(None, map(self._groups.get, features.groups(self._firsts))))
         count = total >> self._count_shift
         offset, scale = BIAS * count, self.header.scale / math.sqrt(max(1, count))
         return [

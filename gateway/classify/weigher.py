@@ -4,7 +4,8 @@ Owns: which text of a request counts, and what its shape says (tools, images, au
 Must not: choose models; keep anything of a request; raise on any text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from engines.protocol.requests import (
     AnyRequest,
@@ -31,6 +32,7 @@ from gateway.config.schema import LanguageSection, SizeSection, TaskSection
 from gateway.domain import UNDECIDED, Estimate, Weighed
 
 _EARLIER_TURNS = 4
+_READ_TURNS = 2  # the newest and the one before it: what a task is told by
 _SHORT_LETTERS = 24  # a turn shorter than this leans on the turns before it
 _SURE = 0.75
 _ASKED = 0.95  # how sure it is that a language which the request names is meant
@@ -119,10 +121,12 @@ class Weigher:
         hints: Sequence[str] = (),
     ) -> Weighed:
         recent = [text for text in turns[: -_EARLIER_TURNS - 2 : -1] if text.strip()]
-        read = [self._reader.read(text, hints) for text in recent]
-        prompt = self._prompt_language(read)
-        task = self._task(read, shape)
-        answer = self._answer_language(read, systems, prompt, task.name)
+        read = [self._reader.read(text, hints) for text in recent[:_READ_TURNS]]
+        earlier = (self._reader.read(text, hints) for text in recent[_READ_TURNS:])
+        prompt = self._prompt_language(read, earlier)
+        named = self._reader.named(read[0].text) if read else None
+        task = self._task(read, named, shape)
+        answer = self._answer_language(read, named, systems, prompt, task.name)
         if answer.language == UNDECIDED and hints:
             answer = Found(hints[0], _HINTED, "the request's headers hint at it")
         prompt_tokens = estimate(shape.bulk, self._vocabulary, self._sizes.image_tokens)
@@ -166,27 +170,37 @@ class Weigher:
             return Counts(bulk.signs)
         return self._shapes.counts(text)
 
-    def _prompt_language(self, turns: Sequence[Turn]) -> Found:
-        """Return the newest turn's language; where it is too short to tell, an earlier one's."""
+    def _prompt_language(self, turns: Sequence[Turn], earlier: Iterable[Turn]) -> Found:
+        """Return the newest turn's language; where it is too short to tell, an earlier one's.
+
+        Turns that are `earlier` than the others are read where those tell nothing.
+        """
         if not turns:
             return NOTHING
         newest = turns[0].found
         short = newest.confidence < _SURE and not has_letters(turns[0].text.asked, _SHORT_LETTERS)
         if newest.language != UNDECIDED and not short:
             return newest
-        for turn in turns[1:]:
+        for turn in chain(turns[1:], earlier):
             if turn.found.language != UNDECIDED:
                 why = f"the newest turn is too short to tell; before it: {turn.found.reason}"
                 return Found(turn.found.language, turn.found.confidence, why)
         return newest
 
     def _answer_language(
-        self, turns: Sequence[Turn], systems: Sequence[str], prompt: Found, task: str
+        self,
+        turns: Sequence[Turn],
+        named: str | None,
+        systems: Sequence[str],
+        prompt: Found,
+        task: str,
     ) -> Found:
+        """Return the language of the answer; `named` is the one that the newest turn names."""
         if turns:
-            text = turns[0].text
+            text, asked = turns[0].text, named
             # In "a script that translates into English" the language belongs to the script.
-            asked = self._answers.find(text.asked, prompt.language, strict=task == "code")
+            if task == "code" or prompt.language != text.language:
+                asked = self._answers.find(text.asked, prompt.language, strict=task == "code")
             if asked is None and turns[0].supplied:
                 closing = plain(text.prose[-_CLOSING_CHARS:])
                 asked = self._answers.find(closing, prompt.language, strict=True)
@@ -201,10 +215,13 @@ class Weigher:
         why = "the prompt's own, as no other is asked for"
         return Found(prompt.language, prompt.confidence, why)
 
-    def _task(self, turns: Sequence[Turn], shape: Shape) -> Task:
+    def _task(self, turns: Sequence[Turn], named: str | None, shape: Shape) -> Task:
         if shape.task is not None:
             return shape.task
-        task = self._tasks.find([self._reader.wanted(turn.text) for turn in turns])
+        texts = [turn.text for turn in turns]
+        wanted = [self._reader.wanted(text, named) for text in texts[:1]]
+        wanted += [self._reader.wanted(text, self._reader.named(text)) for text in texts[1:]]
+        task = self._tasks.find(wanted)
         if task.name == UNDECIDED and shape.json_schema:
             return Task("extraction", "JSON is wanted back, and nothing else speaks", _SURE)
         return task

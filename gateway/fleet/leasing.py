@@ -59,7 +59,9 @@ class Leasing:
         return self._fleet.lease(model, account, avoid=avoid, load=load)
 
     def at_once(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease | None:
-        """Return a lease that `lease` would return without waiting, or None.
+        """Return a lease on the first model that has a free place on a replica that is up.
+
+        None where one may have to be waited for. Called once for each try, before `in_time`.
 
         Raises:
             InvalidRequest: the request's priority is no number.
@@ -70,11 +72,16 @@ class Leasing:
             wish.priority()  # one that is no number is refused whether or not it would count
         if self._reception.active:
             return None
-        found = self._now(models, wish, tries, self._clock(), None)
-        return found if isinstance(found, Lease) else None
+        avoid, now_s = tries.avoided(), self._clock()
+        for model in models:
+            account = self._account(wish, tries)
+            lease = self._fleet.lease(model, account, avoid=avoid, load=wish.load, since_s=now_s)
+            if lease is not None:
+                return _counted(lease, wish, tries)
+        return None
 
-    async def lease(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
-        """Return a lease on the first model that has a free place on a replica that is up.
+    async def in_time(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
+        """Return a lease for a request that gets nothing `at_once`.
 
         A model that is loaded on demand is waited for, unless that has failed of late. Where all
         that are up are full, the request waits for its turn; where none is up but one may be soon,
@@ -85,11 +92,6 @@ class Leasing:
             ModelBusy: there is no place in a queue either, or its turn would come too late.
             NoModelAvailable: none is up.
         """
-        lease = self.at_once(models, wish, tries)
-        return lease or await self.in_time(models, wish, tries)
-
-    async def in_time(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
-        """Return what `lease` does, for a request that gets nothing `at_once`."""
         asked_s = self._clock()
         stay = None
         if self._reception.active:

@@ -35,8 +35,17 @@ class Lender(Protocol):
     def heartbeat_after_s(self) -> float | None:
         """After how long a client is told that its model is loaded; None where all always are."""
 
-    async def lease(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
-        """Return a lease on the first model that has a free place on a replica that is up."""
+    def at_once(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease | None:
+        """Return a lease where nothing has to be waited for, or nobody asked; else None.
+
+        Called once for each try, before `in_time`.
+        """
+
+    async def in_time(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
+        """Return a lease on the first model that has a free place on a replica that is up.
+
+        For what `at_once` does not give.
+        """
 
     async def another(
         self, model: str, account: Account, avoid: Collection[Replica], load: Load

@@ -202,6 +202,7 @@ class Lease:
         "_queue",
         "account",
         "cancelled_as",
+        "metrics",
         "model",
         "outstanding_tokens",
         "queued_s",
@@ -224,6 +225,7 @@ class Lease:
         self._begun_s = account.clock() if queue is not None else 0.0
         self.replica = replica
         self.model = model
+        self.metrics = replica.metrics[model]  # the figures of this model on this replica
         self.account = account
         self.queued_s = queued_s
         self._ended = False
@@ -237,11 +239,6 @@ class Lease:
         replica.outstanding_tokens += self.outstanding_tokens
         self._probe = replica.breaker.begin()
         self.metrics.began(queued_s)
-
-    @property
-    def metrics(self) -> ReplicaMetrics:
-        """The figures of this model on this replica."""
-        return self.replica.metrics[self.model]
 
     def _delivered(self, events: int) -> None:
         """Note that so many more events have come; one is about a token."""
@@ -261,15 +258,18 @@ class Lease:
             return
         self._ended = True
         self._hedged = outcome is Outcome.HEDGED
-        self.account.on_token = None  # which would keep both from being freed at once
-        self._owe(0)
-        self.replica.released()
+        account, replica = self.account, self.replica
+        account.on_token = None  # which would keep both from being freed at once
+        replica.outstanding_tokens -= self.outstanding_tokens
+        self.outstanding_tokens = 0
+        replica.released()
+        now_s = account.clock()
         if self._queue is not None:
-            self._queue.ended(self.account.clock() - self._begun_s)
-        self.replica.breaker.end(outcome, self.account.clock(), probe=self._probe)
+            self._queue.ended(now_s - self._begun_s)
+        replica.breaker.end(outcome, now_s, probe=self._probe)
         if outcome is Outcome.OK:
-            self.replica.suspect = False
-        self.metrics.ended(self.account, outcome, queued_s=self.queued_s)
+            replica.suspect = False
+        self.metrics.ended(account, outcome, queued_s=self.queued_s)
         if counted:
             self._publish()
 

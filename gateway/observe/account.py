@@ -5,15 +5,15 @@ Must not: publish them; `gateway.observe.metrics` does, when the exchange is ove
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from engines.protocol.answers import Usage
 
 _TOLD_EVERY_S = 0.2
 
 
-@dataclass(slots=True)
-class Account:
+class Account(msgspec.Struct):
     """Mutable, owned by the task that relays one exchange. All times in seconds of one clock.
 
     `gaps_s` are the times between two events that carry content (ITL where an event is a token).
@@ -28,9 +28,8 @@ class Account:
     first_token_s: float | None = None
     last_token_s: float | None = None
     content_events: int = 0
-    gaps_s: list[float] = field(default_factory=list)
+    gaps_s: list[float] = []
     usage: Usage | None = None
-    finish_reasons: set[str] = field(default_factory=set)
     on_token: Callable[[int], None] | None = None
     told_events: int = 0
     retried: bool = False

@@ -19,6 +19,7 @@ from gateway.errors import (
     InvalidRequest,
     RateLimited,
 )
+from gateway.relay.bodies import model_fields
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 
@@ -28,12 +29,38 @@ _CONTEXT_WORDS = re.compile(
     re.IGNORECASE,
 )
 
-# What vLLM tells of a request that comes while it drains, with its /health at 200 all the time.
-_ENDING_WORDS = "cannot schedule new futures after shutdown"
-# Of vLLM, whose queue has as many requests or tokens as it may (`max_waiting`); it names no time.
-_FULL_WORDS = re.compile(r"cannot accept new requests|backlog limit")
-# Of our own worker, which says what it means.
-_FULL_CODE, _ENDING_CODE = "engine_overloaded", "draining"
+
+class _Sign(msgspec.Struct, frozen=True):
+    """How a kind of engine says that it is full or ending, in a status that may mean anything.
+
+    By a `code` where it has one, else by `words` of its message.
+    """
+
+    engine: str
+    status: int
+    means: type[RateLimited | EngineEnding]
+    code: str | None = None
+    words: re.Pattern[str] | None = None
+
+    def stands_in(self, status: int, message: str, code: str | None) -> bool:
+        """Say whether an error has it."""
+        if status != self.status:
+            return False
+        if self.words is None:
+            return code == self.code
+        return self.words.search(message) is not None
+
+
+_SIGNS = (
+    _Sign("llamacpp", 503, RateLimited, code="engine_overloaded"),
+    _Sign("llamacpp", 503, EngineEnding, code="draining"),
+    # Its queue has as many requests or tokens as it may (`max_waiting`); it names no time.
+    _Sign("vllm", 503, RateLimited, words=re.compile("cannot accept new requests|backlog limit")),
+    # While it drains, with its /health at 200 all the time.
+    _Sign(
+        "vllm", 500, EngineEnding, words=re.compile("cannot schedule new futures after shutdown")
+    ),
+)
 _FULL_S = 1.0
 _LOOK_AGAIN_S = 5.0
 
@@ -76,12 +103,12 @@ def rename_model(body: bytes, told: str, served: str) -> bytes:
     """
     if told == served:
         return body
-    old, new = msgspec.json.encode(told), msgspec.json.encode(served)
-    for field in (b'"model":', b'"model": '):  # as nearly all engines write it
-        if field + old in body:
-            return body.replace(field + old, field + new, 1)
-    pattern = rb'("model"\s*:\s*)' + re.escape(old)
-    return re.sub(pattern, lambda found: found.group(1) + new, body, count=1)
+    for old, new in model_fields(told, served):
+        if old in body:
+            return body.replace(old, new, 1)
+    name = msgspec.json.encode(served)
+    pattern = rb'("model"\s*:\s*)' + re.escape(msgspec.json.encode(told))
+    return re.sub(pattern, lambda found: found.group(1) + name, body, count=1)
 
 
 def foreign_error(status: int, body: bytes, rest_s: float | None = None) -> ApiError:
@@ -94,8 +121,8 @@ def foreign_error(status: int, body: bytes, rest_s: float | None = None) -> ApiE
     | 400, 413, 422 | 400 with the engine's words | the request is wrong for this model |
     | 429 | 429 | the engine is full |
     | 408, 504 | 504 | the engine was too slow |
-    | 503 as vLLM or our worker says it when it is full | 429 | the engine is full |
-    | 500 or 503 as they say it when they drain | 503 | it ends; nothing was begun |
+    | what `_SIGNS` says that it says when it is full | 429 | the engine is full |
+    | what they say that it says when it drains | 503 | it ends; nothing was begun |
     | 401, 403, 404, 405 | 502 | our key, our URL or our model name is wrong, not the client's |
     | anything else | 502 | the engine failed |
     """
@@ -114,13 +141,13 @@ def _foreign(status: int, body: bytes) -> ApiError:
         if _CONTEXT_WORDS.search(message):
             return ContextLengthExceeded(message, param=param or "messages")
         return InvalidRequest(message or "The engine refused the request.", param=param, code=code)
-    full = status == 503 and (code == _FULL_CODE or _FULL_WORDS.search(message))
-    if status == 429 or full:
+    signs = (sign.means for sign in _SIGNS if sign.stands_in(status, message, code))
+    means = RateLimited if status == 429 else next(signs, None)
+    if means is RateLimited:
         return RateLimited(message or "The engine takes no more requests now; try again later.")
     if status in (408, 504):
         return EngineTimeout("The engine did not answer in time.")
-    ends = status == 503 and code == _ENDING_CODE
-    if ends or (status == 500 and _ENDING_WORDS in message):
+    if means is EngineEnding:
         return EngineEnding("The engine is ending and takes no new requests.")
     return EngineFailed(_NOT_THE_CLIENTS.get(status, f"The engine failed with status {status}."))
 

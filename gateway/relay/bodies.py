@@ -56,14 +56,14 @@ def _renamed(body: bytes, told: str, model: str) -> bytes | None:
     """
     if body.count(_MODEL) != 1 or b"\\u00" in body:
         return None
-    for old, new in _fields(told, model):
+    for old, new in model_fields(told, model):
         if old in body:
             return body.replace(old, new, 1)
     return None
 
 
 @lru_cache(maxsize=256)  # names that clients use and engines have, which are few
-def _fields(told: str, model: str) -> tuple[tuple[bytes, bytes], ...]:
+def model_fields(told: str, model: str) -> tuple[tuple[bytes, bytes], ...]:
     """Return the field with the one name and with the other, as clients space it."""
     names = msgspec.json.encode(told), msgspec.json.encode(model)
     return tuple((field + names[0], field + names[1]) for field in (_MODEL + b":", _MODEL + b": "))

@@ -88,6 +88,12 @@ class UpstreamAnswer:
         """Note a sign of life: from now on the engine may be silent for `idle_s`."""
         self._link.watch.heard()
 
+    def whole(self, limit_bytes: int) -> bytes | None:
+        """Return the whole body, if all of it has come before any was asked for; else None."""
+        if self._link.buffered_bytes > limit_bytes:
+            return None
+        return self._link.whole()
+
     async def read(self, limit_bytes: int) -> bytes:
         """Return the whole body.
 
@@ -95,11 +101,11 @@ class UpstreamAnswer:
             ConnectionLost: cut off, or longer than `limit_bytes`.
             DeadlinePassed: the engine was silent for too long.
         """
-        body = self._link.whole()
-        if body is not None and len(body) <= limit_bytes:
+        body = self.whole(limit_bytes)
+        if body is not None:
             return body
-        parts = [body] if body else []
-        total_bytes = sum(map(len, parts))
+        parts: list[bytes] = []
+        total_bytes = 0
         self.heard()
         async for piece in self.pieces():
             self.heard()
@@ -195,7 +201,9 @@ class UpstreamClient:
 
     def take_back(self, key: str, link: Connection) -> None:
         """Keep a connection for reuse, or close it."""
-        idle = self._idle.setdefault(key, [])
+        idle = self._idle.get(key)
+        if idle is None:
+            idle = self._idle[key] = []
         if link.reusable and not self._closed and len(idle) < MAX_IDLE_PER_ADDRESS:
             idle.append(link)
         else:
@@ -259,14 +267,12 @@ class UpstreamClient:
 
 
 def _request_bytes(address: ReplicaAddress, request: UpstreamRequest) -> bytes:
-    head = (
-        f"{request.method} {address.base_path}{request.path} HTTP/1.1\r\n"
-        f"host: {address.host_header}\r\naccept-encoding: identity\r\n"
-    )
-    if address.authorization is not None:
-        head += f"authorization: {address.authorization}\r\n"
-    if request.body:
-        head += f"content-type: application/json\r\ncontent-length: {len(request.body)}\r\n"
+    body, told = request.body, ""
     for name, value in request.headers:
-        head += f"{name}: {value}\r\n"
-    return head.encode("latin-1") + b"\r\n" + request.body
+        told += f"{name}: {value}\r\n"
+    if body:
+        told += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    head = (
+        f"{request.method} {address.base_path}{request.path} HTTP/1.1\r\n{address.lines}{told}\r\n"
+    )
+    return head.encode("latin-1") + body

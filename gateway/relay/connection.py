@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
         self.watch = Watch(self, self._loop)
         self._waiter: asyncio.Future[None] | None = None
         self._pieces: deque[bytes] = deque()
-        self._buffered_bytes = 0
+        self.buffered_bytes = 0
         self._reading_paused = False
         self._lost: str | None = None
         self._stopped: Exception | None = None
@@ -105,13 +105,13 @@ class Connection(asyncio.Protocol):
             Exception: what `stop` was given.
         """
         while not self._headers_complete:
-            await self._wait()
+            await self._more()
 
     def whole(self) -> bytes | None:
         """Return the whole body, if all of it has come before any was asked for; else None."""
         if not self._complete or self._stopped is not None or len(self._pieces) > 1:
             return None
-        self._buffered_bytes = 0
+        self.buffered_bytes = 0
         return self._pieces.popleft() if self._pieces else b""
 
     async def next_piece(self) -> bytes:
@@ -128,10 +128,10 @@ class Connection(asyncio.Protocol):
         while not self._pieces:
             if self._complete:
                 return b""
-            await self._wait()
+            await self._more()
         piece = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
-        self._buffered_bytes = 0
+        self.buffered_bytes = 0
         if self._reading_paused and self._transport is not None and self._lost is None:
             self._reading_paused = False
             self._transport.resume_reading()
@@ -148,16 +148,18 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def _wait(self) -> None:
+    def _more(self) -> asyncio.Future[None]:
+        """Return what is done when more has come, or the reader is to look for another reason.
+
+        Raises:
+            ConnectionLost, Exception: as `wait_headers` says.
+        """
         if self._stopped is not None:
             raise self._stopped
         if self._lost is not None:
             raise ConnectionLost(self._lost, answered=self._answered)
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -219,9 +221,9 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Queue a piece; pause reading while the reader is behind."""
         self._pieces.append(body)
-        self._buffered_bytes += len(body)
+        self.buffered_bytes += len(body)
         if (
-            self._buffered_bytes > BUFFER_LIMIT_BYTES
+            self.buffered_bytes > BUFFER_LIMIT_BYTES
             and not self._reading_paused
             and self._transport is not None
         ):

@@ -26,7 +26,7 @@ _FINISH_S = 0.5
 
 
 class Reply(Protocol):
-    """Where an answer goes."""
+    """Where an answer goes; how long a body is that comes in one part it says itself."""
 
     @property
     def started(self) -> bool:
@@ -40,23 +40,25 @@ class Reply(Protocol):
 
 
 async def relay_whole(
-    answer: UpstreamAnswer, reply: Reply, account: Account, served: str, headers: Headers
+    answer: UpstreamAnswer, reply: Reply, account: Account, served: str, head: Headers
 ) -> None:
     """Read an answer, keep its usage, put the served name in, send it on.
 
     Raises:
         ConnectionLost, DeadlinePassed, EngineFailed: nothing was sent; another engine may try.
     """
-    body = await answer.read(MAX_ANSWER_BYTES)
+    body = answer.whole(MAX_ANSWER_BYTES)
+    if body is None:
+        body = await answer.read(MAX_ANSWER_BYTES)
     told, account.usage = read_usage(body)
     if told is not None:
         body = rename_model(body, told, served)
-    await reply.start(200, (JSON, (b"content-length", str(len(body)).encode()), *headers))
+    await reply.start(200, head)
     await reply.write(body, more=False)
 
 
 async def relay_stream(
-    answer: UpstreamAnswer, reply: Reply, editor: StreamEditor, headers: Headers
+    answer: UpstreamAnswer, reply: Reply, editor: StreamEditor, head: Headers
 ) -> None:
     """Pass events on as they come; the client's answer begins with the first of them.
 
@@ -75,7 +77,7 @@ async def relay_stream(
                 break
             if out:
                 if not reply.started:
-                    await reply.start(200, (*STREAM, *headers))
+                    await reply.start(200, head)
                 await reply.write(out, more=True)
             if editor.failure is not None:
                 raise editor.failure
@@ -86,6 +88,6 @@ async def relay_stream(
         if not editor.whole:
             raise
     if not reply.started:
-        await reply.start(200, (*STREAM, *headers))
+        await reply.start(200, head)
     await reply.write(out, more=False)
     await answer.finish(_FINISH_S)

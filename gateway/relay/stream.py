@@ -7,44 +7,28 @@ Must not: do I/O; it takes pieces and returns the bytes to send.
 
 import re
 
-import msgspec
-
-from engines.protocol.answers import (
-    ChatChunk,
-    ChatChunkChoice,
-    ChatDelta,
-    TextAnswer,
-    TextChoice,
-    Usage,
-)
+from engines.protocol.answers import Usage
 from engines.protocol.events import (
     DONE,
     EventSplitter,
     EventTooLong,
     event_data,
     is_error_event,
-    write_event,
 )
 from gateway.errors import ApiError, EngineFailed
 from gateway.observe.account import Account
 from gateway.relay.answers import error_words
 from gateway.relay.calls import CallMender
 from gateway.relay.chunks import Chunk, Delta, Head, Unreadable, is_error, read_chunk, read_head
+from gateway.relay.mould import Mould, mould_of, only_text, replacements
 from gateway.relay.told import Told
+from gateway.relay.written import length_event, usage_event
 
+_MOST_MOULDS = 8
 _ROLE = b'"role":"assistant",'
 _CALLS = b'"tool_calls"'
 _STOP = re.compile(rb'"finish_reason"\s*:\s*"stop"')
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"[a-z_]*"')
-
-
-class _UsageEvent(msgspec.Struct, frozen=True):
-    id: str
-    object: str
-    created: int
-    model: str
-    choices: list[int]
-    usage: Usage
 
 
 class StreamEditor:
@@ -61,6 +45,8 @@ class StreamEditor:
         self._wants_usage = wants_usage
         self._told = told
         self._splitter = EventSplitter()
+        self._mould: Mould | None = None
+        self._moulds_left = _MOST_MOULDS
         self._goes_on = self._told.head is not None
         self._edits: list[tuple[bytes, bytes]] = []
         self._calls = CallMender()
@@ -87,7 +73,7 @@ class StreamEditor:
         except EventTooLong:
             self.failure = EngineFailed("The engine sent an event without an end.")
             return b""
-        out = [self._edit(event) for event in events]
+        out = [self._cast(event) or self._edited_whole(event) for event in events]
         return out[0] if len(out) == 1 else b"".join(out)
 
     def close(self) -> bytes:
@@ -102,16 +88,24 @@ class StreamEditor:
 
     def cut_short(self) -> bytes:
         """End an answer that has all the tokens it may have, but was never told so."""
-        head = self._told.head or Head()
-        if head.object == "text_completion":
-            text = TextChoice(0, "", "length")
-            last: ChatChunk | TextAnswer = TextAnswer(head.id, head.created, self._served, [text])
-        else:
-            empty = ChatChunkChoice(0, ChatDelta(), "length")
-            last = ChatChunk(head.id, head.created, self._served, [empty])
-        return self._marked(write_event(msgspec.json.encode(last))) + self._finish(DONE)
+        last = length_event(self._told.head or Head(), self._served)
+        return self._marked(last) + self._finish(DONE)
 
-    def _edit(self, event: bytes) -> bytes:
+    def _cast(self, event: bytes) -> bytes:
+        """Return what the client gets for an event like most; b"" for any other."""
+        if self._mould is None or self._held or self._done or self.failure is not None:
+            return b""
+        read = self._mould.read(event)
+        if read is None:
+            return b""
+        text, event = read
+        self.events += 1
+        self._told.said(text)
+        self._told.events += 1
+        self._account.content_seen()
+        return event
+
+    def _edited_whole(self, event: bytes) -> bytes:
         data = event_data(event)
         if not data or self._done or self.failure is not None:
             return self._beside(event)
@@ -128,12 +122,18 @@ class StreamEditor:
         if not self._begun:
             self._begin(event, data)
         before = self._released(chunk) if self._held else b""
+        return before + self._answering(event, chunk)
+
+    def _answering(self, event: bytes, chunk: Chunk) -> bytes:
+        """Take a part of an answer, or its usage."""
         finished = self._told.finished
         told_again = self._note(chunk)
         ends = self._told.finished > finished
         if chunk.usage is not None and not chunk.choices:
-            return before + self._usage_event(event)
-        event = self._edited(event)  # before what may write it anew, with other spaces
+            return self._usage_event(event)
+        came, event = event, self._edited(event)  # before it may be written with other spaces
+        if not told_again:
+            self._learn(came, event, chunk)
         if told_again or self._told.called:
             event = self._mended(event, told_again=told_again, ends=ends)
         if self._goes_on:
@@ -141,7 +141,16 @@ class StreamEditor:
         if ends:
             self._ending = {choice.index for choice in chunk.choices if choice.finish_reason}
             self._held, event = event, b""
-        return before + event
+        return event
+
+    def _learn(self, came: bytes, edited: bytes, chunk: Chunk) -> None:
+        """Keep the mould of an event that says a text alone; where all differ, no longer."""
+        if not self._moulds_left or self._goes_on:
+            return
+        text = only_text(chunk)
+        if text and not (self._mould is not None and self._mould.is_of(came)):
+            self._moulds_left -= 1
+            self._mould = mould_of(came, edited, text)
 
     def _mended(self, event: bytes, *, told_again: bool, ends: bool) -> bytes:
         """Return an event as OpenAI's clients can put it together with the others."""
@@ -202,7 +211,7 @@ class StreamEditor:
         for name in ("id", "created", "model"):
             old, new = getattr(head, name), getattr(wanted, name)
             if old != new:
-                self._edits += _replacement(name, old, new, event)
+                self._edits += replacements(name, old, new, event)
 
     def _note(self, chunk: Chunk) -> bool:
         """Account what an event says, and keep it where it may be needed.
@@ -223,7 +232,6 @@ class StreamEditor:
                 spoke |= self._heard(delta)
             if choice.finish_reason:
                 told.finished += 1
-                self._account.finish_reasons.add(choice.finish_reason)
         if spoke:
             told.events += 1
             self._account.content_seen()
@@ -281,17 +289,4 @@ class StreamEditor:
         prompt = max(0, prompt - told.tokens_before)  # which to the last engine were one
         completion = told.tokens_before + account.completion_tokens
         usage = Usage(prompt, completion, prompt + completion)
-        event = _UsageEvent(head.id, head.object, head.created, self._served, [], usage)
-        return write_event(msgspec.json.encode(event))
-
-
-def _replacement(
-    name: str, old: str | int, new: str | int, event: bytes
-) -> list[tuple[bytes, bytes]]:
-    """Return what to replace so that a field gets another value, however the engine spaces it."""
-    for colon in (b":", b": "):
-        field = b'"%b"%b' % (name.encode(), colon)
-        was = field + msgspec.json.encode(old)
-        if was in event:
-            return [(was, field + msgspec.json.encode(new))]
-    return []
+        return usage_event(head, self._served, usage)

@@ -17,10 +17,9 @@ from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from engines.asgi import ANSWER, ON_DEPARTURE, TASK
+from engines.asgi import ANSWER, FRAMING, ON_DEPARTURE, TASK, Head
 
 _log = logging.getLogger("uvicorn.error")
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _NO_BODY = frozenset({204, 304})
 
 
@@ -48,6 +47,7 @@ class Cycle:
     __slots__ = (
         "_chunked",
         "_departure",
+        "_framed",
         "_head",
         "_head_only",
         "_left_bytes",
@@ -85,7 +85,8 @@ class Cycle:
         self.more_headers: Sequence[tuple[bytes, bytes]] = ()
         self._departure: Callable[[], None] | None = None
         self._head = b""
-        self._chunked = True
+        self._framed = False
+        self._chunked = False
         self._left_bytes = 0
         self._news = False
         self._waiter: asyncio.Future[None] | None = None
@@ -124,8 +125,11 @@ class Cycle:
 
     # Called by the application
 
-    async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Run the application; what it raises or leaves undone ends the connection."""
+    async def run(self, app: ASGIApp, scope: Scope, running: "set[asyncio.Task[None]]") -> None:
+        """Run the application; what it raises or leaves undone ends the connection.
+
+        The task is among those that are `running`, until it is over.
+        """
         scope[ON_DEPARTURE] = self.on_departure
         scope[ANSWER] = self
         scope[TASK] = self.task
@@ -134,6 +138,8 @@ class Cycle:
         except Exception:  # noqa: BLE001 - the root of a task
             _log.exception("the application has failed")
         finally:
+            if self.task is not None:
+                running.discard(self.task)
             if not self.response_complete and not self.disconnected:
                 self._line.transport.close()
 
@@ -155,6 +161,15 @@ class Cycle:
         self._news = False
         body, self.body = self.body, b""
         return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def whole_request(self) -> bytes | None:
+        """Return the request's body, if all of it has come before any was asked for; else None."""
+        if self.more_body or not self._news or self.disconnected or self.response_complete:
+            return None
+        self._news = False
+        self._line.flow.resume_reading()  # else nobody would notice that the client goes
+        body, self.body = self.body, b""
+        return body
 
     async def send(self, message: Message) -> None:
         """Send the head or a part of the body: `start` and `write` as ASGI has them.
@@ -191,34 +206,45 @@ class Cycle:
         self._begin(status, headers)
 
     def _begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        parts = [STATUS_LINE[status]]
-        framed = says_close = False
-        for name, value in (*headers, *self.more_headers):
+        """Put the head together, but for what its body's first part will say of the rest."""
+        parts, rest = [STATUS_LINE[status]], self.more_headers
+        if type(headers) is Head:
+            parts.append(headers.lines)
+        else:
+            rest = (*headers, *rest)
+        says_close = False
+        for name, value in rest:
             parts += (name, b": ", value, b"\r\n")
-            if name in _FRAMING:
+            if name in FRAMING:
                 if name == b"content-length":
-                    framed, self._chunked, self._left_bytes = True, False, int(value)
+                    self._framed, self._left_bytes = True, int(value)
                 elif name == b"connection":
                     says_close = b"close" in value.lower()
                 else:
-                    framed = True
-        lines = len(parts) // 4 + 1
+                    self._framed = self._chunked = True
+        lines = 1 + len(headers) + len(self.more_headers)
         if says_close:
             self.keep_alive = False
         elif not self.keep_alive:
             parts.append(b"connection: close\r\n")
             lines += 1
-        if not framed:
-            if status in _NO_BODY or self._head_only:
-                self._chunked = False
-            else:
-                parts.append(b"transfer-encoding: chunked\r\n")
-                lines += 1
         head = b"".join(parts)
         # A line's end inside a header would begin another header, or the body.
         if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
             raise RuntimeError("A header has a line's end or a zero in it.")
-        self._head = head + self._line.common_headers + b"\r\n"
+        self._head = head
+
+    def _headed(self, body: bytes, *, more: bool) -> bytes:
+        """Return the head and the answer's first part; where all of it is here, its length."""
+        head, self._head = self._head, b""
+        framing = b""
+        if not self._framed and self.status not in _NO_BODY and not self._head_only:
+            if more:
+                framing, self._chunked = b"transfer-encoding: chunked\r\n", True
+            else:
+                framing, self._left_bytes = b"content-length: %d\r\n" % len(body), len(body)
+        first = self._in_frame(body, more=more)
+        return b"%b%b%b\r\n%b" % (head, framing, self._line.common_headers, first)
 
     async def write(self, body: bytes, *, more: bool) -> None:
         """Send a part of the body, once the client takes more; `more=False` ends the answer.
@@ -233,10 +259,7 @@ class Cycle:
             return
         if not self.response_started or self.response_complete:
             raise RuntimeError("A part of an answer is out of turn.")
-        body = self._framed(body, more=more)
-        if self._head:
-            body = self._head + body
-            self._head = b""
+        body = self._headed(body, more=more) if self._head else self._in_frame(body, more=more)
         transport = self._line.transport
         if body:
             transport.write(body)
@@ -247,7 +270,7 @@ class Cycle:
                 transport.close()
             self._line.on_response_complete()
 
-    def _framed(self, body: bytes, *, more: bool) -> bytes:
+    def _in_frame(self, body: bytes, *, more: bool) -> bytes:
         if self._head_only:
             body = b""
             self._left_bytes = 0

@@ -62,6 +62,9 @@ class HttpLine(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._url = b""
+        # Of the last request: its URL, and the parts of it; clients ask for the same all the time.
+        self._known_url: bytes | None = None
+        self._path, self._raw_path, self._query = "", b"", b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects_continue = False
         self._head_bytes = 0
@@ -222,17 +225,17 @@ class HttpLine(asyncio.Protocol):
             self._pipeline.append((cycle, scope))
 
     def _scope(self) -> Scope:
-        url = httptools.parse_url(self._url)
-        path = url.path.decode("ascii")
+        if self._url != self._known_url:
+            self._read_url()
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": self._parser.get_http_version(),
             "method": self._parser.get_method().decode("ascii"),
             "scheme": self._scheme,
-            "path": self._root_path + (unquote(path) if "%" in path else path),
-            "raw_path": url.path,
-            "query_string": url.query or b"",
+            "path": self._path,
+            "raw_path": self._raw_path,
+            "query_string": self._query,
             "root_path": self._root_path,
             "headers": self._headers,
             "server": self._server,
@@ -240,10 +243,18 @@ class HttpLine(asyncio.Protocol):
             "state": self._app_state.copy(),
         }
 
+    def _read_url(self) -> None:
+        url = httptools.parse_url(self._url)
+        path = url.path.decode("ascii")
+        self._path = self._root_path + (unquote(path) if "%" in path else path)
+        self._raw_path, self._query = url.path, url.query or b""
+        self._known_url = self._url
+
     def _start(self, cycle: Cycle, scope: Scope) -> None:
-        task = cycle.task = self.loop.create_task(cycle.run(self._app, scope))
-        self._server_state.tasks.add(task)
-        task.add_done_callback(self._server_state.tasks.discard)
+        # The task leaves this set itself: to be told of its end would be another turn of the loop.
+        tasks = self._server_state.tasks
+        task = cycle.task = self.loop.create_task(cycle.run(self._app, scope, tasks))
+        tasks.add(task)
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body; enough of it buys time for more."""

@@ -5,7 +5,7 @@ Must not: know what they do; what they hold is their desk's.
 
 | what happens | then |
 |---|---|
-| a worker dies | another takes its place, after a pause that grows while that goes on |
+| a worker dies, or hangs and is killed | another takes its place, after a growing pause |
 | none has ever been ready, and all have given up | the gateway ends |
 | the gateway is told to end | workers take no connections, and end with their last request |
 | it is told so again, or they are late | they are killed |
@@ -29,7 +29,10 @@ from dataclasses import dataclass
 from engines.process.restarts import decide, describe_exit
 from gateway.observe.processes import ProcessMetrics
 from gateway.workers.census import Places
+from gateway.workers.desk import Desk
 from gateway.workers.office import Office
+from gateway.workers.pulse import Pulse, seen_of
+from gateway.workers.words import Ping
 
 _log = logging.getLogger("weighbridge.workers")
 
@@ -37,6 +40,8 @@ _log = logging.getLogger("weighbridge.workers")
 _MOST_STARTS = 5
 # What workers have beyond the drain time, for their last words.
 _GRACE_S = 5.0
+# How often workers are asked for a sign: see `gateway.workers.pulse`.
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Crew:
         self._lives: list[asyncio.Task[None]] = []
         self._telling: asyncio.Task[None] | None = None
         self._ready: dict[int, float] = {}  # since when
+        self._hung: set[int] = set()
         self._changed = asyncio.Event()
         self._ending, self._hurry = asyncio.Event(), asyncio.Event()
         # Beginnings of prompts are told apart by hashes, which are to be the same in all workers.
@@ -140,6 +146,9 @@ class Crew:
             if self._ending.is_set():
                 return
             how, name = describe_exit(code, ()), f"gateway worker {number + 1}"
+            if number in self._hung:
+                self._hung.discard(number)
+                how = "it gave no sign any more, and was killed"
             restart = decide(code, failures=failures, ready_s=ready_s, jitter=random.random())  # noqa: S311 - spreading restarts is no cryptography
             failures = restart.failures
             if restart.pause_s is None or (not ready_s and failures >= _MOST_STARTS):
@@ -174,17 +183,35 @@ class Crew:
             process.terminate()
         await loop.create_unix_connection(lambda: desk.line, sock=ours)
         self._office.greet(desk)
+        looks = asyncio.create_task(self._feel(number, process, desk), name="feel a pulse")
+        looks.add_done_callback(_report)
         try:
             code = await process.wait()
             # What it said last is still on the line.
             await desk.line.gone.wait()
         finally:
+            looks.cancel()
             self._office.part(desk)
             del self._processes[number]
             self._places.vacate(number)
             since_s = self._ready.pop(number, None)
             self._figures.up.value = self.ready
         return code, 0.0 if since_s is None else time.monotonic() - since_s
+
+    async def _feel(self, number: int, process: Process, desk: Desk) -> None:
+        """Kill a worker that hangs once it was ready; what it holds comes back with its end."""
+        pulse = Pulse()
+        while True:
+            desk.heard = False
+            desk.line.say(Ping())
+            await asyncio.sleep(_LOOK_S)
+            if desk.heard or number not in self._ready:
+                pulse = Pulse()
+            elif pulse.hangs(seen_of(process.pid)):
+                self._hung.add(number)
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                return
 
     async def _spawn(self, number: int, line: socket.socket) -> Process:
         listener, places = self._terms.listener.fileno(), self._places.descriptor

@@ -35,8 +35,8 @@ class Office(Protocol):
     def prepared(self, version: int, by: "Desk") -> None:
         """Hear that a worker has made what a file asks for."""
 
-    def read(self, word: words.Read, by: "Desk") -> None:
-        """Hear that a model has read a prompt's beginnings."""
+    def pass_on(self, word: words.Read | words.Learnt, by: "Desk") -> None:
+        """Tell the other workers what one has learnt."""
 
 
 class FarHeart:
@@ -87,7 +87,10 @@ class Desk:
             words.Seen: self._on_seen,
             words.Ready: self._on_ready,
             words.Prepared: self._on_prepared,
+            words.Here: lambda _: None,
+            words.Learnt: lambda word: self._office.pass_on(word, self),
         }
+        self.heard = False  # since somebody has set this to false
         self.line: Line[words.FromWorker] = Line(words.FromWorker, self.hear, self.lost)
 
     @property
@@ -115,6 +118,7 @@ class Desk:
 
     def hear(self, word: words.FromWorker) -> None:
         """Do what a message wants."""
+        self.heard = True
         self._on[type(word)](word)
 
     # Leases
@@ -242,7 +246,7 @@ class Desk:
 
     def _on_read(self, word: words.Read) -> None:
         self._gateway.prefixes.note(word.hashes, word.model)
-        self._office.read(word, self)
+        self._office.pass_on(word, self)
 
     def _on_seen(self, word: words.Seen) -> None:
         if self._gateway.journal is not None:

@@ -133,7 +133,16 @@ class FarLending:
             wait.answer = word
         wait.wake()
 
-    async def lease(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
+    def at_once(
+        self,
+        models: Sequence[str],  # noqa: ARG002 - as a `Lender` has it
+        wish: Wish,  # noqa: ARG002
+        tries: Tries,  # noqa: ARG002
+    ) -> Lease | None:
+        """Return None: the parent is asked for every lease."""
+        return None
+
+    async def in_time(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
         """Return a lease, as `gateway.fleet.leasing` describes. Cancellation gives up its place.
 
         Raises:

@@ -8,7 +8,8 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from gateway.parts import Blueprint, Live
+from gateway.blueprint import Blueprint
+from gateway.parts import Live
 from gateway.workers import words
 from gateway.workers.desk import Desk
 from gateway.workers.picture import House, Settings
@@ -73,8 +74,8 @@ class Office:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_TOLD_EVERY_S, self._tell)
 
-    def read(self, word: words.Read, by: Desk) -> None:
-        """Hear that a model has read a prompt's beginnings."""
+    def pass_on(self, word: words.Read | words.Learnt, by: Desk) -> None:
+        """Tell the other workers what one has learnt."""
         for desk in self._desks:
             if desk is not by and not desk.line.full:
                 desk.line.say(word)

@@ -171,7 +171,24 @@ class Prepared(_Word, frozen=True, tag=17):
     version: int
 
 
+class Here(_Word, frozen=True, tag=18):
+    """The worker's loop has come round, which `Ping` asks."""
+
+
+class Learnt(_Word, frozen=True, tag=19):
+    """What engines have counted in prompts; the parent says so to the other workers.
+
+    Each row: model, estimate, its error, tokens that the engine has counted.
+    """
+
+    rows: tuple[tuple[str, int, int, int], ...]
+
+
 # From the parent
+
+
+class Ping(_Word, frozen=True, tag=39):
+    """The worker is asked for a sign."""
 
 
 class File(_Word, frozen=True, tag=32):
@@ -253,6 +270,10 @@ FromWorker: TypeAlias = (
     | Read
     | Seen
     | Prepared
+    | Here
+    | Learnt
 )
-FromParent: TypeAlias = File | Prepare | State | Granted | Refused | Beat | Might | Read
+FromParent: TypeAlias = (
+    File | Prepare | State | Granted | Refused | Beat | Might | Read | Learnt | Ping
+)
 Word: TypeAlias = FromWorker | FromParent

@@ -16,8 +16,9 @@ from typing import NoReturn
 from starlette.types import ASGIApp
 
 from gateway.app import framework_of, generation_of, guarded
+from gateway.classify import Lesson
 from gateway.config.loading import LoadedConfig
-from gateway.deciding import decider_of
+from gateway.deciding import Decider, decider_of
 from gateway.dispatch import Dispatcher
 from gateway.explanation import Explainer
 from gateway.fleet import Fleet, Replica
@@ -33,6 +34,7 @@ from gateway.workers.inside import ToParent
 from gateway.workers.lending import FarLending
 from gateway.workers.line import Line
 from gateway.workers.picture import FarMetrics, Picture, Say, Settings, settings_in
+from gateway.workers.school import School
 
 _log = logging.getLogger("weighbridge.workers")
 _ROUTE = "/v1/route"
@@ -43,6 +45,7 @@ class FarGateway:
     """A `gateway.serving.Front` by one file."""
 
     config: LoadedConfig
+    decider: Decider
     dispatcher: Dispatcher
     explainer: Explainer
     fleet: Fleet
@@ -96,6 +99,7 @@ class Worker:
         self._picture.forget = self.client.forget
         self._lending = FarLending(self._picture, say, time.perf_counter)
         self._prefixes = FarPrefixes(say)
+        self._school = School(say, self._recall)
         self._ending = False
         self._uses = Uses(self.client)
         self._shadows = Shadows(
@@ -114,6 +118,7 @@ class Worker:
             shadows=self._shadows,
             uses=self._uses,
             observe=None,
+            teach=self._school.teach,
         )
         self._latest = settings
         self._picture.follow(self._latest)
@@ -164,8 +169,15 @@ class Worker:
             self._preparing = asyncio.create_task(self._prepare(word), name="prepare a file")
         elif isinstance(word, words.Read):
             self._prefixes.hear(word)
+        elif isinstance(word, words.Learnt):
+            self._school.hear(word)
+        elif isinstance(word, words.Ping):
+            self._say(words.Here())
         else:
             self._lending.hear(word)
+
+    def _recall(self, lesson: Lesson) -> None:
+        self.gateway.decider.recall(lesson)
 
     def _follow(self, settings: Settings) -> None:
         """Have new replicas at once, and a new file when everything by it is made."""
@@ -196,6 +208,7 @@ class Worker:
         decider = decider_of(file, settings.facts, selector)
         return FarGateway(
             settings.config,
+            decider,
             dispatcher_of(file, selector, decider, self._surroundings(settings)),
             Explainer(selector, decider),
             self._picture,

@@ -83,7 +83,7 @@ def test_any_text_has_features_and_each_can_be_said(text: str) -> None:
     names = features.all_names()
     assert all(map(spoken, names))
     assert not any("\n" in name for name in names)
-    assert all(may_be_group(" ".join(group)) for group in features.groups)
+    assert all(may_be_group(" ".join(group)) for group in features.groups(features.told))
 
 
 def test_a_long_text_has_no_more_features_than_its_ends_give() -> None:

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.kinds import Deadlines, Launch, ReplicaPlan
+from gateway.blueprint import blueprint_of
 from gateway.config.loading import parse_config
 from gateway.domain import Outcome
 from gateway.fleet import Condition
 from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.difference import difference, moulds_of, name_of
 from gateway.fleet.queue import Limits
-from gateway.parts import blueprint_of
 from tests.support.fleets import account, fleet_of, plan
 
 LAUNCH = Launch(("worker",), Path("a"), 1, 1)

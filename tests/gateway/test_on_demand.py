@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.parts import blueprint_of, changed_gateway
+from gateway.blueprint import blueprint_of
+from gateway.parts import changed_gateway
 from tests.support.fleets import figure
 from tests.support.staging import Stage, staged
 

@@ -50,7 +50,6 @@ def test_any_pieces_give_the_same_answer_and_account(size: int) -> None:
     assert editor.whole
     assert account.content_events == 2
     assert account.usage == Usage(3, 2, 5)
-    assert account.finish_reasons == {"stop"}
 
 
 def test_usage_is_stripped_unless_asked_for_and_the_name_is_ours() -> None:

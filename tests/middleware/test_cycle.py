@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from engines.asgi import Head
 from gateway.wire.cycle import Cycle
 
 
@@ -80,6 +81,27 @@ async def test_a_body_of_unknown_length_goes_in_chunks() -> None:
     assert rest == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
 
 
+async def test_a_body_that_comes_in_one_part_says_how_long_it_is() -> None:
+    for headers in (Head([(b"x-a", b"b")]), ((b"x-a", b"b"),)):
+        line = Line()
+        cycle = cycle_on(line)
+        cycle.more_headers = ((b"x-request-id", b"1"),)
+        await cycle.start(200, headers)
+        await cycle.write(b"body", more=False)
+        head = b"HTTP/1.1 200 OK\r\nx-a: b\r\nx-request-id: 1\r\ncontent-length: 4\r\n"
+        assert line.sent == [head + b"date: today\r\n\r\nbody"]
+
+
+@pytest.mark.parametrize(
+    "header", [(b"x-a", b"b\r\nc: d"), (b"x\na", b"b"), (b"x-a", b"\0"), (b"connection", b"close")]
+)
+def test_headers_that_not_every_answer_may_have_are_put_together_for_none(
+    header: tuple[bytes, bytes],
+) -> None:
+    with pytest.raises(ValueError, match="every answer"):
+        Head([(b"x-b", b"c"), header])
+
+
 @pytest.mark.parametrize("bad", [b"a\r\nset-cookie: b", b"a\nb", b"a\rb", b"a\0b"])
 async def test_a_header_cannot_begin_another_line(bad: bytes) -> None:
     for header in ((b"x-a", bad), (bad, b"a")):
@@ -135,8 +157,29 @@ async def test_an_application_that_fails_or_leaves_early_ends_its_connection() -
 
     for app in (fails, leaves):
         line = Line()
-        await cycle_on(line).run(app, {"type": "http"})
+        await cycle_on(line).run(app, {"type": "http"}, set())
         assert line.transport.is_closing()
+
+
+async def test_a_request_that_has_come_whole_is_read_at_once_and_once() -> None:
+    cycle = cycle_on(Line())
+    assert cycle.whole_request() is None
+    cycle.came(b"one ")
+    assert cycle.whole_request() is None
+    cycle.came(b"two")
+    cycle.ended()
+    assert cycle.whole_request() == b"one two"
+    assert cycle.whole_request() is None
+
+
+async def test_what_was_asked_for_in_parts_does_not_come_whole_as_well() -> None:
+    cycle = cycle_on(Line())
+    cycle.came(b"one")
+    await cycle.receive()
+    cycle.came(b" two")
+    cycle.ended()
+    assert (await cycle.receive())["body"] == b" two"
+    assert cycle.whole_request() is None
 
 
 async def test_a_request_is_read_in_parts_and_then_only_its_clients_going_is_left() -> None:

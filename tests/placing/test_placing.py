@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from engines.kinds import llamacpp, vllm
 from engines.platform import Gpu
 from gateway import placing
+from gateway.blueprint import blueprint_of
 from gateway.cli import main, plan
 from gateway.config.loading import LoadedConfig, parse_config
 from gateway.known import gather_facts
-from gateway.parts import blueprint_of
 
 GIB = 1 << 30
 _ENGINES = f"""

@@ -218,3 +218,47 @@ async def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
             return not any(alive(pid) for pid in workers.values())
 
         await until(gone)
+
+
+async def test_a_worker_that_hangs_is_killed_and_replaced_and_gives_back_what_it_held(
+    tmp_path: Path,
+) -> None:
+    gate, streams = asyncio.Event(), 9
+    told = (FIRST, chunk("It "), gate, chunk(finish="stop"), usage_chunk(), DONE)
+    engine = ScriptedEngine(answer=lambda _: events_play(*told))
+    models = f"  m: {{engine: lab, upstream_model: toy, max_concurrent: {streams}}}\n"
+    async with crew(tmp_path, engine, models) as gateway, gateway.client() as http:
+        before = gateway_workers(gateway)
+        begun = asyncio.Semaphore(0)
+
+        async def stream() -> bytes:
+            async with gateway.client() as own:
+                body = ask(stream=True)
+                async with own.stream("POST", CHAT, json=body, timeout=60) as answer:
+                    begun.release()
+                    return await answer.aread()
+
+        asked = [asyncio.create_task(stream()) for _ in range(streams)]
+        for _ in asked:
+            await begun.acquire()
+        os.kill(before[1], signal.SIGSTOP)
+
+        async def gone() -> bool:
+            return not alive(before[1])
+
+        await until(gone)
+        gate.set()
+        await asyncio.wait(asked)
+        broken = [task for task in asked if task.exception() is not None]
+        await until_replaced(http, gateway, before[1], 1)
+        await idle(http)
+        cancelled = {"outcome": "cancelled"}
+        assert await figure(http, "weighbridge_requests_total", **cancelled) == len(broken)
+        whole = streams - len(broken)
+        assert await figure(http, "weighbridge_requests_total", outcome="ok") == whole
+        assert await figure(http, "weighbridge_gateway_worker_restarts_total") == 1
+        assert {n: pid for n, pid in gateway_workers(gateway).items() if n != 1} == {
+            n: pid for n, pid in before.items() if n != 1
+        }
+        # All places are free again.
+        assert statuses(await race(gateway, streams, stream=True)) == {200: streams}

@@ -49,7 +49,10 @@ class Wire(asyncio.Transport):
 
 
 class Office:
-    """Hears of everything and does nothing."""
+    """Hears of everything, and keeps what is to be passed on."""
+
+    def __init__(self) -> None:
+        self.passed_on: list[words.Read | words.Learnt] = []
 
     def touch(self) -> None:
         """Nothing."""
@@ -57,8 +60,8 @@ class Office:
     def prepared(self, version: int, by: Desk) -> None:
         """Nothing."""
 
-    def read(self, word: words.Read, by: Desk) -> None:
-        """Nothing."""
+    def pass_on(self, word: words.Read | words.Learnt, by: Desk) -> None:  # noqa: ARG002
+        self.passed_on.append(word)
 
 
 class Scene:
@@ -76,9 +79,9 @@ class Scene:
         )
         (self.replica,) = fleet
         self.gateway.fleet.update(self.replica, Condition.READY)
-        self.wires, self.desks = [], []
+        self.wires, self.desks, self.office = [], [], Office()
         for _ in range(workers):
-            desk = Desk(Live(self.gateway), Office(), time.perf_counter, lambda: None)
+            desk = Desk(Live(self.gateway), self.office, time.perf_counter, lambda: None)
             wire = Wire()
             desk.line.connection_made(wire)
             self.wires.append(wire)
@@ -213,3 +216,13 @@ async def _walk(steps: list[tuple[str, int]]) -> None:
     assert scene.replica.in_flight == scene.replica.outstanding_tokens == 0
     assert scene.queue.running == scene.queue.waiting == 0
     assert sum(desk.running for desk in scene.desks) == 0
+
+
+async def test_whatever_a_worker_says_is_a_sign_and_what_it_learns_goes_to_the_others() -> None:
+    scene = Scene()
+    (desk,) = scene.desks
+    for word in (words.Here(), words.Learnt((("m", 10, 3, 12),))):
+        desk.heard = False
+        desk.hear(word)
+        assert desk.heard
+    assert scene.office.passed_on == [words.Learnt((("m", 10, 3, 12),))]

@@ -44,7 +44,8 @@ def read_examples(sources: Iterable[Source]) -> list[Example]:
     evidence = EvidenceReader(lexicons)
 
     def features(text: str) -> Collection[str]:
-        return evidence.read(turns.wanted(turns.read(text).text)).features.all_names()
+        read = turns.read(text).text
+        return evidence.read(turns.wanted(read, turns.named(read))).features.all_names()
 
     return [
         Example(

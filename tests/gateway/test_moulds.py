@@ -1,0 +1,123 @@
+"""Events told by their bytes: what goes out and what is accounted is as if each were decoded."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.observe.account import Account
+from gateway.relay import stream
+from gateway.relay.chunks import read_chunk
+from gateway.relay.mould import mould_of, only_text
+from gateway.relay.stream import StreamEditor
+from gateway.relay.told import Told
+
+TEXTS = st.one_of(
+    st.sampled_from(
+        ["", " word", "a\nb", 'he said "no"', "\\", "\u00e9", "\u7ffb", "\u00a0", "}]}"]
+    ),
+    st.text(max_size=6),
+)
+SPACES = st.sampled_from([(",", ":"), (", ", ": ")])
+
+
+def event(fields: dict[str, Any], spaces: tuple[str, str], *, escaped: bool) -> bytes:
+    head = {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "up/stream"}
+    told = json.dumps(head | fields, separators=spaces, ensure_ascii=escaped)
+    return b"data: " + told.encode("utf-8", "replace") + b"\n\n"
+
+
+def chat(text: str, **more: Any) -> dict[str, Any]:
+    delta = {"content": text} | more.pop("delta", {})
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": None} | more]}
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[bytes]:
+    """Draw a stream whose events are mostly alike."""
+    spaces, escaped, plain = draw(SPACES), draw(st.booleans()), draw(st.booleans())
+    told = []
+    for text in draw(st.lists(TEXTS, max_size=12)):
+        beside: tuple[dict[str, Any], ...]
+        beside = ({"index": 1}, {"delta": {"role": "assistant"}}, {"delta": {"reasoning": text}})
+        ends = ({"finish_reason": "stop"}, {"logprobs": text})
+        more: dict[str, Any] = draw(st.sampled_from([*[{}] * 6, *beside, *ends]))
+        fields = chat(text, **more)
+        if plain:
+            fields = {"choices": [{"index": 0, "text": text, "finish_reason": None}]}
+        told.append(event(fields, spaces, escaped=escaped))
+    last = event(chat("", finish_reason="stop"), spaces, escaped=escaped)
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    return [*told, last, event({"choices": [], "usage": usage}, spaces, escaped=escaped)]
+
+
+def relayed(pieces: list[bytes]) -> tuple[Any, ...]:
+    ticks = iter(range(100_000))
+    account = Account(clock=lambda: float(next(ticks)), arrived_s=0.0)
+    told = Told(keeps=True)
+    editor = StreamEditor(account, "ours", wants_usage=False, told=told)
+    out = b"".join([*map(editor.feed, pieces), editor.feed(b"data: [DONE]\n\n"), editor.close()])
+    return (
+        out,
+        str(editor.failure),
+        (told.text, told.thought, told.events, told.finished, editor.events),
+        (account.content_events, account.gaps_s, account.usage),
+    )
+
+
+@given(streams(), st.integers(1, 60))
+def test_a_stream_is_the_same_whether_or_not_its_events_are_told_by_bytes(
+    told: list[bytes], size: int
+) -> None:
+    whole = b"".join(told)
+    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "_MOST_MOULDS", 0)
+        expected = relayed(told)
+    assert relayed(told) == expected
+    assert relayed(pieces) == expected
+
+
+def test_a_text_with_signs_that_json_escapes_is_of_no_mould() -> None:
+    first = event(chat(" a"), (",", ":"), escaped=False)
+    mould = mould_of(first, first, " a")
+    assert mould is not None
+    for text in ('"', "\\", "\n", "\x07"):
+        other = event(chat(text), (",", ":"), escaped=False)
+        assert mould.read(other) is None
+    assert mould.read(first) == (" a", first)
+    assert mould.read(first.replace(b" a", b"")) is None
+    assert mould.read(first.replace(b" a", b"\xff")) is None
+    assert mould.read(first.replace(b" a", b"a\n\ndata: ")) is None
+
+
+def test_a_field_of_the_same_name_and_text_elsewhere_leaves_no_mould() -> None:
+    twice = event(chat(" a") | {"x": {"content": " a"}}, (",", ":"), escaped=False)
+    assert mould_of(twice, twice, " a") is None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"finish_reason": "stop"}, {"delta": {"role": "assistant"}}, {"delta": {"refusal": "n"}}],
+)
+def test_an_event_that_says_more_than_text_leaves_no_mould(more: dict[str, Any]) -> None:
+    told = event(chat(" a", **more), (",", ":"), escaped=False)
+    chunk = read_chunk(told[len(b"data: ") :])
+    assert chunk is not None
+    assert only_text(chunk) is None
+
+
+def test_engines_whose_events_all_differ_are_soon_no_longer_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[bytes] = []
+
+    def counted(came: bytes, edited: bytes, text: str) -> None:
+        tried.append(came)
+        mould_of(came, edited, text)
+
+    monkeypatch.setattr(stream, "mould_of", counted)
+    relayed([event(chat(" a") | {"at": at}, (",", ":"), escaped=False) for at in range(50)])
+    assert len(tried) == stream._MOST_MOULDS
