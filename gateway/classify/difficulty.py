@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.classify.counting import KINDS, Counts
 from gateway.classify.shape import Shape
+from gateway.config.words import counted
 from gateway.domain import Reason, Why
 
 _MOST_TURNS = 8
@@ -82,7 +83,7 @@ class DifficultyFinder:
     def _told(
         self, value: float, newest: Counts, task: str, earlier_turns: int, shape: Shape
     ) -> str:
-        words = f"{self._words(newest.values):.0f} words"
+        words = counted(round(self._words(newest.values)), "word")
         names = (words, f"task {task}", "numbers, lines and symbols", "earlier turns", *_CARRIED)
         parts = dict(zip(names, self._parts(newest, task, earlier_turns, shape), strict=True))
         telling = sorted(parts, key=lambda name: -abs(parts[name]))[:3]
