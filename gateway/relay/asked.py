@@ -20,6 +20,8 @@ def wants_usage(request: object) -> bool:
 
 def choices_of(request: object) -> int:
     """Return how many choices an answer has: `n` for each prompt."""
+    if isinstance(request, ChatRequest):
+        return request.n or 1
     if not isinstance(request, Sampling):
         return 1
     return (request.n or 1) * max(1, prompts_of(request))

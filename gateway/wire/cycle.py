@@ -206,33 +206,35 @@ class Cycle:
         self._begin(status, headers)
 
     def _begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Put the head together, but for what its body's first part will say of the rest."""
-        parts, rest = [STATUS_LINE[status]], self.more_headers
+        """Put the head together, but for what its body's first part will say of the rest.
+
+        What a `Head` has was looked at when it was made.
+        """
+        more = self.more_headers
         if type(headers) is Head:
-            parts.append(headers.lines)
+            lines, own = headers.lines, more
         else:
-            rest = (*headers, *rest)
-        says_close = False
-        for name, value in rest:
-            parts += (name, b": ", value, b"\r\n")
-            if name in FRAMING:
-                if name == b"content-length":
-                    self._framed, self._left_bytes = True, int(value)
-                elif name == b"connection":
-                    says_close = b"close" in value.lower()
-                else:
-                    self._framed = self._chunked = True
-        lines = 1 + len(headers) + len(self.more_headers)
-        if says_close:
-            self.keep_alive = False
-        elif not self.keep_alive:
-            parts.append(b"connection: close\r\n")
-            lines += 1
-        head = b"".join(parts)
+            lines, own = b"", (*headers, *more)
+            self._frame_by(headers)
+        added = b"".join([b"%b: %b\r\n" % row for row in own])
         # A line's end inside a header would begin another header, or the body.
-        if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+        if added.count(b"\n") != len(own) or added.count(b"\r") != len(own) or b"\0" in added:
             raise RuntimeError("A header has a line's end or a zero in it.")
-        self._head = head
+        if not self.keep_alive and b"\nconnection: " not in b"\n" + added:
+            added += b"connection: close\r\n"
+        self._head = STATUS_LINE[status] + lines + added
+
+    def _frame_by(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take what an application says of its body's length and of its connection."""
+        for name, value in headers:
+            if name not in FRAMING:
+                continue
+            if name == b"content-length":
+                self._framed, self._left_bytes = True, int(value)
+            elif name == b"connection":
+                self.keep_alive = self.keep_alive and b"close" not in value.lower()
+            else:
+                self._framed = self._chunked = True
 
     def _headed(self, body: bytes, *, more: bool) -> bytes:
         """Return the head and the answer's first part; where all of it is here, its length."""
