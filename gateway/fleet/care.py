@@ -25,6 +25,7 @@ from gateway.relay.connection import ConnectionLost
 from gateway.relay.watch import DeadlinePassed
 
 _log = logging.getLogger("weighbridge.engine")
+_LONGEST_REASON = 300
 _SILENCES_UNTIL_DOWN = 2  # a server under load may be late once
 
 
@@ -140,6 +141,10 @@ class Carer:
         """
         replica.suspect = True
         poke = self._pokes.get(_site(replica.plan))
+        if poke is None or not unreachable:
+            # The words may be the engine's: a line in the log stays one line.
+            told = "".join(sign if sign.isprintable() else " " for sign in reason)
+            _log.info("%s failed a request: %s", replica.name, told[:_LONGEST_REASON])
         if poke is None:
             return  # a child's own watcher knows better
         if unreachable:

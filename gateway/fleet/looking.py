@@ -52,6 +52,9 @@ class Looker:
         deadlines = _LOOK if plan.launch is None else _LOOK_AT_CHILD
         status, body = await self._get(plan, plan.health_path, deadlines)
         if status == 200:
+            if body.lstrip()[:1] == b"<" and plan.health_path.endswith("/models"):
+                where = f"{plan.health_path} is a web page there; check the engine's url"
+                return Look(ok=False, reason=where)
             rows = _listed(body)
             told = any(row.tells_uses for row in rows)
             return Look(ok=True, models=tuple(row.id for row in rows), tells_uses=told)
@@ -61,7 +64,10 @@ class Looker:
             where = f"there is no {plan.health_path} at this server; check the engine's url"
             return Look(ok=False, reason=where)
         if status:
-            return Look(ok=False, reason=f"it answers {plan.health_path} with status {status}")
+            moved = 300 <= status < 400
+            hint = "; redirects are not followed: check the engine's url" if moved else ""
+            what = f"it answers {plan.health_path} with status {status}{hint}"
+            return Look(ok=False, reason=what)
         return Look(ok=False, reason=body.decode(), late=body.startswith(b"no answer"))
 
     async def fetch_figures(self, replica: Replica) -> None:

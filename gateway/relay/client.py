@@ -247,6 +247,10 @@ class UpstreamClient:
                     )
         except TimeoutError:
             raise ConnectTimeout(limit_s) from None
+        except ssl.SSLError as error:
+            if error.reason == "WRONG_VERSION_NUMBER":
+                raise Unreachable("it speaks no TLS; is its URL http://?") from error
+            raise Unreachable(error.strerror or str(error)) from error
         except OSError as error:
             raise Unreachable(error.strerror or str(error)) from error
         return link

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.fleet import Replica
 from tests.support.answers import as_vllm
-from tests.support.scripted import ScriptedEngine, running
+from tests.support.scripted import Heard, Play, ScriptedEngine, running
 from tests.support.serving import Served, serving
 
 ASK = {"model": "big", "messages": [{"role": "user", "content": "Hello"}]}
@@ -30,7 +30,13 @@ def only(served: Served) -> Replica:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(401, "refuses the key"), (403, "refuses the key"), (404, "engine's url"), (500, "500")],
+    [
+        (401, "refuses the key"),
+        (403, "refuses the key"),
+        (404, "engine's url"),
+        (301, "redirects are not followed: check the engine's url"),
+        (500, "500"),
+    ],
 )
 async def test_a_server_that_refuses_is_down_and_says_why(status: int, words: str) -> None:
     engine = ScriptedEngine(models_status=status)
@@ -40,6 +46,46 @@ async def test_a_server_that_refuses_is_down_and_says_why(status: int, words: st
         answer = await served.http.post("/v1/chat/completions", json=ASK)
         assert answer.status_code == 503
         assert words in answer.json()["error"]["message"]
+
+
+class WebPage(ScriptedEngine):
+    """Something else than an engine: whatever is asked, it shows its page."""
+
+    def _play(self, heard: Heard) -> Play:
+        return Play([b"<!doctype html>" + heard.path.encode()], kind="text/html")
+
+
+async def test_a_web_page_in_place_of_a_list_of_models_is_no_engine() -> None:
+    page = WebPage()
+    async with running(page), serving(config(page.url)) as served:
+        await served.until(lambda: only(served).condition.value == "down")
+        assert only(served).reason == "/v1/models is a web page there; check the engine's url"
+    async with running(page), serving(config(page.url, more=", health_path: /")) as served:
+        await served.ready()
+
+
+async def test_https_where_nobody_speaks_it_is_told_in_words() -> None:
+    async with serving(config("http://127.0.0.1:9/v1")) as plain:
+        url = plain.url.replace("http:", "https:")
+        async with serving(config(f"{url}/v1")) as served:
+            await served.until(lambda: only(served).condition.value == "down")
+            told = only(served).reason
+    assert told == "cannot connect: it speaks no TLS; is its URL http://?"
+
+
+async def test_why_a_request_failed_stands_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    engine = ScriptedEngine(answer=lambda _: Play([b"{}"], status=500, kind="application/json"))
+    async with running(engine), serving(config(engine.url)) as served:
+        await served.ready()
+        assert (await served.http.post("/v1/chat/completions", json=ASK)).status_code == 502
+        served.gateway.carer.suspect(only(served), "one\nFAKE \x1b[31m", unreachable=False)
+        name = only(served).name
+    failed = [words for level, words in said(caplog) if "failed a request" in words]
+    assert failed == [
+        f"{name} failed a request: The engine failed with status 500.",
+        f"{name} failed a request: one FAKE  [31m",
+    ]
 
 
 async def test_a_server_that_comes_back_is_seen_by_itself() -> None:
