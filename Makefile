@@ -9,7 +9,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 ARGS ?=
 
-.PHONY: help wheel setup vision serve test test-vllm check lock lock-vllm demo-models task-model clean
+.PHONY: help wheel setup vision serve test test-vllm check lock lock-vllm demo-models task-model spelling clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /  /' | sort
@@ -61,6 +61,9 @@ demo-models: $(BASE) ## train the demo models anew (about an hour)
 
 task-model: $(RUN) ## train the model of tasks anew on its corpus (some minutes)
 	$(BIN)/python -m tools.task_model.train --curve
+
+spelling: $(RUN) ## learn anew how words are spelled, after words or the corpus have changed (seconds)
+	$(BIN)/python -m tools.spelling.train
 
 clean: ## remove what was made here; the cached wheel of llama-cpp-python stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

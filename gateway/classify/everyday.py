@@ -28,39 +28,39 @@ _NOBODY: tuple[str, ...] = ()
 class Votes:
     """What a text says: for which languages its words and letters speak, and how many of them.
 
-    `counts` are votes by the language's place in `Everyday.languages`; `voters` is how many words
-    have voted. The rest is looked up only where it is asked for.
+    `counts` are votes by the language's place in `Everyday.languages`, `of_letters` those of them
+    that letters have given. The rest is looked up only where it is asked for.
     """
 
-    __slots__ = ("_everyday", "_words", "counts", "voters")
+    __slots__ = ("_everyday", "_words", "counts", "of_letters")
 
     def __init__(
-        self, everyday: "Everyday", words: Collection[str], voters: int, counts: Sequence[int]
+        self,
+        everyday: "Everyday",
+        words: Collection[str],
+        counts: Sequence[int],
+        of_letters: Sequence[int],
     ) -> None:
         self._everyday = everyday
         self._words = words
-        self.voters = voters
         self.counts = counts
+        self.of_letters = of_letters
 
     @property
     def heard(self) -> int:
         """How many words were looked at."""
         return len(self._words)
 
-    def by_language(self) -> dict[str, int]:
-        """Return the votes of each language that has any."""
-        named = zip(self._everyday.languages, self.counts, strict=True)
-        return {language: count for language, count in named if count}
+    def by_language(self) -> dict[str, tuple[int, int]]:
+        """Return the votes of each language that has any: of words, and of letters."""
+        named = zip(self._everyday.languages, self.counts, self.of_letters, strict=True)
+        return {one: (count - letters, letters) for one, count, letters in named if count}
 
     def alone(self) -> Mapping[str, int]:
         """Return the votes by words that no other language has."""
         known = self._everyday.words
         chosen = [known[word] for word in self._words if word in known]
         return Counter([languages[0] for languages in chosen if len(languages) == 1])
-
-    def strangers(self) -> tuple[str, ...]:
-        """Return the words that no language knows."""
-        return tuple(word for word in self._words if word not in self._everyday.words)
 
 
 class Everyday:
@@ -85,11 +85,9 @@ class Everyday:
         letters = Counter(chain.from_iterable(self._letters.values()))
         if max(letters.values(), default=0) + _VOTING_WORDS > _MOST_VOTES:
             raise ValueError(f"data/everyday: {letters.most_common(1)} are too many letters")
-        # All languages' votes in one integer, each in a field of its own; the first counts words.
-        vote = {one: 1 << _FIELD_BITS * (1 + at) for at, one in enumerate(self.languages)}
-        self._votes = {
-            word: 1 + sum(map(vote.__getitem__, who)) for word, who in self.words.items()
-        }
+        # All languages' votes in one integer, each in a field of its own.
+        vote = {one: 1 << _FIELD_BITS * at for at, one in enumerate(self.languages)}
+        self._votes = {word: sum(map(vote.__getitem__, who)) for word, who in self.words.items()}
         self._letter_votes = {
             sign: sum(map(vote.__getitem__, languages)) for sign, languages in self._letters.items()
         }
@@ -104,11 +102,12 @@ class Everyday:
         Each of its first words has one, and so has each letter that not every alphabet has.
         """
         words = set(spaced.split(None, _VOTING_WORDS)[:_VOTING_WORDS])
-        total = sum(filter(None, map(self._votes.get, words)))
-        if not spaced.isascii():
-            total += sum(filter(None, map(self._letter_votes.get, set(spaced))))
-        counts = total.to_bytes(1 + len(self.languages), "little")
-        return Votes(self, words, counts[0], counts[1:])
+        total, width = sum(filter(None, map(self._votes.get, words))), len(self.languages)
+        if spaced.isascii():
+            return Votes(self, words, total.to_bytes(width, "little"), bytes(width))
+        letters = sum(filter(None, map(self._letter_votes.get, set(spaced))))
+        counts = (total + letters).to_bytes(width, "little")
+        return Votes(self, words, counts, letters.to_bytes(width, "little"))
 
 
 def _file(index: dict[str, tuple[str, ...]], key: str, language: str) -> None:

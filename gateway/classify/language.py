@@ -9,7 +9,7 @@ the result is a probability: each everyday word makes its languages `e ** _WORD`
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from operator import itemgetter
 from typing import Any
@@ -20,22 +20,23 @@ import msgspec
 from gateway.classify.everyday import NO_LANGUAGE, Everyday, Votes
 from gateway.classify.han import variety_of_han
 from gateway.classify.scripts import SHARED, SOLE, ScriptCounter
-from gateway.classify.spelling import Spelling
+from gateway.classify.spelling import Spelling, load_spelling
 from gateway.domain import UNDECIDED, Why
 
-_WORD = 2.5
-_ALONE = 2.0  # more, where no other language has the word: its kin have another for it
+_WORD = 3.0
+_ALONE = 1.3  # more, where no other language has the word: its kin have another for it
+_LETTER = 0.8  # spelling counts it too
 _PHRASE = 2.0
-_LIKENESS = 0.45
-_FEW_WORDS = 6  # of more the detector knows enough
+_LIKENESS = 0.4
 _HINT = 1.5
-_NONE_OF_THEM = -3.0  # that it is a language which nothing here knows, or none
+_NONE_OF_THEM = 2.5  # that it is a language which nothing here knows, or none
 # The detector is too sure of itself on short texts: its logarithms are scaled down there.
-_DETECTOR_LEAST = 0.2
-_DETECTOR_PER_CHAR = 0.01
+_DETECTOR_LEAST = 0.34
+_DETECTOR_PER_CHAR = 0.013
 _DETECTOR_FLOOR = 0.005
 _DETECTOR_CHARS = 400
 _LABELS = 10
+_SPELLED_WORDS = 32
 # What the detector tells apart and a gateway's clients do not: Serbian in Latin letters is read and
 # answered as Croatian is.
 _SAME = {"nn": "no", "bs": "hr", "sh": "hr", "sr": "hr"}
@@ -130,20 +131,27 @@ class LanguageFinder:
         self, spaced: str, script: str, votes: Votes, said_in: Sequence[str]
     ) -> dict[str, float]:
         """Return the logarithm of each language's likelihood, up to a constant."""
-        shares, strangers = self._detect(spaced, script), votes.strangers()
-        by_language, alone = votes.by_language(), votes.alone()
-        likeness = self._spelling.likeness(strangers if len(strangers) <= _FEW_WORDS else ())
-        trust = min(1.0, _DETECTOR_LEAST + _DETECTOR_PER_CHAR * len(spaced))
-        scores = {}
-        named = shares.keys() | by_language.keys() | likeness.keys()
-        for language in sorted(SHARED[script] & named):  # of equals the first is taken
-            score = trust * math.log(max(shares.get(language, 0.0), _DETECTOR_FLOOR))
-            score += _WORD * by_language.get(language, 0)
-            score += _ALONE * alone.get(language, 0)
-            score += _LIKENESS * likeness.get(language, 0.0)
-            score += _PHRASE * (language in said_in)
-            scores[language] = score - self._everyday.rare.get(language, 0.0)
+        likeness = self._spelling[script].likeness(spaced.split(None, _SPELLED_WORDS))
+        scores = {one: _LIKENESS * likely for one, likely in likeness.items()}
+        for language, more in self._evidence(spaced, script, votes, said_in):
+            if language in scores:
+                scores[language] += more
         return scores
+
+    def _evidence(
+        self, spaced: str, script: str, votes: Votes, said_in: Sequence[str]
+    ) -> Iterator[tuple[str, float]]:
+        trust = min(1.0, _DETECTOR_LEAST + _DETECTOR_PER_CHAR * len(spaced))
+        for language, share in self._detect(spaced, script).items():
+            yield language, trust * math.log(max(1.0, share / _DETECTOR_FLOOR))
+        for language, (words, letters) in votes.by_language().items():
+            yield language, _WORD * words + _LETTER * letters
+        for language, count in votes.alone().items():
+            yield language, _ALONE * count
+        for language in said_in:
+            yield language, _PHRASE
+        for language, less in self._everyday.rare.items():
+            yield language, -less
 
     def _detect(self, spaced: str, script: str) -> dict[str, float]:
         labels, shares = self._model.predict(spaced[1:_DETECTOR_CHARS], k=_LABELS)
@@ -167,10 +175,10 @@ def _likeliest(scores: Mapping[str, float], script: str) -> Found:
 
 
 @functools.cache
-def _known_words() -> tuple[Everyday, Spelling]:
-    """Read what the package knows of everyday words; once in a process."""
-    everyday = Everyday()
-    return everyday, Spelling(everyday.words)
+def _known_words() -> tuple[Everyday, Mapping[str, Spelling]]:
+    """Read what the package knows of words and of their spelling; once in a process."""
+    tables = load_spelling().tables
+    return Everyday(), {script: Spelling(table) for script, table in tables.items()}
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from gateway.domain import UNDECIDED
 FILE = Path(__file__).parent / "data" / "short.jsonl"
 TALK = Path(__file__).parent / "data" / "talk.jsonl"
 STREET = Path(__file__).parent / "data" / "street.jsonl"
+COUNTER = Path(__file__).parent / "data" / "counter.jsonl"
 
 
 class Row(msgspec.Struct):
@@ -57,6 +58,12 @@ def test_household_words_are_told_in_most_languages() -> None:
     right, wrong = shares_of(rows_of(STREET))
     assert right >= 0.94
     assert wrong <= 0.05
+
+
+def test_strings_that_were_only_counted_are_told_in_most_languages() -> None:
+    right, wrong = shares_of(rows_of(COUNTER))
+    assert right >= 0.925
+    assert wrong <= 0.07
 
 
 def shares_of(counted: list[Row]) -> tuple[float, float]:
