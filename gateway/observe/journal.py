@@ -6,6 +6,7 @@ is dropped.
 """
 
 import asyncio
+import errno
 import logging
 import os
 from collections import deque
@@ -86,7 +87,11 @@ class Journal:
             # Who talks to which model, and when, is for the operator's eyes.
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
-                os.write(file, lines)
+                before_bytes = os.fstat(file).st_size
+                if os.write(file, lines) < len(lines):
+                    # Half a line would spoil the next one too.
+                    os.ftruncate(file, before_bytes)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             finally:
                 os.close(file)
         except OSError as error:

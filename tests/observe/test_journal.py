@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -93,6 +94,28 @@ async def test_a_file_that_cannot_be_written_is_told_once(
             journal.add(observed(2))
     (only,) = caplog.records
     assert "nowhere/seen.jsonl" in only.getMessage()
+
+
+async def test_a_disk_that_fills_up_in_the_middle_of_a_line_spoils_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "seen.jsonl"
+    async with writing(path) as journal:
+        await asyncio.sleep(0)
+        journal.add(observed(0))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 9, hard))
+    try:
+        async with writing(path) as journal:
+            await asyncio.sleep(0)
+            journal.add(observed(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    async with writing(path) as journal:
+        await asyncio.sleep(0)
+        journal.add(observed(2))
+    assert numbers(path) == [0, 2]
+    assert "observing is lost" in caplog.text
 
 
 async def test_what_the_thread_cannot_keep_up_with_is_dropped_and_counted(tmp_path: Path) -> None:
