@@ -14,6 +14,7 @@ from gateway.domain import UNDECIDED
 FILE = Path(__file__).parent / "data" / "short.jsonl"
 TALK = Path(__file__).parent / "data" / "talk.jsonl"
 STREET = Path(__file__).parent / "data" / "street.jsonl"
+EVENING = Path(__file__).parent / "data" / "evening.jsonl"
 COUNTER = Path(__file__).parent / "data" / "counter.jsonl"
 
 
@@ -60,8 +61,9 @@ def test_household_words_are_told_in_most_languages() -> None:
     assert wrong <= 0.05
 
 
-def test_strings_that_were_only_counted_are_told_in_most_languages() -> None:
-    right, wrong = shares_of(rows_of(COUNTER))
+@pytest.mark.parametrize("file", [COUNTER, EVENING], ids=lambda file: file.stem)
+def test_strings_that_were_only_counted_are_told_in_most_languages(file: Path) -> None:
+    right, wrong = shares_of(rows_of(file))
     assert right >= 0.925
     assert wrong <= 0.07
 
