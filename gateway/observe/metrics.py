@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
 from gateway.domain import Fallback, Hedged, Outcome, Refusal
 from gateway.observe.account import Account
+from gateway.observe.exposition import exposed
 from gateway.observe.numbers import Counters, Distributions, Gauges
 from gateway.observe.scrape import LABELS, ReplicaFigures, Scrape
 from gateway.observe.throughput import Throughput
@@ -297,7 +298,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus's text format."""
-        return generate_latest(self.registry)
+        return b"".join(exposed(self.registry))
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = LABELS) -> Counters:
         counters = Counters(f"weighbridge_{name}", text, labels)

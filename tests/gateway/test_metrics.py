@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 
 from engines.llamacpp.counts import Counts
 from engines.llamacpp.scrape import exposition
@@ -11,6 +12,7 @@ from engines.protocol.answers import Usage
 from gateway.domain import Outcome
 from gateway.observe.account import Account
 from gateway.observe.engine_figures import Durations, EngineFigures, read_engine_figures
+from gateway.observe.exposition import exposed
 from gateway.observe.metrics import Metrics
 from gateway.observe.scrape import ReplicaFigures
 from gateway.observe.throughput import WINDOW_S, Throughput
@@ -97,3 +99,12 @@ def test_a_second_try_is_no_overhead_of_the_gateway() -> None:
     labels = 'engine="cpu",model="m",replica="cpu-0"'
     assert f"weighbridge_overhead_seconds_count{{{labels}}} 1.0" in text
     assert f"weighbridge_overhead_seconds_sum{{{labels}}} 0.25" in text
+
+
+def test_a_scrape_comes_a_name_at_a_time_and_is_what_the_library_writes() -> None:
+    metrics = Metrics()
+    metrics.of("m", "cpu", "cpu-0").began(0.0)
+    pieces = list(exposed(metrics.registry))
+    assert all(piece.count(b"# HELP ") <= 2 for piece in pieces)  # a counter's second is `_created`
+    assert len(pieces) > 20
+    assert b"".join(pieces) == generate_latest(metrics.registry)
