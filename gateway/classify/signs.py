@@ -26,33 +26,60 @@ _TRACE_PATTERNS = (
     ),
 )
 _FRAME = re.compile(r"at [\w.$<>]+\([^)\n]*\)")  # alone on its line, after white space
-_SOURCE = re.compile(
-    r"^\s*(?:async )?def \w+\s*\(|\bdef \w+\([^)\n]*\)\s*(?:->[^:\n]*)?:|^\s*class \w+\s*[(:{]"
-    r"|^\s*import \w[\w.]*\s*;?$|^\s*from [\w.]+ import |^\s*#include\s*[<\"]"
-    r"|\bpublic (?:static|class|void)\b|\bfunction \w*\s*\([^)\n]*\)\s*\{"
-    r"|\b(?:const|let|var) \w+ = |\bSELECT\b.{1,200}\bFROM\b|^\s*(?:pub )?fn \w+\(|<\?php|<!DOCTYPE"
-    r"|\bfor \w+ in .{1,80}; do\b|\b(?:int|void|char|float|double) \w+\([^)\n]*\)\s*\{"
-    r"|console\.log\(|System\.out\.print|\bprintf\(",
-    re.MULTILINE,
+# Source code: each pattern is looked for only where its mark stands.
+_SOURCE = tuple(
+    (mark, re.compile(pattern, re.MULTILINE))
+    for mark, pattern in (
+        ("def ", r"^\s*(?:async )?def \w+\s*\(|\bdef \w+\([^)\n]*\)\s*(?:->[^:\n]*)?:"),
+        ("class ", r"^\s*class \w+\s*[(:{]"),
+        ("import ", r"^\s*import \w[\w.]*\s*;?$|^\s*from [\w.]+ import "),
+        ("#include", r"^\s*#include\s*[<\"]"),
+        ("public ", r"\bpublic (?:static|class|void)\b"),
+        ("function ", r"\bfunction \w*\s*\([^)\n]*\)\s*\{"),
+        (" = ", r"\b(?:const|let|var) \w+ = "),
+        ("SELECT", r"\bSELECT\b.{1,200}\bFROM\b"),
+        ("fn ", r"^\s*(?:pub )?fn \w+\("),
+        ("<?php", r"<\?php"),
+        ("<!DOCTYPE", r"<!DOCTYPE"),
+        ("; do", r"\bfor \w+ in .{1,80}; do\b"),
+        ("{", r"\b(?:int|void|char|float|double) \w+\([^)\n]*\)\s*\{"),
+        ("console.log(", r"console\.log\("),
+        ("System.out.print", r"System\.out\.print"),
+        ("printf(", r"\bprintf\("),
+    )
 )
-# One of the first and one of the second stand in every text that this matches, or both brackets.
+# One of these stands in every text that one of them matches.
 _SOURCE_MARKS = (
     *("(", "{", "import ", "#include", " = ", "SELECT", "<?php", "<!DOCTYPE", "; do", "class "),
-)
-_SOURCE_WORDS = (
-    *("def ", "class ", "import ", "#include", "public ", "function ", " = ", "SELECT", "fn "),
-    *("<?php", "<!DOCTYPE", "; do", "console.log(", "System.out.print", "printf("),
+    "System.out.print",
 )
 # What machines say in English to people of all languages.
-_ERROR = re.compile(
-    r"\w(?:Error|Exception)\b|\b(?:ORA|TS|CS|SQLSTATE)[-\[ ]?\d{3,5}\b"
-    r"|\b(?:out of (?:range|memory|bounds)|not (?:defined|found|callable|iterable)"
-    r"|is undefined|cannot (?:find|read|import)|could not \w+"
-    r"|invalid (?:identifier|syntax|argument|token)|permission denied"
-    r"|connection (?:refused|reset)|null pointer|stack overflow|syntax error"
-    r"|exit(?:ed with)? code|no such file|access denied|unexpected (?:token|indent|end)"
-    r"|timed out|deadlock|status code|core dumped)\b",
-    re.IGNORECASE,
+_ERROR = tuple(
+    (mark, re.compile(pattern, re.IGNORECASE))
+    for mark, pattern in (
+        ("error", r"\wError\b|\bsyntax error\b"),
+        ("exception", r"\wException\b"),
+        ("ora", r"\bORA[-\[ ]?\d{3,5}\b"),
+        ("ts", r"\bTS[-\[ ]?\d{3,5}\b"),
+        ("cs", r"\bCS[-\[ ]?\d{3,5}\b"),
+        ("sqlstate", r"\bSQLSTATE[-\[ ]?\d{3,5}\b"),
+        ("out of ", r"\bout of (?:range|memory|bounds)\b"),
+        ("not ", r"\b(?:not (?:defined|found|callable|iterable)|could not \w+)\b"),
+        ("is undefined", r"\bis undefined\b"),
+        ("cannot ", r"\bcannot (?:find|read|import)\b"),
+        ("invalid ", r"\binvalid (?:identifier|syntax|argument|token)\b"),
+        ("denied", r"\b(?:permission|access) denied\b"),
+        ("connection ", r"\bconnection (?:refused|reset)\b"),
+        ("null pointer", r"\bnull pointer\b"),
+        ("stack overflow", r"\bstack overflow\b"),
+        ("exit", r"\bexit(?:ed with)? code\b"),
+        ("no such file", r"\bno such file\b"),
+        ("unexpected ", r"\bunexpected (?:token|indent|end)\b"),
+        ("timed out", r"\btimed out\b"),
+        ("deadlock", r"\bdeadlock\b"),
+        ("status code", r"\bstatus code\b"),
+        ("core dumped", r"\bcore dumped\b"),
+    )
 )
 _ERROR_MARKS = (
     *("rror", "ception", "ORA", "out of ", "not def", "not found", "not call", "not iter"),
@@ -133,7 +160,7 @@ def shape_of(text: Text, signs: Signs) -> Iterator[str]:
     yield _NUMBERS.of(signs.numbers)
     if signs.code:
         yield f"#{signs.code}"
-    if any(map(raw.__contains__, _ERROR_MARKS)) and _ERROR.search(raw):
+    if _has_message(raw):
         yield "#message of a machine"
     if signs.formula:
         yield "#formula"
@@ -185,10 +212,14 @@ def _stands_alone(found: re.Match[str]) -> bool:
 def _has_source(raw: str) -> bool:
     if not any(map(raw.__contains__, _SOURCE_MARKS)):
         return False
-    brackets = "(" in raw and "{" in raw
-    if not brackets and not any(map(raw.__contains__, _SOURCE_WORDS)):
+    return any(mark in raw and pattern.search(raw) for mark, pattern in _SOURCE)
+
+
+def _has_message(raw: str) -> bool:
+    if not any(map(raw.__contains__, _ERROR_MARKS)):
         return False
-    return _SOURCE.search(raw) is not None
+    lowered = raw.lower()
+    return any(mark in lowered and pattern.search(raw) for mark, pattern in _ERROR)
 
 
 def _has_formula(prose: str) -> bool:
