@@ -24,12 +24,16 @@ import uvicorn
 import uvloop
 
 from engines.llamacpp.beforehand import missing_extra, own_cells, own_context
+from engines.llamacpp.pages import environment_with
 
 if __name__ == "__main__":
     # Before the imports that need the extra: they would end in a traceback that names one module.
     if (_missing := missing_extra()) is not None:
         print(_missing, file=sys.stderr)
         sys.exit(2)
+    if (_environment := environment_with(os.environ)) is not None:
+        program = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, program, _environment)  # noqa: S606 - itself, with no shell
     # Read by llama.cpp as it is imported: where it gives up, the reason shall be its last word,
     # not a stack, for which it starts a debugger.
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")

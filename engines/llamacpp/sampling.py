@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from engines.llamacpp.few import FEW, winner_of_few
 from engines.llamacpp.mirostat import Mirostat, Surprise
 from engines.llamacpp.narrowing import Narrowing, first_within, least_within, likeliest
 from engines.llamacpp.race import MOST_RACERS, Race
@@ -23,6 +24,7 @@ Floats = npt.NDArray[np.float32]
 _GREEDY_BELOW = 1e-5
 # Stands for an infinite logit: beyond any real one, and far from overflowing.
 _CERTAIN = 1e30
+_NOTHING = "no token has a finite logit"
 
 
 class NothingToPick(Exception):
@@ -54,6 +56,12 @@ class SamplingParams:
             self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1.0
         )
 
+    def draws_from_few(self, luck: float) -> bool:
+        """Say whether a draw is among a few tokens that logits alone tell, by min-p and top-p."""
+        sets = self.narrowing
+        plain = sets.typical_p >= 1 and luck >= sets.xtc_probability and self.mirostat is None
+        return 0 < sets.top_k <= FEW and plain
+
 
 class Sampler:
     """Draws the tokens of one sequence; the same seed and logits give the same tokens."""
@@ -73,14 +81,14 @@ class Sampler:
         Raises:
             NothingToPick: no logit is finite.
         """
-        if not np.isfinite(logits.max()):
-            np.nan_to_num(logits, copy=False, nan=-np.inf, posinf=_CERTAIN, neginf=-np.inf)
-            if logits.max() == -np.inf:
-                raise NothingToPick("no token has a finite logit")
         self._adjust(logits)
         params = self._params
-        greedy = params.temperature < _GREEDY_BELOW
-        token = int(logits.argmax()) if greedy else self._draw(logits)
+        if params.temperature < _GREEDY_BELOW:
+            token = int(logits.argmax())  # of what is no number the first
+            if not math.isfinite(logits[token]):
+                token = int(_cleaned(logits).argmax())
+        else:
+            token = self._draw(logits)
         if params.penalizes:
             self._generated[token] += 1
             self._seen.add(token)
@@ -107,6 +115,10 @@ class Sampler:
 
     def _draw(self, logits: Floats) -> int:
         params, luck = self._params, self._race.begin()
+        if params.draws_from_few(luck):
+            return self._draw_from_few(logits)
+        if not np.isfinite(logits.max()):
+            _cleaned(logits)
         if self._surprise is not None:
             weights = _weights(logits, params.temperature)
             tokens = self._surprise.allowed(weights)
@@ -127,6 +139,24 @@ class Sampler:
         assert short is not None  # noqa: S101 - one of the two narrowed
         return int(short[self._race.winner(short, weights)])
 
+    def _draw_from_few(self, logits: Floats) -> int:
+        params = self._params
+        short = likeliest(logits, min(params.narrowing.top_k, len(logits)))
+        values: list[float] = logits[short].tolist()
+        if not all(value < math.inf for value in values):  # what is no number is among the largest
+            short = likeliest(_cleaned(logits), len(short))
+            values = logits[short].tolist()
+        if max(values) == -math.inf:
+            raise NothingToPick(_NOTHING)
+        return winner_of_few(
+            self._race,
+            short.tolist(),
+            values,
+            temperature=params.temperature,
+            min_p=params.narrowing.min_p,
+            top_p=params.narrowing.top_p,
+        )
+
     def _draw_from_nucleus(self, logits: Floats) -> int:
         """Draw by top-p alone: of many tokens most need not run (docs/decisions/0040)."""
         params = self._params
@@ -141,6 +171,14 @@ class Sampler:
             return self._race.winner_of_all(inside, params.temperature)
         kept = first_within(weights, least, count)
         return int(kept[self._race.winner(kept, weights[kept])])
+
+
+def _cleaned(logits: Floats) -> Floats:
+    """Return the same logits, where what is no number has become impossible."""
+    np.nan_to_num(logits, copy=False, nan=-np.inf, posinf=_CERTAIN, neginf=-np.inf)
+    if logits.max() == -np.inf:
+        raise NothingToPick(_NOTHING)
+    return logits
 
 
 def _weights(logits: Floats, temperature: float) -> Floats:
