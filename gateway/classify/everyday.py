@@ -32,16 +32,18 @@ class Votes:
     that letters have given. The rest is looked up only where it is asked for.
     """
 
-    __slots__ = ("_everyday", "_words", "counts", "of_letters")
+    __slots__ = ("_everyday", "_known", "_words", "counts", "of_letters")
 
     def __init__(
         self,
         everyday: "Everyday",
+        known: Mapping[str, tuple[str, ...]],
         words: Collection[str],
         counts: Sequence[int],
         of_letters: Sequence[int],
     ) -> None:
         self._everyday = everyday
+        self._known = known
         self._words = words
         self.counts = counts
         self.of_letters = of_letters
@@ -58,7 +60,7 @@ class Votes:
 
     def alone(self) -> Mapping[str, int]:
         """Return the votes by words that no other language has."""
-        known = self._everyday.words
+        known = self._known
         chosen = [known[word] for word in self._words if word in known]
         return Counter([languages[0] for languages in chosen if len(languages) == 1])
 
@@ -68,12 +70,16 @@ class Everyday:
 
     def __init__(self) -> None:
         self.words: dict[str, tuple[str, ...]] = {}
+        self._exact: dict[str, tuple[str, ...]] = {}  # with their accents alone
         self.rare: dict[str, float] = {}  # how much they are less likely, as a logarithm
         self._letters: dict[str, tuple[str, ...]] = {}
         self._phrases: dict[str, tuple[str, ...]] = {}
         for language, data in read_data("everyday"):
             for written in _spellings(data.get("words", ""), language):
                 _file(self.words, written, language)
+            for word in data.get("words", "").split():
+                if word in self.words:
+                    _file(self._exact, word, language)
             for letter in data.get("letters", ""):
                 _file(self._letters, letter, language)
             for phrase in data.get("phrases", ()):
@@ -88,6 +94,13 @@ class Everyday:
         # All languages' votes in one integer, each in a field of its own.
         vote = {one: 1 << _FIELD_BITS * at for at, one in enumerate(self.languages)}
         self._votes = {word: sum(map(vote.__getitem__, who)) for word, who in self.words.items()}
+        self._exact_votes = {
+            word: votes
+            if (who := self._exact[word]) == self.words[word]
+            else sum(map(vote.__getitem__, who))
+            for word, votes in self._votes.items()
+            if word in self._exact
+        }
         self._letter_votes = {
             sign: sum(map(vote.__getitem__, languages)) for sign, languages in self._letters.items()
         }
@@ -102,12 +115,15 @@ class Everyday:
         Each of its first words has one, and so has each letter that not every alphabet has.
         """
         words = set(spaced.split(None, _VOTING_WORDS)[:_VOTING_WORDS])
-        total, width = sum(filter(None, map(self._votes.get, words))), len(self.languages)
+        width = len(self.languages)
         if spaced.isascii():
-            return Votes(self, words, total.to_bytes(width, "little"), bytes(width))
+            total = sum(filter(None, map(self._votes.get, words)))
+            return Votes(self, self.words, words, total.to_bytes(width, "little"), bytes(width))
+        # Who writes one accent leaves out none.
+        total = sum(filter(None, map(self._exact_votes.get, words)))
         letters = sum(filter(None, map(self._letter_votes.get, set(spaced))))
         counts = (total + letters).to_bytes(width, "little")
-        return Votes(self, words, counts, letters.to_bytes(width, "little"))
+        return Votes(self, self._exact, words, counts, letters.to_bytes(width, "little"))
 
 
 def _file(index: dict[str, tuple[str, ...]], key: str, language: str) -> None:

@@ -174,3 +174,11 @@ def test_everyday_words_vote_for_each_of_their_languages() -> None:
     votes = Everyday().votes(" qual é melhor ")
     assert votes.by_language()["pt"] == (3, 1)  # three words and a letter
     assert votes.heard == 3
+
+
+def test_who_writes_one_accent_leaves_out_none() -> None:
+    everyday = Everyday()
+    assert {"cs", "sk"} <= everyday.votes(" svetlo ").by_language().keys()  # for světlo, too
+    marked = everyday.votes(" svetlo ďalej ").by_language()
+    assert marked["cs"] == (0, 1)  # the letter alone
+    assert marked["sk"] == (1, 1)
