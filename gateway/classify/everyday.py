@@ -59,10 +59,13 @@ class Votes:
         return {one: (count - letters, letters) for one, count, letters in named if count}
 
     def alone(self) -> Mapping[str, int]:
-        """Return the votes by words that no other language has."""
-        known = self._known
-        chosen = [known[word] for word in self._words if word in known]
-        return Counter([languages[0] for languages in chosen if len(languages) == 1])
+        """Return the votes by words that no other language has, or that others hardly use."""
+        known, mostly = self._known, self._everyday.mostly
+        chosen = [(word, known[word]) for word in self._words if word in known]
+        return Counter([mostly.get(word, who[0]) for word, who in chosen if self._tells(word, who)])
+
+    def _tells(self, word: str, languages: Sequence[str]) -> bool:
+        return len(languages) == 1 or word in self._everyday.mostly
 
 
 class Everyday:
@@ -71,6 +74,7 @@ class Everyday:
     def __init__(self) -> None:
         self.words: dict[str, tuple[str, ...]] = {}
         self._exact: dict[str, tuple[str, ...]] = {}  # with their accents alone
+        self.mostly: dict[str, str] = {}  # whose a word is, though its kin have it too
         self.rare: dict[str, float] = {}  # how much they are less likely, as a logarithm
         self._letters: dict[str, tuple[str, ...]] = {}
         self._phrases: dict[str, tuple[str, ...]] = {}
@@ -80,6 +84,10 @@ class Everyday:
             for word in data.get("words", "").split():
                 if word in self.words:
                     _file(self._exact, word, language)
+            for word in data.get("mostly", "").split():
+                _file(self.words, word, language)
+                _file(self._exact, word, language)
+                self.mostly[word] = language
             for letter in data.get("letters", ""):
                 _file(self._letters, letter, language)
             for phrase in data.get("phrases", ()):

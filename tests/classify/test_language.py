@@ -176,6 +176,22 @@ def test_everyday_words_vote_for_each_of_their_languages() -> None:
     assert votes.heard == 3
 
 
+def test_a_word_may_be_mostly_one_languages_though_its_kin_have_it() -> None:
+    votes = Everyday().votes(" bagaimana ")
+    assert {"id", "ms"} <= votes.by_language().keys()
+    assert votes.alone() == {"id": 1}
+
+
+def test_what_is_mostly_one_languages_is_anothers_too() -> None:
+    everyday = Everyday()
+    assert [word for word in everyday.mostly if len(everyday.words[word]) < 2] == []
+
+
+def test_malay_and_indonesian_are_told_by_their_openers(finder: LanguageFinder) -> None:
+    assert found_in(finder, "Boleh bagi contoh tak?").language == "ms"
+    assert found_in(finder, "Bagaimana cara membuatnya?").language == "id"
+
+
 def test_who_writes_one_accent_leaves_out_none() -> None:
     everyday = Everyday()
     assert {"cs", "sk"} <= everyday.votes(" svetlo ").by_language().keys()  # for světlo, too
