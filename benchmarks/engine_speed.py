@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import httpx
 
@@ -48,6 +48,7 @@ _AMONG, _AMONG_SPOKEN, _SETTLED = 8, 160, 24
 _MOST_OF_PYTHON = 8
 
 Load = Literal["short", "long", "shared", "among"]
+_LOADS: tuple[Load, ...] = get_args(Load)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,12 @@ def full() -> list[Cell]:
 
 
 async def measure(cell: Cell, contestant: Contestant, run: int) -> Measured:
-    """Load one engine once; every engine is sent the same texts."""
-    writer = Writer(cell.shape.words, seed=run)
+    """Load one engine once; every engine is sent the same texts, which no other cell has.
+
+    Else a cell would find its prompts read by one before it, if an engine keeps them for so long.
+    """
+    own_seed = (run * 1_000 + cell.parallel) * len(_LOADS) + _LOADS.index(cell.load)
+    writer = Writer(cell.shape.words, seed=own_seed)
     count = cell.parallel
     if cell.load == "among":
         prompts = [writer.text(_SHORT) for _ in range(count)]
@@ -139,8 +144,7 @@ def run_cell(cell: Cell, contestants: Sequence[Contestant], runs: int) -> list[R
     for run in range(runs):
         turn = run % len(taking)
         for contestant in (*taking[turn:], *taking[:turn]):
-            seed = run * 1_000 + cell.parallel
-            found[contestant.name].append(asyncio.run(measure(cell, contestant, seed)))
+            found[contestant.name].append(asyncio.run(measure(cell, contestant, run)))
     share = None
     if ours:
         spent = {part: s - before[part] for part, s in own_seconds(ours).items()}
@@ -254,7 +258,7 @@ def main() -> None:
                 for n in wanted
             ]
             for contestant in contestants:
-                asyncio.run(measure(Cell(shape, "short", 1), contestant, 0))
+                asyncio.run(measure(Cell(shape, "short", 1), contestant, -1))
             for cell in group:
                 found = run_cell(cell, contestants, asked.runs)
                 results += found
