@@ -111,12 +111,16 @@ async def measure(cell: Cell, contestant: Contestant, run: int) -> Measured:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All runs of one engine in one cell; `own_share` is our scheduler's part of a step."""
+    """All runs of one engine in one cell.
+
+    `own_share` is our scheduler's part of a step; `where` says on what and of which commit.
+    """
 
     cell: str
     engine: str
     runs: list[Measured]
     own_share: float | None = None
+    where: str = ""
 
     def middle(self, figure: str) -> float:
         """Return the median of a figure over the runs."""
@@ -135,7 +139,9 @@ def own_seconds(contestant: Contestant) -> dict[str, float]:
     }
 
 
-def run_cell(cell: Cell, contestants: Sequence[Contestant], runs: int) -> list[Result]:
+def run_cell(
+    cell: Cell, contestants: Sequence[Contestant], runs: int, where: str = ""
+) -> list[Result]:
     """Let the engines take turns; the one that begins changes from run to run."""
     taking = [c for c in contestants if takes_part(c.name, cell)]
     found: dict[str, list[Measured]] = {contestant.name: [] for contestant in taking}
@@ -150,7 +156,7 @@ def run_cell(cell: Cell, contestants: Sequence[Contestant], runs: int) -> list[R
         spent = {part: s - before[part] for part, s in own_seconds(ours).items()}
         share = 1 - spent["decode"] / sum(spent.values())
     return [
-        Result(cell.name, name, measured, share if name == OURS else None)
+        Result(cell.name, name, measured, share if name == OURS else None, where)
         for name, measured in found.items()
     ]
 
@@ -248,7 +254,11 @@ def main() -> None:
     if not asked.alone:
         names += [LLAMA_SERVER] if peers.llama_server.exists() else []
         names += [LLAMA_CPP_PYTHON] if peers.python.exists() else []
-    print(machine(asked.threads), head(), sep="\n", flush=True)
+    where = machine(asked.threads)
+    print(where, head(), sep="\n", flush=True)
+    for cell in cells:
+        known = [result for result in results if result.cell == cell.name]
+        print(*lines(known), sep="\n", end="\n" if known else "", flush=True)
     for shape, caches, group in grouped([cell for cell in cells if cell.name not in done]):
         weights = write(shape, asked.models / f"{shape.name}.gguf")
         with contextlib.ExitStack() as stack:
@@ -260,7 +270,7 @@ def main() -> None:
             for contestant in contestants:
                 asyncio.run(measure(Cell(shape, "short", 1), contestant, -1))
             for cell in group:
-                found = run_cell(cell, contestants, asked.runs)
+                found = run_cell(cell, contestants, asked.runs, where)
                 results += found
                 print(*lines(found), sep="\n", flush=True)
                 if asked.log:

@@ -30,9 +30,14 @@ STORY = {
     "stream": True,
     "stream_options": {"include_usage": True},
 }
-# Takes the terminal on its standard input as its own, as a shell's child has it.
-IN_A_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-IN_A_TERMINAL += "os.execv(sys.argv[1], sys.argv[1:])"
+# Takes the terminal on its standard input as its own, as a shell's child has it, also where the
+# tests themselves run under `nohup`.
+IN_A_TERMINAL = """
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def far(engine: ScriptedEngine, model: str) -> str:
