@@ -3,7 +3,10 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import httpx
 
@@ -26,27 +29,39 @@ from tests.support.scripted import ScriptedEngine, events_play, json_play
 from tests.support.streams import data_of
 from tests.support.waiting import until
 
+UnderWay: TypeAlias = tuple[
+    GatewayProcess, httpx.AsyncClient, asyncio.Event, list[asyncio.Task[bytes]]
+]
 
-async def test_a_worker_that_is_killed_gives_back_what_it_held_and_is_replaced(
-    tmp_path: Path,
-) -> None:
-    gate, streams = asyncio.Event(), 9
+
+@asynccontextmanager
+async def under_way(tmp_path: Path, streams: int) -> AsyncIterator[UnderWay]:
+    """Serve three workers with so many streams, all a model takes; the event lets them end."""
+    gate, begun = asyncio.Event(), asyncio.Semaphore(0)
     told = (FIRST, chunk("It "), gate, chunk(finish="stop"), usage_chunk(), DONE)
     engine = ScriptedEngine(answer=lambda _: events_play(*told))
     models = f"  m: {{engine: lab, upstream_model: toy, max_concurrent: {streams}}}\n"
     async with crew(tmp_path, engine, models) as gateway, gateway.client() as http:
-        begun, before = asyncio.Semaphore(0), gateway_workers(gateway)
 
         async def stream() -> bytes:
             async with gateway.client() as own:
                 body = ask(stream=True)
-                async with own.stream("POST", CHAT, json=body) as answer:
+                async with own.stream("POST", CHAT, json=body, timeout=60) as answer:
                     begun.release()
                     return await answer.aread()
 
         asked = [asyncio.create_task(stream()) for _ in range(streams)]
         for _ in asked:
             await begun.acquire()
+        yield gateway, http, gate, asked
+
+
+async def test_a_worker_that_is_killed_gives_back_what_it_held_and_is_replaced(
+    tmp_path: Path,
+) -> None:
+    streams = 9
+    async with under_way(tmp_path, streams) as (gateway, http, gate, asked):
+        before = gateway_workers(gateway)
         broken: list[asyncio.Task[bytes]] = []
         killed = 0
         while not broken:  # until it is a worker that has one of them
@@ -223,24 +238,9 @@ async def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 async def test_a_worker_that_hangs_is_killed_and_replaced_and_gives_back_what_it_held(
     tmp_path: Path,
 ) -> None:
-    gate, streams = asyncio.Event(), 9
-    told = (FIRST, chunk("It "), gate, chunk(finish="stop"), usage_chunk(), DONE)
-    engine = ScriptedEngine(answer=lambda _: events_play(*told))
-    models = f"  m: {{engine: lab, upstream_model: toy, max_concurrent: {streams}}}\n"
-    async with crew(tmp_path, engine, models) as gateway, gateway.client() as http:
+    streams = 9
+    async with under_way(tmp_path, streams) as (gateway, http, gate, asked):
         before = gateway_workers(gateway)
-        begun = asyncio.Semaphore(0)
-
-        async def stream() -> bytes:
-            async with gateway.client() as own:
-                body = ask(stream=True)
-                async with own.stream("POST", CHAT, json=body, timeout=60) as answer:
-                    begun.release()
-                    return await answer.aread()
-
-        asked = [asyncio.create_task(stream()) for _ in range(streams)]
-        for _ in asked:
-            await begun.acquire()
         os.kill(before[1], signal.SIGSTOP)
 
         async def gone() -> bool:
