@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 from pydantic import SecretStr
 
-_LEVELS = ("debug", "info", "warning", "error")
-_FORMATS = ("text", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
 
 # Name -> what it does: the table in docs/configuration.md, and all that is read here.
 VARIABLES = MappingProxyType(
@@ -48,8 +48,8 @@ def read_environment(environ: Mapping[str, str]) -> Environment:
     Raises:
         EnvironmentProblem: a value cannot be used.
     """
-    level = _one_of(environ, "WEIGHBRIDGE_LOG_LEVEL", _LEVELS)
-    form = _one_of(environ, "WEIGHBRIDGE_LOG_FORMAT", _FORMATS)
+    level = _one_of(environ, "WEIGHBRIDGE_LOG_LEVEL", LOG_LEVELS)
+    form = _one_of(environ, "WEIGHBRIDGE_LOG_FORMAT", LOG_FORMATS)
     return Environment(_api_key(environ), environ.get("WEIGHBRIDGE_CONFIG") or None, level, form)
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from engines.kinds import Deadlines
 from engines.protocol.requests import AnyRequest, ChatRequest, CompletionRequest
+from engines.protocol.unreadable import UNREADABLE
 from gateway.fleet import Fleet
 from gateway.observe.metrics import Metrics
 from gateway.relay.bodies import edit_request
@@ -80,7 +81,7 @@ def answered(body: bytes) -> int | None:
     """Return the count that an engine told; None where it told none."""
     try:
         told = _TOLD.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     count = told.count if told.count is not None else len(told.tokens or ())
     return count if count > 0 else None

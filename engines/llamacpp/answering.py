@@ -37,6 +37,7 @@ from engines.protocol.requests import (
     ScoreRequest,
     decode_request,
 )
+from engines.protocol.unreadable import UNREADABLE
 
 # What is in a shorter one is read in less time than a step takes.
 _SHORT_BODY_BYTES = 32 * 1024
@@ -196,5 +197,5 @@ def _streams(request: ChatRequest | CompletionRequest) -> tuple[bool, bool]:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidRequest(f"The body is no JSON object: {error}.") from None

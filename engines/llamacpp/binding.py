@@ -21,6 +21,7 @@ from engines.llamacpp.complaints import LoadFailed, complaints, first_reason
 from engines.llamacpp.drafts import LONGEST_DRAFT
 from engines.llamacpp.filling import MOST_ADDED
 from engines.llamacpp.vocabulary import Vocabulary, meta_of
+from engines.memory.gguf_need import LEAST_ROWS
 
 Floats = npt.NDArray[np.float32]
 State = npt.NDArray[np.uint8]
@@ -28,8 +29,6 @@ State = npt.NDArray[np.uint8]
 _log = logging.getLogger("weighbridge.worker")
 
 _NO_ROOM = 1
-# Of so many tokens of a prompt more can be told in a step: a block of matrix products.
-_LEAST_OUTPUTS = 16
 MOST_SEQUENCES = 256  # of a context; llama.cpp's headers do not reach Python
 # How a cell is stored; the others save memory and cost time and a little precision.
 KV_TYPES = {
@@ -108,7 +107,7 @@ class Runtime:
         # By default as many as a batch has tokens: llama.cpp aborts where sequences are more.
         drafted = 1 + LONGEST_DRAFT if limits.drafts else 0
         filled = limits.parallel + MOST_ADDED * self.fills
-        self.outputs = max(filled, drafted, _LEAST_OUTPUTS)
+        self.outputs = max(filled, drafted, LEAST_ROWS)
         self._context = self._generating() if generates else None
         self._memory = native.llama_get_memory(self._context) if generates else None
         self._batch = Batch(limits.batch_tokens)

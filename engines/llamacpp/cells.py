@@ -71,9 +71,8 @@ class Cells:
                 return Start(outlook, found, len(tokens))
         return Start(outlook, NOTHING, outlook.cells)
 
-    def afresh(self, tokens: Tokens, adapter: int, layout: Layout = NO_PICTURES) -> Start:
+    def afresh(self, tokens: Tokens) -> Start:
         """Return how a sequence begins that must evaluate all its tokens, whatever is kept."""
-        del adapter, layout
         return Start(Outlook(None, 0, 0, len(tokens)), NOTHING, len(tokens))
 
     def admit(

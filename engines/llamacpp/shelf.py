@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from engines.llamacpp.parked import Leaving
+from engines.platform import write_whole
 
 _log = logging.getLogger("weighbridge.worker")
 
@@ -72,14 +73,8 @@ class Shelf:
         if not file.exists():
             check = _sum_of(tokens, leaving.state.data)
             head = _Head(leaving.adapter, len(tokens), leaving.state.nbytes, check)
-            half = file.with_suffix(f".{os.getpid()}")
-            try:
-                with half.open("wb") as out:
-                    out.write(msgspec.json.encode(head) + b"\n" + tokens)
-                    out.write(leaving.state.data)
-                half.replace(file)
-            finally:  # of a disk that is full it would take what others need
-                half.unlink(missing_ok=True)
+            told = msgspec.json.encode(head) + b"\n" + tokens
+            write_whole(file, [told, leaving.state.data])
         os.utime(file, (at, at))  # their order; when that was is nobody's business
         return name
 

@@ -70,15 +70,19 @@ class Stepper:
             return
         held = self.cells.used + sum(s.pending for s in self.running)
         for sequence in tuple(self._queue)[: self._most_running - len(self.running)]:
-            order = sequence.order
-            look = self.cells.afresh if sequence.untold else self.cells.look
-            start = look(sequence.known, order.adapter, order.layout)
+            start = self._outlook(sequence)
             held += start.cells
             if self.running and held > self._runtime.limits.cells:
                 return
             if not start.waits:
                 self._queue.remove(sequence)
                 self._place(sequence, start)
+
+    def _outlook(self, sequence: SequenceState) -> Start:
+        if sequence.untold:
+            return self.cells.afresh(sequence.known)
+        order = sequence.order
+        return self.cells.look(sequence.known, order.adapter, order.layout)
 
     def _place(self, sequence: SequenceState, start: Start) -> None:
         adapter, layout = sequence.order.adapter, sequence.order.layout

@@ -25,8 +25,9 @@ _GRAMMAR_BYTES = 14 * MIB
 _GRAMMAR_WORD_BYTES = 620
 # Of ended requests at most so many tokens are kept for each cell.
 _KEPT_SHARE = 2
-# Logits are wanted of so many tokens of a step, however few sequences there are.
-_LEAST_ROWS = 16
+# Of so many tokens of a step a worker has room for logits, however few sequences there are: those
+# of a prompt may be told, a block of matrix products at a time.
+LEAST_ROWS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def _steps(parts: Sequence[Description], placed: _Placed, settings: GgufSettings
     devices = {placed.device(layer) for layer in range(placed.layers + 1)} | {RAM}
     tokens = [settings.step_tokens] if settings.generates else []
     tokens += [settings.text_tokens] if settings.embeds else []
-    rows = max(settings.sequences, _LEAST_ROWS) if settings.generates else 0
+    rows = max(settings.sequences, LEAST_ROWS) if settings.generates else 0
     outputs = 4 * parts[0].words * rows
     yield Part("compute", RAM, outputs)
     for each in tokens:

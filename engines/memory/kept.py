@@ -4,11 +4,12 @@ Owns: the file. Must not: fail anybody: what cannot be read or kept is learnt ag
 """
 
 import contextlib
-import os
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
+
+from engines.platform import write_whole
 
 _MOST = 500
 _Value = TypeVar("_Value")
@@ -37,12 +38,7 @@ class Kept(Generic[_Value]):
             return
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            part = self._path.with_suffix(f".{os.getpid()}")
-            try:
-                part.write_bytes(msgspec.json.encode(known))
-                part.replace(self._path)
-            finally:
-                part.unlink(missing_ok=True)
+            write_whole(self._path, [msgspec.json.encode(known)])
 
     def _all(self) -> dict[str, _Value]:
         if self._known is None:

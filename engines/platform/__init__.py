@@ -7,17 +7,22 @@ Must not: be looked around; no other module asks which system this is.
 from engines.platform.cores import usable_cores
 from engines.platform.folders import cache_folder, runtime_folder
 from engines.platform.gpus import Gpu, gpus, seen_by, visible
+from engines.platform.processes import Seen, seen_of
 from engines.platform.processor import instructions
 from engines.platform.ram import memory_bytes
+from engines.platform.writing import write_whole
 
 __all__ = [
     "Gpu",
+    "Seen",
     "cache_folder",
     "gpus",
     "instructions",
     "memory_bytes",
     "runtime_folder",
     "seen_by",
+    "seen_of",
     "usable_cores",
     "visible",
+    "write_whole",
 ]

@@ -13,6 +13,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from engines.protocol.unreadable import UNREADABLE
+
 # Posts to a whole path of the vLLM; returns status and body, status 0 where nobody answers.
 Post: TypeAlias = Callable[[str], Awaitable[tuple[int, bytes]]]
 
@@ -56,7 +58,7 @@ def _check(status: int, body: bytes, wanted: str) -> None:
         raise SleepRefused(f"it answers with status {status}; its log says more")
     try:
         state = msgspec.json.decode(body, type=_State).status
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         state = ""
     if state != wanted:
         raise SleepRefused(f"it says that it is {state or 'in no state that is known'}")

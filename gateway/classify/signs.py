@@ -6,7 +6,7 @@ Must not: know words of any language, or decide.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -26,10 +26,18 @@ _TRACE_PATTERNS = (
     ),
 )
 _FRAME = re.compile(r"at [\w.$<>]+\([^)\n]*\)")  # alone on its line, after white space
-# Source code: each pattern is looked for only where its mark stands.
-_SOURCE = tuple(
-    (mark, re.compile(pattern, re.MULTILINE))
-    for mark, pattern in (
+
+
+def _marked(
+    flag: re.RegexFlag, rows: Sequence[tuple[str, str]]
+) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return patterns, each with the mark without which it is not looked for."""
+    return tuple((mark, re.compile(pattern, flag)) for mark, pattern in rows)
+
+
+_SOURCE = _marked(
+    re.MULTILINE,
+    (
         ("def ", r"^\s*(?:async )?def \w+\s*\(|\bdef \w+\([^)\n]*\)\s*(?:->[^:\n]*)?:"),
         ("class ", r"^\s*class \w+\s*[(:{]"),
         ("import ", r"^\s*import \w[\w.]*\s*;?$|^\s*from [\w.]+ import "),
@@ -46,7 +54,7 @@ _SOURCE = tuple(
         ("console.log(", r"console\.log\("),
         ("System.out.print", r"System\.out\.print"),
         ("printf(", r"\bprintf\("),
-    )
+    ),
 )
 # One of these stands in every text that one of them matches.
 _SOURCE_MARKS = (
@@ -54,9 +62,9 @@ _SOURCE_MARKS = (
     "System.out.print",
 )
 # What machines say in English to people of all languages.
-_ERROR = tuple(
-    (mark, re.compile(pattern, re.IGNORECASE))
-    for mark, pattern in (
+_ERROR = _marked(
+    re.IGNORECASE,
+    (
         ("error", r"\wError\b|\bsyntax error\b"),
         ("exception", r"\wException\b"),
         ("ora", r"\bORA[-\[ ]?\d{3,5}\b"),
@@ -79,7 +87,7 @@ _ERROR = tuple(
         ("deadlock", r"\bdeadlock\b"),
         ("status code", r"\bstatus code\b"),
         ("core dumped", r"\bcore dumped\b"),
-    )
+    ),
 )
 _ERROR_MARKS = (
     *("rror", "ception", "ORA", "out of ", "not def", "not found", "not call", "not iter"),

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
+from gateway.classify.widened import widened
+
 FILE = "spelling.bin"
 LETTERS = 3  # the letter and the two before it
 STEP = 1 / 16  # a byte counts so many natural logarithms of unlikelihood
@@ -78,7 +80,7 @@ class Spelling:
 
     def __init__(self, table: Table) -> None:
         self.languages = table.languages
-        self._rows = {run: _widened(row) for run, row in table.rows.items()}
+        self._rows = {run: widened(row, _FIELD_BYTES) for run, row in table.rows.items()}
 
     def likeness(self, words: Iterable[str]) -> dict[str, float]:
         """Return how much likelier each language spells so than all do on average.
@@ -103,10 +105,3 @@ class Spelling:
         sums = memoryview(total.to_bytes(width, "little")).cast("H")
         mean = sum(sums) / len(sums)
         return {one: STEP * (mean - count) for one, count in zip(self.languages, sums, strict=True)}
-
-
-def _widened(row: bytes) -> int:
-    """Return the bytes of a row in one integer, each in a field of its own."""
-    wide = bytearray(_FIELD_BYTES * len(row))
-    wide[::_FIELD_BYTES] = row
-    return int.from_bytes(wide, "little")

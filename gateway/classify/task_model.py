@@ -15,6 +15,7 @@ from importlib import resources
 import msgspec
 
 from gateway.classify.task_features import Features, may_be_group
+from gateway.classify.widened import widened
 
 FILE = "task-model.bin"
 BIAS = 128  # bytes are stored without a sign
@@ -168,7 +169,4 @@ def _shares(scores: Sequence[float]) -> list[float]:
 
 def _packed(row: bytes) -> int:
     """Return one integer with a field for each task, and a 1 in the field behind them."""
-    fields = bytearray(_FIELD_BYTES * (len(row) + 1))
-    fields[:-_FIELD_BYTES:_FIELD_BYTES] = row
-    fields[-_FIELD_BYTES] = 1
-    return int.from_bytes(fields, "little")
+    return widened(row + b"\x01", _FIELD_BYTES)

@@ -8,8 +8,6 @@ import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-FORMS = ("text", "json")
-
 
 class _Json(logging.Formatter):
     """One JSON object a line. What a message was put together from are fields of its own."""
@@ -30,7 +28,7 @@ class _Json(logging.Formatter):
 
 
 def set_up_logs(level: str, form: str, *, access_log: bool) -> None:
-    """Log to the error stream from `level` on, in one of `FORMS`."""
+    """Log to the error stream from `level` on, in one of `LOG_FORMATS`."""
     stream = logging.StreamHandler()
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     stream.setFormatter(_Json() if form == "json" else text)

@@ -21,20 +21,25 @@ from gateway.app import build_app
 from gateway.cli.address import url_of
 from gateway.cli.banner import banner, cannot_start
 from gateway.cli.config_source import find_config, names_config
-from gateway.cli.logs import FORMS, set_up_logs
+from gateway.cli.logs import set_up_logs
 from gateway.cli.parent import ParentServer, inside_of, parent_server
 from gateway.cli.server import Server, server_config
 from gateway.cli.worker import GARBAGE
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
-from gateway.environment import Environment, EnvironmentProblem, read_environment
+from gateway.environment import (
+    LOG_FORMATS,
+    LOG_LEVELS,
+    Environment,
+    EnvironmentProblem,
+    read_environment,
+)
 from gateway.known import gather_facts
 from gateway.middleware import DoorRules
 from gateway.parts import Live, build_gateway
 from gateway.reloading import LOOK_S, Ground, Reloader, mark_of
 from gateway.workers.picture import House
 
-_LEVELS = ("debug", "info", "warning", "error")
 _log = logging.getLogger("weighbridge")
 
 
@@ -48,11 +53,14 @@ _log = logging.getLogger("weighbridge")
 )
 @click.option("--no-auth", is_flag=True, help="Serve other machines without asking for a key.")
 @click.option(
-    "--log-level", type=click.Choice(_LEVELS), default=None, help="How much to log; default: info."
+    "--log-level",
+    type=click.Choice(LOG_LEVELS),
+    default=None,
+    help="How much to log; default: info.",
 )
 @click.option(
     "--log-format",
-    type=click.Choice(FORMS),
+    type=click.Choice(LOG_FORMATS),
     default=None,
     help="Lines for people, or a JSON object each; default: text.",
 )

@@ -13,6 +13,7 @@ import msgspec
 
 from engines.kinds import ReplicaPlan
 from engines.process import ManagedReplica, ReplicaState, ReplicaStatus
+from gateway.config.words import on_one_line
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.looking import Looker, unlisted
 from gateway.fleet.measuring import Measuring
@@ -142,9 +143,8 @@ class Carer:
         replica.suspect = True
         poke = self._pokes.get(_site(replica.plan))
         if poke is None or not unreachable:
-            # The words may be the engine's: a line in the log stays one line.
-            told = "".join(sign if sign.isprintable() else " " for sign in reason)
-            _log.info("%s failed a request: %s", replica.name, told[:_LONGEST_REASON])
+            told = on_one_line(reason, _LONGEST_REASON)
+            _log.info("%s failed a request: %s", replica.name, told)
         if poke is None:
             return  # a child's own watcher knows better
         if unreachable:

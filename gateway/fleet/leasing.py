@@ -74,10 +74,9 @@ class Leasing:
             return None
         avoid, now_s = tries.avoided(), self._clock()
         for model in models:
-            account = self._account(wish, tries)
-            lease = self._fleet.lease(model, account, avoid=avoid, load=wish.load, since_s=now_s)
+            lease = self._free(model, wish, tries, avoid, since_s=now_s)
             if lease is not None:
-                return _counted(lease, wish, tries)
+                return lease
         return None
 
     async def in_time(self, models: Sequence[str], wish: Wish, tries: Tries) -> Lease:
@@ -127,17 +126,9 @@ class Leasing:
         far = None
         queued_s, avoid = self._clock() - asked_s, tries.avoided()
         for model in models:
-            account = self._account(wish, tries)
-            lease = self._fleet.lease(
-                model,
-                account,
-                queued_s=queued_s,
-                avoid=avoid,
-                load=wish.load,
-                since_s=asked_s,
-            )
+            lease = self._free(model, wish, tries, avoid, since_s=asked_s, queued_s=queued_s)
             if lease is not None:
-                return _counted(lease, wish, tries)
+                return lease
             if stay is None or not stay.awaits(model, tries.ruled_out):
                 continue
             if not self._reception.far(model):
@@ -145,6 +136,23 @@ class Leasing:
             self._reception.want(model)
             far = far or model
         return far
+
+    def _free(
+        self,
+        model: str,
+        wish: Wish,
+        tries: Tries,
+        avoid: Collection[Replica],
+        *,
+        since_s: float,
+        queued_s: float = 0.0,
+    ) -> Lease | None:
+        """Return a lease on a model that has a free place on a replica that is up, else None."""
+        account = self._account(wish, tries)
+        lease = self._fleet.lease(
+            model, account, queued_s=queued_s, avoid=avoid, load=wish.load, since_s=since_s
+        )
+        return None if lease is None else _counted(lease, wish, tries)
 
     async def _lease(
         self,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from engines.kinds import Deadlines, ReplicaPlan
+from engines.protocol.unreadable import UNREADABLE
 from gateway.fleet.replica import Replica
 from gateway.observe.engine_figures import read_engine_figures
 from gateway.relay.client import Unreachable, UpstreamClient, UpstreamRequest
@@ -89,7 +90,7 @@ class Looker:
 def _listed(body: bytes) -> Sequence[_Listed]:
     try:
         return msgspec.json.decode(body, type=_ModelList).data
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return ()
 
 

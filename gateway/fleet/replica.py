@@ -260,8 +260,7 @@ class Lease:
         self._hedged = outcome is Outcome.HEDGED
         account, replica = self.account, self.replica
         account.on_token = None  # which would keep both from being freed at once
-        replica.outstanding_tokens -= self.outstanding_tokens
-        self.outstanding_tokens = 0
+        self._owe(0)
         replica.released()
         now_s = account.clock()
         if self._queue is not None:

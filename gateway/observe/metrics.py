@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry
 
 from gateway.domain import Fallback, Hedged, Outcome, Refusal
 from gateway.observe.account import Account
-from gateway.observe.exposition import exposed
 from gateway.observe.numbers import Counters, Distributions, Gauges
 from gateway.observe.scrape import LABELS, ReplicaFigures, Scrape
 from gateway.observe.throughput import Throughput
@@ -295,10 +294,6 @@ class Metrics:
         """The file has been read again."""
         self.reloads.labels(outcome.value).inc()
         self.config_current.value = outcome is Reload.IN_FORCE
-
-    def exposition(self) -> bytes:
-        """Return everything in Prometheus's text format."""
-        return b"".join(exposed(self.registry))
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = LABELS) -> Counters:
         counters = Counters(f"weighbridge_{name}", text, labels)

@@ -21,6 +21,7 @@ from typing import IO
 
 from engines.kinds import ReplicaAddress
 from engines.kinds.remote import address_of
+from engines.platform import seen_of
 from gateway.overhead import fake_engine
 from gateway.overhead.load import Target, Times, load
 
@@ -190,11 +191,8 @@ def _at(ordered: Sequence[float], percent: int) -> float:
 
 def cpu_s(pid: int) -> float | None:
     """Return the CPU seconds that a process has used, None where the system does not tell."""
-    try:
-        fields = (_PROC / str(pid) / "stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    seen = seen_of(pid)
+    return None if seen is None else seen.cpu_s
 
 
 def rss_mib(pid: int) -> float | None:

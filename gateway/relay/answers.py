@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from engines.protocol.answers import Usage
+from engines.protocol.unreadable import UNREADABLE
 from gateway.errors import (
     ApiError,
     ContextLengthExceeded,
@@ -89,7 +90,7 @@ def read_usage(body: bytes) -> tuple[str | None, Usage | None]:
     """
     try:
         head = _HEAD.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise EngineFailed(
             "The engine's answer is not readable JSON. The engine's log says more."
         ) from None
@@ -156,7 +157,7 @@ def error_words(body: bytes) -> tuple[str, str | None, str | None]:
     """Return message, param and code of an error body in any of the shapes engines use."""
     try:
         told: Any = _ANY.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return "", None, None
     error = told.get("error", told) if isinstance(told, dict) else None
     if isinstance(error, str):

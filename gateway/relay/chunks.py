@@ -7,6 +7,7 @@ Must not: edit; keep anything.
 import msgspec
 
 from engines.protocol.answers import Usage
+from engines.protocol.unreadable import UNREADABLE
 
 _NONE = (b"", b"null", b"[]")
 _ABSENT = msgspec.Raw()
@@ -92,7 +93,7 @@ def read_chunk(data: bytes) -> Chunk | None:
         return _CHUNK.decode(data)
     except msgspec.ValidationError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise Unreadable from None
 
 
@@ -100,7 +101,7 @@ def read_head(data: bytes) -> Head:
     """Return the head of a stream whose first event this is; an empty one where it has none."""
     try:
         return _HEAD.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return Head()
 
 
@@ -108,6 +109,6 @@ def is_error(data: bytes) -> bool:
     """Say whether an event is an error, as vLLM, llama-server and others write it."""
     try:
         told = _WRONG.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return bytes(told.error) not in _NONE or told.object == "error"

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from engines.protocol.requests import ChatRequest, CompletionRequest, Sampling
+from engines.protocol.unreadable import UNREADABLE
 from gateway.errors import ContinuationImpossible
 from gateway.relay.asked import COMPLETION_TOKENS, choices_of
 from gateway.relay.told import Told
@@ -84,7 +85,7 @@ def counted(body: bytes) -> list[int] | None:
     """Return the tokens that `/tokenize` told, None where it told none."""
     try:
         tokens = _TOKENS.decode(body).get("tokens")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     whole = isinstance(tokens, list) and all(type(token) is int for token in tokens)
     return tokens if whole else None

@@ -83,8 +83,7 @@ class Watch:
         self._deadlines = deadlines
         self._heard_s = now_s
         self._ends_s = now_s + deadlines.total_s - spent_s
-        soonest_s = min(deadlines.first_byte_s, deadlines.idle_s)  # as `_due_s` has it
-        due_s = min(now_s + soonest_s, self._ends_s)
+        due_s = self._due_s(now_s)
         if self._timer is None or due_s < self._looks_s:
             self._sleep(due_s)
 

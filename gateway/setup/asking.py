@@ -13,6 +13,7 @@ import httpx
 from pydantic import ValidationError
 
 from engines.kinds import RemoteEngine
+from gateway.config.words import on_one_line
 from gateway.setup.listing import NoList, read_list
 from gateway.setup.sources import Server, Silent
 
@@ -156,5 +157,4 @@ def _bounded(answer: httpx.Response) -> Iterator[bytes]:
 
 def one_line(text: str) -> str:
     """Return a stranger's words fit for one line of a terminal or a comment."""
-    shown = "".join(char if char.isprintable() else " " for char in text[:300])
-    return " ".join(shown.split())
+    return " ".join(on_one_line(text, 300).split())

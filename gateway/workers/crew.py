@@ -26,12 +26,13 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engines.platform import seen_of
 from engines.process.restarts import decide, describe_exit
 from gateway.observe.processes import ProcessMetrics
 from gateway.workers.census import Places
 from gateway.workers.desk import Desk
 from gateway.workers.office import Office
-from gateway.workers.pulse import Pulse, seen_of
+from gateway.workers.pulse import Pulse
 from gateway.workers.words import Ping
 
 _log = logging.getLogger("weighbridge.workers")

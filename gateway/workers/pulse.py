@@ -1,7 +1,7 @@
 """Whether a worker hangs, told from one that is merely busy.
 
-Owns: the decision, and what the system tells of a process.
-Must not: end anybody (`gateway.workers.crew` does), or read a clock.
+Owns: the decision.
+Must not: end anybody (`gateway.workers.crew` does), read a clock, or ask the system.
 
 A worker is looked at once a second, and asked for a sign each time, which its loop gives between
 two of its turns. Where none has come:
@@ -16,24 +16,13 @@ two of its turns. Where none has come:
 Looks are counted, and no seconds: where the parent itself stood still there were none.
 """
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
+from engines.platform import Seen
 
-_PROC = Path("/proc")
 # Stopped by a signal. Whoever is held by a debugger (`t`) is looked after by somebody.
 _STOPPED, _ASLEEP = "T", "S"
 _NO_CPU_S = 0.02
 _MOST_STILL_LOOKS = 8
 _LONGEST_TURN_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A process at one moment: its state as Linux writes it, and the CPU that it has used."""
-
-    state: str
-    cpu_s: float
 
 
 class Pulse:
@@ -54,12 +43,3 @@ class Pulse:
         sleeps = seen.state == _ASLEEP and used_s < _NO_CPU_S
         self._still = self._still + 1 if sleeps or seen.state == _STOPPED else 0
         return self._still >= _MOST_STILL_LOOKS or seen.cpu_s - self._first_s >= _LONGEST_TURN_S
-
-
-def seen_of(pid: int) -> Seen | None:
-    """Return how a process is, None where the system does not tell."""
-    try:
-        fields = (_PROC / str(pid) / "stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return Seen(fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
-    except (OSError, ValueError, IndexError):
-        return None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from engines.residency import State
@@ -36,7 +37,7 @@ def exported() -> set[str]:
     residency.loaded("m", 1)
     residency.failure("m")
     residency.unload("m", Leaving.ROOM)
-    families = text_string_to_metric_families(metrics.exposition().decode())
+    families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
     return {sample.name for family in families for sample in family.samples}
 
 

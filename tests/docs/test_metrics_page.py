@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import Metric
+from prometheus_client import Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from engines.llamacpp.counts import Counts
@@ -31,7 +31,7 @@ def exported() -> Iterator[tuple[str, Metric]]:
     units = [UnitFigures("m", State.PULLING, {"ram": 1}, Coming(0, 2, 1))]
     ResidencyMetrics(metrics.registry).show(lambda: units, {"ram": 2})
     ProcessMetrics(metrics.registry)
-    for text in (metrics.exposition().decode(), exposition(Counts())):
+    for text in (generate_latest(metrics.registry).decode(), exposition(Counts())):
         for family in text_string_to_metric_families(text):
             counter = family.type == "counter"
             yield f"{family.name}_total" if counter else family.name, family

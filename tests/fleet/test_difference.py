@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 
 from engines.kinds import Deadlines, Launch, ReplicaPlan
 from gateway.blueprint import blueprint_of
@@ -127,7 +128,7 @@ async def test_a_replica_that_is_gone_is_unused_when_its_last_request_is_over() 
         assert lease is not None
         lease.end(Outcome.OK)
     await waiting
-    assert "weighbridge_engine_up{" not in metrics.exposition().decode()
+    assert "weighbridge_engine_up{" not in generate_latest(metrics.registry).decode()
 
 
 async def test_who_waits_for_a_replica_is_woken_by_a_change() -> None:

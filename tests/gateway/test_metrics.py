@@ -39,7 +39,7 @@ def test_a_request_shows_under_its_replica() -> None:
     account = Account(clock=lambda: 2.0, arrived_s=1.0, usage=Usage(3, 4, 7))
     replica.ended(account, Outcome.OK, queued_s=0.0)
     replica.count(account)
-    text = metrics.exposition().decode()
+    text = generate_latest(metrics.registry).decode()
     labels = 'engine="cpu",model="m",replica="cpu-0"'
     assert 'weighbridge_requests_total{engine="cpu",model="m",outcome="ok",' in text
     assert f"weighbridge_completion_tokens_total{{{labels}}} 4.0" in text
@@ -95,7 +95,7 @@ def test_a_second_try_is_no_overhead_of_the_gateway() -> None:
         account = Account(lambda: 9.0, arrived_s=1.0, forwarded_s=1.5, retried=retried)
         replica.began(0.25)
         replica.ended(account, Outcome.OK, queued_s=0.25)
-    text = metrics.exposition().decode()
+    text = generate_latest(metrics.registry).decode()
     labels = 'engine="cpu",model="m",replica="cpu-0"'
     assert f"weighbridge_overhead_seconds_count{{{labels}}} 1.0" in text
     assert f"weighbridge_overhead_seconds_sum{{{labels}}} 0.25" in text

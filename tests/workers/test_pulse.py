@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.workers.pulse import Pulse, Seen, seen_of
+from engines.platform import Seen, seen_of
+from gateway.workers.pulse import Pulse
 from tests.support.waiting import until
 
 
