@@ -79,25 +79,28 @@ class Batch:
         return self._batch
 
 
-class Rows:
-    """A `llama_batch` of vectors, which it keeps alive: the tokens of a view of a picture."""
+def rows_of(view: View) -> Any:
+    """Return a `llama_batch` of vectors: the tokens of a view of a picture.
 
-    def __init__(self, view: View) -> None:
-        count, here = view.count, slice(view.begun, view.begun + view.count)
-        self._vectors = np.ascontiguousarray(view.picture.vectors[here])
-        self._places = np.array(view.picture.places[:, here], order="C")  # a copy to be changed
-        self._places[:3] += view.position  # the fourth dimension is no position of the text's
-        self._ones = np.ones(count, dtype=np.int32)
-        self._slot = np.full(1, view.slot, dtype=np.int32)
-        self._slots = np.full(count, self._slot.ctypes.data, dtype=np.uint64)
-        self._wanted = np.zeros(count, dtype=np.int8)
-        pointer = ctypes.POINTER(ctypes.c_int32)
-        self.batch = native.llama_batch(
-            n_tokens=count,
-            token=None,
-            embd=self._vectors.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
-            pos=self._places.ctypes.data_as(pointer),
-            n_seq_id=self._ones.ctypes.data_as(pointer),
-            seq_id=self._slots.ctypes.data_as(ctypes.POINTER(pointer)),
-            logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
-        )
+    It keeps what it points to: a structure of ctypes holds addresses, and no array alive.
+    """
+    count, here = view.count, slice(view.begun, view.begun + view.count)
+    vectors = np.ascontiguousarray(view.picture.vectors[here])
+    places = np.array(view.picture.places[:, here], order="C")  # a copy to be changed
+    places[:3] += view.position  # the fourth dimension is no position of the text's
+    ones = np.ones(count, dtype=np.int32)
+    slot = np.full(1, view.slot, dtype=np.int32)
+    slots = np.full(count, slot.ctypes.data, dtype=np.uint64)
+    wanted = np.zeros(count, dtype=np.int8)
+    pointer = ctypes.POINTER(ctypes.c_int32)
+    batch = native.llama_batch(
+        n_tokens=count,
+        token=None,
+        embd=vectors.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+        pos=places.ctypes.data_as(pointer),
+        n_seq_id=ones.ctypes.data_as(pointer),
+        seq_id=slots.ctypes.data_as(ctypes.POINTER(pointer)),
+        logits=wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+    )
+    batch.arrays = (vectors, places, ones, slot, slots, wanted)
+    return batch

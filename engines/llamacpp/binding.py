@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.llamacpp.adapters import Adapter, load_adapter, put_on
-from engines.llamacpp.batches import Batch, Piece, Rows, View
+from engines.llamacpp.batches import Batch, Piece, View, rows_of
 from engines.llamacpp.complaints import LoadFailed, complaints, first_reason
 from engines.llamacpp.drafts import LONGEST_DRAFT
 from engines.llamacpp.filling import MOST_ADDED
@@ -157,7 +157,7 @@ class Runtime:
         if whole:
             native.llama_set_causal_attn(self._context, False)
         try:
-            result: int = native.llama_decode(self._context, Rows(view).batch)
+            result: int = native.llama_decode(self._context, rows_of(view))
         finally:
             if whole:
                 native.llama_set_causal_attn(self._context, True)

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.llamacpp.batches import View, rows_of
 from engines.llamacpp.pictures import (
     NO_PICTURES,
     Layout,
@@ -103,3 +104,13 @@ def test_an_image_has_the_same_numbers_each_time_and_another_image_others() -> N
     assert min(first) >= -(1 << 31)
     assert all(one != next_ for one, next_ in pairwise(first))
     assert ids_of(b"a", 1, 64) != first
+
+
+def test_what_a_batch_points_to_lives_as_long_as_it_does() -> None:
+    batch = rows_of(View(3, 7, picture(8, 8), begun=2, count=4))
+    kinds = (np.int8, np.int32, np.int64)
+    noise = [np.full(count, -1, dtype=kind) for count in range(1, 40) for kind in kinds]
+    assert [batch.seq_id[row][0] for row in range(4)] == [3] * 4
+    assert (batch.pos[:4], batch.n_seq_id[:4]) == ([9, 10, 11, 12], [1] * 4)
+    assert (batch.logits[:4], batch.embd[:4]) == ([0] * 4, [0.0] * 4)
+    assert noise
