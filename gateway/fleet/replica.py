@@ -18,7 +18,7 @@ from gateway.fleet.difference import name_of
 from gateway.fleet.queue import ModelQueue
 from gateway.observe.account import Account
 from gateway.observe.engine_figures import EngineFigures
-from gateway.observe.metrics import ReplicaMetrics
+from gateway.observe.replica_metrics import ReplicaMetrics
 from gateway.observe.scrape import ReplicaFigures
 
 

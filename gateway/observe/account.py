@@ -1,7 +1,7 @@
 """What one exchange cost: its times and its tokens.
 
 Owns: the numbers of one request while it runs.
-Must not: publish them; `gateway.observe.metrics` does, when the exchange is over.
+Must not: publish them; `gateway.observe.replica_metrics` does, when the exchange is over.
 """
 
 from collections.abc import Callable

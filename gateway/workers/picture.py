@@ -16,7 +16,8 @@ from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.difference import name_of
 from gateway.middleware import DoorRules
 from gateway.observe.account import Account
-from gateway.observe.metrics import Metrics, ReplicaMetrics
+from gateway.observe.metrics import Metrics
+from gateway.observe.replica_metrics import ReplicaMetrics
 from gateway.planning import limits_of
 from gateway.workers import words
 

@@ -1,0 +1,136 @@
+"""The names, labels and buckets of the gateway's Prometheus metrics.
+
+Owns: one registry, and a family for each name.
+Must not: know when anything is counted.
+"""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry
+
+from gateway.observe.numbers import Counters, Distributions, Gauges
+from gateway.observe.scrape import LABELS
+
+_SECONDS_LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_SECONDS_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5)
+_SECONDS_SHORT = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1)
+
+
+class Families:
+    """The families of one gateway process, on a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        outcome_labels = (*LABELS, "outcome")
+        self.requests = self._counter("requests", "Requests that have ended.", outcome_labels)
+        self.retries = self._counter(
+            "retries",
+            "Requests that came here after a try elsewhere had failed, by how it failed.",
+            (*LABELS, "reason"),
+        )
+        self.fallbacks = self._counter(
+            "fallbacks",
+            "Requests answered here though another model came first, by why it did not.",
+            (*LABELS, "reason"),
+        )
+        self.breaks = self._counter("stream_breaks", "Streams that broke here in the middle.")
+        self.continuations = self._counter(
+            "continuations", "Streams brought to their end after another replica broke."
+        )
+        self.prompt_tokens = self._counter("prompt_tokens", "Prompt tokens, as engines report.")
+        self.cached_tokens = self._counter(
+            "cached_prompt_tokens", "Prompt tokens that engines found in their caches."
+        )
+        self.completion_tokens = self._counter("completion_tokens", "Completion tokens generated.")
+        self.hedges = self._counter(
+            "hedges",
+            "Requests that were late elsewhere and sent here too, by whether that was quicker.",
+            (*LABELS, "result"),
+        )
+        self.hedged_tokens = self._counter(
+            "hedged_completion_tokens",
+            "Completion tokens of requests that were cut off as another replica was quicker.",
+        )
+        self.undelivered_tokens = self._counter(
+            "completion_tokens_undelivered",
+            "Completion tokens that were generated and not sent, as engines that can tell do.",
+        )
+        self.estimated_tokens = self._counter(
+            "completion_tokens_estimated",
+            "Completion tokens counted as events, for want of the engine's own count.",
+        )
+        self.first_token = self._histogram(
+            "time_to_first_token_seconds",
+            "TTFT of streamed requests: arrival to the first event with content.",
+            _SECONDS_LONG,
+        )
+        self.gap = self._histogram(
+            "inter_token_latency_seconds",
+            "ITL of streamed requests: time between events with content.",
+            _SECONDS_TOKEN,
+        )
+        self.duration = self._histogram(
+            "request_duration_seconds", "Arrival to the answer's last byte.", _SECONDS_LONG
+        )
+        self.queue = self._histogram(
+            "queue_seconds", "Waiting in the gateway for a replica.", _SECONDS_LONG
+        )
+        self.overhead = self._histogram(
+            "overhead_seconds",
+            "The gateway's own time before the engine: arrival to forwarding, less queueing.",
+            _SECONDS_SHORT,
+        )
+        self.shadows = self._counter(
+            "shadow_requests",
+            "Copies of requests for a second model that have ended; their answers are dropped.",
+            ("model", "outcome"),
+        )
+        self.shadow_duration = self._histogram(
+            "shadow_duration_seconds",
+            "Sending of a copy to its answer's last byte.",
+            _SECONDS_LONG,
+            ("model",),
+        )
+        self.prompt_counts = self._counter(
+            "prompt_counts",
+            "Times a model's engine was asked for the tokens of a prompt, by whether it told them.",
+            ("model", "told"),
+        )
+        self.refusals = self._counter(
+            "queue_refusals",
+            "Requests that had to wait for the model and were refused.",
+            ("model", "reason"),
+        )
+        self.waiting = Gauges(
+            "weighbridge_requests_waiting",
+            "Requests that wait in the gateway for a place at the model.",
+            ("model",),
+        )
+        self.registry.register(self.waiting)
+        self.reloads = self._counter(
+            "config_reloads", "Times the file was read again, by what came of it.", ("result",)
+        )
+        current = Gauges(
+            "weighbridge_config_current",
+            "1 when the file, as it was last read, is in force; 0 when it was refused.",
+            (),
+        )
+        self.registry.register(current)
+        self.config_current = current.labels()
+        self.config_current.value = 1
+        self.in_flight = Gauges(
+            "weighbridge_requests_in_flight", "Requests given to a replica and not ended.", LABELS
+        )
+        self.registry.register(self.in_flight)
+
+    def _counter(self, name: str, text: str, labels: Sequence[str] = LABELS) -> Counters:
+        counters = Counters(f"weighbridge_{name}", text, labels)
+        self.registry.register(counters)
+        return counters
+
+    def _histogram(
+        self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = LABELS
+    ) -> Distributions:
+        histograms = Distributions(f"weighbridge_{name}", text, labels, buckets)
+        self.registry.register(histograms)
+        return histograms
