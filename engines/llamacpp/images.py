@@ -116,6 +116,8 @@ def size_of(image: bytes) -> tuple[int, int]:
         ValueError, struct.error, IndexError: it is none of the kinds that are read.
     """
     if image.startswith(_PNG):
+        if image[12:16] != b"IHDR":  # Apple's variety has another chunk before it
+            raise ValueError("no header where it must be")
         width, height = struct.unpack_from(">II", image, 16)
         return width, height
     if image.startswith((b"GIF87a", b"GIF89a")):

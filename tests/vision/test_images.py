@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engines.llamacpp.images import MOST_PIXELS, BadImage, bytes_of, size_of, urls_in
 from engines.protocol.requests import Message
-from tests.support.pixels import data_url, jpeg_head, png
+from tests.support.pixels import chunk, data_url, jpeg_head, png
 
 
 def gif(width: int, height: int) -> bytes:
@@ -46,6 +46,7 @@ def test_each_kind_tells_its_size_before_it_is_decoded(image: bytes) -> None:
         (data_url(gif(60_000, 60_000)), "invalid_image"),
         (data_url(bmp(-5, 5)), "invalid_image"),
         (data_url(jpeg_head(5_000, 20)), "invalid_image"),
+        (data_url(png()[:8] + chunk(b"CgBI", bytes(8)) + png()[8:]), "invalid_image"),
     ],
 )
 def test_what_is_no_image_or_too_large_is_refused_where_it_stands(url: str, code: str) -> None:
