@@ -74,13 +74,13 @@ class Sight:
     def _look(self, url: str, param: str, room: int) -> tuple[Part, ...]:
         image = bytes_of(url, param)
         name = _name(image)
-        parts = self._kept.pop(name, None)
+        parts = self._kept.get(name)
         if parts is None:
-            parts = tuple(self._parts(image, param, room))
+            parts = self._kept[name] = tuple(self._parts(image, param, room))
             self._kept_bytes += _size(parts)
         elif sum(map(_count, parts)) > room:
             raise _too_large(param)
-        self._kept[name] = parts
+        self._kept.move_to_end(name)
         while self._kept_bytes > KEPT_PICTURES_BYTES and len(self._kept) > 1:
             self._kept_bytes -= _size(self._kept.popitem(last=False)[1])
         return parts

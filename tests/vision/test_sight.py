@@ -20,7 +20,7 @@ from engines.llamacpp.sequence import Order, SequenceState
 from engines.llamacpp.sight import Sight, library
 from engines.protocol.errors import ContextLengthExceeded, InvalidRequest
 from engines.protocol.requests import ChatRequest
-from tests.support.pixels import png, shown
+from tests.support.pixels import data_url, png, shown
 
 NAMES = ("qwen2vl", "gemma3")
 LIMITS = Limits(
@@ -131,6 +131,16 @@ async def test_images_that_do_not_fit_the_context_are_not_looked_at(
     many = [turn for seed in range(30) for turn in shown(png(224, 224, seed))]
     with pytest.raises(ContextLengthExceeded, match="fewer or smaller"):
         await sight.see(msgspec.convert({"messages": many}, ChatRequest).messages)
+
+
+def test_an_image_that_did_not_fit_beside_others_is_still_known(
+    seeing: tuple[Runtime, Sight],
+) -> None:
+    _, sight = seeing
+    first = sight._look(data_url(IMAGE), "here", room=LIMITS.context)
+    with pytest.raises(ContextLengthExceeded):
+        sight._look(data_url(IMAGE), "here", room=1)
+    assert sight._look(data_url(IMAGE), "here", room=LIMITS.context) is first
 
 
 async def test_a_broken_image_is_refused(
