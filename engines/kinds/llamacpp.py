@@ -94,7 +94,8 @@ class LlamacppEngine(Section):
     context_shift: bool = Field(
         False,
         description="Let an answer outgrow its context, up to its `max_tokens`: the middle of the "
-        "text gives way, and what is left is read again. Without it such an answer is cut off.",
+        "text gives way, and what is left is read again. Without it, and behind an image, such an "
+        "answer is cut off.",
     )
     kv_type: Literal["f16", "q8_0", "q4_0"] = Field(
         "f16",

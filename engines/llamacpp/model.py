@@ -103,6 +103,9 @@ class Model:
         alternatives = (request.top_logprobs or 0) if request.logprobs else None
         orders = self._orders(request, [prompt], request.answer_tokens(), alternatives, "messages")
         layout = laid_out(prompt, pictures_in(seen or {}))
+        if layout:  # pictures keep their place: nothing gives way, however much is asked for
+            room = self.context - len(prompt)
+            orders = [replace(o, most_tokens=min(o.most_tokens, room)) for o in orders]
         return [replace(self.conversations.told(request, order), layout=layout) for order in orders]
 
     def completion_orders(self, request: CompletionRequest) -> list[Order]:

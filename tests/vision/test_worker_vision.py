@@ -86,6 +86,18 @@ async def test_what_has_read_an_image_is_reused_by_the_same_image_alone(
     assert content(fresh).startswith(content(other)[:3])
 
 
+@pytest.mark.parametrize("name", NAMES)
+async def test_an_answer_to_an_image_ends_where_the_context_does_whatever_may_give_way(
+    toys: Path, name: str
+) -> None:
+    options = ("--mmproj", str(toys / f"mmproj-{name}.gguf"), "--context-shift", "--context", "128")
+    with working(str(toys / f"{name}.gguf"), options) as worker:
+        async with worker.client() as http:
+            told = await ask(http, shown(png()), max_tokens=500, ignore_eos=True)
+    assert told["choices"][0]["finish_reason"] == "length"
+    assert told["usage"]["total_tokens"] == 128
+
+
 async def test_an_answer_to_an_image_is_streamed(seeing: WorkerProcess) -> None:
     body = {"messages": shown(png(seed=5)), "max_tokens": 6, "temperature": 0, "stream": True}
     async with seeing.client() as http:
