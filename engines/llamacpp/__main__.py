@@ -187,6 +187,8 @@ async def _serve(
         pooled.close()
         if model.sight is not None:
             await asyncio.to_thread(model.sight.close)
+        # Who reads the text of a request that was cut off reads it with the model's vocabulary.
+        await asyncio.get_running_loop().shutdown_default_executor()
         runtime.close()
     return 1 if batcher.failed.is_set() else 0
 

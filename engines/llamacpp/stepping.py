@@ -58,8 +58,8 @@ class Stepper:
         self._masks = ThreadPoolExecutor(_MASK_THREADS, thread_name_prefix="mask")
 
     def close(self) -> None:
-        """End what computes masks."""
-        self._masks.shutdown(wait=False, cancel_futures=True)
+        """End what computes masks, before anybody frees the vocabulary that it reads."""
+        self._masks.shutdown(cancel_futures=True)
 
     def admit(self) -> None:
         """Give free slots to the first in line, as long as their tokens fit the cache.

@@ -52,3 +52,24 @@ async def test_a_signal_while_it_reads_a_prompt_ends_it_after_the_drain_time() -
             assert await asked in (0, 500)
         assert worker.process.wait(END_S) == 0
         assert "Traceback" not in worker.stderr()
+
+
+async def test_who_reads_the_text_of_a_request_that_is_cut_off_is_waited_for() -> None:
+    texts = [f"{'hello wörld 12 ' * 6_000}{at}" for at in range(40)]
+    options = ["--context", "16384", "--drain-timeout-s", "0.1"]
+    with working(options=options) as worker:
+        async with worker.client() as http, worker.client() as other:
+            sent = asyncio.Event()
+
+            async def note(what: str, _about: object) -> None:
+                if what == "http11.send_request_body.complete":
+                    sent.set()
+
+            asked = asyncio.create_task(
+                http.post(COMPLETIONS, json={"prompt": texts}, extensions={"trace": note})
+            )
+            await sent.wait()
+            await figures(other)
+            worker.process.terminate()
+            await asyncio.gather(asked, return_exceptions=True)
+        assert worker.process.wait(END_S) == 0
