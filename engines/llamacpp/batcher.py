@@ -124,7 +124,7 @@ class Batcher:
             self._end("this engine is ending")
             if self._shelf is not None:
                 self._shelf.store(self._cells.parked)
-        except Exception:  # noqa: BLE001 - the root of this thread
+        except BaseException:  # noqa: BLE001 - the root of this thread; a panic in Rust is no Exception
             _log.exception("the batcher's thread failed")
             self._end("the engine failed and must start again")
             if not self._loop.is_closed():
@@ -138,9 +138,9 @@ class Batcher:
             for waiting in (self._running, self._queue, self._arrived):
                 waiting.clear()
             self._count()
-        self._stepper.close()
         self._tell([(s.deliver, Progress(error=why)) for s in held])
         self._texts.end(why)
+        self._stepper.close()
 
     def _collect(self) -> bool:
         """Take in what has arrived; sleep while there is nothing to do. False ends the thread."""
