@@ -8,7 +8,7 @@ import pytest
 
 from engines.llamacpp.pictures import Picture, ids_of, is_text, laid_out, tokens_of
 from tests.support.batching import Client, arrive, batching, client, drained, together
-from tests.support.toy_runtime import Gate, ToyRuntime
+from tests.support.toy_runtime import Gate, ToyRuntime, answer
 
 
 def picture(name: int, count: int, *, whole: bool = False) -> Picture:
@@ -26,13 +26,17 @@ def seeing(*parts: int | Picture, count: int = 4) -> Client:
 
 
 async def test_a_large_picture_is_read_in_pieces_between_which_others_go_on() -> None:
-    runtime = ToyRuntime(cells=400, batch_tokens=16)
+    runtime, gate = ToyRuntime(cells=400, batch_tokens=16), Gate()
+    runtime.before = gate
     async with batching(runtime) as batcher:
-        talker = client(3, 40)
+        talker, seer = client(3, 40), seeing(5, picture(1, 64), 6)
         batcher.submit(talker.sequence)
-        await talker.first()
-        await together(batcher, [seeing(5, picture(1, 64), 6)])
+        await arrive(gate)
+        batcher.submit(seer.sequence)
+        gate.open_for_good()
+        await seer.end()
         await talker.end()
+    assert seer.text == answer(seer.prompt, seer.count)
     looks = [at for at, step in enumerate(runtime.steps) if not is_text(step[0].token)]
     assert [len(runtime.steps[at]) for at in looks] == [16] * 4
     between = [runtime.steps[at + 1 : after] for at, after in pairwise(looks)]
