@@ -327,6 +327,8 @@ def _values(toy: Toy, name: str, shape: Shape, chance: np.random.Generator) -> A
     """
     noise = chance.standard_normal(shape)
     tied = "tied" in toy.parts
+    if name.endswith(".ssm_a"):  # states fade
+        return -(1 + np.abs(noise)).astype(np.float32)
     if len(shape) == 1:
         middle = 5.0 if tied and name == weight(T.OUTPUT_NORM) else 1.0
         middle = 0.0 if name.endswith(".bias") else middle
