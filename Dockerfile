@@ -56,8 +56,9 @@ VOLUME /var/lib/weighbridge
 WORKDIR /etc/weighbridge
 USER 10001:10001
 EXPOSE 8000
+# Never by a proxy, which Docker puts into the environment where its own configuration names one.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health', timeout=2)"]
+    CMD ["python", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:8000/health', timeout=2)"]
 STOPSIGNAL SIGTERM
 # Without a key this ends with a line that says so; --no-auth after the image's name is the other way.
 ENTRYPOINT ["weighbridge", "serve", "--host", "0.0.0.0", "--port", "8000"]

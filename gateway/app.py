@@ -12,8 +12,8 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Scope
 
 from gateway.api.generation import GENERATION, Generation, Shortcut
 from gateway.api.openapi import TITLE
@@ -79,7 +79,7 @@ def generation_of(live: Fronted) -> dict[str, ASGIApp]:
 
 def guarded(quick: Mapping[str, ASGIApp], others: ASGIApp, rules: DoorRules) -> ASGIApp:
     """Return an application behind the door: POSTs to the paths of `quick`, and all others."""
-    inner: ASGIApp = Door(Shortcut(quick, others), rules)
+    inner: ASGIApp = Door(Shortcut(quick, others), rules, _takes_body)
     if rules.origins:
         inner = CORSMiddleware(
             inner,
@@ -89,6 +89,13 @@ def guarded(quick: Mapping[str, ASGIApp], others: ASGIApp, rules: DoorRules) -> 
             expose_headers=_OUR_HEADERS,
         )
     return RequestIds(inner)
+
+
+def _takes_body(scope: Scope) -> bool:
+    """Say whether a request with a body finds an endpoint here; else it gets a 404 or a 405."""
+    if scope["method"] == "POST" and any(row.path == scope["path"] for row in GENERATION):
+        return True
+    return any(route.matches(scope)[0] is Match.FULL for route in router.routes)
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ from gateway.domain import Endpoint, Outcome
 from gateway.errors import EngineFailed
 from gateway.fleet import Lease, Replica
 from gateway.relay.answers import foreign_error
-from gateway.relay.asked import most_tokens, prioritized, wants_usage
+from gateway.relay.asked import most_tokens, prioritized, wants_usage, without_bound
 from gateway.relay.bodies import edit_request
 from gateway.relay.client import UpstreamClient, UpstreamRequest
 from gateway.relay.continuation import count_request, counted, rest_of
@@ -32,6 +32,8 @@ from gateway.settling import Decided
 _MAX_ERROR_BYTES = 1024 * 1024
 # How an answer ends of which an engine may have generated more than it could tell.
 _CUT = (Outcome.CANCELLED, Outcome.TIMEOUT, Outcome.ENGINE_ERROR, Outcome.HEDGED)
+
+_NULL = msgspec.Raw(b"null")
 
 PATHS = {
     Endpoint.CHAT: "/chat/completions",
@@ -149,6 +151,9 @@ def _sent(
     """Return what an engine is sent for a request."""
     plan, request = lease.replica.plan, incoming.request
     name = plan.upstream_name(lease.model)
+    unbounded = without_bound(request)
+    if unbounded:
+        changes = dict.fromkeys(unbounded, _NULL) | dict(changes or {})
     body = edit_request(
         incoming.body,
         model=None if request.model == name else name,

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
@@ -42,6 +42,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _OPEN_PATHS = frozenset({"/health", "/ready"})  # probes carry no key
 # What they tell is true of the product everywhere, and a browser cannot send a key with a link.
 _PUBLIC_PATHS = frozenset({"/docs", "/openapi.json"})
+# Who asks them asks every few seconds: what went well would hide what people have asked.
+_PROBED_PATHS = frozenset({"/health", "/ready", "/metrics"})
 _LONGEST_LOGGED = 200
 _LINE = (
     "%(method)s %(path)s %(status)s %(duration_s).3fs model=%(model)s rule=%(rule)s "
@@ -127,9 +129,13 @@ class _Noted:
 class Door:
     """Lets in whom the rules let in. A refusal is an OpenAI error and reaches no endpoint."""
 
-    def __init__(self, app: ASGIApp, rules: DoorRules) -> None:
+    def __init__(
+        self, app: ASGIApp, rules: DoorRules, serves: Callable[[Scope], bool] = lambda _: True
+    ) -> None:
+        """`serves` says whether anything is done with a body at this path, by this method."""
         self._app = app
         self._rules = rules
+        self._serves = serves
         key = None if rules.key is None else rules.key.get_secret_value()
         self._expected = None if key is None else f"Bearer {key}".encode()
         self._known_hosts: set[bytes] = set()  # values of Host that were found to be ours
@@ -163,7 +169,8 @@ class Door:
             raise NotAuthenticated(
                 "The key is missing or wrong. Send it as 'Authorization: Bearer KEY'."
             )
-        if scope["method"] in HAS_BODY and not is_json(headers.get(b"content-type", b"")):
+        foreign = scope["method"] in HAS_BODY and not is_json(headers.get(b"content-type", b""))
+        if foreign and self._serves(scope):  # elsewhere the path is what is wrong
             raise UnsupportedMediaType(
                 "The body must be JSON: send 'Content-Type: application/json'."
             )
@@ -206,7 +213,9 @@ async def _nothing() -> None:
 def _log_access(scope: Scope, answer: "Answer | _Noted", took_s: float) -> None:
     told = {k: v.decode("latin-1") for k, v in answer.headers if k.startswith(b"x-")}
     client = scope.get("client")
-    _access.info(
+    probed = scope["path"] in _PROBED_PATHS and answer.started and answer.status < 400
+    _access.log(
+        logging.DEBUG if probed else logging.INFO,
         _LINE,
         {
             "method": scope["method"],

@@ -83,7 +83,7 @@ class LlamacppEngine(Section):
         None,
         description="A folder (relative to this file) where that outlives a replica: it is written "
         "at a clean end, also when a model leaves memory, and read at the next start. Prompts of "
-        "people are in it.",
+        "people are in it. What no start has read for two weeks is removed.",
     )
     prompt_lookup: bool = Field(
         False,

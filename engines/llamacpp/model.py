@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.defaults import Defaults
@@ -99,6 +101,7 @@ class Model:
                 does not do.
         """
         self._check_generates()
+        _check_chat(request)
         prompt = self.conversations.tokens(request, seen)
         alternatives = (request.top_logprobs or 0) if request.logprobs else None
         orders = self._orders(request, [prompt], request.answer_tokens(), alternatives, "messages")
@@ -120,7 +123,7 @@ class Model:
         if request.suffix:
             prompts = [self._filling(prompt, request.suffix) for prompt in prompts]
         # OpenAI's default for this endpoint is 16, and clients rely on its being short.
-        most = 16 if request.max_tokens is None else request.max_tokens
+        most = 16 if request.max_tokens is msgspec.UNSET else request.answer_tokens()
         ranked = 0 if request.choices() > (request.n or 1) else None
         alternatives = ranked if request.logprobs is None else request.logprobs
         orders = self._orders(request, prompts, most, alternatives, "prompt")
@@ -266,6 +269,20 @@ class Model:
                     param=param,
                 )
         return list(ids)
+
+
+def _check_chat(request: ChatRequest) -> None:
+    if request.older_functions:
+        raise InvalidRequest(
+            "'functions' is the older form: send each as one of 'tools', "
+            '{"type": "function", "function": {...}}, and \'function_call\' as \'tool_choice\'.',
+            param="functions",
+        )
+    if request.modalities not in (None, [], ["text"]):
+        raise InvalidRequest(
+            "This engine answers in text alone: leave 'modalities' out, or send [\"text\"].",
+            param="modalities",
+        )
 
 
 def _check_completion(request: CompletionRequest) -> None:

@@ -5,9 +5,12 @@ Must not: decide what is kept (`parked`), or trust what it reads: a file that is
 of this model, is passed over.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
+import re
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +25,8 @@ _log = logging.getLogger("weighbridge.worker")
 
 _SUFFIX = ".prefix"
 _FOLDER_MODE = 0o700  # prompts of people are in it
+_MARK = re.compile(r"[0-9a-f]{20}")
+_LONGEST_UNUSED_S = 14 * 86_400
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -39,13 +44,21 @@ def mark_of(*facts: object) -> str:
 
 
 class Shelf:
-    """One folder of states. What cannot be read or written is told in the log, and no more."""
+    """One folder of states. What cannot be read or written is told in the log, and no more.
+
+    Folders beside it that nobody has used for two weeks are removed when it is read: each change
+    of weights or of their settings begins a new one.
+    """
 
     def __init__(self, folder: Path, mark: str) -> None:
         self._folder = folder / mark
 
     def load(self) -> list[Leaving]:
         """Return the states, the least recently used first."""
+        with contextlib.suppress(OSError):
+            os.utime(self._folder)  # used now
+        with contextlib.suppress(OSError):
+            self._clear()
         try:
             found = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda file: file.stat().st_mtime)
         except OSError as error:
@@ -62,8 +75,20 @@ class Shelf:
             for file in self._folder.glob(f"*{_SUFFIX}"):
                 if file.name not in names:
                     file.unlink(missing_ok=True)
+            os.utime(self._folder)  # where nothing was new
         except OSError as error:
             _log.warning("prefixes cannot be kept: %s", error.strerror)
+
+    def _clear(self) -> None:
+        """Remove the folders of others that have not been used for long."""
+        longest_s = time.time() - _LONGEST_UNUSED_S
+        for folder in self._folder.parent.iterdir():
+            if not _MARK.fullmatch(folder.name) or folder.stat().st_mtime > longest_s:
+                continue
+            for file in folder.glob(f"*{_SUFFIX}*"):
+                file.unlink(missing_ok=True)
+            folder.rmdir()
+            _log.info("kept prefixes that nobody has used for two weeks are gone: %s", folder.name)
 
     def _write(self, at: int, leaving: Leaving) -> str:
         """Write a state, whole or not at all; return the file's name. What is there stays."""

@@ -5,6 +5,7 @@ Must not: be looked around; no other module asks which system this is.
 """
 
 from engines.platform.cores import usable_cores
+from engines.platform.files import allow_open_files, open_files
 from engines.platform.folders import cache_folder, runtime_folder
 from engines.platform.gpus import Gpu, gpus, seen_by, visible
 from engines.platform.processes import Seen, seen_of
@@ -15,10 +16,12 @@ from engines.platform.writing import write_whole
 __all__ = [
     "Gpu",
     "Seen",
+    "allow_open_files",
     "cache_folder",
     "gpus",
     "instructions",
     "memory_bytes",
+    "open_files",
     "runtime_folder",
     "seen_by",
     "seen_of",

@@ -48,7 +48,7 @@ def runtime_folder() -> Iterator[Path]:
             continue
         break
     else:
-        raise OSError("no folder for sockets: neither XDG_RUNTIME_DIR, TMPDIR nor /tmp will do")
+        raise OSError("neither XDG_RUNTIME_DIR, TMPDIR nor /tmp can be written, with a short path")
     try:
         yield folder
     finally:

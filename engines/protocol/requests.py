@@ -16,6 +16,8 @@ Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Budget = Annotated[int, msgspec.Meta(ge=-1)]
+# As many tokens as there is room for, in the words of LM Studio and llama.cpp; so does null.
+ROOM = -1
 Bits = Annotated[float, msgspec.Meta(ge=0, le=100)]
 StopStrings = str | Annotated[list[str], msgspec.Meta(max_length=16)]
 Texts = str | Annotated[list[str], msgspec.Meta(min_length=1)]
@@ -89,7 +91,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     frequency_penalty: Penalty | None = None
     repetition_penalty: Annotated[float, msgspec.Meta(gt=0, le=10)] | None = None
     stop: StopStrings | None = None
-    max_tokens: PositiveInt | None = None
+    max_tokens: Budget | msgspec.UnsetType | None = msgspec.UNSET
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     ignore_eos: bool | None = None
     logit_bias: dict[str, Annotated[float, msgspec.Meta(ge=-100, le=100)]] | None = None
@@ -129,6 +131,16 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return tuple(text for text in given if text)
 
+    def bounds(self) -> tuple[tuple[str, int], ...]:
+        """Return the fields that bound the answer's tokens, with their values."""
+        given = self.max_tokens
+        return (("max_tokens", given),) if isinstance(given, int) else ()
+
+    def answer_tokens(self) -> int | None:
+        """Return the bound on completion tokens; None where there is none."""
+        bound = next((value for _, value in self.bounds()), ROOM)
+        return None if bound == ROOM else bound
+
     def wants_usage(self) -> bool:
         """Say whether the client asked for usage at the end of a stream."""
         return bool(self.stream_options and self.stream_options.include_usage)
@@ -138,12 +150,16 @@ class ChatRequest(Sampling, frozen=True, kw_only=True):
     """The body of `/v1/chat/completions`."""
 
     messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
-    max_completion_tokens: PositiveInt | None = None
+    max_completion_tokens: Budget | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
     tools: list[Any] | None = None
+    # Deprecated, as is the role `function`: the gateway makes tools of them.
+    older_functions: list[Any] | None = msgspec.field(name="functions", default=None)
     tool_choice: Any = None
     parallel_tool_calls: Any = None
+    # What the answer is to be, beside text: which engine can speak is the engine's to say.
+    modalities: Any = None
     reasoning_effort: str | None = None
     # OpenRouter's: {effort, max_tokens, enabled}.
     reasoning: Any = None
@@ -158,9 +174,20 @@ class ChatRequest(Sampling, frozen=True, kw_only=True):
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
 
-    def answer_tokens(self) -> int | None:
-        """Return the bound on completion tokens; the newer field wins."""
-        return self.max_completion_tokens or self.max_tokens
+    def __post_init__(self) -> None:
+        """Refuse an answer without a token.
+
+        Raises:
+            ValueError: in msgspec's words, which adds no place at the top.
+        """
+        if self.max_tokens == 0 or self.max_completion_tokens == 0:
+            name = next(name for name, value in self.bounds() if value == 0)
+            raise ValueError(f"Expected `int` >= 1 - at `$.{name}`")
+
+    def bounds(self) -> tuple[tuple[str, int], ...]:
+        """Return the fields that bound the answer's tokens; the newer one wins."""
+        older, newer = super().bounds(), self.max_completion_tokens
+        return older if newer is None else (("max_completion_tokens", newer), *older)
 
     def thought_tokens(self) -> int | None:
         """Return the bound on the tokens of a thought; -1, by any of its names, is none."""
@@ -185,8 +212,7 @@ class CompletionRequest(Sampling, frozen=True, kw_only=True):
     """The body of `/v1/completions`. A prompt is text, token ids, or a list of either."""
 
     prompt: str | list[Any]
-    # 0 asks for what is told of the prompt alone.
-    max_tokens: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    # `max_tokens: 0` asks for what is told of the prompt alone.
     echo: bool | None = None
     suffix: str | None = None
     logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
@@ -195,10 +221,6 @@ class CompletionRequest(Sampling, frozen=True, kw_only=True):
     def choices(self) -> int:
         """Return how many answers are drawn to each prompt; the best `n` are told."""
         return self.best_of or self.n or 1
-
-    def answer_tokens(self) -> int | None:
-        """Return the bound on completion tokens."""
-        return self.max_tokens
 
 
 class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,10 +32,11 @@ from engines.protocol.requests import (
     ScoreRequest,
     decode_request,
 )
+from gateway.api.older_functions import OlderReply, as_tools, is_older
 from gateway.asking import Incoming
 from gateway.domain import Endpoint
 from gateway.errors import ApiError, BodyTooLarge
-from gateway.relay.exchange import Headers
+from gateway.relay.exchange import Headers, Reply
 from gateway.rendering import send_error
 from gateway.serving import Fronted
 
@@ -142,7 +143,7 @@ class Generation:
             ApiError: an answer had begun, and its stream could not tell.
         """
         arrived_s, answer = time.perf_counter(), answer_of(scope, send)
-        reply = AsgiReply(send) if answer is None else answer
+        reply: Reply = AsgiReply(send) if answer is None else answer
         gateway = self._live.gateway
         limit_bytes = gateway.config.file.gateway.body_limit_bytes
         try:
@@ -151,10 +152,14 @@ class Generation:
                 body = await read_body(scope, receive, limit_bytes)
             elif len(body) > limit_bytes:
                 raise BodyTooLong
+            request = decode_request(self._decoder, body)
+            if is_older(request):
+                body, reply = as_tools(body), OlderReply(reply)
+                request = decode_request(self._decoder, body)
             incoming = Incoming(
                 endpoint=self._row.endpoint,
                 body=body,
-                request=decode_request(self._decoder, body),
+                request=request,
                 headers=scope["headers"],
                 request_id=scope["weighbridge.request_id"],
                 arrived_s=arrived_s,

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from gateway.domain import LicenceTerms, ModelFacts
-from gateway.errors import ModelNotFound
+from gateway.errors import InvalidRequest, ModelNotFound
 from gateway.fleet import Condition, ReplicaView
 from gateway.parts import Gateway, Live
 from gateway.planning import engines_of
@@ -138,11 +138,16 @@ def named_model(gateway: Gateway, name: str) -> str:
     """Return the model that a name means.
 
     Raises:
-        ModelNotFound: it means none, or any that rules choose.
+        ModelNotFound: it means none.
+        InvalidRequest: it means any that rules choose.
     """
     found = gateway.selector.meaning(name).model
     if found is None:
-        raise ModelNotFound(name)
+        raise InvalidRequest(
+            f"'{name}' is no model: for each request the rules choose one. Name the model itself; "
+            "GET /v1/models lists them.",
+            param="model",
+        )
     return found
 
 

@@ -19,7 +19,7 @@ from gateway.cli.config_source import ConfigSource, find_config, names_config
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.names import all_aliases, resolved_aliases, used_by
 from gateway.config.problems import ConfigError, Problem
-from gateway.config.words import counted
+from gateway.config.words import counted, some_of
 from gateway.environment import EnvironmentProblem, read_environment
 from gateway.known import gather_facts
 from gateway.planning import fetched_later, plans_of
@@ -60,9 +60,9 @@ def _verdict(source: ConfigSource, warnings: int) -> str:
 
 def _served(config: LoadedConfig) -> str:
     file, aliases = config.file, all_aliases(config.file)
-    served = f"{counted(len(file.models), 'model')} ({', '.join(file.models)})"
+    served = f"{counted(len(file.models), 'model')} ({some_of([*file.models])})"
     if aliases:
-        served += f" and {counted(len(aliases), 'alias', 'aliases')} ({', '.join(aliases)})"
+        served += f" and {counted(len(aliases), 'alias', 'aliases')} ({some_of([*aliases])})"
     rules = counted(len(file.routes), "rule")
     return f"{served}; {rules} {'chooses' if len(file.routes) == 1 else 'choose'} for auto"
 

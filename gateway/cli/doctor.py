@@ -16,11 +16,10 @@ import msgspec
 from gateway.cli import doctor_checks as checks
 from gateway.cli.config_source import find_config, names_config
 from gateway.cli.doctor_found import Found
+from gateway.cli.server import files_wanted
 from gateway.config.loading import load_config
 from gateway.config.problems import ConfigError
 from gateway.environment import EnvironmentProblem, read_environment
-
-_FILES_BESIDE = 256
 
 
 @click.command(short_help="Look whether this machine and the file are well.")
@@ -55,5 +54,5 @@ def _looks(config_option: str | None) -> Iterator[Found]:
         yield Found("file", "ok", source.described)
         connections = config.file.gateway.max_connections
         yield from checks.of_file(config, os.environ)
-    yield checks.open_files(2 * connections + _FILES_BESIDE)
+    yield checks.open_files(files_wanted(connections))
     yield from checks.hub(os.environ)

@@ -87,16 +87,12 @@ def environment() -> Iterator[Found]:
 
 def open_files(wanted: int) -> Found:
     """Return how many files may be open; each connection is two, and the engines' come on top."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # up to it `serve` raises the limit
     remedy = f"raise it: ulimit -n {wanted} (or LimitNOFILE= of a systemd unit)"
-    said = f"{soft} may be open at once"
-    if soft < _LEAST_FILES:
-        return Found("open files", "fail", said, remedy)
-    if soft < wanted and hard != resource.RLIM_INFINITY and hard < wanted:
-        return Found("open files", "warn", f"{said}, {wanted} may be wanted", remedy)
-    if soft < wanted:
-        return Found("open files", "warn", f"{said}, {wanted} may be wanted", remedy)
-    return Found("open files", "ok", said)
+    if hard == resource.RLIM_INFINITY or hard >= wanted:
+        return Found("open files", "ok", f"{wanted} may be open at once")
+    said = f"{hard} may be open at once, {wanted} may be wanted"
+    return Found("open files", "fail" if hard < _LEAST_FILES else "warn", said, remedy)
 
 
 def hub(environ: Mapping[str, str]) -> Iterator[Found]:

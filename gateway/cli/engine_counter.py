@@ -62,7 +62,13 @@ def _remote(plan: ReplicaPlan, asked: bytes) -> int | None:
     if address.authorization is not None:
         headers["authorization"] = address.authorization
     try:
-        told = httpx.post(f"{address.key}{path}", content=asked, headers=headers, timeout=_REMOTE_S)
+        told = httpx.post(
+            f"{address.key}{path}",
+            content=asked,
+            headers=headers,
+            timeout=_REMOTE_S,
+            trust_env=False,  # no proxy, as in the relay
+        )
     except (httpx.HTTPError, httpx.InvalidURL):
         return None
     return answered(told.content) if told.status_code == 200 else None

@@ -61,9 +61,21 @@ class _Unanswered(Exception):
     "--url",
     help="A running gateway, and only what it serves; default: where the routing file's would be.",
 )
+@click.option(
+    "--config",
+    "config_option",
+    metavar="FILE",
+    help="The routing file; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def models(
-    words: tuple[str, ...], url: str | None, *, pulled: bool, catalogue: bool, as_json: bool
+    words: tuple[str, ...],
+    url: str | None,
+    config_option: str | None,
+    *,
+    pulled: bool,
+    catalogue: bool,
+    as_json: bool,
 ) -> None:
     """Show what a running gateway serves, and the weights on this machine; WORDS filter the rows.
 
@@ -75,7 +87,7 @@ def models(
         _print([(rows, CATALOGUE_HEAD, [entry_cells(e) for e in entries])], words, as_json)
         return
     parts: list[_Part] = []
-    config = None if url is not None else readable_config(None)
+    config = None if url is not None else readable_config(config_option)
     if not pulled:
         served = _served_rows(url, url or url_by(config), words)
         parts.append((served, _SERVED_HEAD, [_served_cells(row) for row in served]))

@@ -115,7 +115,9 @@ def route_text(
         if path is not None:
             _tell_file(explainer, path, as_json=as_json)
             return
-        request = Prompt(text or "", system=system, model=model, user=user).request()
+        # What is no UTF-8 comes as surrogates, which nobody could be sent.
+        said = os.fsencode(text or "").decode("utf-8", "replace")
+        request = Prompt(said, system=system, model=model, user=user).request()
         count = None if no_count else EngineCounter(config)
         explanation = explainer.explain(
             Endpoint.CHAT, request, headers=_headers(headers), count=count

@@ -4,6 +4,7 @@ Owns: the socket, exit codes, who may come in.
 Must not: build what `gateway.parts` builds.
 """
 
+import contextlib
 import gc
 import ipaddress
 import logging
@@ -11,19 +12,20 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from engines.platform import cache_folder, runtime_folder, usable_cores
+from engines.platform import allow_open_files, cache_folder, runtime_folder, usable_cores
 from gateway.app import build_app
 from gateway.cli.address import url_of
 from gateway.cli.banner import banner, cannot_start
 from gateway.cli.config_source import find_config, names_config
 from gateway.cli.logs import set_up_logs
 from gateway.cli.parent import ParentServer, inside_of, parent_server
-from gateway.cli.server import Server, server_config
+from gateway.cli.server import Server, connections_within, files_wanted, server_config
 from gateway.cli.worker import GARBAGE
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
@@ -110,11 +112,12 @@ def serve(
     for warning in config.warnings:
         _log.warning("%s", warning)
     section = config.file.gateway
+    _allow_files(section.max_connections)
     host = host or section.host
     rules = _door(config, environment, host, no_auth=no_auth)
     listener = _listen(host, section.port if port is None else port)
     bound_port: int = listener.getsockname()[1]
-    with listener, runtime_folder() as folder:
+    with listener, _folder() as folder:
         cache, cores = cache_folder(os.environ), usable_cores()
         ground = Ground(source.path, os.environ, gather_facts, folder, cores, cache)
         gateway = build_gateway(
@@ -140,6 +143,30 @@ def serve(
             _run_parent(parent_server(live, reloader, house, listener, said))
         else:
             _run(_server(live, reloader, rules, said), [listener])
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """Make the folder for sockets; where none can be made, end with one clear line."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(runtime_folder())
+        except OSError as error:
+            _fail(f"There is no place for the sockets of the engines: {error}.", 1)
+        yield folder
+
+
+def _allow_files(connections: int) -> None:
+    allowed = allow_open_files(files_wanted(connections))
+    taken = connections_within(allowed)
+    if taken < connections:
+        _log.warning(
+            "only %d files may be open at once: %d connections are taken, not the %d of "
+            "gateway.max_connections; raise the limit (ulimit -n, LimitNOFILE=)",
+            allowed,
+            taken,
+            connections,
+        )
 
 
 def _server(live: Live, reloader: Reloader, rules: DoorRules, announcement: str) -> Server:

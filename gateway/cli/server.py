@@ -15,6 +15,7 @@ import click
 import uvicorn
 from starlette.types import ASGIApp
 
+from engines.platform import open_files
 from gateway.cli.terminal import has_terminal, watched_terminal
 from gateway.config.schema import GatewaySection
 from gateway.config.words import counted
@@ -22,17 +23,31 @@ from gateway.wire import Census, WireLimits, protocol
 
 # After a second signal: for the errors that end what still runs.
 _LAST_WORDS_S = 1.0
+_FILES_BESIDE = 256
+
+
+def files_wanted(connections: int) -> int:
+    """Return how many files a gateway has open with so many clients, each of whom it asks for."""
+    return 2 * connections + _FILES_BESIDE
+
+
+def connections_within(files: int) -> int:
+    """Return how many clients there may be with so many files, some of which are for the rest."""
+    return max(1, (files - min(_FILES_BESIDE, files // 2)) // 2)
 
 
 def server_config(
     app: ASGIApp, section: GatewaySection, *, census: Census | None = None, uds: str | None = None
 ) -> uvicorn.Config:
     """Return what all servers of ours have in common; one on `uds` is for our own processes."""
+    connections = section.max_connections
+    if census is None:  # who counts for several processes cannot tell how the rest share them
+        connections = min(connections, connections_within(open_files()))
     limits = WireLimits(
         head_s=section.head_timeout_s,
         body_s=section.body_timeout_s,
         unread_s=section.unread_timeout_s,
-        connections=section.max_connections if uds is None else sys.maxsize,
+        connections=connections if uds is None else sys.maxsize,
         census=census,
     )
     return uvicorn.Config(

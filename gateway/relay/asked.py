@@ -5,7 +5,9 @@ their usage.
 Must not: read bodies or events.
 """
 
-from engines.protocol.requests import ChatRequest, CompletionRequest, Sampling
+import msgspec
+
+from engines.protocol.requests import ROOM, ChatRequest, CompletionRequest, Sampling
 
 # What OpenAI's completions have where the request has no bound.
 COMPLETION_TOKENS = 16
@@ -45,8 +47,21 @@ def most_tokens(request: object) -> int | None:
     if isinstance(request, ChatRequest):
         return request.answer_tokens()
     if isinstance(request, CompletionRequest):
-        return request.answer_tokens() or COMPLETION_TOKENS
+        bounded = request.max_tokens not in (msgspec.UNSET, 0)
+        return request.answer_tokens() if bounded else COMPLETION_TOKENS
     return None
+
+
+def without_bound(request: object) -> tuple[str, ...]:
+    """Return the fields that ask for as many tokens as there is room for by `ROOM`.
+
+    Not every engine knows the number; what null is, all do.
+    """
+    if not isinstance(request, Sampling):
+        return ()
+    if request.max_tokens != ROOM and getattr(request, "max_completion_tokens", None) != ROOM:
+        return ()
+    return tuple(name for name, value in request.bounds() if value == ROOM)
 
 
 def expected_tokens(request: object) -> int:

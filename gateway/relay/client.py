@@ -5,6 +5,7 @@ Must not: read what an answer says.
 """
 
 import asyncio
+import errno
 import ssl
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
@@ -23,6 +24,10 @@ _MAX_FETCHED_BYTES = 8 * 1024 * 1024
 
 class Unreachable(Exception):
     """No connection could be made; nothing was sent."""
+
+
+class NoFileLeft(Unreachable):
+    """We have as many files open as we may, which is no engine's fault."""
 
 
 class ConnectTimeout(DeadlinePassed):
@@ -252,6 +257,8 @@ class UpstreamClient:
                 raise Unreachable("it speaks no TLS; is its URL http://?") from error
             raise Unreachable(error.strerror or str(error)) from error
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise NoFileLeft(error.strerror) from error
             raise Unreachable(error.strerror or str(error)) from error
         return link
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from engines.protocol.requests import ChatRequest, CompletionRequest, Sampling
+from engines.protocol.requests import ROOM, ChatRequest, CompletionRequest, Sampling
 from engines.protocol.unreadable import UNREADABLE
 from gateway.errors import ContinuationImpossible
 from gateway.relay.asked import COMPLETION_TOKENS, choices_of
@@ -65,11 +65,10 @@ def rest_of(
         new["add_generation_prompt"] = False
     elif isinstance(request, CompletionRequest):
         new["prompt"] = _with_text(request.prompt, told.text, tokens)
-    bounds = [name for name in ("max_completion_tokens", "max_tokens") if _number(given, name)]
-    if isinstance(request, CompletionRequest) and not bounds:
+    if isinstance(request, CompletionRequest) and request.max_tokens is msgspec.UNSET:
         new["max_tokens"] = COMPLETION_TOKENS - told.tokens_before
-    for name in bounds:
-        new[name] = max(1, _number(given, name) - told.tokens_before)
+    for name, bound in request.bounds() if isinstance(request, Sampling) else ():
+        new[name] = None if bound == ROOM else max(1, bound - told.tokens_before)
     return {
         name: value if isinstance(value, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(value))
         for name, value in new.items()
@@ -149,8 +148,3 @@ def _with_text(prompt: str | list[Any], text: str, tokens: Sequence[int] | None)
             "what it said, which must stand behind those of the prompt."
         )
     return [*prompt, *tokens]
-
-
-def _number(given: dict[str, msgspec.Raw], name: str) -> int:
-    value = bytes(given.get(name, b"null"))
-    return 0 if value == b"null" else int(value)

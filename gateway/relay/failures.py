@@ -7,6 +7,7 @@ Owns: the table. Must not: ask anybody.
 | no connection | another; a child may be waited for: nothing was sent | |
 | it is ending, and took nothing new | another; a child may be waited for | |
 | the engine died | another, or it when it is back; what kills two may kill all | the same |
+| we have no file left to open | the client gets a 503 | the end |
 | 429, 5xx, or our key, URL or model name refused | another | |
 | any other 4xx | the client gets it | |
 | silence beyond a deadline | 504: it has cost enough time | another, or it when it is back |
@@ -24,8 +25,9 @@ from gateway.errors import (
     EngineFailed,
     EngineTimeout,
     RateLimited,
+    TooManyConnections,
 )
-from gateway.relay.client import ConnectTimeout, Unreachable
+from gateway.relay.client import ConnectTimeout, NoFileLeft, Unreachable
 from gateway.relay.connection import ConnectionLost
 from gateway.relay.watch import DeadlinePassed, TotalPassed
 
@@ -33,6 +35,7 @@ from gateway.relay.watch import DeadlinePassed, TotalPassed
 FAILURES = (Unreachable, ConnectionLost, DeadlinePassed, ApiError)
 
 _UNREACHED = "The engine cannot be reached, and no other that may serve this request is up."
+_NO_FILE = "The gateway has as many files open as the system lets it. Try again later."
 _GONE = "The engine went away before the end of its answer."
 
 
@@ -61,8 +64,7 @@ def failure_of(error: Exception, *, begun: bool) -> Failure:
     said = str(error)
     match error:
         case Unreachable():
-            gone, why = EngineFailed(_UNREACHED), f"cannot connect: {said}"
-            failure = Failure(gone, Outcome.UNAVAILABLE, why, unreached=True, back=True)
+            failure = _unreached(error)
         case EngineEnding():
             failure = Failure(
                 error, Outcome.UNAVAILABLE, said, unreached=True, back=True, ends=True
@@ -86,6 +88,14 @@ def failure_of(error: Exception, *, begun: bool) -> Failure:
         case _:
             raise error
     return failure
+
+
+def _unreached(error: Unreachable) -> Failure:
+    if isinstance(error, NoFileLeft):
+        full = TooManyConnections(_NO_FILE)
+        return Failure(full, Outcome.UNAVAILABLE, str(error), final=True, blamed=False)
+    gone, why = EngineFailed(_UNREACHED), f"cannot connect: {error}"
+    return Failure(gone, Outcome.UNAVAILABLE, why, unreached=True, back=True)
 
 
 def _late(error: DeadlinePassed, *, begun: bool) -> Failure:

@@ -1,6 +1,7 @@
 """A server's `/v1/models` as plain values, whatever kind of server it is.
 
-Owns: the fields of vLLM, SGLang, llama-server, Ollama and LM Studio that say something of a model.
+Owns: the fields of vLLM, SGLang, llama-server, Ollama, LM Studio and of our own that say something
+of a model.
 Must not: trust any of them: a field of another type counts as absent.
 """
 
@@ -56,7 +57,9 @@ def _listed(row: dict[str, Any]) -> Listed:
         context_tokens=_first(row, _SERVED, _CONTEXTS) or _first(known, ("n_ctx",), _CONTEXTS),
         trained_tokens=_first(row, _TRAINED, _CONTEXTS)
         or _first(known, ("n_ctx_train",), _CONTEXTS),
-        parameters=_first(known, ("n_params",), _PARAMETERS),
+        parameters=_first(known, ("n_params",), _PARAMETERS)
+        or _first(row, ("parameters",), _PARAMETERS),
+        capabilities=_words(row.get("capabilities")),
     )
 
 
@@ -66,6 +69,10 @@ def _first(row: dict[str, Any], names: tuple[str, ...], allowed: range) -> int |
         if isinstance(value, int) and not isinstance(value, bool) and value in allowed:
             return value
     return None
+
+
+def _words(value: object) -> frozenset[str]:
+    return frozenset(filter(None, map(_word, value))) if isinstance(value, list) else frozenset()
 
 
 def _word(value: object) -> str | None:

@@ -90,7 +90,7 @@ def found_on_server(
     return Found(
         served=listed.id,
         entry=entry,
-        role=Role.ADAPTER if adapter else _role(listed.id, entry),
+        role=Role.ADAPTER if adapter else _able(listed.capabilities) or _role(listed.id, entry),
         parent=listed.parent,
         served_context_tokens=listed.context_tokens or below,
         trained_tokens=listed.trained_tokens or (None if entry is None else entry.context_tokens),
@@ -116,6 +116,15 @@ def found_in_file(written: str, header: GgufHeader, catalogue: Catalogue) -> Fou
         parameters=(None if entry is None else entry.parameters) or header.parameters,
         architecture=header.architecture,
     )
+
+
+def _able(capabilities: frozenset[str]) -> Role | None:
+    """Return the role of what another gateway of ours says that it cannot generate."""
+    if "generation" in capabilities:
+        return None
+    if "reranking" in capabilities:
+        return Role.RERANKER
+    return Role.EMBEDDING if "embeddings" in capabilities else None
 
 
 def _told_role(header: GgufHeader) -> Role | None:

@@ -14,6 +14,7 @@ class Listed:
 
     `root` is what the server loaded, `parent` the model below a LoRA adapter. `context_tokens` is
     what the server serves, `trained_tokens` what the model was made for.
+    `capabilities` are those that our own list of models tells.
     """
 
     id: str
@@ -22,6 +23,7 @@ class Listed:
     context_tokens: int | None = None
     trained_tokens: int | None = None
     parameters: int | None = None
+    capabilities: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,8 @@ class HttpProtocol(HttpLine):
             self.refuse(
                 TooManyConnections(
                     f"{self._limits.connections} connections are open, as many as "
-                    "gateway.max_connections allows. Try again later."
+                    "gateway.max_connections and the system's limit of files allow. "
+                    "Try again later."
                 )
             )
             return

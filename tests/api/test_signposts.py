@@ -1,6 +1,7 @@
 """A 404 tells who has lost the way where they probably mean to go."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,20 @@ def test_what_is_named_in_place_of_a_path_is_there(path: str) -> None:
     known = openapi_document()["paths"]
     named = re.findall(r"(?:mean|GET|POST) (/[a-z0-9/.]*[a-z])", signpost(path))
     assert set(named) <= known.keys()
+
+
+async def test_a_form_that_is_sent_nowhere_is_told_so_and_not_that_it_is_no_json() -> None:
+    async with serving(NOBODY) as served:
+        form: dict[str, Any] = {"files": {"file": b"RIFF"}, "data": {"model": "whisper-1"}}
+        lost = await served.http.post("/v1/audio/transcriptions", **form)
+        wrong = await served.http.post("/v1/models", **form)
+        here = await served.http.post("/v1/chat/completions", **form)
+        by_hand = await served.http.post("/v1/models/big/load", **form)
+        told = await served.http.post("/v1/models/auto/load", json={})
+    assert (lost.status_code, wrong.status_code) == (404, 405)
+    assert (here.status_code, by_hand.status_code) == (415, 415)
+    assert told.status_code == 400
+    assert "Name the model itself" in told.json()["error"]["message"]
 
 
 async def test_the_sentence_stands_in_the_error() -> None:

@@ -33,6 +33,13 @@ def ran(text: str | None = None, *arguments: str) -> Result:
     return CliRunner().invoke(check, arguments)
 
 
+def test_of_many_models_the_first_are_named_and_the_others_counted() -> None:
+    many = "".join(f"  m{n}: {{engine: lab, aliases: [a{n}]}}\n" for n in range(300))
+    told = ran(REMOTE.replace("routes:\n", f"{many}routes:\n")).output
+    assert "It serves 301 models (big, m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10 and 289 " in told
+    assert "and 301 aliases (gpt, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10 and 289 more)" in told
+
+
 def test_a_right_file_is_one_line_that_says_what_it_serves() -> None:
     result = ran(REMOTE)
     assert result.exit_code == 0

@@ -1,5 +1,6 @@
 """`weighbridge route` asks engines to count, and does without where there is none."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from engines.protocol.requests import ChatRequest, EmbeddingRequest, Message
 from gateway.cli import main
 from gateway.cli.engine_counter import EngineCounter
 from gateway.config.loading import load_config, parse_config
+from tests.support.scripted import ScriptedEngine, json_play, running
 
 REMOTE = """\
 engines: {lab: {kind: remote, url: "http://lab:8000/v1", api_key: s3cret}}
@@ -52,6 +54,10 @@ def test_the_demo_is_counted_by_its_own_vocabulary() -> None:
     assert counted["request_size_confidence"] == 1
 
 
+def test_a_text_that_is_no_utf_8_is_counted_too() -> None:
+    assert any("the engine counted" in reason for reason in told("caf\udce9 au lait")["reasons"])
+
+
 def test_a_remote_server_is_asked_for_the_model_by_its_own_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -66,6 +72,17 @@ def test_a_remote_server_is_asked_for_the_model_by_its_own_name(
         "messages": [{"role": "user", "content": "Hello"}],
         "content": "Hello",
     }
+
+
+async def test_a_proxy_of_the_environment_is_no_way_to_an_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = ScriptedEngine(answer=lambda _: json_play({"count": 7}))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with running(engine):
+        count = counter(REMOTE.replace("http://lab:8000/v1", engine.url))
+        assert await asyncio.to_thread(count, "big", HELLO) == 7
 
 
 @pytest.mark.parametrize(

@@ -185,8 +185,11 @@ def test_the_gateway_of_the_file_here_is_asked_and_nobody_elsewhere(
             "models: {m: {engine: lab}}\n"
         )
         result = run(key="sesame")
-    assert seen == ["Bearer sesame"]
+        (tmp_path / "routing.yaml").rename(tmp_path / "mine.yaml")
+        named = run("--config", "mine.yaml", key="sesame")
+    assert seen == ["Bearer sesame", "Bearer sesame"]
     assert "qwen2.5-7b" in result.stdout
+    assert "qwen2.5-7b" in named.stdout
 
 
 def test_short_counts() -> None:

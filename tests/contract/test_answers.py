@@ -70,6 +70,26 @@ async def test_a_bound_on_tokens_is_kept_exactly(live: Subject, field: str, most
     assert told["choices"][0]["finish_reason"] == "length"
 
 
+@pytest.mark.parametrize("bound", [{"max_tokens": -1}, {"max_tokens": None}])
+async def test_as_many_tokens_as_there_is_room_for_may_be_asked_for(
+    live: Subject, bound: dict[str, Any]
+) -> None:
+    """-1 is LM Studio's and llama.cpp's word; null is what every engine takes for it."""
+    prompt = [5] * (live.context - 30)
+    told = (await live.post(COMPLETIONS, prompt=prompt, ignore_eos=True, **bound)).json()
+    assert told["usage"]["completion_tokens"] == 30
+    free, asked = await live.whole("Hello"), await live.whole("Hello", **bound)
+    assert asked["choices"] == free["choices"]
+
+
+async def test_an_answer_without_a_token_is_refused(live: Subject) -> None:
+    for field in ("max_tokens", "max_completion_tokens"):
+        none: dict[str, Any] = {field: 0}
+        refused = await live.post(messages=user("Hello"), **none)
+        assert refused.status_code == 400
+        assert field in refused.json()["error"]["message"]
+
+
 async def test_an_answer_without_a_bound_ends_with_the_context(live: Subject) -> None:
     told = await live.post(
         COMPLETIONS, prompt=[5] * (live.context - 8), max_tokens=500, ignore_eos=True
@@ -203,7 +223,7 @@ RANGES = [
     ("n", 0),
     ("n", 129),
     ("max_tokens", 0),
-    ("max_completion_tokens", -1),
+    ("max_completion_tokens", -2),
     ("top_logprobs", 21),
     ("seed", 1.5),
     ("stop", 5),

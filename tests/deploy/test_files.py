@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from gateway.config.schema import GatewaySection
+from tests.support.process import run_serve
 
 
 def read_yaml(path: Path) -> Any:
@@ -79,6 +80,13 @@ def test_the_service_may_write_where_weights_are_fetched_to(deploy: Path) -> Non
     assert "Environment=WEIGHBRIDGE_CACHE=%C/weighbridge HF_HUB_CACHE=%C/weighbridge/hub" in text
 
 
+def test_a_file_that_cannot_be_used_is_not_tried_for_ever(deploy: Path, tmp_path: Path) -> None:
+    (tmp_path / "routing.yaml").write_text("models: [", encoding="utf-8")
+    code = run_serve(tmp_path).returncode
+    text = (deploy / "systemd/weighbridge.service").read_text(encoding="utf-8")
+    assert f"RestartPreventExitStatus={code}\n" in text
+
+
 def test_the_dashboards_panels_do_not_overlap_and_ask_one_source(deploy: Path) -> None:
     path = deploy / "grafana/dashboards/weighbridge.json"
     panels = json.loads(path.read_text(encoding="utf-8"))["panels"]
@@ -114,7 +122,9 @@ def test_the_image_runs_without_a_shell_as_nobody_in_particular(root: Path) -> N
     final = {words[0]: " ".join(words[1:]) for words in lines[last:]}
     assert json.loads(final["ENTRYPOINT"])[:4] == ["weighbridge", "serve", "--host", "0.0.0.0"]
     check = final["HEALTHCHECK"]
-    assert json.loads(check[check.index("[") :])[0] == "python"
+    python, _, script = json.loads(check[check.index("[") :])
+    assert python == "python"
+    assert "ProxyHandler({})" in script  # Docker puts its own proxy into the environment
     uid = final["USER"].split(":")[0]
     assert uid.isdigit()
     assert uid != "0"

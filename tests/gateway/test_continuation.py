@@ -73,6 +73,16 @@ async def told_error(served: Served, **more: Any) -> dict[str, Any]:
     return error
 
 
+async def test_as_many_tokens_as_there_is_room_for_stay_so_behind_a_break() -> None:
+    """Engines get null, which all of them know."""
+    first, second = Breaking(CUT), Breaking(CUT)
+    async with running(first), running(second), serving(config(first, second)) as served:
+        assert said(events_of(await streamed(served, max_tokens=-1))) == "It weighs much"
+    asked = [one.json() for one in requests(first, second)]
+    assert len(asked) == 2
+    assert all(one["max_tokens"] is None for one in asked)
+
+
 def requests(*engines: ScriptedEngine) -> list[Heard]:
     """Return the requests for completions, in the order of the engines."""
     return [one for engine in engines for one in engine.heard if "completions" in one.path]

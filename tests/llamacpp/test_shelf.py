@@ -1,7 +1,9 @@
 """What requests have left outlives the process, where there is a folder for it."""
 
+import os
 import resource
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,21 @@ def test_another_mark_is_another_shelf(tmp_path: Path) -> None:
     assert other.load() == []
     other.store([])
     assert told(one.load()) == told([leaving(1)])
+
+
+def test_a_shelf_that_nobody_has_used_for_two_weeks_is_removed_by_another(tmp_path: Path) -> None:
+    one, other, own = (Shelf(tmp_path, mark_of(name)) for name in ("one", "other", "own"))
+    for shelf in (one, other, own):
+        shelf.store([leaving(1), leaving(2)])
+    (tmp_path / "notes").mkdir()
+    begun_s = time.time() - 15 * 86_400
+    for folder in (mark_of("one"), mark_of("own"), "notes"):
+        os.utime(tmp_path / folder, (begun_s, begun_s))
+    assert len(own.load()) == 2
+    assert one.load() == []
+    assert len(other.load()) == 2
+    left = sorted(folder.name for folder in tmp_path.iterdir())
+    assert left == sorted([mark_of("other"), mark_of("own"), "notes"])
 
 
 @given(st.integers(0, 400), st.binary(max_size=4))

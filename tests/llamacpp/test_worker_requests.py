@@ -33,6 +33,8 @@ WRONG: list[tuple[str, dict[str, Any], str | None]] = [
     (CHAT, {"messages": [{"role": "user"}]}, "messages[0].content"),
     (CHAT, {"messages": user("a"), "logit_bias": {"word": 1}}, "logit_bias"),
     (CHAT, {"messages": user("a"), "stop": ["a"] * 17}, "stop"),
+    (CHAT, {"messages": user("a"), "max_tokens": -2}, "max_tokens"),
+    (CHAT, {"messages": user("a"), "modalities": ["text", "audio"]}, "modalities"),
     (COMPLETIONS, {"prompt": ""}, "prompt"),
     (COMPLETIONS, {"prompt": []}, "prompt"),
     (COMPLETIONS, {"prompt": [99_999]}, "prompt"),

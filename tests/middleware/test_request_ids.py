@@ -42,6 +42,23 @@ async def test_a_line_of_the_log_stays_one_line(
         assert " 200 " in line
 
 
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+async def test_probes_are_logged_where_they_fail_or_everything_is(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def down(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("down", 503)(scope, receive, send)
+
+    with caplog.at_level(logging.INFO, "weighbridge.access"):
+        await call(RequestIds(hello), http_scope(path=path))
+        assert not caplog.messages
+        await call(RequestIds(down), http_scope(path=path))
+        assert " 503 " in caplog.messages[0]
+    with caplog.at_level(logging.DEBUG, "weighbridge.access"):
+        await call(RequestIds(hello), http_scope(path=path))
+    assert " 200 " in caplog.messages[1]
+
+
 async def test_a_long_path_is_cut_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "weighbridge.access"):
         await call(RequestIds(hello), http_scope(path="/" + "x" * 100_000))

@@ -1,19 +1,23 @@
 """`weighbridge serve` from the first line to the first answer, and all the ways not to start."""
 
 import asyncio
+import errno
 import os
 import re
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from engines.weights import resolve
+from gateway.cli import main
 from tests.support.process import (
     COMMAND,
     GatewayProcess,
@@ -51,6 +55,19 @@ async def all_ready(gateway: GatewayProcess) -> None:
             return {model["state"] for model in models} == {"ready"}
 
         await until(are_ready)
+
+
+def test_without_a_place_for_sockets_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    (tmp_path / "r.yaml").write_text(REMOTE, encoding="utf-8")
+    told = CliRunner().invoke(main, ["serve", str(tmp_path / "r.yaml"), "--port", "0"])
+    assert told.exit_code == 1
+    assert "There is no place for the sockets of the engines: neither " in told.output
 
 
 def ipv6() -> bool:

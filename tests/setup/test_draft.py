@@ -123,6 +123,22 @@ def test_an_engine_is_named_after_its_hosts(urls: list[str], names: list[str]) -
     assert [engine.name for engine in found.engines] == names
 
 
+def test_what_another_gateway_of_ours_says_of_its_models_is_kept() -> None:
+    rows = [
+        {"id": "chat", "kind": "model", "capabilities": ["generation", "embeddings"]},
+        {"id": "likeness", "capabilities": ["embeddings"], "parameters": 22_000_000},
+        {"id": "order", "capabilities": ["reranking"]},
+        {"id": "auto", "kind": "auto"},
+    ]
+    models, owner = read_list(json.dumps({"data": rows}).encode())
+    found = draft(Sources((Server("http://a/v1", models, owner=owner),)), CATALOGUE)
+    roles = [model.found.role for model in found.models]
+    assert roles == [Role.CHAT, Role.EMBEDDING, Role.RERANKER]
+    file = parse_config(written(found, rules_for(found.models)), "routing.yaml", {}).file
+    assert (file.models["likeness"].embeddings, file.models["order"].reranks) == (True, True)
+    assert "22M parameters" in written(found, rules_for(found.models))
+
+
 def test_servers_behind_different_keys_are_different_engines() -> None:
     pair = (server("http://a/v1", "m", key_env="A"), server("http://b/v1", "m", key_env="B"))
     found = draft(Sources(pair), CATALOGUE)
