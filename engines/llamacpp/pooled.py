@@ -57,8 +57,11 @@ class Pooled:
         """
         if self._context is not None:
             return
-        cells = max(self._runtime.limits.context, self.batch_tokens)
-        params = self._runtime.context_params(cells, self.most_tokens, self.most_texts)
+        # llama.cpp lays out a step that texts share evenly; where it must enlarge it for that, and
+        # pools by the mean, it ends the process.
+        tokens = -(-self.most_tokens // self.most_texts) * self.most_texts
+        cells = max(self._runtime.limits.context, tokens)
+        params = self._runtime.context_params(cells, tokens, self.most_texts)
         params.embeddings = True
         params.pooling_type = POOLINGS[self.pooling]
         self._context = self._runtime.new_context(params)

@@ -109,6 +109,15 @@ async def test_a_vector_does_not_depend_on_its_neighbours(
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("options", [("--context=500", *SMALL), ("--batch-tokens=7",)])
+async def test_a_step_may_have_any_number_of_tokens(
+    worker_of: WorkerOf, folder: Path, options: tuple[str, ...]
+) -> None:
+    path = str(file_of(folder, NOMIC))
+    odd = await vectors(worker_of(path, *options), TEXTS)
+    assert np.allclose(odd, await vectors(worker_of(path, *SMALL), TEXTS), atol=NOISE)
+
+
 async def test_short_texts_are_evaluated_together(worker_of: WorkerOf, folder: Path) -> None:
     worker = worker_of(str(file_of(folder, BERT)))
     async with worker.client() as http:
