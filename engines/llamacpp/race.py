@@ -98,7 +98,7 @@ class Race:
             chances = _chances(logits[tokens], best, temperature)
             if unlikely < 1:
                 chances[logits[tokens] >= best + temperature * math.log(unlikely)] = 0
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", over="ignore"):  # who hardly ever comes is last
                 times = starts / chances
             first = int(times.argmin())
             if times[first] < time:

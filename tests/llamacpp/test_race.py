@@ -54,6 +54,14 @@ def test_what_is_impossible_never_wins() -> None:
         assert race.winner_of_all(logits, 1e-4) == 40
 
 
+def test_a_chance_too_small_to_divide_by_is_none() -> None:
+    logits: Floats = np.full(1_000, -740, dtype=np.float32)
+    logits[7] = 0
+    race = Race([1])
+    race.begin()
+    assert race.winner_of_all(logits, 1.0) == 7
+
+
 def test_where_all_are_alike_each_wins_as_often() -> None:
     race, wins = Race([5]), np.zeros(10_000)
     logits: Floats = np.zeros(10_000, dtype=np.float32)
