@@ -9,6 +9,7 @@ import re
 
 _HERE = (
     "/v1/chat/completions",
+    "/v1/responses",
     "/v1/completions",
     "/v1/embeddings",
     "/v1/rerank",
@@ -24,7 +25,7 @@ _HERE = (
 _CHAT = "POST /v1/chat/completions"
 # How a path begins -> what is here in its place. The first that fits is told.
 _ELSEWHERE = (
-    ("/v1/responses", f"The Responses API is not served: use {_CHAT}."),
+    ("/v1/responses/", "Nothing is kept of responses: send the whole conversation as `input`."),
     ("/v1/messages", f"Anthropic's API is not served: use {_CHAT}."),
     ("/v1beta/", f"Gemini's API is not served: use {_CHAT}."),
     ("/api/", "Ollama's own API is not served: use OpenAI's, whose base URL here ends in /v1."),

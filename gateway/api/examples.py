@@ -50,6 +50,14 @@ EXAMPLES: Mapping[str, Mapping[str, dict[str, Any]]] = {
             },
         },
     },
+    "/v1/responses": {
+        "a question": {"model": "auto", "instructions": "Be brief.", "input": "Hola"},
+        "a function": {
+            "model": "auto",
+            "input": [{"role": "user", "content": "What is the weather in Lima?"}],
+            "tools": [{"type": "function", "name": "weather", "parameters": {"type": "object"}}],
+        },
+    },
     "/v1/completions": {
         "a text": {"model": "auto", "prompt": "Once upon a time", "max_tokens": 32}
     },

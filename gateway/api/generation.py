@@ -32,7 +32,8 @@ from engines.protocol.requests import (
     ScoreRequest,
     decode_request,
 )
-from gateway.api.older_functions import OlderReply, as_tools, is_older
+from gateway.api.dialects import translated
+from gateway.api.responses import ResponsesAnswer, ResponsesEvent, ResponsesRequest
 from gateway.asking import Incoming
 from gateway.domain import Endpoint
 from gateway.errors import ApiError, BodyTooLarge
@@ -45,7 +46,8 @@ from gateway.serving import Fronted
 class GenerationRow:
     """One endpoint: where it is, what its body and its answer are, what it does in one line.
 
-    `event` is what the data of a stream's events are, None where nothing is streamed.
+    `event` is what the data of a stream's events are, None where nothing is streamed; `operation`
+    its name in the description, where another row has the same endpoint.
     """
 
     path: str
@@ -54,6 +56,7 @@ class GenerationRow:
     answer: type[Any]
     event: type[Any] | None
     summary: str
+    operation: str = ""
 
 
 GENERATION = (
@@ -64,6 +67,15 @@ GENERATION = (
         ChatAnswer,
         ChatChunk,
         "Answer a conversation.",
+    ),
+    GenerationRow(
+        "/v1/responses",
+        Endpoint.CHAT,
+        ResponsesRequest,
+        ResponsesAnswer,
+        ResponsesEvent,
+        "Answer a conversation, in the words of OpenAI's Responses API; nothing is kept.",
+        operation="responses",
     ),
     GenerationRow(
         "/v1/completions",
@@ -153,9 +165,7 @@ class Generation:
             elif len(body) > limit_bytes:
                 raise BodyTooLong
             request = decode_request(self._decoder, body)
-            if is_older(request):
-                body, reply = as_tools(body), OlderReply(reply)
-                request = decode_request(self._decoder, body)
+            body, request, reply = translated(body, request, reply)
             incoming = Incoming(
                 endpoint=self._row.endpoint,
                 body=body,

@@ -188,12 +188,13 @@ def _generation(row: GenerationRow) -> dict[str, Any]:
         content["text/event-stream"] = {"schema": _ref(row.event)}
         description = (
             "The answer. With `stream: true` an event stream: each event's data is one such "
-            "object, the last is `[DONE]`; what fails in between is an event with an `error`."
+            "object, the last is `[DONE]` (of responses `response.completed`, `.incomplete` or "
+            "`.failed`); what fails in between is an event with an `error`."
         )
     return {
         "tags": ["generation"],
         "summary": row.summary,
-        "operationId": row.endpoint.value,
+        "operationId": row.operation or row.endpoint.value,
         "requestBody": _body(row.path, _ref(row.body)),
         "responses": {
             "200": {
@@ -207,7 +208,7 @@ def _generation(row: GenerationRow) -> dict[str, Any]:
 
 
 def _route() -> dict[str, Any]:
-    bodies = [_ref(Prompt), *(_ref(row.body) for row in GENERATION)]
+    bodies = [_ref(Prompt), *(_ref(row.body) for row in GENERATION if not row.operation)]
     return {
         "tags": ["gateway"],
         "summary": "Where a request would go now, and why; nothing is sent.",

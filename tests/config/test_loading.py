@@ -43,6 +43,18 @@ def test_a_good_file_loads_and_norwegian_stays_a_word(tmp_path: Path) -> None:
     assert "s3cret" not in repr(loaded)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("true", True), ("on", True), ("yes", True), ("off", False), ("no", False), ('"${P}"', True)],
+)
+def test_a_key_that_wants_a_truth_value_takes_its_words(written: str, meant: bool) -> None:
+    text = (
+        "engines: {cpu: {kind: llamacpp}}\n"
+        f"models: {{m: {{engine: cpu, weights: 'demo:qwen', pin: {written}}}}}\n"
+    )
+    assert parse_config(text, "r.yaml", {"P": "true"}).file.models["m"].pin is meant
+
+
 def test_a_misspelt_key_is_placed_and_mended() -> None:
     text = GOOD.replace("${LAB_KEY}", "k").replace("engine: lab", "enigne: lab")
     said = problems(text)

@@ -1,0 +1,118 @@
+"""A request of the Responses API as one for chat.
+
+Owns: its fields, and what each becomes. Must not: read conversations (`turns` does).
+"""
+
+from typing import Any
+
+import msgspec
+
+from engines.protocol.errors import InvalidRequest
+from engines.protocol.requests import Budget
+from gateway.api.responses.turns import messages_of
+
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# What chat does not know, or has in other words. Everything else is passed on as it came.
+_OWN = frozenset(
+    {
+        "background",
+        "conversation",
+        "include",
+        "input",
+        "instructions",
+        "max_output_tokens",
+        "max_tool_calls",
+        "previous_response_id",
+        "prompt",
+        "reasoning",
+        "store",
+        "stream_options",
+        "text",
+        "tool_choice",
+        "tools",
+        "truncation",
+    }
+)
+_KEPT = ("previous_response_id", "conversation", "prompt")
+
+
+class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of `/v1/responses`. `input` is a text, or the items of the whole conversation.
+
+    Nothing is kept: `previous_response_id`, `conversation`, `prompt` and `background` are refused.
+    """
+
+    input: str | list[dict[str, Any]]
+    model: str | None = None
+    instructions: str | None = None
+    stream: bool | None = None
+    max_output_tokens: Budget | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    text: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    previous_response_id: str | None = None
+    conversation: Any = None
+    prompt: Any = None
+    background: bool | None = None
+
+
+def as_chat(request: ResponsesRequest, body: bytes) -> bytes:
+    """Return the body of the request for chat that means the same.
+
+    Raises:
+        InvalidRequest: it needs what is kept nowhere, or what no chat has.
+    """
+    for name in _KEPT:
+        if getattr(request, name) is not None:
+            raise InvalidRequest(
+                f"'{name}' names what this gateway does not keep: send the whole conversation as "
+                "'input'.",
+                param=name,
+            )
+    if request.background:
+        raise InvalidRequest("Nothing runs in the background here.", param="background")
+    given = {name: value for name, value in _FIELDS.decode(body).items() if name not in _OWN}
+    new = {
+        "messages": messages_of(request.instructions, request.input),
+        "max_completion_tokens": request.max_output_tokens,
+        "tools": _tools(request.tools or ()),
+        "tool_choice": _choice(request.tool_choice),
+        "response_format": _form(request.text or {}),
+        "reasoning_effort": (request.reasoning or {}).get("effort"),
+        "stream_options": {"include_usage": True} if request.stream else None,
+    }
+    return msgspec.json.encode(given | {name: one for name, one in new.items() if one is not None})
+
+
+def _tools(given: Any) -> list[dict[str, Any]] | None:
+    tools = []
+    for index, tool in enumerate(given):
+        if tool.get("type") != "function":
+            raise InvalidRequest(
+                f"There are tools of the type 'function' here, none of '{tool.get('type')}'.",
+                param=f"tools[{index}].type",
+            )
+        function = {name: part for name, part in tool.items() if name != "type"}
+        tools.append({"type": "function", "function": function})
+    return tools or None
+
+
+def _choice(given: str | dict[str, Any] | None) -> Any:
+    if not isinstance(given, dict) or given.get("type") != "function":
+        return given
+    return {"type": "function", "function": {"name": given.get("name")}}
+
+
+def _form(text: dict[str, Any]) -> Any:
+    form = text.get("format")
+    if not isinstance(form, dict) or form.get("type") == "text":
+        return None
+    if form.get("type") != "json_schema":
+        return form
+    schema = {name: part for name, part in form.items() if name != "type"}
+    return {"type": "json_schema", "json_schema": schema}

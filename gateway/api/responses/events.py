@@ -1,0 +1,154 @@
+"""A chat's event stream as one of the Responses API.
+
+Owns: which events there are, in which order. Must not: know the shapes of what is in them.
+"""
+
+from typing import Any
+
+import msgspec
+
+from engines.protocol.events import event_data, write_event
+from engines.protocol.unreadable import UNREADABLE
+from gateway.api.responses.asked import ResponsesRequest
+from gateway.api.responses.told import Item, ResponsesAnswer, begun, ended
+
+_ANY = msgspec.json.Decoder(dict[str, Any])
+
+
+class EventWriter:
+    """Takes events of a chat, one after the other. Mutable; one for each stream."""
+
+    def __init__(self, request: ResponsesRequest) -> None:
+        self._request = request
+        self._answer: ResponsesAnswer | None = None
+        self._bare_id = ""
+        self._number = 0
+        self._items: list[Item] = []
+        self._open: Item | None = None  # what is said or thought at this moment
+        self._calls: dict[int, Item] = {}
+        self._reason: str | None = None
+        self._usage: dict[str, Any] | None = None
+
+    def feed(self, event: bytes) -> bytes:
+        """Return the events that one of a chat amounts to; a comment stays as it is."""
+        data = event_data(event)
+        if data is None:
+            return event
+        if data == b"[DONE]":
+            return self._end()
+        try:
+            told = _ANY.decode(data)
+        except UNREADABLE:
+            return b""
+        if "error" in told:
+            return self._fail(told["error"])
+        out = b"" if self._answer is not None else self._begin(told)
+        self._usage = told.get("usage") or self._usage
+        for choice in told.get("choices") or ():
+            out += self._say(choice.get("delta") or {})
+            self._reason = choice.get("finish_reason") or self._reason
+        return out
+
+    def _begin(self, told: dict[str, Any]) -> bytes:
+        self._answer = begun(self._request, told)
+        self._bare_id = self._answer.id.removeprefix("resp_")
+        return b"".join(
+            self._event(f"response.{what}", response=self._answer)
+            for what in ("created", "in_progress")
+        )
+
+    def _say(self, delta: dict[str, Any]) -> bytes:
+        out = b""
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if thought:
+            out += self._text("reasoning", "response.reasoning_text", thought)
+        if delta.get("content"):
+            out += self._text("message", "response.output_text", delta["content"])
+        for call in delta.get("tool_calls") or ():
+            out += self._call(call)
+        return out
+
+    def _text(self, kind: str, name: str, text: str) -> bytes:
+        out = b""
+        item = self._open
+        if item is None or item.kind != kind:
+            out += self._close()
+            item = self._open = self._new(kind)
+            out += self._added(item)
+            out += self._of(item, "response.content_part.added", content_index=0, part=item.part())
+        item.text += text
+        more: dict[str, Any] = {"logprobs": []} if kind == "message" else {}
+        return out + self._of(item, f"{name}.delta", content_index=0, delta=text, **more)
+
+    def _call(self, call: dict[str, Any]) -> bytes:
+        function, out = call.get("function") or {}, b""
+        index = call.get("index") or 0
+        item = self._calls.get(index)
+        if item is None:
+            out += self._close()
+            item = self._calls[index] = self._new("function_call")
+            item.call_id, item.name = call.get("id") or "", function.get("name") or ""
+            out += self._added(item)
+        arguments = function.get("arguments")
+        if arguments:
+            item.text += arguments
+            out += self._of(item, "response.function_call_arguments.delta", delta=arguments)
+        return out
+
+    def _close(self) -> bytes:
+        """End what was said or thought so far."""
+        item, self._open = self._open, None
+        if item is None:
+            return b""
+        thought = item.kind == "reasoning"
+        name = "response.reasoning_text.done" if thought else "response.output_text.done"
+        more: dict[str, Any] = {} if thought else {"logprobs": []}
+        return (
+            self._of(item, name, content_index=0, text=item.text, **more)
+            + self._of(item, "response.content_part.done", content_index=0, part=item.part())
+            + self._done(item)
+        )
+
+    def _end(self) -> bytes:
+        if self._answer is None:
+            return b""
+        out = self._close()
+        for item in self._calls.values():
+            called = {"name": item.name, "arguments": item.text}
+            out += self._of(item, "response.function_call_arguments.done", **called)
+            out += self._done(item)
+        answer = ended(self._answer, self._items, self._reason, self._usage)
+        return out + self._event(f"response.{answer.status}", response=answer)
+
+    def _fail(self, error: dict[str, Any]) -> bytes:
+        message = error.get("message")
+        if self._answer is None:
+            what = {"code": error.get("code"), "message": message, "param": error.get("param")}
+            return self._event("error", **what)
+        failed = msgspec.structs.replace(
+            self._answer,
+            status="failed",
+            error={"code": "server_error", "message": message},
+            output=tuple(item.told() for item in self._items),
+        )
+        return self._event("response.failed", response=failed)
+
+    def _new(self, kind: str) -> Item:
+        item = Item(kind, self._bare_id, len(self._items))
+        self._items.append(item)
+        return item
+
+    def _added(self, item: Item) -> bytes:
+        told = item.told("in_progress")
+        return self._event("response.output_item.added", output_index=item.at, item=told)
+
+    def _done(self, item: Item) -> bytes:
+        return self._event("response.output_item.done", output_index=item.at, item=item.told())
+
+    def _of(self, item: Item, what: str, /, **more: Any) -> bytes:
+        return self._event(what, item_id=item.id, output_index=item.at, **more)
+
+    def _event(self, what: str, /, **more: Any) -> bytes:
+        data = {"type": what, "sequence_number": self._number, **more}
+        self._number += 1
+        return b"event: %b\n%b" % (what.encode(), write_event(msgspec.json.encode(data)))

@@ -1,0 +1,168 @@
+"""What the Responses API tells: a response, its items, and what a chat's answer is of it.
+
+Owns: the shapes. Must not: know streams (`events` does).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gateway.api.responses.asked import ResponsesRequest
+
+_PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc"}
+
+
+class InputTokens(msgspec.Struct, frozen=True):
+    """Of the prompt's tokens, those that came from the cache."""
+
+    cached_tokens: int = 0
+
+
+class OutputTokens(msgspec.Struct, frozen=True):
+    """Of the answer's tokens, those that were thoughts."""
+
+    reasoning_tokens: int = 0
+
+
+class ResponsesUsage(msgspec.Struct, frozen=True):
+    """Tokens of one request."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    input_tokens_details: InputTokens = InputTokens()
+    output_tokens_details: OutputTokens = OutputTokens()
+
+
+class ResponsesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of an answer; what the request said comes back with it. `output` are its items."""
+
+    id: str
+    object: str = "response"
+    created_at: int
+    status: str = "in_progress"
+    model: str
+    output: tuple[dict[str, Any], ...] = ()
+    usage: ResponsesUsage | None = None
+    error: dict[str, Any] | None = None
+    incomplete_details: dict[str, Any] | None = None
+    instructions: str | None = None
+    max_output_tokens: int | None = None
+    metadata: dict[str, Any] = {}
+    parallel_tool_calls: bool = True
+    previous_response_id: None = None
+    reasoning: dict[str, Any] = {}
+    store: bool = False
+    temperature: float | None = None
+    text: dict[str, Any] = {}
+    tool_choice: Any = "auto"
+    tools: list[dict[str, Any]] = []
+    top_p: float | None = None
+    truncation: str = "disabled"
+
+
+class ResponsesEvent(msgspec.Struct, frozen=True):
+    """One event of a stream; what else is in it depends on its type."""
+
+    type: str
+    sequence_number: int
+
+
+@dataclass(slots=True)
+class Item:
+    """An item of the output while it grows; `text` is what was said, thought, or the arguments."""
+
+    kind: str
+    of: str
+    at: int
+    text: str = ""
+    call_id: str = ""
+    name: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its name, which no other item of any response has."""
+        return f"{_PREFIXES[self.kind]}_{self.of}_{self.at}"
+
+    def part(self) -> dict[str, Any]:
+        """Return its one part."""
+        if self.kind == "reasoning":
+            return {"type": "reasoning_text", "text": self.text}
+        return {"type": "output_text", "text": self.text, "annotations": [], "logprobs": []}
+
+    def told(self, status: str = "completed") -> dict[str, Any]:
+        """Return it as clients get it; without its parts where it has only begun."""
+        told: dict[str, Any] = {"id": self.id, "type": self.kind, "status": status}
+        if self.kind == "function_call":
+            return told | {"call_id": self.call_id, "name": self.name, "arguments": self.text}
+        parts = [self.part()] if status == "completed" else []
+        if self.kind == "reasoning":
+            return told | {"summary": [], "content": parts}
+        return told | {"role": "assistant", "content": parts}
+
+
+def begun(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
+    """Return the response that answers `request`, begun with the head of a chat's answer."""
+    given = msgspec.structs.asdict(request)
+    echoed = {
+        name: given[name]
+        for name in ResponsesAnswer.__struct_fields__
+        if name in given and name != "model" and given[name] is not None
+    }
+    return ResponsesAnswer(
+        id=f"resp_{_bare(chat)}", created_at=chat["created"], model=chat["model"], **echoed
+    )
+
+
+def ended(
+    answer: ResponsesAnswer, items: list[Item], reason: str | None, usage: dict[str, Any] | None
+) -> ResponsesAnswer:
+    """Return a response that is whole, or as far as its bound let it come."""
+    cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(reason or "")
+    return msgspec.structs.replace(
+        answer,
+        status="incomplete" if cut else "completed",
+        incomplete_details={"reason": cut} if cut else None,
+        output=tuple(item.told() for item in items),
+        usage=None if usage is None else _usage(usage),
+    )
+
+
+def whole(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
+    """Return the response that a chat's whole answer is."""
+    choice, of = chat["choices"][0], _bare(chat)
+    message, items = choice["message"], list[Item]()
+    thought = message.get("reasoning_content") or message.get("reasoning")
+    for kind, text in (("reasoning", thought), ("message", message.get("content"))):
+        if text:
+            items.append(Item(kind, of, len(items), text))
+    for call in message.get("tool_calls") or ():
+        function = call["function"]
+        items.append(
+            Item(
+                "function_call",
+                of,
+                len(items),
+                function["arguments"],
+                call_id=call["id"],
+                name=function["name"],
+            )
+        )
+    return ended(begun(request, chat), items, choice.get("finish_reason"), chat.get("usage"))
+
+
+def _bare(chat: dict[str, Any]) -> str:
+    return str(chat["id"]).removeprefix("chatcmpl-")
+
+
+def _usage(chat: dict[str, Any]) -> ResponsesUsage:
+    cached = (chat.get("prompt_tokens_details") or {}).get("cached_tokens")
+    thought = (chat.get("completion_tokens_details") or {}).get("reasoning_tokens")
+    return ResponsesUsage(
+        chat.get("prompt_tokens") or 0,
+        chat.get("completion_tokens") or 0,
+        chat.get("total_tokens") or 0,
+        InputTokens(cached or 0),
+        OutputTokens(thought or 0),
+    )
