@@ -116,9 +116,14 @@ class Decider:
         choice = self._selector.choose(asked, weighed, status)
         return Settled(asked, weighed, choice, settled.bulk)
 
-    def learn(self, bulk: Bulk, model: str, prompt_tokens: int) -> Lesson | None:
-        """Note how many tokens an engine has counted in a prompt; return what that teaches."""
-        return self._gauge.learn(model, bulk, prompt_tokens)
+    def learn(
+        self, bulk: Bulk, model: str, prompt_tokens: int, typical: Estimate | None = None
+    ) -> Lesson | None:
+        """Note how many tokens an engine has counted in a prompt; return what that teaches.
+
+        `typical` is what weighing has estimated, where nobody has counted since.
+        """
+        return self._gauge.learn(model, bulk, prompt_tokens, typical)
 
     def recall(self, lesson: Lesson) -> None:
         """Take what the decider of another process has learnt."""

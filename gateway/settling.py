@@ -14,7 +14,7 @@ from gateway.answer_headers import decision_headers
 from gateway.asking import Incoming, asked_by
 from gateway.classify import Lesson, language_hints
 from gateway.deciding import Decider, Settled
-from gateway.domain import Asked, Bulk, Endpoint, ModelStatus
+from gateway.domain import Asked, Bulk, Endpoint, Estimate, ModelStatus, Weighed
 from gateway.fleet.balance import Load
 from gateway.fleet.prefixes import Beginnings, Prefixes, beginnings_of
 from gateway.observe.account import Account
@@ -32,8 +32,8 @@ _NO_BEGINNINGS = Beginnings()
 class Decided(msgspec.Struct, frozen=True):
     """What was chosen for a request, the response headers that say so, and what it weighs.
 
-    `bulk` is what its prompt is made of, None where nobody has looked. Why it was chosen is not
-    kept: this lives as long as the answer takes.
+    `bulk` is what its prompt is made of, None where nobody has looked; `estimated` the tokens that
+    weighing took that for. Why it was chosen is not kept: this lives as long as the answer takes.
     """
 
     models: tuple[str, ...]
@@ -42,6 +42,7 @@ class Decided(msgspec.Struct, frozen=True):
     bulk: Bulk | None
     beginnings: Beginnings
     load: Load
+    estimated: Estimate | None = None
 
 
 class Settler:
@@ -94,7 +95,15 @@ class Settler:
         choice = settled.choice
         headers = decision_headers(choice, settled.weighed)
         load = _load_of(incoming, settled)
-        decided = Decided(choice.models, choice.shadow, headers, settled.bulk, beginnings, load)
+        decided = Decided(
+            choice.models,
+            choice.shadow,
+            headers,
+            settled.bulk,
+            beginnings,
+            load,
+            _estimated(settled.weighed),
+        )
         if not by_rules and settled.bulk is None and not asked.constraints:
             self._plain[request.model, incoming.endpoint] = decided
         return decided
@@ -124,7 +133,7 @@ class Settler:
             self._prefixes.note(decided.beginnings.hashes, model)
         bulk, usage = decided.bulk, account.usage
         if bulk is not None and usage is not None and not broken:  # else the prompt had grown
-            lesson = self._decider.learn(bulk, model, usage.prompt_tokens)
+            lesson = self._decider.learn(bulk, model, usage.prompt_tokens, decided.estimated)
             if lesson is not None and self._teach is not None:
                 self._teach(lesson)
         if self._observer is not None:
@@ -141,6 +150,13 @@ class Settler:
             return settled
         tokens = await self._counter.count(model, incoming.request, incoming.body)
         return settled if tokens is None else self._decider.counted(settled, model, tokens, status)
+
+
+def _estimated(weighed: Weighed | None) -> Estimate | None:
+    """Return what weighing took a prompt for; None where an engine has counted it since."""
+    if weighed is None or not weighed.prompt_tokens_error:
+        return None
+    return Estimate(weighed.prompt_tokens, weighed.prompt_tokens_error)
 
 
 def _load_of(incoming: Incoming, settled: Settled | None) -> Load:

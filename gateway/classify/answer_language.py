@@ -5,6 +5,7 @@ Owns: reading "answer in French", "auf Deutsch", "翻译成英文" and their lik
 Must not: detect the language that a text is written in.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,9 @@ class AnswerLanguageFinder:
                 head = phrase.split()[-1][:_HEAD_LETTERS]
                 self._own.setdefault(head, []).append((phrase, code))
         self._unspaced = [code for code, asking in self._askings.items() if not asking.heads]
+        # What stands in any of their phrases: one look tells that none is there.
+        firsts = {phrase[0] for code in self._unspaced for phrase in self._askings[code].own}
+        self._unspaced_firsts = re.compile(f"[{re.escape(''.join(sorted(firsts)))}]")
 
     def find(self, spaced: str, written: str, *, strict: bool = False) -> str | None:
         """Return the language that a text asks for, None where it names none.
@@ -97,7 +101,7 @@ class AnswerLanguageFinder:
                     continue
                 if not spaced[at + len(phrase) :].lstrip().startswith(self._askings[code].unless):
                     return code
-        if spaced.isascii():
+        if spaced.isascii() or not self._unspaced_firsts.search(spaced):
             return None
         for code in self._unspaced:
             if code != written and any(phrase in spaced for phrase in self._askings[code].own):

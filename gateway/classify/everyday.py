@@ -58,6 +58,11 @@ class Votes:
         named = zip(self._everyday.languages, self.counts, self.of_letters, strict=True)
         return {one: (count - letters, letters) for one, count, letters in named if count}
 
+    def of(self, place: int) -> tuple[int, int]:
+        """Return the votes of one language by its place: of words, and of letters."""
+        letters = self.of_letters[place]
+        return self.counts[place] - letters, letters
+
     def alone(self) -> Mapping[str, int]:
         """Return the votes by words that no other language has, or that others hardly use."""
         known, mostly = self._known, self._everyday.mostly

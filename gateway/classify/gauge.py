@@ -71,13 +71,20 @@ class Gauge:
         plain = estimate(bulk, self._vocabularies[model], self._per_image)
         return self._experience[model].corrected(plain)
 
-    def learn(self, model: str, bulk: Bulk, prompt_tokens: int) -> Lesson | None:
-        """Note how many tokens an engine counted in a prompt; return what that teaches, if any."""
+    def learn(
+        self, model: str, bulk: Bulk, prompt_tokens: int, typical: Estimate | None = None
+    ) -> Lesson | None:
+        """Note how many tokens an engine counted in a prompt; return what that teaches, if any.
+
+        `typical` is what weighing has estimated by the vocabulary of this name, where it is known.
+        """
         # How images are cut says nothing of texts.
         teaches = bulk.one_prompt and not bulk.images and prompt_tokens > 0
         if not teaches or model not in self._vocabularies:
             return None
-        plain = estimate(bulk, self._vocabularies[model], self._per_image)
+        plain, vocabulary = typical, self._vocabularies[model]
+        if plain is None or vocabulary is not self.typical:
+            plain = estimate(bulk, vocabulary, self._per_image)
         self._experience[model].add(plain, prompt_tokens)
         return Lesson(model, plain.tokens, plain.error, prompt_tokens)
 

@@ -69,13 +69,13 @@ class LanguageFinder:
         self._undecided_below = undecided_below
         self._scripts = ScriptCounter()
         self._everyday, self._spelling = _known_words()
-        numbered = {language: at for at, language in enumerate(self._everyday.languages)}
+        places = {language: at for at, language in enumerate(self._everyday.languages)}
+        self._places = places
         self._languages_of = {
-            script: tuple(sorted(languages & numbered.keys()))
-            for script, languages in SHARED.items()
+            script: tuple(sorted(languages & places.keys())) for script, languages in SHARED.items()
         }
         self._counts_of = {
-            script: itemgetter(*(numbered[one] for one in languages))
+            script: itemgetter(*(places[one] for one in languages))
             for script, languages in self._languages_of.items()
         }
         self._model = _load_detector()
@@ -111,7 +111,7 @@ class LanguageFinder:
         votes = self._everyday.votes(spaced)
         clear = self._clear_winner(votes, script)
         if clear is not None:
-            count = votes.by_language()[clear]
+            count = votes.of(self._places[clear])
             return Found(clear, _SURE, f"{script} script, {count} words or letters are {clear}")
         scores = self._scores(spaced, script, votes, said_in)
         for hint in SHARED[script].intersection(hints):

@@ -74,12 +74,14 @@ class Index:
             if (single := [(key, entry) for key, entry in files if len(entry) == 1])
         }
 
-    def scan(self, text: str) -> list[Hit]:
-        """Return every hit, in the order of places."""
-        return self._scan_words(text) if self._spaced else self._scan_signs(text)
+    def scan(self, text: str, words: Sequence[str] | None = None) -> list[Hit]:
+        """Return every hit, in the order of places; `words` are the text's, where known."""
+        if not self._spaced:
+            return self._scan_signs(text)
+        return self._scan_words(text, text.split() if words is None else words)
 
-    def _scan_words(self, text: str) -> list[Hit]:
-        filed, words = self._filed, text.split()
+    def _scan_words(self, text: str, words: Sequence[str]) -> list[Hit]:
+        filed = self._filed
         # Of most words nothing is filed.
         places = [place for place, word in enumerate(words) if word[:_FILED_LETTERS] in filed]
         ends = list(accumulate(map(len, words))) if places else []
@@ -95,14 +97,16 @@ class Index:
         return hits
 
     def _scan_brief(self, words: Sequence[str]) -> list[Hit]:
-        firsts, brief, at = self._brief_firsts, self._brief, 1
+        firsts, brief = self._brief_firsts, self._brief
+        places = [place for place, word in enumerate(words) if word[0] in firsts]
+        ends = list(accumulate(map(len, words))) if places else []
         hits: list[Hit] = []
-        for word in words:
-            if word[0] in firsts:
-                for length in self._brief_lengths:
-                    if length < len(word) and word[:length] in brief:
-                        hits += [Hit(key, at, entry) for key, entry in brief[word[:length]]]
-            at += len(word) + 1
+        for place in places:
+            word = words[place]
+            at = ends[place] - len(word) + place + 1
+            for length in self._brief_lengths:
+                if length < len(word) and word[:length] in brief:
+                    hits += [Hit(key, at, entry) for key, entry in brief[word[:length]]]
         return hits
 
     def _scan_signs(self, text: str) -> list[Hit]:

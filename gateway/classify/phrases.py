@@ -68,9 +68,10 @@ class Phrases(msgspec.Struct, frozen=True):
     def names(self) -> Iterator[str]:
         """Yield names of what was found, the same in all languages, for a model to learn from."""
         keys = {hit.key for hit in self.hits}
-        yield from (f"@{key}" for key in keys)
-        yield from (f"@beside {key}" for key in {hit.key for hit in self.all_hits} - keys)
-        yield from (f"@opens {hit.key}" for hit in self.hits if hit.at < _OPENING_CHARS)
+        yield from [f"@{key}" for key in keys]
+        if self.all_hits is not self.hits:
+            yield from [f"@beside {key}" for key in {hit.key for hit in self.all_hits} - keys]
+        yield from [f"@opens {hit.key}" for hit in self.hits if hit.at < _OPENING_CHARS]
         lead = self.lead
         if lead is not None:
             noun = self.made(lead)
@@ -78,12 +79,22 @@ class Phrases(msgspec.Struct, frozen=True):
             yield f"@lead {lead.key} {'' if noun is None else noun.key}"
 
 
-def phrases_of(lexicon: Lexicon, text: Text, whole: str, signs: Signs) -> Phrases:
-    """Look for a lexicon's phrases in a text; `whole` is its prose as `plain` returns it."""
-    hits = lexicon.tasks.scan(text.asked)
-    every = hits if whole == text.asked else lexicon.tasks.scan(whole)
+class Passage(msgspec.Struct, frozen=True):
+    """A text's prose as `plain` returns it, its words, and those of the instruction in it."""
+
+    whole: str
+    words: Sequence[str]
+    told: Sequence[str]
+
+
+def phrases_of(lexicon: Lexicon, text: Text, passage: Passage, signs: Signs) -> Phrases:
+    """Look for a lexicon's phrases in a text."""
+    asked, whole = text.asked, passage.whole
+    hits = every = lexicon.tasks.scan(asked, passage.told)
+    if whole != asked:
+        every = lexicon.tasks.scan(whole, passage.words)
     lead = _lead_of(hits, verb_last=lexicon.verb_last)
-    return Phrases(lexicon.verb_last, text.asked, whole, hits, every, signs, lead)
+    return Phrases(lexicon.verb_last, asked, whole, hits, every, signs, lead)
 
 
 def _lead_of(hits: Sequence[Hit], *, verb_last: bool) -> Hit | None:

@@ -13,6 +13,7 @@ from gateway.config.schema import SizeSection
 from gateway.domain import Estimate, Reason, Weighed, Why
 
 _SIGMAS = 2  # an estimate's error is one that 95% keep to
+_SURELY_BEYOND = 4  # a threshold so many errors away is passed by one in 10^15
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -74,9 +75,10 @@ def _confidence(name: str, weight: int, error: int, sizes: SizeSection) -> float
     """Return how likely it is that the true weight has the same name."""
     if not error:
         return 1.0
+    ends = (sizes.small_below, sizes.large_from)
+    if min([abs(end - weight) for end in ends]) > _SURELY_BEYOND * error:
+        return 1.0
     scale = math.sqrt(2) * error / _SIGMAS
-    to_medium, to_large = (
-        math.erf((end - weight) / scale) for end in (sizes.small_below, sizes.large_from)
-    )
+    to_medium, to_large = (math.erf((end - weight) / scale) for end in ends)
     shares = {"small": 1 + to_medium, "medium": to_large - to_medium, "large": 1 - to_large}
     return round(shares[name] / 2, 2)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.classify.lexicon import Lexicon, read_file
-from gateway.classify.phrases import Phrases, Said, phrases_of
+from gateway.classify.phrases import Passage, Phrases, Said, phrases_of
 from gateway.classify.plain import plain
 from gateway.classify.reading import Text
 from gateway.classify.signs import Signs, signs_of
@@ -42,19 +42,21 @@ class EvidenceReader:
         if len(prose) > _HEAD_CHARS + _TAIL_CHARS:
             prose = f"{prose[:_HEAD_CHARS]} {prose[-_TAIL_CHARS:]}"
         whole = text.asked if prose.strip() == text.instruction else plain(prose)
-        phrases, said = self._phrases(text, whole, signs)
-        features = features_of(text, whole, signs, phrases, said, programming=self._programming)
+        told = text.asked.split()
+        passage = Passage(whole, told if whole == text.asked else whole.split(), told)
+        phrases, said = self._phrases(text, passage, signs)
+        features = features_of(text, passage, signs, phrases, said, programming=self._programming)
         return Evidence(said, features)
 
-    def _phrases(self, text: Text, whole: str, signs: Signs) -> tuple[Phrases, Said | None]:
+    def _phrases(self, text: Text, passage: Passage, signs: Signs) -> tuple[Phrases, Said | None]:
         """Read with the text's own lexicon, then with English, which code is full of."""
         english = self._lexicons["en"]
         language = text.language
         own = self._lexicons.get(_SEE.get(language, language), english)
-        phrases = phrases_of(own, text, whole, signs)
+        phrases = phrases_of(own, text, passage, signs)
         said = phrases.verdict()
         if said is not None or own is english:
             return phrases, said
-        other = phrases_of(english, text, whole, signs)
+        other = phrases_of(english, text, passage, signs)
         said = other.verdict()
         return (phrases if said is None else other), said

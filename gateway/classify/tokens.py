@@ -39,8 +39,12 @@ class Vocabulary:
 
     def of_text(self, signs: tuple[float, ...]) -> tuple[float, float]:
         """Return about how many tokens a text has, and how far off that may be."""
+        return self.of_signs(signs, scripts=any(signs[FIRST_SCRIPT:-1]))
+
+    def of_signs(self, signs: tuple[float, ...], *, scripts: bool) -> tuple[float, float]:
+        """Return the same, where it is known whether there are signs of any `scripts`."""
         per_sign = self.per_sign
-        if any(signs[FIRST_SCRIPT:-1]):
+        if scripts:
             tokens = sum(map(mul, per_sign, signs))
         else:  # all ASCII: the rest are zeros
             tokens = sum(map(mul, per_sign[:FIRST_SCRIPT], signs)) + per_sign[-1] * signs[-1]
@@ -56,7 +60,8 @@ class OneOf:
 
     def of_text(self, signs: tuple[float, ...]) -> tuple[float, float]:
         """Return the middle of what they say; its error reaches to the ends of all of theirs."""
-        said = [one.of_text(signs) for one in self.likely]
+        scripts = any(signs[FIRST_SCRIPT:-1])
+        said = [one.of_signs(signs, scripts=scripts) for one in self.likely]
         least = min([tokens - error for tokens, error in said])
         most = max([tokens + error for tokens, error in said])
         middle = (min(said)[0] + max(said)[0]) / 2

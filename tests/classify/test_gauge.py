@@ -2,6 +2,8 @@
 
 from gateway.classify.counting import SignCounter
 from gateway.classify.gauge import Gauge
+from gateway.classify.tokens import estimate
+from gateway.config.schema import SizeSection
 from gateway.domain import Bulk, Estimate, ModelFacts
 
 COUNTER = SignCounter()
@@ -79,3 +81,11 @@ def test_images_and_models_that_nobody_configured_teach_nothing() -> None:
     gauge.learn("nobody", asked, 9_999)
     gauge.learn("qwen", asked, 0)
     assert gauge.of("qwen", asked) == before
+
+
+def test_an_estimate_that_weighing_has_made_teaches_what_a_new_one_would() -> None:
+    asked = bulk(1_000)
+    one, other = Gauge(FACTS), Gauge(FACTS)
+    made = estimate(asked, one.typical, SizeSection().image_tokens)
+    for model in FACTS:
+        assert one.learn(model, asked, 900, made) == other.learn(model, asked, 900)
