@@ -6,8 +6,9 @@ Must not: weigh what they say against anything else (`gateway.classify.language`
 
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from gateway.classify.lexicon import read_data
 from gateway.classify.plain import plain
@@ -84,39 +85,41 @@ class Everyday:
         self._letters: dict[str, tuple[str, ...]] = {}
         self._phrases: dict[str, tuple[str, ...]] = {}
         for language, data in read_data("everyday"):
-            for written in _spellings(data.get("words", ""), language):
-                _file(self.words, written, language)
-            for word in data.get("words", "").split():
-                if word in self.words:
-                    _file(self._exact, word, language)
-            for word in data.get("mostly", "").split():
-                _file(self.words, word, language)
-                _file(self._exact, word, language)
-                self.mostly[word] = language
-            for letter in data.get("letters", ""):
-                _file(self._letters, letter, language)
-            for phrase in data.get("phrases", ()):
-                _file(self._phrases, plain(phrase).strip(), language)
-            if "rare" in data:
-                self.rare[language] = data["rare"]
+            self._read(language, data)
         speaking = chain(self.words.values(), self._letters.values())
         self.languages = tuple(sorted(set(chain.from_iterable(speaking))))
         letters = Counter(chain.from_iterable(self._letters.values()))
         if max(letters.values(), default=0) + _VOTING_WORDS > _MOST_VOTES:
             raise ValueError(f"data/everyday: {letters.most_common(1)} are too many letters")
-        # All languages' votes in one integer, each in a field of its own.
+        # All languages' votes in one integer, each in a field of its own. Many words have the same
+        # languages: these are kept once.
         vote = {one: 1 << _FIELD_BITS * at for at, one in enumerate(self.languages)}
-        self._votes = {word: sum(map(vote.__getitem__, who)) for word, who in self.words.items()}
-        self._exact_votes = {
-            word: votes
-            if (who := self._exact[word]) == self.words[word]
-            else sum(map(vote.__getitem__, who))
-            for word, votes in self._votes.items()
-            if word in self._exact
-        }
-        self._letter_votes = {
-            sign: sum(map(vote.__getitem__, languages)) for sign, languages in self._letters.items()
-        }
+        everybody = chain(self.words.values(), self._exact.values(), self._letters.values())
+        one_of = {who: who for who in everybody}
+        votes = {who: sum(map(vote.__getitem__, who)) for who in one_of}
+        self.words = {word: one_of[who] for word, who in self.words.items()}
+        self._exact = {word: one_of[who] for word, who in self._exact.items()}
+        self._votes = {word: votes[who] for word, who in self.words.items()}
+        self._exact_votes = {word: votes[who] for word, who in self._exact.items()}
+        self._letter_votes = {sign: votes[who] for sign, who in self._letters.items()}
+
+    def _read(self, language: str, data: Mapping[str, Any]) -> None:
+        words = data.get("words", "").split()
+        for written in _spellings(words, language):
+            _file(self.words, written, language)
+        for word in words:
+            if word in self.words:
+                _file(self._exact, word, language)
+        for word in data.get("mostly", "").split():
+            _file(self.words, word, language)
+            _file(self._exact, word, language)
+            self.mostly[word] = language
+        for letter in data.get("letters", ""):
+            _file(self._letters, letter, language)
+        for phrase in data.get("phrases", ()):
+            _file(self._phrases, plain(phrase).strip(), language)
+        if "rare" in data:
+            self.rare[language] = data["rare"]
 
     def said_in(self, spaced: str) -> tuple[str, ...]:
         """Return the languages in which the whole text is a set phrase, `und` among them."""
@@ -144,15 +147,17 @@ def _file(index: dict[str, tuple[str, ...]], key: str, language: str) -> None:
         index[key] = (*index.get(key, ()), language)
 
 
-def _spellings(words: str, language: str) -> Iterator[str]:
+def _spellings(words: Iterable[str], language: str) -> Iterator[str]:
     """Yield the words, and how people write them on a keyboard that lacks their accents.
 
     Single letters from A to Z are left out: they are the unknowns of equations.
     """
-    for word in words.split():
+    for word in words:
         if len(word) == 1 and word.isascii():
             continue
         yield word
+        if word.isascii():
+            continue
         marked = unicodedata.normalize("NFD", word.translate(_BARE))
         bare = "".join(sign for sign in marked if not unicodedata.combining(sign))
         if language not in _KEEPS_MARKS and len(word) >= _LONG_WORD and bare.isascii():

@@ -23,16 +23,16 @@ from gateway.classify.scripts import SHARED, SOLE, ScriptCounter
 from gateway.classify.spelling import Spelling, load_spelling
 from gateway.domain import UNDECIDED, Why
 
-_WORD = 3.0
-_ALONE = 1.3  # more, where no other language has the word: its kin have another for it
+_WORD = 3.2
+_ALONE = 1.5  # more, where no other language has the word: its kin have another for it
 _LETTER = 0.8  # spelling counts it too
 _PHRASE = 2.0
 _LIKENESS = 0.4
 _HINT = 1.5
 _NONE_OF_THEM = 2.5  # that it is a language which nothing here knows, or none
 # The detector is too sure of itself on short texts: its logarithms are scaled down there.
-_DETECTOR_LEAST = 0.34
-_DETECTOR_PER_CHAR = 0.013
+_DETECTOR_LEAST = 0.2
+_DETECTOR_PER_CHAR = 0.01
 _DETECTOR_FLOOR = 0.005
 _DETECTOR_CHARS = 400
 _LABELS = 10

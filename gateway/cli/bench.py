@@ -16,6 +16,7 @@ import msgspec
 from gateway.classify import Weigher
 from gateway.cli.bench_overhead import overhead
 from gateway.cli.config_source import find_config
+from gateway.cli.json_lines import LINES_FILE, read_lines
 from gateway.cli.routing_scores import Row, scores_of, weigh_all
 from gateway.config.loading import load_config
 from gateway.config.problems import ConfigError
@@ -45,7 +46,7 @@ bench.add_command(overhead)
 
 
 @bench.command(short_help="Measure how right and how quick weighing is on labelled prompts.")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=LINES_FILE)
 @click.option(
     "--config",
     "config_option",
@@ -57,8 +58,9 @@ bench.add_command(overhead)
 def routing(file: Path, config_option: str | None, *, as_json: bool) -> None:
     """Measure how right and how quick weighing is on the labelled prompts of FILE.
 
-    FILE has a JSON object on each line: `text`, and as far as they are known `task`, `language` (of
-    the answer), `prompt_language`, `kind`, `history` (earlier user turns) and `has_tools`.
+    FILE (- is the standard input) has a JSON object on each line: `text`, and as far as they are
+    known `task`, `language` (of the answer), `prompt_language`, `kind`, `history` (earlier user
+    turns) and `has_tools`.
     A language that is left undecided is a miss, except where the right one is `und`.
     """
     try:
@@ -81,7 +83,7 @@ def _read(file: Path) -> Iterator[Row]:
     Raises:
         msgspec.DecodeError: a line is no such object; the message says which.
     """
-    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(read_lines(file), start=1):
         if not line.strip():
             continue
         try:

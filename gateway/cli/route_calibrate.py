@@ -26,6 +26,7 @@ from gateway.cli.difficulty_curve import (
     shown,
     uncertainty,
 )
+from gateway.cli.json_lines import LINES_FILE, read_lines
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
 from gateway.environment import EnvironmentProblem, read_environment
@@ -68,7 +69,7 @@ class LogProblem(Exception):
 
 
 @click.command(short_help="Find from which difficulty on a stronger model is worth its cost.")
-@click.argument("log", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("log", type=LINES_FILE)
 @click.option(
     "--config",
     "config_option",
@@ -105,10 +106,10 @@ def calibrate(
 ) -> None:
     """Find from which difficulty on requests should go to a stronger model, on a log of your own.
 
-    LOG has a JSON object a line: a whole request body, or `text` with its `history`; and `verdict`,
-    whether the weaker model's answer was good (true, false, or 0 to 1), or `verdicts` by the names
-    of --weak and --strong. Prints quality and cost for each share that goes to the stronger model,
-    and the rule.
+    LOG (- is the standard input) has a JSON object a line: a whole request body, or `text` with
+    its `history`; and `verdict`, whether the weaker model's answer was good (true, false, or 0 to
+    1), or `verdicts` by the names of --weak and --strong. Prints quality and cost for each share
+    that goes to the stronger model, and the rule.
     """
     try:
         source = find_config(config_option, read_environment(os.environ), Path())
@@ -137,7 +138,7 @@ def _judged(
         LogProblem: a line is no request, or its verdict none.
     """
     weigher = Weigher(config.file.sizes, config.file.languages, tasks=config.file.tasks)
-    for number, line in enumerate(log.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(read_lines(log), start=1):
         if not line.strip():
             continue
         try:

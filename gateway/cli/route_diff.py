@@ -8,11 +8,13 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import tee
 from pathlib import Path
 
 import click
 import msgspec
 
+from gateway.cli.json_lines import LINES_FILE, read_lines
 from gateway.cli.route_text import Line, explain_lines, explainer_of
 from gateway.config.loading import load_config
 from gateway.config.problems import ConfigError
@@ -72,9 +74,10 @@ def diff_of(old: Iterator[Line], new: Iterator[Line]) -> Diff:
 @click.option(
     "--log",
     "log",
-    type=_FILE,
+    type=LINES_FILE,
     required=True,
-    help="Requests, a JSON object a line: whole bodies, or `text` with its history.",
+    help="Requests, a JSON object a line: whole bodies, or `text` with its history; - is the "
+    "standard input.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def diff(old: Path, new: Path, log: Path, *, as_json: bool) -> None:
@@ -87,8 +90,8 @@ def diff(old: Path, new: Path, log: Path, *, as_json: bool) -> None:
     except ConfigError as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    with log.open("rb") as first, log.open("rb") as second:
-        found = diff_of(explain_lines(explainers[0], first), explain_lines(explainers[1], second))
+    first, second = tee(read_lines(log))
+    found = diff_of(explain_lines(explainers[0], first), explain_lines(explainers[1], second))
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:

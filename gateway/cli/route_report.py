@@ -120,6 +120,13 @@ def report(file: Path | None, config_option: str | None, *, as_json: bool) -> No
             err=True,
         )
         sys.exit(1)
+    if not found.requests and path.is_file() and path.stat().st_size:
+        click.echo(
+            f"No line of {path} is an observation. A gateway with `mode: observe` writes them; "
+            "requests are compared by `weighbridge route diff`.",
+            err=True,
+        )
+        sys.exit(1)
     click.echo(msgspec.json.encode(found) if as_json else "\n".join(_table(found)))
 
 

@@ -16,6 +16,7 @@ import msgspec
 from engines.protocol.errors import ApiError
 from gateway.cli.config_source import find_config
 from gateway.cli.engine_counter import EngineCounter
+from gateway.cli.json_lines import LINES_FILE, read_lines
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.names import all_aliases
 from gateway.config.problems import ConfigError
@@ -82,9 +83,9 @@ def explain_lines(explainer: Explainer, lines: Iterable[bytes]) -> Iterator[Line
 @click.option(
     "--file",
     "path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Explain each line of a file instead: an object with `text` and perhaps `history` and "
-    "`has_tools`, or a whole request body.",
+    type=LINES_FILE,
+    help="Explain each line of a file instead (- is the standard input): an object with `text` and "
+    "perhaps `history` and `has_tools`, or a whole request body.",
 )
 @click.option(
     "--no-count", is_flag=True, help="Estimate the tokens of TEXT; do not ask the engine for them."
@@ -153,10 +154,9 @@ def _headers(given: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
 def _tell_file(explainer: Explainer, path: Path, *, as_json: bool) -> None:
     """Print a line for each request; the exit status is 1 where one could not be explained."""
     failed = False
-    with path.open("rb") as lines:
-        for line in explain_lines(explainer, lines):
-            failed = failed or line.explanation is None
-            click.echo(line.as_json() if as_json else _row_of(line))
+    for line in explain_lines(explainer, read_lines(path)):
+        failed = failed or line.explanation is None
+        click.echo(line.as_json() if as_json else _row_of(line))
     if failed:
         sys.exit(1)
 

@@ -16,6 +16,8 @@ TALK = Path(__file__).parent / "data" / "talk.jsonl"
 STREET = Path(__file__).parent / "data" / "street.jsonl"
 EVENING = Path(__file__).parent / "data" / "evening.jsonl"
 COUNTER = Path(__file__).parent / "data" / "counter.jsonl"
+ERRAND = Path(__file__).parent / "data" / "errand.jsonl"
+PORCH = Path(__file__).parent / "data" / "porch.jsonl"
 
 
 class Row(msgspec.Struct):
@@ -59,6 +61,18 @@ def test_household_words_are_told_in_most_languages() -> None:
     right, wrong = shares_of(rows_of(STREET))
     assert right >= 0.94
     assert wrong <= 0.05
+
+
+def test_commands_and_complaints_are_told_in_most_languages() -> None:
+    right, wrong = shares_of(rows_of(ERRAND))
+    assert right >= 0.96
+    assert wrong <= 0.03
+
+
+def test_strangers_sentences_of_rare_words_are_mostly_told() -> None:
+    right, wrong = shares_of(rows_of(PORCH))
+    assert right >= 0.89
+    assert wrong <= 0.10
 
 
 @pytest.mark.parametrize("file", [COUNTER, EVENING], ids=lambda file: file.stem)

@@ -57,6 +57,14 @@ def test_the_table_says_the_same_to_people(file: Path) -> None:
     assert "Languages, the worst first\n  fr " in said
 
 
+def test_rows_may_come_from_the_standard_input_and_from_an_editor_that_marks_its_files(
+    file: Path,
+) -> None:
+    marked = b"\xef\xbb\xbf" + file.read_bytes()
+    ended = CliRunner().invoke(main, ["bench", "routing", "-", "--json"], input=marked)
+    assert msgspec.json.decode(ended.stdout)["rows"] == 5
+
+
 def test_what_a_file_does_not_tell_is_no_figure() -> None:
     scores = scores_of([])
     assert scores["language_accuracy"] is None

@@ -70,6 +70,12 @@ def test_json_tells_the_line_the_features_and_both_ways(folder: Path) -> None:
     }
 
 
+def test_the_log_may_be_the_standard_input(folder: Path) -> None:
+    files = [str(folder / "old.yaml"), str(folder / "new.yaml")]
+    result = CliRunner().invoke(route, ["diff", *files, "--log", "-"], input=LOG)
+    assert result.output == ran(folder).output
+
+
 def test_a_file_moves_nothing_from_itself(folder: Path) -> None:
     assert "0 of 6 requests move (0.0%)" in ran(folder, new="old.yaml").output
 

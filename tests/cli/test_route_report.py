@@ -102,6 +102,16 @@ def test_nothing_observed_is_said_with_how_it_comes(tmp_path: Path) -> None:
     assert "Nothing was observed yet" in ran(str(tmp_path / "empty.jsonl")).output
 
 
+def test_a_log_of_requests_is_no_observation_and_is_not_taken_for_an_empty_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "log.jsonl").write_text('{"text": "hello"}\n', encoding="utf-8")
+    result = ran(str(tmp_path / "log.jsonl"))
+    assert result.exit_code == 1
+    assert "No line of" in result.output
+    assert "route diff" in result.output
+
+
 MODELS = st.sampled_from(["a", "b"])
 OBSERVED = st.builds(
     row,

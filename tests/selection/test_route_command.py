@@ -128,6 +128,15 @@ def test_a_line_that_is_no_request_is_told_and_the_others_are_explained(
     assert second["model"] == "qwen"
 
 
+def test_lines_may_come_from_the_standard_input(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "asked.jsonl"
+    path.write_text(LINES, encoding="utf-8-sig")
+    arguments = ["--file", "-", "--config", str(config)]
+    piped = CliRunner().invoke(route, arguments, input=path.read_bytes())
+    assert piped.exit_code == 0
+    assert piped.output == ran(config, "--file", str(path)).output
+
+
 def test_a_text_and_a_file_are_not_explained_together(config: Path) -> None:
     assert ran(config, "hola", "--file", str(config)).exit_code == 2
     assert ran(config).exit_code == 2
