@@ -77,7 +77,8 @@ class LlamacppEngine(Section):
         512,
         ge=0,
         description="Memory per replica for what ended requests leave to later ones, in MiB; at "
-        "most twice what the KV cache holds. 0: only requests that run at once share.",
+        "most twice what the KV cache holds, and of a longer text its beginning. 0: only requests "
+        "that run at once share.",
     )
     prefix_cache_dir: str | None = Field(
         None,

@@ -189,9 +189,14 @@ class Runtime:
         """Let an empty sequence begin with the first `length` cells of another; none is copied."""
         native.llama_memory_seq_cp(self._memory, donor, slot, 0, length)
 
+    def left_bytes(self, slot: int) -> int:
+        """Return how much memory a copy of all that the cache holds of a sequence takes."""
+        size: int = native.llama_state_seq_get_size(self._context, slot)
+        return size
+
     def leaving(self, slot: int) -> State:
         """Return a copy of all that the cache holds of a sequence, for `arrive`."""
-        size: int = native.llama_state_seq_get_size(self._context, slot)
+        size = self.left_bytes(slot)
         state = np.empty(size, dtype=np.uint8)
         written: int = native.llama_state_seq_get_data(self._context, _at(state), size, slot)
         return state[:written]

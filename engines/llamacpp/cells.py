@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.parked import Leaving, Parked
-from engines.llamacpp.pictures import NO_PICTURES, Layout
+from engines.llamacpp.pictures import NO_PICTURES, Layout, is_text
 from engines.llamacpp.prefixes import NOTHING, WORTH_A_STEP, Find, Outlook, Prefixes, Tokens
 
 # So many tokens are kept for each cell at most: of those who run, and as many that have ended.
@@ -95,7 +95,7 @@ class Cells:
     def leave(self, slot: int, tokens: Tokens | None, adapter: int) -> None:
         """Empty a slot; the `tokens` that it has in the cache are kept, None keeps nothing."""
         if tokens is not None and self._is_worth_keeping(tokens, adapter):
-            self._parked.keep(Leaving(tokens, adapter, self._runtime.leaving(slot)))
+            self._keep(slot, tokens, adapter)
         self._prefixes.drop(slot)
         self._runtime.forget(slot)
 
@@ -105,6 +105,23 @@ class Cells:
         `running` goes from the oldest to the youngest, who leaves first.
         """
         return self._prefixes.who_leaves(running, wanted)
+
+    def _keep(self, slot: int, tokens: Tokens, adapter: int) -> None:
+        """Keep what a slot has, of what is larger than all that may be kept its beginning."""
+        size = self._runtime.left_bytes(slot)
+        most = self._runtime.limits.parked_bytes
+        if size > most:
+            tokens = tokens[: max(0, len(tokens) * most // size - 1)]
+            if not (self._may_be_cut(tokens) and self._is_worth_keeping(tokens, adapter)):
+                return
+            self._runtime.cut(slot, len(tokens))
+            size = self._runtime.left_bytes(slot)
+        self._parked.make_room(tokens, adapter, size)
+        self._parked.keep(Leaving(tokens, adapter, self._runtime.leaving(slot)))
+
+    def _may_be_cut(self, tokens: Tokens) -> bool:
+        """Say whether a sequence can end behind these tokens; where pictures end nobody knows."""
+        return self._runtime.cuts and len(tokens) > 0 and is_text(int(tokens.min()))
 
     def _is_worth_keeping(self, tokens: Tokens, adapter: int) -> bool:
         if not self._runtime.parks or len(tokens) < WORTH_A_STEP:

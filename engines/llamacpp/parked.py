@@ -73,26 +73,37 @@ class Parked:
                     return True
         return False
 
-    def keep(self, leaving: Leaving) -> None:
-        """Keep a state, for as long as there is room; whoever it begins with leaves for it."""
+    def make_room(self, tokens: Tokens, adapter: int, size: int) -> None:
+        """Let go of what must leave for a state of so many bytes, and of whoever it begins with."""
         if self._cuts:
-            alike = [key for key, o in self._kept.items() if o.adapter == leaving.adapter]
+            alike = [key for key, o in self._kept.items() if o.adapter == adapter]
             for key in alike:
                 begins = self._kept[key].tokens
-                if common_length(leaving.tokens, begins) == len(begins):
+                if common_length(tokens, begins) == len(begins):
                     self._drop(key)
+        counted = _counted(tokens)
+        while self._kept and not self._has_room(counted, size):
+            self._drop(next(iter(self._kept)))
+
+    def keep(self, leaving: Leaving) -> None:
+        """Keep a state, for which there is room now; of one that is too large nothing is."""
+        counted, size = _counted(leaving.tokens), leaving.state.nbytes
+        if counted > self._most_tokens or size > self._most_bytes:
+            return
+        self.make_room(leaving.tokens, leaving.adapter, size)
         self._kept[self._next] = leaving
         self._next += 1
-        self._tokens += _counted(leaving)
-        self.bytes += leaving.state.nbytes
-        while self._tokens > self._most_tokens or self.bytes > self._most_bytes:
-            self._drop(next(iter(self._kept)))
+        self._tokens += counted
+        self.bytes += size
+
+    def _has_room(self, counted: int, size: int) -> bool:
+        return self._tokens + counted <= self._most_tokens and self.bytes + size <= self._most_bytes
 
     def _drop(self, key: int) -> None:
         leaving = self._kept.pop(key)
-        self._tokens -= _counted(leaving)
+        self._tokens -= _counted(leaving.tokens)
         self.bytes -= leaving.state.nbytes
 
 
-def _counted(leaving: Leaving) -> int:
-    return max(len(leaving.tokens), _LEAST_TOKENS)
+def _counted(tokens: Tokens) -> int:
+    return max(len(tokens), _LEAST_TOKENS)

@@ -83,10 +83,11 @@ def test_the_least_recently_used_leaves_first() -> None:
     assert not kept.holds(tokens(2, 2))
 
 
-def test_a_state_that_is_larger_than_all_room_is_not_kept() -> None:
+def test_a_state_that_is_larger_than_all_room_is_not_kept_and_takes_none_from_others() -> None:
     kept = parked(most_bytes=4)
+    kept.keep(leaving([2, 2]))
     kept.keep(leaving([1, 1], size=5))
-    assert (len(kept), kept.bytes) == (0, 0)
+    assert (len(kept), kept.bytes) == (1, 2)
     assert kept.find(tokens(1, 1, 1)) == NOTHING
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,21 @@ async def test_what_has_ended_is_not_evaluated_again() -> None:
         assert (first.cached, second.cached) == (0, 40)
         assert batcher.counts.prompt_tokens == 42
         assert batcher.counts.cached_tokens == 40
+        check_cells(batcher, runtime)
+
+
+@pytest.mark.parametrize("cuts", [True, False])
+async def test_of_what_is_larger_than_all_that_may_be_kept_the_beginning_is(cuts: bool) -> None:
+    runtime, most = ToyRuntime(parks=True, cuts=cuts), 322  # as 40 tokens take
+    runtime.limits = replace(runtime.limits, parked_bytes=most)
+    async with batching(runtime) as batcher:
+        short, long = client(20, 4, salt=1), client(90, 4)
+        again = Client((*long.prompt, 1, 2), 4)
+        for one in (short, long, again):
+            await together(batcher, [one])
+            assert batcher._cells.parked_bytes <= most
+        assert again.cached == (39 if cuts else 0)
+        assert len(batcher._cells.parked) == 1  # where nothing can be cut, the short one
         check_cells(batcher, runtime)
 
 

@@ -58,6 +58,19 @@ async def test_a_stream_tells_them_too(worker_of: WorkerOf) -> None:
     assert usage["prompt_tokens_details"]["cached_tokens"] == usage["prompt_tokens"] - 1
 
 
+async def test_of_a_text_that_is_larger_than_the_prefix_cache_its_beginning_is_kept(
+    worker_of: WorkerOf,
+) -> None:
+    asked = {"prompt": [7 + at % 900 for at in range(3_000)], "max_tokens": 1}
+    worker = worker_of("demo:qwen", "--prefix-cache-mib", "1")
+    async with worker.client() as http:
+        first, again = [(await http.post(COMPLETIONS, json=asked)).json() for _ in range(2)]
+        kept = (await figures(http))["prefix_cache_bytes"]
+    assert first["choices"][0]["text"] == again["choices"][0]["text"]
+    assert again["usage"]["prompt_tokens_details"]["cached_tokens"] > 100
+    assert 0.9 < kept / 2**20 <= 1
+
+
 async def test_without_the_prefix_cache_every_prompt_is_read_whole(worker_of: WorkerOf) -> None:
     async with worker_of("demo:qwen", "--no-prefix-cache").client() as http:
         answers = [await ask(http, "Once more", n=2) for _ in range(2)]

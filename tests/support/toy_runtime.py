@@ -148,6 +148,9 @@ class ToyRuntime(Runtime):
         assert 0 < length <= len(self.cache[donor])
         self.cache[slot] = self.cache[donor][:length]
 
+    def left_bytes(self, slot: int) -> int:
+        return 2 + 8 * len(self.cache[slot])
+
     def leaving(self, slot: int) -> State:
         name = len(self.left)
         self.left[name] = list(self.cache[slot])
