@@ -44,7 +44,7 @@ class Ask:
 
     path: str
     body: Body
-    refusals: frozenset[str] = frozenset({_TOO_LONG})
+    refusals: frozenset[str | None] = frozenset[str | None]({_TOO_LONG})
     holds: Callable[[str], bool] = field(default=lambda _text: True)
 
     @property
@@ -62,7 +62,7 @@ class Ask:
     @property
     def most_tokens(self) -> int:
         """Return how many tokens all answers may have, those that are not told as well."""
-        drawn = max(self.body.get("best_of", 0), self.body.get("n", 1))
+        drawn = int(max(self.body.get("best_of", 0), self.body.get("n", 1)))
         return int(self.body["max_tokens"]) * drawn * self.choices // int(self.body.get("n", 1))
 
 
@@ -89,13 +89,24 @@ class Asks:
             "embeddings": [self._embedded],
             "reranking": [self._ranked],
         }
-        able_to = frozenset[str]().union(*able.names.values())
-        self._kinds = [one for name in kinds if name in able_to for one in kinds[name]]
+        self._kinds = [one for name in kinds if self._able_to(name) for one in kinds[name]]
         self._kinds += [self._counted, self._wrong]
 
     def draw(self) -> Ask:
         """Return the next request."""
         return self._chance.choice(self._kinds)()
+
+    def greedy(self) -> list[Ask]:
+        """Return some questions that have the same answer whenever they are put."""
+        contents: list[Any] = list(_ASKS[:3]) if self._able_to("generation") else []
+        if self._able_to("vision"):
+            images = [self._image(*size) for size in ((112, 112), (600, 600))]
+            contents += [[{"type": "image_url", "image_url": {"url": url}}] for url in images]
+        fields = {"temperature": 0, "max_tokens": 24, "logprobs": True}
+        return [Ask(CHAT, fields | {"messages": [self._user(one)]}) for one in contents]
+
+    def _able_to(self, ability: str) -> bool:
+        return any(ability in able for able in self._able.names.values())
 
     def _of(self, *values: Any) -> Any:
         return self._chance.choice(values)
@@ -115,7 +126,7 @@ class Asks:
     def _common(self) -> Body:
         """Return what every generating request may have."""
         chance = self._chance
-        most = self._of(1, 3, 12, 40, self._able.context)
+        most = self._of(1, 3, 12, 40, min(300, self._able.context))
         body: Body = {"model": self._name("generation"), "max_tokens": most}
         if chance.random() < 0.6:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
@@ -166,6 +177,7 @@ class Asks:
         body = self._common() | {"messages": self._talk()} | fields
         for other in ("stop", "logit_bias", "ignore_eos"):  # which would end or bend it
             body.pop(other, None)
+        body |= self._rarely(thinking_token_budget=self._of(0, 3, 20))
         return Ask(CHAT, body, holds=lambda text: bool(holds(text)))
 
     def _tools(self) -> Ask:
@@ -174,7 +186,7 @@ class Asks:
         body = self._common() | {"messages": self._talk(), "tools": _TOOLS, "tool_choice": choice}
         if choice not in ("auto", "none"):
             body.pop("ignore_eos", None)
-        return Ask(CHAT, body)
+        return Ask(CHAT, body | self._rarely(parallel_tool_calls=False, thinking_token_budget=2))
 
     def _continued(self) -> Ask:
         begun = {"role": "assistant", "content": self._of("I", "Once upon", "W")}
@@ -182,7 +194,7 @@ class Asks:
         return Ask(CHAT, body | {"continue_final_message": True, "add_generation_prompt": False})
 
     def _seen(self) -> Ask:
-        size = self._of((1, 1), (3, 40), (28, 28), (60, 140), (112, 112), (300, 20))
+        size = self._of((1, 1), (3, 40), (28, 28), (60, 140), (112, 112), (300, 20), (600, 600))
         images = [self._image(*size) for _ in range(self._of(1, 1, 2))]
         parts = [{"type": "image_url", "image_url": {"url": url}} for url in images]
         text = {"type": "text", "text": self._of(*_ASKS)}
@@ -232,20 +244,22 @@ class Asks:
         return Ask("/v1/rerank", body | {"model": self._name("reranking")})
 
     def _counted(self) -> Ask:
-        return self._of(
+        found: Ask = self._of(
             Ask("/tokenize", {"prompt": self._words(300)}),
-            Ask("/detokenize", {"tokens": [self._chance.randrange(256) for _ in range(50)]}),
+            Ask("/detokenize", {"tokens": [self._chance.randrange(40) for _ in range(50)]}),
         )
+        return found
 
     def _wrong(self) -> Ask:
         """Return a request that must be refused."""
         letters = "".join(self._chance.choices(string.printable, k=30))
-        return self._of(
+        found: Ask = self._of(
             Ask(CHAT, {"messages": []}, frozenset({"invalid_value"})),
             Ask(CHAT, {"messages": letters}, frozenset({"invalid_value"})),
             Ask("/v1/completions", {}, frozenset({"missing_required_parameter"})),
-            Ask("/v1/embeddings", {"input": []}, frozenset({None, _UNABLE})),  # type: ignore[arg-type]
+            Ask("/v1/embeddings", {"input": []}, frozenset({None, _UNABLE})),
         )
+        return found
 
 
 def _is_json(text: str) -> bool:

@@ -70,10 +70,12 @@ class Answer:
         return [data if data == b"[DONE]" else json.loads(data) for data in found if data]
 
     def text(self) -> str:
-        """Return the text of the first choice of a whole chat; "" where there is none."""
-        if self.status != 200:
-            return ""
+        """Return the text of the first choice of a whole chat."""
         return str(self.json()["choices"][0]["message"]["content"] or "")
+
+    def first_logprob(self) -> float:
+        """Return how likely its first token was, where that was asked for."""
+        return float(self.json()["choices"][0]["logprobs"]["content"][0]["logprob"])
 
 
 @dataclass(frozen=True)

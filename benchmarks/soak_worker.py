@@ -9,8 +9,8 @@ used when it is free shows soon; PYTHONFAULTHANDLER=1 tells where a process fell
 draws the same requests, though not the same moments.
 
 Nothing may fail that was not its own fault; what a worker counts must be what its requests were
-told; between rounds nothing may run, wait or hold a cell; a question put anew now and then must
-have the answer that it had alone, as far as it was taught one; memory may not grow.
+told; between rounds nothing may run, wait or hold a cell; memory may not grow. Some questions are
+put first, alone, and again and again: how likely their first token is must stay, but for rounding.
 
 Owns: the load, what must hold, the table. Must not: reach beyond loopback or run without an end.
 """
@@ -27,23 +27,25 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 from typing import IO
 
-from benchmarks.chance_asks import CHAT, Abilities, Ask, Asks
+from benchmarks.chance_asks import Abilities, Ask, Asks
 from benchmarks.chance_client import Answer, Client, Manner, get
 from benchmarks.honest import figures_in, wrong_with
 from benchmarks.soak import rss_mib
 
 _CLIENTS = 12
-_ROUNDS = 6
+_FLAT_BEYOND = 4  # rounds
 _MAY_GROW_MIB = 8.0
 _SETTLES_S = 20
-_TAUGHT = ("Hello", "What is Weighbridge?")
+_AGAIN = 0.08
+_ROUNDING = 0.1
 _PATIENCE_S = 90
 _SHOWN = 600
+_ENOUGH = 20
+_AT_ONCE = 100
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Soak:
     port: int
     chance: random.Random
     asks: Asks
-    alone: dict[str, bytes] = field(default_factory=dict)
+    alone: list[tuple[Ask, Answer]] = field(default_factory=list)
     saw: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -66,14 +68,21 @@ class Soak:
         await asyncio.gather(*(self._client(ends_s) for _ in range(clients)))
 
     async def _client(self, ends_s: float) -> None:
-        while time.monotonic() < ends_s:
-            taught = self.chance.random() < 0.06 and bool(self.alone)
-            if taught:
-                text = self.chance.choice(list(self.alone))
-                told = await self.once(_taught(text))
-                self.others += told.text() != self.alone[text].decode()
+        while time.monotonic() < ends_s and len(self.wrong) < _ENOUGH:
+            if self.alone and self.chance.random() < _AGAIN:
+                await self._again(*self.chance.choice(self.alone))
             else:
                 await self.once(self.asks.draw(), Manner.drawn(self.chance))
+
+    async def _again(self, ask: Ask, alone: Answer) -> None:
+        told = await self.once(ask)
+        if told.status != 200:
+            return
+        self.others += told.text() != alone.text()
+        if abs(told.first_logprob() - alone.first_logprob()) > _ROUNDING:
+            self.wrong.append(
+                f"another answer than alone\n  {alone.body[-_SHOWN:]!r}\n  {told.body[-_SHOWN:]!r}"
+            )
 
     async def once(self, ask: Ask, manner: Manner | None = None) -> Answer:
         """Send a request; note what came of it."""
@@ -85,8 +94,9 @@ class Soak:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 told = await client.send(ask)
-        except TimeoutError:
-            self.wrong.append(f"no answer within {_PATIENCE_S} s to {ask}")
+        except (TimeoutError, ConnectionError, EOFError) as error:
+            shown = f"{ask.path} {json.dumps(ask.body)[:_SHOWN]}"
+            self.wrong.append(f"{type(error).__name__} instead of an answer\n  {shown}")
             return Answer(0, b"", whole=False)
         self.saw[told.outcome] += 1
         self.wrong += [
@@ -113,18 +123,14 @@ class Soak:
         """Return how many tokens all requests since the last call were told of by `/uses`."""
         names, self.names = self.names, []
         tokens = 0
-        for name in names:
-            told = await get(self.port, f"/uses/{name}")
-            if told.status == 200:
-                tokens += told.json()["completion_tokens"]
-            elif told.status != 404:  # of half a body the worker knows nothing
-                self.wrong.append(f"/uses/{name}: {told}")
+        while names:
+            some, names = names[:_AT_ONCE], names[_AT_ONCE:]
+            for told in await asyncio.gather(*(get(self.port, f"/uses/{name}") for name in some)):
+                if told.status == 200:
+                    tokens += told.json()["completion_tokens"]
+                elif told.status != 404:  # of who went at once the worker may know nothing
+                    self.wrong.append(f"/uses: {told}")
         return tokens
-
-
-def _taught(text: str) -> Ask:
-    turns = [{"role": "user", "content": text}]
-    return Ask(CHAT, {"messages": turns, "temperature": 0, "max_tokens": 24})
 
 
 async def _able(port: int) -> Abilities:
@@ -136,14 +142,12 @@ async def _able(port: int) -> Abilities:
 async def _run(worker: "subprocess.Popen[str]", port: int, asked: argparse.Namespace) -> list[str]:
     chance, able = random.Random(asked.seed), await _able(port)  # noqa: S311 - no secret
     soak = Soak(port, chance, Asks(chance, able))
-    if any("generation" in abilities for abilities in able.names.values()):
-        for text in _TAUGHT:
-            soak.alone[text] = (await soak.once(_taught(text))).text().encode()
-    counted, sizes = await soak.counted(), list[float]()
+    alone = [(ask, await soak.once(ask)) for ask in soak.asks.greedy()]
+    soak.alone += [(ask, told) for ask, told in alone if told.status == 200]
+    counted, sizes = 0, list[float]()
     print("  round  requests  RSS MiB  tokens  cached  preempted  drafted  other answers")
-    for number in range(_ROUNDS):
-        with suppress(ConnectionError, EOFError):
-            await soak.round(asked.seconds / _ROUNDS, asked.clients)
+    for number in range(asked.rounds):
+        await soak.round(asked.seconds / asked.rounds, asked.clients)
         if worker.poll() is not None:
             return [*soak.wrong, f"the worker ended with {worker.returncode}"]
         found = await soak.settled()
@@ -161,10 +165,16 @@ async def _run(worker: "subprocess.Popen[str]", port: int, asked: argparse.Names
                 f"{counted} tokens were told of, {found['completion_tokens_total']:.0f} counted"
             )
     print(f"clients saw: {dict(soak.saw)}")
-    grown = median(sizes[_ROUNDS - 2 :]) - median(sizes[_ROUNDS // 2 - 1 : _ROUNDS - 2])
-    if grown > _MAY_GROW_MIB:
-        soak.wrong.append(f"the worker has grown by {grown:.1f} MiB")
-    return soak.wrong
+    return soak.wrong + _grown(sizes)
+
+
+def _grown(sizes: list[float]) -> list[str]:
+    """Say by how much memory has grown from the second third to the last, where that is known."""
+    third = len(sizes) // 3
+    if len(sizes) < _FLAT_BEYOND:
+        return []
+    grown = median(sizes[-third:]) - median(sizes[third:-third])
+    return [f"the worker has grown by {grown:.1f} MiB"] if grown > _MAY_GROW_MIB else []
 
 
 def _ended(worker: "subprocess.Popen[str]", log: IO[str], begun: int) -> list[str]:
@@ -199,18 +209,26 @@ def soaked(asked: argparse.Namespace) -> list[str]:
             worker.kill()
 
 
-def main() -> None:
-    """Run, say what was wrong; exit 1 where anything was."""
+def options() -> argparse.ArgumentParser:
+    """Return what reads the options."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--seconds", type=float, default=120, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--clients", type=int, default=_CLIENTS, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=6, help="default: %(default)s")
     parser.add_argument("--weights", default="demo:qwen", help="default: %(default)s")
     parser.add_argument("options", nargs="*", help="what the worker is started with")
-    asked = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Run, say what was wrong; exit 1 where anything was."""
+    asked = options().parse_args()
     print(f"seed {asked.seed}: {asked.weights} {' '.join(asked.options)}", flush=True)
     wrong = soaked(asked)
-    print("\n".join(f"WRONG: {why}" for why in wrong[:20]) or "alive, honest, and nothing left")
+    print(
+        "\n".join(f"WRONG: {why}" for why in wrong[:_ENOUGH]) or "alive, honest, and nothing left"
+    )
     sys.exit(bool(wrong))
 
 
