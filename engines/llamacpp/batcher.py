@@ -144,22 +144,22 @@ class Batcher:
 
     def _collect(self) -> bool:
         """Take in what has arrived; sleep while there is nothing to do. False ends the thread."""
+        self._drop_cancelled()
         with self._wake:
-            self._drop_cancelled()
             while not (self._closing or self._arrived or self._texts or self._busy()):
                 self._count()
                 self._wake.wait()
-                self._drop_cancelled()
             if not self._busy():
                 self._gather()
             began = perf_counter()
             self._queue.extend(self._arrived)
             self._arrived.clear()
-            self._drop_cancelled()
-            self._stepper.admit()
-            self._count()
-            self.counts.seconds.build += perf_counter() - began
-            return not self._closing
+        # The event loop never waits for these: what leaves or comes back may be gigabytes.
+        self._drop_cancelled()
+        self._stepper.admit()
+        self._count()
+        self.counts.seconds.build += perf_counter() - began
+        return not self._closing
 
     def _gather(self) -> None:
         """Let those who come at the same time begin together: apart they would end apart as well.

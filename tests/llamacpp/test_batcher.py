@@ -1,7 +1,9 @@
 """The thread that owns the context: same answers in any company, and nobody is left waiting."""
 
 import asyncio
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -189,6 +191,35 @@ async def test_cancelled_while_it_speaks_its_slot_is_the_next_ones() -> None:
         assert (await heir.end()).text == answer(heir.prompt, 6)
         assert gone.reason is None
     assert runtime.cache == {}
+
+
+@pytest.mark.parametrize("what", ["leaving", "arrive"])
+async def test_the_event_loop_waits_for_no_state_that_leaves_or_comes_back(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, moved, asked = ToyRuntime(parks=True), threading.Event(), threading.Event()
+    moves = getattr(runtime, what)
+
+    def slowly(*given: Any) -> Any:
+        moved.set()
+        assert asked.wait(WAIT_S)
+        return moves(*given)
+
+    monkeypatch.setattr(runtime, what, slowly)
+    async with batching(runtime) as batcher:
+        first, again = client(20, 1_000 if what == "leaving" else 4), client(20, 4)
+        batcher.submit(first.sequence)
+        await first.first()
+        batcher.cancel(first.sequence)
+        if what == "arrive":
+            await first.end()
+        batcher.submit(again.sequence)
+        assert await asyncio.to_thread(moved.wait, WAIT_S)
+        other = client(3, 4, salt=5)
+        batcher.submit(other.sequence)
+        asked.set()
+        for one in (again, other):
+            assert (await one.end()).text == answer(one.prompt, one.count)
 
 
 async def test_cancelled_when_it_has_just_ended_it_frees_nothing_twice() -> None:
