@@ -132,7 +132,7 @@ class Server(EndingServer):
         """Let running requests end, and say that they are waited for."""
         running = self.running
         if running:
-            click.echo(
+            _announce(
                 f"Waiting for {counted(running, 'running request')}, at most "
                 f"{self.config.timeout_graceful_shutdown} s. Ctrl-C again ends at once.",
                 err=True,
@@ -162,9 +162,10 @@ class Server(EndingServer):
                 _announce(self._announcement)
 
 
-def _announce(text: str) -> None:
-    """Print to whoever still reads: `weighbridge serve | head` must not end the gateway."""
+def _announce(text: str, *, err: bool = False) -> None:
+    """Print to whoever still reads: neither `serve | head` nor a full disk may end the gateway."""
     try:
-        click.echo(text)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(text, err=err)
+    except OSError:
+        stream = sys.stderr if err else sys.stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
