@@ -1,16 +1,19 @@
-"""What `weighbridge doctor` says of llama.cpp's build: for which processor, and for which GPU.
+"""What `weighbridge doctor` says of builds: of Python's, and of llama.cpp's for processor and GPU.
 
-Owns: asking the installed one in a process of its own; the verdicts and remedies.
+Owns: asking the installed ones, llama.cpp in a process of its own; the verdicts and remedies.
 Must not: import llama_cpp; print.
 """
 
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from engines.platform import Gpu, gpus, instructions
 from gateway.cli.doctor_found import Found
 
+_MAPS = Path("/proc/self/maps")
 _TIMEOUT_S = 30.0
 _ANEW = "install llama-cpp-python anew"
 _SCRIPT = """
@@ -22,6 +25,25 @@ print(int(found.takes_layers), *found.names)
 """
 # What CMAKE_ARGS says for whose GPUs.
 _FLAGS = {"nvidia": "-DGGML_CUDA=on", "amd": "-DGGML_HIP=on"}
+
+
+def python(maps: Path = _MAPS) -> Found:
+    """Return which Python this is; `maps` says where Linux has put what it is made of.
+
+    An interpreter in a library of its own works as well, but slower (docs/decisions/0053).
+    """
+    version = platform.python_version()
+    try:
+        apart = "/libpython3" in maps.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        apart = False
+    if not apart:
+        return Found("python", "ok", version)
+    said = (
+        f"{version}, its interpreter a shared library: one within the executable, as Debian's and "
+        "Ubuntu's, does a request with up to a quarter less CPU"
+    )
+    return Found("python", "ok", said)
 
 
 def build() -> Iterator[Found]:

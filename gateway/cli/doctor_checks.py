@@ -31,7 +31,7 @@ from engines.platform import (
 )
 from gateway.api.openapi import TITLE
 from gateway.cli.address import url_of
-from gateway.cli.doctor_build import build
+from gateway.cli.doctor_build import build, python
 from gateway.cli.doctor_found import Found
 from gateway.cli.plan import planned_of
 from gateway.config.loading import LoadedConfig
@@ -72,7 +72,7 @@ def machine() -> Iterator[Found]:
 
 def environment() -> Iterator[Found]:
     """Yield which versions are installed, and how llama.cpp was built."""
-    yield Found("python", "ok", sys.version.split()[0])
+    yield python()
     try:
         version = importlib.metadata.version("llama-cpp-python")
     except importlib.metadata.PackageNotFoundError:

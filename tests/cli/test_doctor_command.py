@@ -1,6 +1,7 @@
 """`weighbridge doctor`, on machines that are well and on what is really broken."""
 
 import asyncio
+import platform
 import resource
 import shutil
 import socket
@@ -151,6 +152,18 @@ def test_whether_layers_can_go_to_a_gpu_and_what_else_to_build(
     found = doctor_build.read_offload(text, cards, mac=mac)
     assert found.verdict == verdict
     assert words in f"{found.said} {found.remedy}"
+
+
+def test_a_python_whose_interpreter_is_a_library_is_told(tmp_path: Path) -> None:
+    """Both are well: nobody has to install another Python, but whoever counts CPU may want to."""
+    maps = tmp_path / "maps"
+    maps.write_text("7f00-7f10 r-xp 00000000 08:01 1 /usr/lib/libpython3.11.so.1.0\n", "utf-8")
+    apart = doctor_build.python(maps)
+    maps.write_text("7f00-7f10 r-xp 00000000 08:01 1 /usr/bin/python3.11\n", "utf-8")
+    within = doctor_build.python(maps)
+    assert apart.verdict == within.verdict == "ok"
+    assert "shared library" in apart.said
+    assert within.said == doctor_build.python(tmp_path / "none").said == platform.python_version()
 
 
 def test_the_installed_llama_cpp_says_where_it_computes() -> None:
