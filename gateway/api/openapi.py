@@ -99,7 +99,7 @@ class _Page:
     method: str = "get"
 
 
-_BY_HAND = (*_ANY, ModelNotFound, NotOnDemand, UnsupportedMediaType)
+_BY_HAND = (InvalidRequest, *_ANY, ModelNotFound, NotOnDemand, UnsupportedMediaType)
 _PAGES = (
     _Page("/v1/models", "models", "List models, aliases and auto.", ModelList, _ANY),
     _Page("/v1/models/{name}", "model", "One model.", ModelRow, (*_ANY, ModelNotFound)),

@@ -44,14 +44,14 @@ def told(stream: io.StringIO) -> list[dict[str, Any]]:
 async def test_a_request_is_an_object_with_its_fields() -> None:
     with logging_to("info", "json", access_log=True) as lines:
         async with serving(NOBODY) as served:
-            await served.http.get("/health", headers={"x-request-id": "mine"})
+            await served.http.get("/v1/models", headers={"x-request-id": "mine"})
     (line,) = [one for one in told(lines) if one["logger"] == "weighbridge.access"]
     assert line["level"] == "info"
-    assert line["message"].startswith("GET /health 200 ")
+    assert line["message"].startswith("GET /v1/models 200 ")
     fields = {name: line[name] for name in ("method", "path", "status", "client", "request_id")}
     assert fields == {
         "method": "GET",
-        "path": "/health",
+        "path": "/v1/models",
         "status": 200,
         "client": "127.0.0.1",
         "request_id": "mine",
@@ -74,13 +74,13 @@ async def test_a_traceback_is_a_field_and_no_second_line() -> None:
 async def test_a_line_for_people_says_who_asked() -> None:
     with logging_to("info", "text", access_log=True) as lines:
         async with serving(NOBODY) as served:
-            await served.http.get("/health", headers={"x-request-id": "mine"})
-    assert " INFO weighbridge.access: GET /health 200 " in lines.getvalue()
+            await served.http.get("/v1/models", headers={"x-request-id": "mine"})
+    assert " INFO weighbridge.access: GET /v1/models 200 " in lines.getvalue()
     assert "model=- rule=- client=127.0.0.1 id=mine\n" in lines.getvalue()
 
 
 async def test_without_the_access_log_requests_leave_no_line() -> None:
     with logging_to("info", "json", access_log=False) as lines:
         async with serving(NOBODY) as served:
-            await served.http.get("/health")
+            await served.http.get("/v1/models")
     assert not [one for one in told(lines) if one["logger"] == "weighbridge.access"]

@@ -67,7 +67,7 @@ async def test_what_never_leaves_or_is_always_there_is_refused_with_the_reason(
         assert (refused.status_code, error(refused)["code"]) == (409, "not_on_demand")
         assert "pinned" in error(refused)["message"]
         assert (await by_hand(stage, "nobody", "load")).status_code == 404
-        assert (await by_hand(stage, "auto", "load")).status_code == 404
+        assert (await by_hand(stage, "auto", "load")).status_code == 400
 
 
 async def test_a_model_that_is_always_there_does_not_come_and_go(tmp_path: Path) -> None:
