@@ -73,6 +73,9 @@ def routing(file: Path, config_option: str | None, *, as_json: bool) -> None:
     except msgspec.DecodeError as error:
         click.echo(f"{file.name}: {error}", err=True)
         sys.exit(2)
+    if not rows:
+        click.echo(f"{file.name}: there is no row in it", err=True)
+        sys.exit(2)
     scores = scores_of(weigh_all(Weigher(config.sizes, config.languages, tasks=config.tasks), rows))
     click.echo(msgspec.json.encode(scores) if as_json else "\n".join(_table(scores)))
 
@@ -88,7 +91,7 @@ def _read(file: Path) -> Iterator[Row]:
             continue
         try:
             yield msgspec.json.decode(line, type=Row)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise msgspec.DecodeError(f"line {number}: {error}") from None
 
 

@@ -146,7 +146,7 @@ def _judged(
             if grades is not None:
                 weighed = weigher.weigh(read_request(line)[1])
                 yield Judged(weighed.difficulty, *grades)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise LogProblem(f"{log.name}: line {number}: {error}") from None
         except ApiError as error:
             raise LogProblem(f"{log.name}: line {number}: {error.message}") from None

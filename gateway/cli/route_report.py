@@ -95,7 +95,7 @@ def report_of(observed: Iterable[Observed]) -> Report:
 
 
 @click.command(short_help="Show what rules would move of what `mode: observe` has seen.")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--config",
     "config_option",

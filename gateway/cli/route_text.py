@@ -66,7 +66,24 @@ def explain_lines(explainer: Explainer, lines: Iterable[bytes]) -> Iterator[Line
             yield Line(number, None, error.message)
 
 
-@click.command(name="route", short_help="Explain where a request with TEXT would go, and why.")
+class _Context(click.Context):
+    """Calls the command what people type: `weighbridge route`, without the row's own name."""
+
+    @property
+    def command_path(self) -> str:
+        """Return the words before the options."""
+        return super().command_path if self.parent is None else self.parent.command_path
+
+
+class _TextCommand(click.Command):
+    context_class = _Context
+
+
+@click.command(
+    cls=_TextCommand,
+    name="route",
+    short_help="Explain where a request with TEXT would go, and why.",
+)
 @click.argument("text", required=False)
 @click.option(
     "--config",

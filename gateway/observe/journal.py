@@ -116,5 +116,6 @@ def read_journal(paths: Sequence[Path]) -> Iterator[Observed]:
             for line in lines:
                 try:
                     yield _LINE.decode(line)
-                except msgspec.DecodeError:  # a line that was cut off, or of another version
+                # A line that was cut off, or of another version.
+                except (msgspec.DecodeError, UnicodeDecodeError):
                     continue

@@ -79,3 +79,19 @@ def test_a_line_that_is_no_row_is_told_by_its_number(tmp_path: Path) -> None:
     ended = run(str(path))
     assert ended.exit_code == 2
     assert ended.stderr.startswith("rows.jsonl: line 2: ")
+
+
+def test_a_line_that_is_no_utf8_is_told_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"text": "x"}\n{"text": "\xff"}\n')
+    ended = run(str(path))
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith("rows.jsonl: line 2: 'utf-8' codec")
+
+
+def test_a_file_without_rows_is_no_measurement(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n")
+    ended = run(str(path), "--json")
+    assert ended.exit_code == 2
+    assert "no row" in ended.stderr

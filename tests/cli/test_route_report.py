@@ -98,6 +98,7 @@ def test_nothing_observed_is_said_with_how_it_comes(tmp_path: Path) -> None:
     result = ran(str(tmp_path / "none.jsonl"))
     assert result.exit_code == 1
     assert "mode: observe" in result.output
+    assert ran(str(tmp_path)).exit_code == 2
     written(tmp_path / "empty.jsonl", [])
     assert "Nothing was observed yet" in ran(str(tmp_path / "empty.jsonl")).output
 
@@ -105,7 +106,7 @@ def test_nothing_observed_is_said_with_how_it_comes(tmp_path: Path) -> None:
 def test_a_log_of_requests_is_no_observation_and_is_not_taken_for_an_empty_one(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "log.jsonl").write_text('{"text": "hello"}\n', encoding="utf-8")
+    (tmp_path / "log.jsonl").write_bytes(b'{"text": "hello"}\n{"model": "\xff"}\n')
     result = ran(str(tmp_path / "log.jsonl"))
     assert result.exit_code == 1
     assert "No line of" in result.output

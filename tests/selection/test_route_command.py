@@ -138,7 +138,9 @@ def test_lines_may_come_from_the_standard_input(config: Path, tmp_path: Path) ->
 
 
 def test_a_text_and_a_file_are_not_explained_together(config: Path) -> None:
-    assert ran(config, "hola", "--file", str(config)).exit_code == 2
+    refused = ran(config, "hola", "--file", str(config))
+    assert refused.exit_code == 2
+    assert "Usage: route [OPTIONS] [TEXT]" in refused.output
     assert ran(config).exit_code == 2
 
 
