@@ -5,7 +5,9 @@
 #
 # A routing file mounted at /etc/weighbridge/routing.yaml is served, else the packaged demo.
 
-ARG BASE=python:3.12-slim
+# Debian's Python has the interpreter in its executable. Where it is a shared library, as in python:3.13-slim,
+# the gateway takes a fifth more CPU for each request (docs/decisions/0053).
+ARG BASE=debian:trixie-slim
 
 # Nothing, unless the build is given wheels: --build-context wheels=FOLDER
 FROM scratch AS wheels
@@ -15,7 +17,10 @@ FROM ${BASE} AS build
 ARG CPU_FLAGS=""
 WORKDIR /src
 ENV PATH=/opt/weighbridge/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /opt/weighbridge && pip install --upgrade "pip>=25.1"
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 python3-venv \
+    && /usr/bin/python3 -m venv /opt/weighbridge \
+    && pip install --upgrade "pip>=25.1"
 COPY --from=wheels . /wheels/
 COPY pyproject.toml ./
 COPY tools/setup tools/setup
@@ -24,7 +29,6 @@ RUN set -eu; \
     if ls /wheels/llama_cpp_python-*.whl >/dev/null 2>&1; then \
         pip install --no-deps /wheels/llama_cpp_python-*.whl; \
     else \
-        apt-get update; \
         apt-get install --yes --no-install-recommends g++ git make; \
         case "$(uname -m)" in \
             x86_64) usual="-DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_BMI2=ON -DGGML_FMA=ON -DGGML_F16C=ON" ;; \
@@ -43,7 +47,7 @@ RUN pip install --constraint requirements/ci.txt ".[llamacpp]"
 FROM ${BASE}
 # OpenMP, which llama.cpp's threads run on; the slim image has none.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgomp1 \
+    && apt-get install --yes --no-install-recommends ca-certificates libgomp1 python3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent weighbridge \
     && install -d -o 10001 -g 10001 /var/lib/weighbridge

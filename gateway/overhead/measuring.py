@@ -204,10 +204,22 @@ def rss_mib(pid: int) -> float | None:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def machine() -> str:
-    """Return one line about where this is measured."""
-    where = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    return f"{processor()}, {where}"
+def machine(python: str | None = None) -> str:
+    """Return one line about where this is measured; by a `python` that is not our own.
+
+    Raises:
+        CannotMeasure: it is none.
+    """
+    version = platform.python_version() if python is None else _version_of(python)
+    return f"{processor()}, {os.cpu_count()} cores, {platform.system()}, Python {version}"
+
+
+def _version_of(python: str) -> str:
+    argv = [python, "-c", "import platform; print(platform.python_version())"]
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CannotMeasure(f"{python} is no Python: {error}") from None
 
 
 def processor() -> str:
@@ -245,7 +257,9 @@ def faked() -> Iterator[int]:
 
 
 @contextmanager
-def serving(engine: Engine, environ: dict[str, str]) -> Iterator[tuple[int, int]]:
+def serving(
+    engine: Engine, environ: dict[str, str], python: str = sys.executable
+) -> Iterator[tuple[int, int]]:
     """Run a gateway before an engine, which it serves as `measured`; yield its process and port."""
     key = f", api_key: ${{{_KEY}}}" if engine.key else ""
     with tempfile.TemporaryDirectory() as folder:
@@ -253,7 +267,7 @@ def serving(engine: Engine, environ: dict[str, str]) -> Iterator[tuple[int, int]
         config.write_text(
             _CONFIG.format(url=engine.url, model=engine.model, key=key), encoding="utf-8"
         )
-        argv = [sys.executable, "-c", _GATEWAY, "serve", f"--config={config}", "--port=0"]
+        argv = [python, "-c", _GATEWAY, "serve", f"--config={config}", "--port=0"]
         argv += ["--host=127.0.0.1", "--no-access-log"]
         with _running(argv, environ) as (child, out):
             yield child.pid, int(_line(child, out, _LISTENING, "the gateway"))
