@@ -26,6 +26,7 @@ from gateway.asking import asked_by
 from gateway.classify import language_hints
 from gateway.deciding import Decider
 from gateway.domain import Choice, Endpoint, ModelScore, ModelStatus, Weighed
+from gateway.responses import ResponsesRequest, as_chat
 from gateway.selection import Selector, Verdict
 
 _FEATURES = ("task", "language", "prompt_language", "request_size", "difficulty")
@@ -70,6 +71,13 @@ _BODIES: tuple[tuple[str, Endpoint, "msgspec.json.Decoder[Any]"], ...] = (
 )
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _PROMPT = msgspec.json.Decoder(Prompt)
+_RESPONSES = msgspec.json.Decoder(ResponsesRequest)
+_CHAT = msgspec.json.Decoder(ChatRequest)
+_OF_RESPONSES = frozenset(ResponsesRequest.__struct_fields__) - {
+    *EmbeddingRequest.__struct_fields__,
+    *CompletionRequest.__struct_fields__,
+    *RerankRequest.__struct_fields__,
+}
 
 
 def read_request(body: bytes) -> tuple[Endpoint, AnyRequest]:
@@ -79,6 +87,9 @@ def read_request(body: bytes) -> tuple[Endpoint, AnyRequest]:
         InvalidRequest: it is neither.
     """
     fields = decode_request(_FIELDS, body)
+    if _is_of_responses(fields):
+        body = as_chat(decode_request(_RESPONSES, body), body)
+        return Endpoint.CHAT, decode_request(_CHAT, body)
     for name, endpoint, decoder in _BODIES:
         if name in fields:
             return endpoint, decode_request(decoder, body)
@@ -90,6 +101,15 @@ def read_request(body: bytes) -> tuple[Endpoint, AnyRequest]:
         param="messages",
         code="missing_required_parameter",
     )
+
+
+def _is_of_responses(fields: Mapping[str, msgspec.Raw]) -> bool:
+    """Say whether a body with an `input` is one of the Responses API, and of no other endpoint."""
+    if "input" not in fields or any(name in fields for name, _, _ in _BODIES[:2]):
+        return False
+    # Texts and tokens are what embeddings are of; turns of a conversation are objects.
+    turns = bytes(fields["input"]).lstrip(b"[ \t\r\n").startswith(b"{")
+    return turns or not _OF_RESPONSES.isdisjoint(fields)
 
 
 class RuleTried(msgspec.Struct, frozen=True):

@@ -9,8 +9,8 @@ import msgspec
 
 from engines.protocol.requests import ChatRequest, decode_request
 from gateway.api.older_functions import OlderReply, as_tools, is_older
-from gateway.api.responses import ResponsesReply, ResponsesRequest, as_chat
 from gateway.relay.exchange import Reply
+from gateway.responses import ResponsesReply, ResponsesRequest, as_chat
 
 _CHAT = msgspec.json.Decoder(ChatRequest)
 

@@ -33,12 +33,12 @@ from engines.protocol.requests import (
     decode_request,
 )
 from gateway.api.dialects import translated
-from gateway.api.responses import ResponsesAnswer, ResponsesEvent, ResponsesRequest
 from gateway.asking import Incoming
 from gateway.domain import Endpoint
 from gateway.errors import ApiError, BodyTooLarge
 from gateway.relay.exchange import Headers, Reply
 from gateway.rendering import send_error
+from gateway.responses import ResponsesAnswer, ResponsesEvent, ResponsesRequest
 from gateway.serving import Fronted
 
 

@@ -106,10 +106,32 @@ def test_each_line_of_a_file_is_explained(config: Path, tmp_path: Path) -> None:
     assert ran(config, "--file", str(path)).output.count("\n") == len(told)
 
 
+RESPONSES = """\
+{"input": [ {"role": "user", "content": "Write a Python function that adds two numbers."}]}
+{"input": "Write a Python function that adds two numbers.", "instructions": "Be brief."}
+{"input": ["a river", "a lake"]}
+{"input": [[1, 2], [3]]}
+"""
+
+
+def test_a_body_of_the_responses_api_is_weighed_as_the_chat_that_it_is(
+    config: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "asked.jsonl"
+    path.write_text(RESPONSES, encoding="utf-8")
+    told = [
+        json.loads(line)
+        for line in ran(config, "--file", str(path), "--json").output.split("\n")[:4]
+    ]
+    assert [one["task"] for one in told] == ["code", "code", "embedding", "embedding"]
+    assert [one["rule"] for one in told[:2]] == ["code"] * 2
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
         ("{", "not valid JSON"),
+        ('{"input": [{"type": "item_reference"}]}', "No chat has items"),
         ('{"words": "x"}', "nothing to weigh"),
         ('{"text": 3}', "'text' is not allowed"),
         ('{"text": "hola", "model": "nobody"}', "not served here"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.api.responses.asked import ResponsesRequest
+from gateway.responses.asked import ResponsesRequest
 
 _PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc"}
 

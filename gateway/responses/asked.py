@@ -9,7 +9,7 @@ import msgspec
 
 from engines.protocol.errors import InvalidRequest
 from engines.protocol.requests import Budget
-from gateway.api.responses.turns import messages_of
+from gateway.responses.turns import messages_of
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # What chat does not know, or has in other words. Everything else is passed on as it came.

@@ -9,10 +9,10 @@ import msgspec
 
 from engines.protocol.events import EventSplitter
 from engines.protocol.unreadable import UNREADABLE
-from gateway.api.responses.asked import ResponsesRequest
-from gateway.api.responses.events import EventWriter
-from gateway.api.responses.told import whole
 from gateway.relay.exchange import JSON, Headers, Reply
+from gateway.responses.asked import ResponsesRequest
+from gateway.responses.events import EventWriter
+from gateway.responses.told import whole
 
 # What a chat's answer of another shape comes to.
 _UNLIKE = (LookupError, TypeError, AttributeError)

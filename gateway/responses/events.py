@@ -9,8 +9,8 @@ import msgspec
 
 from engines.protocol.events import event_data, write_event
 from engines.protocol.unreadable import UNREADABLE
-from gateway.api.responses.asked import ResponsesRequest
-from gateway.api.responses.told import Item, ResponsesAnswer, begun, ended
+from gateway.responses.asked import ResponsesRequest
+from gateway.responses.told import Item, ResponsesAnswer, begun, ended
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
