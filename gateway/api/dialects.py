@@ -1,6 +1,6 @@
-"""Requests in other words than today's chat, and answers back in theirs.
+"""Requests in other words than chat has at every engine, and answers back in theirs.
 
-Owns: which there are. Must not: translate (`older_functions` and `responses` do).
+Owns: which there are. Must not: translate (`allowed_tools`, `older_functions` and `responses` do).
 """
 
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engines.protocol.requests import ChatRequest, decode_request
+from gateway.api.allowed_tools import allows_some, only_allowed
 from gateway.api.older_functions import OlderReply, as_tools, is_older
 from gateway.relay.exchange import Reply
 from gateway.responses import ResponsesReply, ResponsesRequest, as_chat
@@ -16,15 +17,18 @@ _CHAT = msgspec.json.Decoder(ChatRequest)
 
 
 def translated(body: bytes, request: Any, reply: Reply) -> tuple[bytes, Any, Reply]:
-    """Return what is asked in today's words, and who puts the answer into the client's.
+    """Return what is asked in words of every engine, and who puts the answer into the client's.
 
     Raises:
         InvalidRequest: it means nothing in a chat.
     """
     if isinstance(request, ResponsesRequest):
         body, reply = as_chat(request, body), ResponsesReply(reply, request)
+        request = decode_request(_CHAT, body)
     elif is_older(request):
         body, reply = as_tools(body), OlderReply(reply)
-    else:
-        return body, request, reply
-    return body, decode_request(_CHAT, body), reply
+        request = decode_request(_CHAT, body)
+    if allows_some(request):
+        body = only_allowed(request, body)
+        request = decode_request(_CHAT, body)
+    return body, request, reply
