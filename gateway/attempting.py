@@ -33,7 +33,6 @@ _MAX_ERROR_BYTES = 1024 * 1024
 # How an answer ends of which an engine may have generated more than it could tell.
 _CUT = (Outcome.CANCELLED, Outcome.TIMEOUT, Outcome.ENGINE_ERROR, Outcome.HEDGED)
 
-_NULL = msgspec.Raw(b"null")
 
 PATHS = {
     Endpoint.CHAT: "/chat/completions",
@@ -153,7 +152,7 @@ def _sent(
     name = plan.upstream_name(lease.model)
     unbounded = without_bound(request)
     if unbounded:
-        changes = dict.fromkeys(unbounded, _NULL) | dict(changes or {})
+        changes = {**unbounded, **(changes or {})}
     body = edit_request(
         incoming.body,
         model=None if request.model == name else name,

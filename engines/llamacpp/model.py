@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.defaults import Defaults
@@ -123,7 +121,7 @@ class Model:
         if request.suffix:
             prompts = [self._filling(prompt, request.suffix) for prompt in prompts]
         # OpenAI's default for this endpoint is 16, and clients rely on its being short.
-        most = 16 if request.max_tokens is msgspec.UNSET else request.answer_tokens()
+        most = 16 if request.max_tokens is None else request.answer_tokens()
         ranked = 0 if request.choices() > (request.n or 1) else None
         alternatives = ranked if request.logprobs is None else request.logprobs
         orders = self._orders(request, prompts, most, alternatives, "prompt")

@@ -16,7 +16,7 @@ Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Budget = Annotated[int, msgspec.Meta(ge=-1)]
-# As many tokens as there is room for, in the words of LM Studio and llama.cpp; so does null.
+# As many tokens as there is room for, in the words of LM Studio and llama.cpp.
 ROOM = -1
 Bits = Annotated[float, msgspec.Meta(ge=0, le=100)]
 StopStrings = str | Annotated[list[str], msgspec.Meta(max_length=16)]
@@ -91,7 +91,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     frequency_penalty: Penalty | None = None
     repetition_penalty: Annotated[float, msgspec.Meta(gt=0, le=10)] | None = None
     stop: StopStrings | None = None
-    max_tokens: Budget | msgspec.UnsetType | None = msgspec.UNSET
+    max_tokens: Budget | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     ignore_eos: bool | None = None
     logit_bias: dict[str, Annotated[float, msgspec.Meta(ge=-100, le=100)]] | None = None
@@ -134,7 +134,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     def bounds(self) -> tuple[tuple[str, int], ...]:
         """Return the fields that bound the answer's tokens, with their values."""
         given = self.max_tokens
-        return (("max_tokens", given),) if isinstance(given, int) else ()
+        return () if given is None else (("max_tokens", given),)
 
     def answer_tokens(self) -> int | None:
         """Return the bound on completion tokens; None where there is none."""

@@ -5,6 +5,9 @@ their usage.
 Must not: read bodies or events.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 
 from engines.protocol.requests import ROOM, ChatRequest, CompletionRequest, Sampling
@@ -13,6 +16,8 @@ from engines.protocol.requests import ROOM, ChatRequest, CompletionRequest, Samp
 COMPLETION_TOKENS = 16
 # Most answers are shorter than the bound that many clients set on every request.
 _USUAL_TOKENS, _MOST_TOKENS = 512, 1_024
+_NO_FIELDS: Mapping[str, msgspec.Raw] = MappingProxyType({})
+_NO_BOUND, _BEYOND_ALL = msgspec.Raw(b"null"), msgspec.Raw(b"1048576")
 
 
 def wants_usage(request: object) -> bool:
@@ -47,21 +52,23 @@ def most_tokens(request: object) -> int | None:
     if isinstance(request, ChatRequest):
         return request.answer_tokens()
     if isinstance(request, CompletionRequest):
-        bounded = request.max_tokens not in (msgspec.UNSET, 0)
+        bounded = request.max_tokens not in (None, 0)
         return request.answer_tokens() if bounded else COMPLETION_TOKENS
     return None
 
 
-def without_bound(request: object) -> tuple[str, ...]:
-    """Return the fields that ask for as many tokens as there is room for by `ROOM`.
+def without_bound(request: object) -> Mapping[str, msgspec.Raw]:
+    """Return the fields that ask for as many tokens as there is room for by `ROOM`, in other words.
 
-    Not every engine knows the number; what null is, all do.
+    Not every engine knows the number. Null means that in a chat; of a completion it asks for a few,
+    but more than there is room for is cut down to it.
     """
     if not isinstance(request, Sampling):
-        return ()
+        return _NO_FIELDS
     if request.max_tokens != ROOM and getattr(request, "max_completion_tokens", None) != ROOM:
-        return ()
-    return tuple(name for name, value in request.bounds() if value == ROOM)
+        return _NO_FIELDS
+    free = _NO_BOUND if isinstance(request, ChatRequest) else _BEYOND_ALL
+    return {name: free for name, value in request.bounds() if value == ROOM}
 
 
 def expected_tokens(request: object) -> int:

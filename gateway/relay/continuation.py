@@ -65,10 +65,11 @@ def rest_of(
         new["add_generation_prompt"] = False
     elif isinstance(request, CompletionRequest):
         new["prompt"] = _with_text(request.prompt, told.text, tokens)
-    if isinstance(request, CompletionRequest) and request.max_tokens is msgspec.UNSET:
+    if isinstance(request, CompletionRequest) and request.max_tokens is None:
         new["max_tokens"] = COMPLETION_TOKENS - told.tokens_before
     for name, bound in request.bounds() if isinstance(request, Sampling) else ():
-        new[name] = None if bound == ROOM else max(1, bound - told.tokens_before)
+        if bound != ROOM:
+            new[name] = max(1, bound - told.tokens_before)
     return {
         name: value if isinstance(value, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(value))
         for name, value in new.items()

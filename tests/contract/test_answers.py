@@ -70,15 +70,15 @@ async def test_a_bound_on_tokens_is_kept_exactly(live: Subject, field: str, most
     assert told["choices"][0]["finish_reason"] == "length"
 
 
-@pytest.mark.parametrize("bound", [{"max_tokens": -1}, {"max_tokens": None}])
+@pytest.mark.parametrize(("bound", "completion"), [(-1, 30), (None, 16)])
 async def test_as_many_tokens_as_there_is_room_for_may_be_asked_for(
-    live: Subject, bound: dict[str, Any]
+    live: Subject, bound: int | None, completion: int
 ) -> None:
-    """-1 is LM Studio's and llama.cpp's word; null is what every engine takes for it."""
-    prompt = [5] * (live.context - 30)
-    told = (await live.post(COMPLETIONS, prompt=prompt, ignore_eos=True, **bound)).json()
-    assert told["usage"]["completion_tokens"] == 30
-    free, asked = await live.whole("Hello"), await live.whole("Hello", **bound)
+    """-1 is LM Studio's and llama.cpp's word for it; null is so in a chat, and no bound given."""
+    prompt, most = [5] * (live.context - 30), {"max_tokens": bound}
+    told = (await live.post(COMPLETIONS, prompt=prompt, ignore_eos=True, **most)).json()
+    assert told["usage"]["completion_tokens"] == completion
+    free, asked = await live.whole("Hello"), await live.whole("Hello", max_tokens=bound)
     assert asked["choices"] == free["choices"]
 
 
