@@ -30,6 +30,7 @@ from gateway.relay.uses import USE_HEADER, Uses
 from gateway.settling import Decided
 
 _MAX_ERROR_BYTES = 1024 * 1024
+_NULL = msgspec.Raw(b"null")
 # How an answer ends of which an engine may have generated more than it could tell.
 _CUT = (Outcome.CANCELLED, Outcome.TIMEOUT, Outcome.ENGINE_ERROR, Outcome.HEDGED)
 
@@ -152,7 +153,7 @@ def _sent(
     name = plan.upstream_name(lease.model)
     unbounded = without_bound(request)
     if unbounded:
-        changes = {**unbounded, **(changes or {})}
+        changes = {**dict.fromkeys(unbounded, _NULL), **(changes or {})}
     body = edit_request(
         incoming.body,
         model=None if request.model == name else name,

@@ -5,10 +5,7 @@ their usage.
 Must not: read bodies or events.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
-import msgspec
+from collections.abc import Sequence
 
 from engines.protocol.requests import ROOM, ChatRequest, CompletionRequest, Sampling
 
@@ -16,8 +13,6 @@ from engines.protocol.requests import ROOM, ChatRequest, CompletionRequest, Samp
 COMPLETION_TOKENS = 16
 # Most answers are shorter than the bound that many clients set on every request.
 _USUAL_TOKENS, _MOST_TOKENS = 512, 1_024
-_NO_FIELDS: Mapping[str, msgspec.Raw] = MappingProxyType({})
-_NO_BOUND, _BEYOND_ALL = msgspec.Raw(b"null"), msgspec.Raw(b"1048576")
 
 
 def wants_usage(request: object) -> bool:
@@ -57,18 +52,17 @@ def most_tokens(request: object) -> int | None:
     return None
 
 
-def without_bound(request: object) -> Mapping[str, msgspec.Raw]:
-    """Return the fields that ask for as many tokens as there is room for by `ROOM`, in other words.
+def without_bound(request: object) -> Sequence[str]:
+    """Return the fields of a chat that ask for as many tokens as there is room for by `ROOM`.
 
-    Not every engine knows the number. Null means that in a chat; of a completion it asks for a few,
-    but more than there is room for is cut down to it.
+    Not every engine knows the number; what null is, all do. In a completion null asks for a few
+    tokens, and no other word for it is known to all.
     """
-    if not isinstance(request, Sampling):
-        return _NO_FIELDS
-    if request.max_tokens != ROOM and getattr(request, "max_completion_tokens", None) != ROOM:
-        return _NO_FIELDS
-    free = _NO_BOUND if isinstance(request, ChatRequest) else _BEYOND_ALL
-    return {name: free for name, value in request.bounds() if value == ROOM}
+    if not isinstance(request, ChatRequest):
+        return ()
+    if request.max_tokens != ROOM and request.max_completion_tokens != ROOM:
+        return ()
+    return [name for name, value in request.bounds() if value == ROOM]
 
 
 def expected_tokens(request: object) -> int:
