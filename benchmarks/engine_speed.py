@@ -243,6 +243,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=usable_cores(), help="default: all cores")
     parser.add_argument("--models", type=Path, required=True, help="folder for the models (2 GB)")
     parser.add_argument("--log", type=Path, help="a JSON line a result; cells in it are not run")
+    parser.add_argument("--table", action="store_true", help="print what FILE has; measure nothing")
     parser.add_argument("--alone", action="store_true", help="ours only, without peers")
     asked = parser.parse_args()
     asked.models.mkdir(parents=True, exist_ok=True)
@@ -259,7 +260,8 @@ def main() -> None:
     for cell in cells:
         known = [result for result in results if result.cell == cell.name]
         print(*lines(known), sep="\n", end="\n" if known else "", flush=True)
-    for shape, caches, group in grouped([cell for cell in cells if cell.name not in done]):
+    missing = [] if asked.table else [cell for cell in cells if cell.name not in done]
+    for shape, caches, group in grouped(missing):
         weights = write(shape, asked.models / f"{shape.name}.gguf")
         with contextlib.ExitStack() as stack:
             wanted = [n for n in names if any(takes_part(n, cell) for cell in group)]

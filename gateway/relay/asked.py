@@ -60,7 +60,7 @@ def without_bound(request: object) -> Sequence[str]:
     """
     if not isinstance(request, ChatRequest):
         return ()
-    if request.max_tokens != ROOM and request.max_completion_tokens != ROOM:
+    if ROOM not in (request.max_tokens, request.max_completion_tokens):
         return ()
     return [name for name, value in request.bounds() if value == ROOM]
 
