@@ -45,8 +45,13 @@ class AllowsAll(Compiled):
 
 
 class _Open(Constraint):
-    def apply(self, logits: Floats) -> None:
+    """Its mask leaves the bits as they are from the beginning, whichever thread is the quicker."""
+
+    def __init__(self, mask: Any, size: int) -> None:
+        super().__init__(mask, size)
         self._bits[:] = -1
+
+    def apply(self, logits: Floats) -> None:
         super().apply(logits)
         assert np.isfinite(logits).any()
 
