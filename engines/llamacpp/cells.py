@@ -116,8 +116,8 @@ class Cells:
                 return
             self._runtime.cut(slot, len(tokens))
             size = self._runtime.left_bytes(slot)
-        self._parked.make_room(tokens, adapter, size)
-        self._parked.keep(Leaving(tokens, adapter, self._runtime.leaving(slot)))
+        if self._parked.make_room(tokens, adapter, size):  # before the copy, which is as large
+            self._parked.put(Leaving(tokens, adapter, self._runtime.leaving(slot)))
 
     def _may_be_cut(self, tokens: Tokens) -> bool:
         """Say whether a sequence can end behind these tokens; where pictures end nobody knows."""

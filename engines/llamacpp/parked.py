@@ -73,28 +73,35 @@ class Parked:
                     return True
         return False
 
-    def make_room(self, tokens: Tokens, adapter: int, size: int) -> None:
-        """Let go of what must leave for a state of so many bytes, and of whoever it begins with."""
+    def make_room(self, tokens: Tokens, adapter: int, size: int) -> bool:
+        """Let go of what must leave for a state of so many bytes, and of whoever it begins with.
+
+        False, and nothing leaves: it is too large to be kept.
+        """
+        counted = _counted(tokens)
+        if counted > self._most_tokens or size > self._most_bytes:
+            return False
         if self._cuts:
             alike = [key for key, o in self._kept.items() if o.adapter == adapter]
             for key in alike:
                 begins = self._kept[key].tokens
                 if common_length(tokens, begins) == len(begins):
                     self._drop(key)
-        counted = _counted(tokens)
         while self._kept and not self._has_room(counted, size):
             self._drop(next(iter(self._kept)))
+        return True
 
     def keep(self, leaving: Leaving) -> None:
         """Keep a state, for which there is room now; of one that is too large nothing is."""
-        counted, size = _counted(leaving.tokens), leaving.state.nbytes
-        if counted > self._most_tokens or size > self._most_bytes:
-            return
-        self.make_room(leaving.tokens, leaving.adapter, size)
+        if self.make_room(leaving.tokens, leaving.adapter, leaving.state.nbytes):
+            self.put(leaving)
+
+    def put(self, leaving: Leaving) -> None:
+        """Keep a state that `make_room` has made room for."""
         self._kept[self._next] = leaving
         self._next += 1
-        self._tokens += counted
-        self.bytes += size
+        self._tokens += _counted(leaving.tokens)
+        self.bytes += leaving.state.nbytes
 
     def _has_room(self, counted: int, size: int) -> bool:
         return self._tokens + counted <= self._most_tokens and self.bytes + size <= self._most_bytes

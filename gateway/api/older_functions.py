@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from engines.protocol.events import EventSplitter, event_data, write_event
+from engines.protocol.events import event_data, write_event
 from engines.protocol.requests import ChatRequest
 from engines.protocol.unreadable import UNREADABLE
-from gateway.relay.exchange import JSON, Headers, Reply
+from gateway.relay.rewording import RewordedReply
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -65,41 +65,24 @@ def _with_ids(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return told
 
 
-class OlderReply:
+class OlderReply(RewordedReply):
     """A `Reply` to a client that knows `function_call` alone."""
 
-    def __init__(self, reply: Reply) -> None:
-        self._reply = reply
-        self._events: EventSplitter | None = None
+    def whole(self, body: bytes) -> bytes:
+        """Return an answer in older words."""
+        return _in_older_words(body)
 
-    @property
-    def started(self) -> bool:
-        """Whether the answer has begun."""
-        return self._reply.started
+    def event(self, event: bytes) -> bytes:
+        """Return an event in older words, the same where it tells of no call."""
+        data = event_data(event)
+        if data is None or b"tool_calls" not in data:
+            return event
+        told = _in_older_words(data)
+        return event if told == data else write_event(told)
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """Send status and headers."""
-        self._events = None if JSON in headers else EventSplitter()
-        await self._reply.start(status, headers)
-
-    async def write(self, body: bytes, *, more: bool) -> None:
-        """Send a part of the body: whole events, or all of an answer."""
-        if self._events is None:
-            body = _in_older_words(body)
-        else:
-            events = self._events.feed(body)
-            body = b"".join(map(_event_in_older_words, events))
-            body += b"" if more else self._events.rest()
-        if body or not more:
-            await self._reply.write(body, more=more)
-
-
-def _event_in_older_words(event: bytes) -> bytes:
-    data = event_data(event)
-    if data is None or b"tool_calls" not in data:
-        return event
-    told = _in_older_words(data)
-    return event if told == data else write_event(told)
+    def rest(self, rest: bytes) -> bytes:
+        """Return it as it came."""
+        return rest
 
 
 def _in_older_words(body: bytes) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import msgspec
 
+from engines.protocol.unreadable import UNREADABLE
 from gateway.classify import Weigher
 from gateway.cli.bench_overhead import overhead
 from gateway.cli.config_source import find_config
@@ -91,7 +92,7 @@ def _read(file: Path) -> Iterator[Row]:
             continue
         try:
             yield msgspec.json.decode(line, type=Row)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise msgspec.DecodeError(f"line {number}: {error}") from None
 
 

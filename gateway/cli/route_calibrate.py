@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from engines.protocol.errors import ApiError
+from engines.protocol.unreadable import UNREADABLE
 from gateway.classify import Weigher
 from gateway.cli.config_source import find_config
 from gateway.cli.difficulty_curve import (
@@ -146,7 +147,7 @@ def _judged(
             if grades is not None:
                 weighed = weigher.weigh(read_request(line)[1])
                 yield Judged(weighed.difficulty, *grades)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise LogProblem(f"{log.name}: line {number}: {error}") from None
         except ApiError as error:
             raise LogProblem(f"{log.name}: line {number}: {error.message}") from None

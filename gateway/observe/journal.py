@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from engines.protocol.unreadable import UNREADABLE
+
 _MOST_WAITING = 10_000
 _log = logging.getLogger("weighbridge.observe")
 
@@ -117,5 +119,5 @@ def read_journal(paths: Sequence[Path]) -> Iterator[Observed]:
                 try:
                     yield _LINE.decode(line)
                 # A line that was cut off, or of another version.
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                except UNREADABLE:
                     continue
