@@ -18,23 +18,46 @@ from engines.protocol.errors import NotFound
 
 HEADER = b"x-weighbridge-use"
 _MOST_KEPT = 4_096
+# A gateway's are a third of it.
+_LONGEST_NAME = 64
 # A question may overtake its request; and a request ends within a step of its client's going.
 _ARRIVES_WITHIN_S = 2.0
 _ENDS_WITHIN_S = 5.0
 
 
+class _Name:
+    """All requests under one name: one whose connection was lost is sent again under its own."""
+
+    __slots__ = ("_running", "over", "told")
+
+    def __init__(self) -> None:
+        self.told = UseTold()
+        self.over = asyncio.Event()
+        self._running = 0
+
+    def begin(self) -> None:
+        self._running += 1
+        self.over.clear()
+
+    def end(self, read: int, generated: int) -> None:
+        self.told.prompt_tokens += read
+        self.told.completion_tokens += generated
+        self._running -= 1
+        if not self._running:
+            self.over.set()
+
+
 class Use:
     """One request; from its arrival until the batcher has let go of all its sequences."""
 
-    __slots__ = ("_closed", "_open", "_sequences", "before", "over", "told")
+    __slots__ = ("_closed", "_ended", "_name", "_open", "_sequences")
 
-    def __init__(self, before: "Use | None" = None) -> None:
-        self.before = before  # sent under the same name: its connection was lost
+    def __init__(self, name: _Name) -> None:
+        self._name = name
         self._sequences: Sequence[SequenceState] = ()
         self._open = 0
-        self._closed = False
-        self.told = UseTold()
-        self.over = asyncio.Event()
+        self._closed = self._ended = False
+        name.begin()
 
     def begin(self, sequences: Sequence[SequenceState]) -> None:
         """Note what is generated for it; each of these ends with a progress that is `heard`."""
@@ -48,7 +71,7 @@ class Use:
 
     def delivered(self, tokens: int) -> None:
         """Note tokens that the client has been sent."""
-        self.told.delivered_tokens += tokens
+        self._name.told.delivered_tokens += tokens
 
     def close(self) -> None:
         """Note that the request asks for nothing more."""
@@ -56,14 +79,13 @@ class Use:
         self._look()
 
     def _look(self) -> None:
-        if not self._closed or self._open or self.over.is_set():
+        if not self._closed or self._open or self._ended:
             return
-        told = self.told
+        self._ended = True
         # Several answers may be drawn to one prompt: it counts once, as in `usage`.
-        told.prompt_tokens = sum(s.read for s in self._sequences if s.order.choice == 0)
-        told.completion_tokens = sum(s.generated for s in self._sequences)
+        read = sum(s.read for s in self._sequences if s.order.choice == 0)
+        self._name.end(read, sum(s.generated for s in self._sequences))
         self._sequences = ()
-        self.over.set()
 
 
 class Uses:
@@ -71,20 +93,21 @@ class Uses:
 
     def __init__(self, most: int = _MOST_KEPT) -> None:
         self._most = most
-        self._uses: OrderedDict[bytes, Use] = OrderedDict()
+        self._names: OrderedDict[bytes, _Name] = OrderedDict()
         self._awaited: dict[bytes, asyncio.Event] = {}
 
     def open(self, scope: Scope) -> Use:
         """Return the use that a request begins; one that has a name is remembered."""
-        name = next((value for key, value in scope["headers"] if key == HEADER), None)
-        use = Use(None if name is None else self._uses.get(name))
-        if name is not None:
-            self._uses[name] = use
-            if name in self._awaited:
-                self._awaited.pop(name).set()
-            if len(self._uses) > self._most:
-                self._uses.popitem(last=False)
-        return use
+        name = next((value for key, value in scope["headers"] if key == HEADER), b"")
+        if not name or len(name) > _LONGEST_NAME:
+            return Use(_Name())
+        known = self._names.setdefault(name, _Name())
+        self._names.move_to_end(name)
+        if name in self._awaited:
+            self._awaited.pop(name).set()
+        if len(self._names) > self._most:
+            self._names.popitem(last=False)
+        return Use(known)
 
     async def told(self, name: bytes) -> bytes:
         """Return what came of a use, as JSON, when it is over; of all under its name together.
@@ -92,20 +115,18 @@ class Uses:
         Raises:
             NotFound: nobody has come under this name lately, or the request still runs.
         """
-        if name not in self._uses:
-            await self._within(self._awaited.setdefault(name, asyncio.Event()), _ARRIVES_WITHIN_S)
-            self._awaited.pop(name, None)
-        use, told = self._uses.get(name), UseTold()
-        if use is None:
+        if name not in self._names:
+            try:
+                comes = self._awaited.setdefault(name, asyncio.Event())
+                await self._within(comes, _ARRIVES_WITHIN_S)
+            finally:
+                self._awaited.pop(name, None)
+        known = self._names.get(name)
+        if known is None:
             raise NotFound("No request has come under this name.")
-        while use is not None:
-            if not await self._within(use.over, _ENDS_WITHIN_S):
-                raise NotFound("The request under this name still runs.")
-            told.prompt_tokens += use.told.prompt_tokens
-            told.completion_tokens += use.told.completion_tokens
-            told.delivered_tokens += use.told.delivered_tokens
-            use = use.before
-        return msgspec.json.encode(told)
+        if not await self._within(known.over, _ENDS_WITHIN_S):
+            raise NotFound("The request under this name still runs.")
+        return msgspec.json.encode(known.told)
 
     @staticmethod
     async def _within(event: asyncio.Event, seconds: float) -> bool:

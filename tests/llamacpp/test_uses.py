@@ -1,6 +1,7 @@
 """A worker tells what came of a request that was cut off, exactly as it counted it."""
 
 import asyncio
+import gc
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 
 from engines.llamacpp.sequence import Order, Progress, SequenceState
-from engines.llamacpp.uses import Uses
+from engines.llamacpp.uses import Use, Uses
 from engines.protocol.errors import NotFound
 from tests.support.contract import CHAT, user
 from tests.support.worker import figures, working
@@ -71,6 +72,57 @@ async def test_memory_is_bounded_and_who_is_unknown_is_not_found() -> None:
     assert await told(uses, b"c")
     with pytest.raises(NotFound):
         await uses.told(b"a")
+
+
+async def test_one_name_sent_for_ever_takes_no_more_memory_than_sent_once() -> None:
+    uses = Uses()
+    running = uses.open(scope(b"a"))  # what runs on must not keep what ends beside it
+    before = alive(Use)
+    for _ in range(100):
+        sent(uses, b"a")
+    assert alive(Use) == before
+    running.close()
+    assert (await told(uses, b"a"))["completion_tokens"] == 100
+
+
+async def test_a_name_that_still_comes_is_not_the_first_to_be_forgotten() -> None:
+    uses = Uses(most=2)
+    for name in (b"a", b"b", b"a", b"c"):
+        sent(uses, name)
+    assert (await told(uses, b"a"))["completion_tokens"] == 2
+    with pytest.raises(NotFound):
+        await uses.told(b"b")
+
+
+async def test_a_name_longer_than_any_gateway_gives_is_not_kept() -> None:
+    uses = Uses()
+    sent(uses, b"a" * 5_000)
+    with pytest.raises(NotFound):
+        await uses.told(b"a" * 5_000)
+
+
+async def test_a_question_that_is_given_up_leaves_nothing_behind() -> None:
+    uses = Uses()
+    before = alive(asyncio.Event)
+    question = asyncio.create_task(uses.told(b"never"))
+    await asyncio.sleep(0)
+    question.cancel()
+    await asyncio.wait([question])
+    del question
+    assert alive(asyncio.Event) == before
+
+
+def alive(kind: type) -> int:
+    gc.collect()
+    return sum(type(thing) is kind for thing in gc.get_objects())
+
+
+def sent(uses: Uses, name: bytes) -> None:
+    """Send a request that reads three tokens and generates one, to its end."""
+    use = uses.open(scope(name))
+    use.begin([sequence(0, 3, 1)])
+    use.heard(Progress(finish_reason="stop"))
+    use.close()
 
 
 async def test_a_real_worker_counts_for_a_stream_that_was_left_what_it_counts_in_all() -> None:
