@@ -15,11 +15,11 @@ from typing import TypeAlias
 
 from engines.kinds import Absent
 from engines.weights import WeightsProblem, locate
+from engines.words import counted
 from gateway.blueprint import Blueprint, blueprint_of
 from gateway.config.held_back import hold_back
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
-from gateway.config.words import counted
 from gateway.domain import ModelFacts
 from gateway.fleet.difference import Difference
 from gateway.observe.metrics import Reload

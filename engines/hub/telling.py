@@ -5,6 +5,8 @@ Owns: the lines. Must not: import what fetches; the parent reads them too.
 
 import msgspec
 
+from engines.protocol.unreadable import UNREADABLE
+
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line: how far it is, or a word for the log, or the end: `done` or a `problem`.
@@ -28,5 +30,5 @@ def read(line: bytes) -> Told | None:
     """Return what a line tells; None where it is none of these."""
     try:
         return msgspec.json.decode(line, type=Told)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from engines.platform import write_whole
+from engines.protocol.unreadable import UNREADABLE
 
 _MOST = 500
 _Value = TypeVar("_Value")
@@ -47,6 +48,6 @@ class Kept(Generic[_Value]):
 
     def _read(self) -> dict[str, _Value]:
         if self._path is not None:
-            with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            with contextlib.suppress(OSError, *UNREADABLE):
                 return self._decoder.decode(self._path.read_bytes())
         return {}

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from engines.protocol.unreadable import UNREADABLE
 from engines.weights import WeightsProblem, locate
 
 _HUB = re.compile(r"^\w[\w.-]*/\w[\w.-]*$")
@@ -96,5 +97,5 @@ def read_object(path: Path) -> dict[str, Any]:
     """Return a JSON file's object, an empty one where it cannot be read."""
     try:
         return _OBJECT.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return {}

@@ -4,18 +4,24 @@ Owns: which of the two a folder is, and whether all of it is there.
 Must not: know where the folder comes from.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
+from engines.protocol.unreadable import UNREADABLE
 from engines.weights.problems import WeightsProblem
 from engines.weights.variants import SizedFile, Variant, picked, variants_in
 
 INDEX = "model.safetensors.index.json"
 # Of transformers, of Mistral's own format, of a LoRA adapter.
 _CONFIGS = ("config.json", "params.json", "adapter_config.json")
+
+
+class _Index(msgspec.Struct):
+    weight_map: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +102,10 @@ def _safetensors(folder: Path, found: list[SizedFile], what: str) -> Weights:
 
 def _shards(folder: Path) -> set[str]:
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        return {str(name) for name in index["weight_map"].values()}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        index = msgspec.json.decode((folder / INDEX).read_bytes(), type=_Index)
+    except (OSError, *UNREADABLE):
         raise WeightsProblem(f"{INDEX} cannot be read; fetch it anew") from None
+    return set(index.weight_map.values())
 
 
 def _is_safetensors(path: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from engines.weights.problems import SeveralModels, WeightsProblem
+from engines.words import some_of
 
 _QUANTISATION = re.compile(
     r"(?:^|[-._/ ])"
@@ -24,7 +25,6 @@ _PART = re.compile(r"^(?P<stem>.+)-(?P<part>\d{5})-of-(?P<of>\d{5})$")
 _NO_MODEL = re.compile(r"(?:^|[-._/])(?:mmproj|imatrix)", re.IGNORECASE)
 _PROJECTOR = re.compile(r"(?:^|[-._/])mmproj", re.IGNORECASE)
 MMPROJ = "mmproj"  # what picks them all
-_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,7 @@ def names_of(variants: Sequence[Variant]) -> str:
         else PurePosixPath(variant.first).name
         for variant in variants
     ]
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return some_of(names)
 
 
 def _stems_of(variants: Sequence[Variant]) -> str:

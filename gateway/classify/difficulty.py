@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
+from engines.words import counted
 from gateway.classify.counting import KINDS, Counts
 from gateway.classify.shape import Shape
-from gateway.config.words import counted
 from gateway.domain import Reason, Why
 
 _MOST_TURNS = 8

@@ -15,11 +15,11 @@ from engines.kinds import LlamacppEngine, ReplicaPlan
 from engines.platform import cache_folder
 from engines.residency import hopeless
 from engines.weights import WeightsProblem, read_header, resolve
+from engines.words import counted, some_of
 from gateway.cli.config_source import ConfigSource, find_config, names_config
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.names import all_aliases, resolved_aliases, used_by
 from gateway.config.problems import ConfigError, Problem
-from gateway.config.words import counted, some_of
 from gateway.environment import EnvironmentProblem, read_environment
 from gateway.known import gather_facts
 from gateway.planning import fetched_later, plans_of

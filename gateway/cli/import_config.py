@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from engines.words import counted
 from gateway.cli.target import Refused, next_steps, put, target_of
-from gateway.config.words import counted
 from gateway.setup.importing import NotReadable, Origin, Reading, read_foreign
 from gateway.setup.importing.ollama import URL
 

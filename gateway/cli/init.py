@@ -18,9 +18,9 @@ from engines.families import load_catalogue
 from engines.weights import WeightsProblem, read_header, resolve
 from engines.weights.pulled import pulled_in
 from engines.weights.resolve import is_local, this_store
+from engines.words import counted
 from gateway.cli.config_source import PACKAGED
 from gateway.cli.target import STDOUT, Refused, next_steps, put, target_of
-from gateway.config.words import counted
 from gateway.setup.asking import AddressProblem, ask, base_urls
 from gateway.setup.draft import Draft, draft
 from gateway.setup.rules import rules_for

@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from engines.families import load_catalogue
+from engines.protocol.unreadable import UNREADABLE
 from engines.weights.pulled import pulled_in
 from engines.weights.resolve import this_store
 from gateway.cli.address import url_by
@@ -191,7 +192,7 @@ def _ask(url: str) -> list[dict[str, Any]]:
 def _list_in(answer: httpx.Response) -> list[dict[str, Any]] | None:
     try:
         body = msgspec.json.decode(answer.content)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     data = body.get("data") if isinstance(body, dict) and answer.is_success else None
     return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else None

@@ -16,9 +16,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from engines.platform import open_files
+from engines.words import counted
 from gateway.cli.terminal import has_terminal, watched_terminal
 from gateway.config.schema import GatewaySection
-from gateway.config.words import counted
 from gateway.wire import Census, WireLimits, protocol
 
 # After a second signal: for the errors that end what still runs.

@@ -13,7 +13,7 @@ import msgspec
 
 from engines.kinds import ReplicaPlan
 from engines.process import ManagedReplica, ReplicaState, ReplicaStatus
-from gateway.config.words import on_one_line
+from engines.words import on_one_line
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.looking import Looker, unlisted
 from gateway.fleet.measuring import Measuring

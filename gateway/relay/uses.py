@@ -13,6 +13,7 @@ import msgspec
 
 from engines.kinds import Deadlines, ReplicaPlan
 from engines.protocol.answers import UseTold
+from engines.protocol.unreadable import UNREADABLE
 from gateway.relay.client import Unreachable, UpstreamClient, UpstreamRequest
 from gateway.relay.connection import ConnectionLost
 from gateway.relay.watch import DeadlinePassed
@@ -68,7 +69,7 @@ class Uses:
             sent = UpstreamRequest("GET", f"{plan.uses_path}{name}")
             status, body = await self._client.fetch(plan.address, sent, _PATIENCE)
             told = msgspec.json.decode(body, type=UseTold) if status == 200 else None
-        except (Unreachable, ConnectionLost, DeadlinePassed, msgspec.DecodeError):
+        except (Unreachable, ConnectionLost, DeadlinePassed, *UNREADABLE):
             return
         finally:
             tell(told)

@@ -13,7 +13,7 @@ import httpx
 from pydantic import ValidationError
 
 from engines.kinds import RemoteEngine
-from gateway.config.words import on_one_line
+from engines.words import on_one_line
 from gateway.setup.listing import NoList, read_list
 from gateway.setup.sources import Server, Silent
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from engines.protocol.unreadable import UNREADABLE
 from gateway.setup.sources import Listed
 
 # Fewer tokens than the schema takes, or more than any model has, are no context length.
@@ -32,7 +33,7 @@ def read_list(body: bytes) -> tuple[tuple[Listed, ...], str]:
     """
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise NoList from None
     data = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(data, list):

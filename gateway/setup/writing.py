@@ -7,7 +7,7 @@ Must not: decide what is served or which rules there are.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from gateway.config.words import counted
+from engines.words import counted
 from gateway.setup.asking import one_line
 from gateway.setup.draft import Draft, EngineDraft, ModelDraft
 from gateway.setup.models import Found, Role

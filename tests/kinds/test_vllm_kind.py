@@ -289,6 +289,12 @@ def test_ways_to_call_it_that_contradict_each_other_are_refused(section: dict[st
         VllmEngine.model_validate({"kind": "vllm"} | section)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", pytest.param('{"a": ' + "[" * 100_000, id="nested")])
+def test_a_config_that_nobody_can_read_is_left_to_vllm(text: str, folder: Path) -> None:
+    (folder / "qwen" / "config.json").write_text(text, encoding="utf-8")
+    assert plan(folder).problem is None
+
+
 def test_what_was_pulled_is_served_from_its_folder_and_the_rest_is_left_to_vllm(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

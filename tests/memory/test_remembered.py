@@ -88,7 +88,16 @@ def test_two_gateways_learn_beside_each_other(tmp_path: Path) -> None:
     assert Remembered(tmp_path).seen("b") == Seen(3, 4)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"a": 3}', '{"a": {"anonymous_bytes": "x"}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        '{"a": 3}',
+        '{"a": {"anonymous_bytes": "x"}}',
+        pytest.param('{"a": {"b": ' + "[" * 100_000, id="nested"),
+    ],
+)
 def test_a_file_that_nobody_can_read_is_learnt_anew(text: str, tmp_path: Path) -> None:
     (tmp_path / "memory.json").write_text(text, encoding="utf-8")
     remembered = Remembered(tmp_path)

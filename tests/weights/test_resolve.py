@@ -136,8 +136,9 @@ def test_a_safetensors_folder_is_for_vllm_and_has_to_be_whole(base: Path) -> Non
     index = '{"weight_map": {"a": "model-1.safetensors", "b": "model.safetensors"}}'
     (folder / "model.safetensors.index.json").write_text(index, encoding="utf-8")
     assert "there is no model-1.safetensors" in why("st", base)
-    (folder / "model.safetensors.index.json").write_text("[]", encoding="utf-8")
-    assert "index.json cannot be read" in why("st", base)
+    for unreadable in ("[]", "{", '{"a": ' + "[" * 100_000):
+        (folder / "model.safetensors.index.json").write_text(unreadable, encoding="utf-8")
+        assert "index.json cannot be read" in why("st", base)
 
 
 def test_what_a_hub_gave_is_found_by_quantisation_and_by_file(base: Path, caches: Store) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from engines.protocol.errors import InvalidRequest
 from engines.protocol.requests import Sampling
+from engines.protocol.unreadable import UNREADABLE
 
 Kind = Literal["json", "regex", "choice", "grammar"]
 
@@ -211,5 +212,5 @@ def _levels(value: Any) -> int:
 def _decoded(text: str, param: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidRequest(f"'{param}' is no JSON: {error}.", param=param) from None
