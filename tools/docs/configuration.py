@@ -10,7 +10,7 @@ Must not: describe a key; `gateway.config.schema` and `engines.kinds` do.
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,13 @@ def reference(template: str) -> str:
 def _sections(root: type[Section]) -> list[type[Section]]:
     """Return the sections that a schema reaches, each once."""
     names = {root.__name__, *root.model_json_schema().get("$defs", {})}
-    return [section for section in Section.__subclasses__() if section.__name__ in names]
+    return [section for section in _below(Section) if section.__name__ in names]
+
+
+def _below(section: type[Section]) -> Iterator[type[Section]]:
+    for one in section.__subclasses__():
+        yield one
+        yield from _below(one)
 
 
 def _table(section: type[Section]) -> str:
@@ -98,7 +104,7 @@ def _shape(schema: Mapping[str, Any]) -> str:
 
 def _mapping(name: str) -> str:
     """Return how a section is written where its docstring begins with that, else `mapping`."""
-    section = next(one for one in Section.__subclasses__() if one.__name__ == name)
+    section = next(one for one in _below(Section) if one.__name__ == name)
     written = re.match(r"`\{[^`]+`", section.__doc__ or "")
     return written.group() if written else _ANY
 
