@@ -1,20 +1,15 @@
 """From what a client asked for to the models that may serve it, in order.
 
-Owns: what a name means (model, alias, `auto`), the order of rules, what happens where none matched.
+Owns: the order of rules, what happens where none matched, and where a model was named.
 Must not: do I/O or keep state; the same arguments give the same choice.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import msgspec
 
 from gateway.config.choosing import AnyOf, SplitOf
-from gateway.config.conditions import RouteSection
-from gateway.config.names import resolved_aliases, used_by, variants_of
+from gateway.config.names import resolved_aliases
 from gateway.config.schema import RoutingFile
-from gateway.config.vocabulary import AUTO, ORDER_VARIANTS
+from gateway.config.vocabulary import ORDER_VARIANTS
 from gateway.domain import (
     Asked,
     Choice,
@@ -26,62 +21,17 @@ from gateway.domain import (
     Weighed,
     Why,
 )
-from gateway.errors import CapabilityMissing, ConstraintsUnmet, ModelNotFound
+from gateway.errors import CapabilityMissing, ConstraintsUnmet
 from gateway.selection.abilities import is_unable, refusal
-from gateway.selection.candidates import (
-    Kept,
-    Known,
-    able,
-    allowed,
-    available_first,
-    by_variant,
-    meeting,
-)
+from gateway.selection.candidates import Kept, Known, able, allowed, available_first, by_variant
 from gateway.selection.constraints import constraint_refusal
 from gateway.selection.fitting import Room
-from gateway.selection.matching import (
-    Condition,
-    Features,
-    Verdict,
-    conditions_of,
-    features_of,
-    matches,
-    reason_of,
-    verdict,
-)
+from gateway.selection.matching import Verdict, features_of, matches, verdict
+from gateway.selection.meanings import Meaning, Meanings
+from gateway.selection.rules import Rule, matched, rule_of, shadow_of, split
 from gateway.selection.scores import Scores
-from gateway.selection.splitting import drawn
 
 _TOLD = 8  # models of which an error tells why they are left out
-
-
-class Meaning(msgspec.Struct, frozen=True):
-    """What an asked name means: one model, or `auto` with a variant ("" for plain `auto`).
-
-    `rule` is `name` or `alias` for a model, "" for `auto`.
-    """
-
-    model: str | None
-    variant: str
-    rule: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """A route, read once.
-
-    `models` are those of its `use:`, aliases resolved, as in `shares`; `met` those of them that
-    meet its `require:`.
-    """
-
-    route: RouteSection
-    models: tuple[str, ...]
-    met: Kept
-    shares: Mapping[str, float]
-    shadow: str | None
-    conditions: tuple[Condition, ...]
-    names_variant: bool
 
 
 class Selector:
@@ -94,10 +44,9 @@ class Selector:
         self._models = tuple(file.models)
         self._facts = dict(facts)
         self.contexts = {name: one.context_tokens for name, one in facts.items()}
-        self._aliases = resolved_aliases(file)
-        self._rules = tuple(self._rule(route) for route in file.routes)
-        self._variants = variants_of(file)
-        self._meanings = {name: self._meaning(name) for name in ("", *self.names)}
+        aliases = resolved_aliases(file)
+        self._rules = tuple(rule_of(route, aliases, self._facts) for route in file.routes)
+        self._meanings = Meanings(file)
         self._scores = Scores(file.scores)
         # Whether it may matter who has read a prompt's beginning (`Asked.seen`).
         self.recalls = file.scores.cache > 0 and _scores_may_decide(file)
@@ -109,8 +58,7 @@ class Selector:
     @property
     def names(self) -> tuple[str, ...]:
         """Every name a client may ask for: models, aliases, `auto` and its variants."""
-        auto = (AUTO, *(f"{AUTO}:{variant}" for variant in self._variants))
-        return (*self._models, *self._aliases, *auto)
+        return self._meanings.names
 
     @property
     def shadows(self) -> frozenset[str]:
@@ -123,21 +71,7 @@ class Selector:
         Raises:
             ModelNotFound: it is no model, alias or variant of `auto`.
         """
-        found = self._meanings.get(name or "")
-        if found is None:
-            raise self._not_found(name or "")
-        return found
-
-    def _meaning(self, name: str) -> Meaning:
-        if not name:
-            return Meaning(None, "", "", "no model was named, which means auto")
-        if name in self._models:
-            return Meaning(name, "", "name", f"the client asked for {name}")
-        target = self._aliases.get(name)
-        if target in self._models:
-            return Meaning(target, "", "alias", f"{name} is an alias of {target}")
-        why = f"the client asked for {name}" + (f", an alias of {target}" if target else "")
-        return Meaning(None, (target or name).partition(":")[2], "", why)
+        return self._meanings.of(name)
 
     def choose(
         self, asked: Asked, weighed: Weighed | None, status: Mapping[str, ModelStatus]
@@ -182,16 +116,6 @@ class Selector:
         features = features_of(asked, weighed, meaning.variant)
         return tuple(verdict(rule.route.name, rule.conditions, features) for rule in self._rules)
 
-    def _rule(self, route: RouteSection) -> _Rule:
-        ends, shares = self._aliases, dict[str, float]()
-        models = tuple(dict.fromkeys(ends.get(name, name) for name in used_by(route)))
-        for name, share in route.use.split.items() if isinstance(route.use, SplitOf) else ():
-            shares[ends.get(name, name)] = shares.get(ends.get(name, name), 0.0) + share
-        shadow = ends.get(route.shadow.model, route.shadow.model) if route.shadow else None
-        conditions = conditions_of(route.when)
-        met = meeting(models, route.require, Known(self._facts, {}))
-        return _Rule(route, models, met, shares, shadow, conditions, _names_variant(route))
-
     def _named(self, meaning: Meaning, model: str, asked: Asked, known: Known) -> Choice:
         if is_unable(known.facts_of(model), asked.endpoint):
             raise self._unable(asked.endpoint, model)
@@ -215,9 +139,9 @@ class Selector:
                 continue
             kept = self._candidates(rule, meaning, asked, weighed, known)
             if kept.names:
-                why = Reason(_matched, (rule, features))
+                why = Reason(matched, (rule, features))
                 reasons = (meaning.reason, *passed_over, why, *kept.reasons)
-                shadow = self._shadow(rule, kept, asked, known)
+                shadow = shadow_of(rule, kept, asked, known)
                 return Choice(kept.names, rule.route.name, reasons, kept.scores, shadow)
             passed_over += kept.reasons
             passed_over.append(f"rule '{rule.route.name}' matched, but none of its models will do")
@@ -233,7 +157,7 @@ class Selector:
         return Choice(kept.names, "none", reasons, kept.scores)
 
     def _candidates(
-        self, rule: _Rule, meaning: Meaning, asked: Asked, weighed: Weighed | None, known: Known
+        self, rule: Rule, meaning: Meaning, asked: Asked, weighed: Weighed | None, known: Known
     ) -> Kept:
         met = rule.met
         if asked.constraints:
@@ -242,18 +166,9 @@ class Selector:
         if isinstance(rule.route.use, AnyOf):
             met = self._scored(met, asked, weighed, known)
         elif isinstance(rule.route.use, SplitOf):
-            met = _split(met, rule, asked)
+            met = split(met, rule, asked)
         variant = "" if rule.names_variant else meaning.variant
         return self._ordered(met, variant, asked, weighed, known)
-
-    def _shadow(self, rule: _Rule, kept: Kept, asked: Asked, known: Known) -> str | None:
-        """Return who gets a copy: never who answers, nor whom the request itself would not have."""
-        section, model = rule.route.shadow, rule.shadow
-        if section is None or model is None or model == kept.names[0]:
-            return None
-        facts = known.facts_of(model)
-        refused = is_unable(facts, asked.endpoint) or constraint_refusal(facts, asked.constraints)
-        return None if refused or asked.chance * 100 >= section.percent else model
 
     def _scored(self, kept: Kept, asked: Asked, weighed: Weighed | None, known: Known) -> Kept:
         scores = self._scores.ranked(kept.names, asked, weighed, known)
@@ -283,35 +198,10 @@ class Selector:
         told = refusal(endpoint, model, self._models, self._facts)
         return CapabilityMissing(told, param="model")
 
-    def _not_found(self, name: str) -> ModelNotFound:
-        short = name[:100]  # the client chose it, and comparing takes time with its length
-        close = difflib.get_close_matches(short, self.names, n=2, cutoff=0.6)
-        return ModelNotFound(short, tuple(close))
-
-
-def _matched(rule: _Rule, features: Features) -> str:
-    return f"rule '{rule.route.name}' matched: {reason_of(rule.conditions, features)}"
-
 
 def _by_scores(*scores: ModelScore) -> str:
     told = ", ".join(f"{score.model} {score.total:.2f}" for score in scores)
     return f"by their scores: {told}"
-
-
-def _names_variant(route: RouteSection) -> bool:
-    return route.when is not None and route.when.variant is not None
-
-
-def _split(kept: Kept, rule: _Rule, asked: Asked) -> Kept:
-    """Put first whom the user or the conversation has drawn."""
-    sticky = rule.route.use.sticky if isinstance(rule.route.use, SplitOf) else "none"
-    by = {"user": asked.user if sticky == "user" else None, "conversation": asked.conversation}
-    given = {name: key for name, key in by.items() if key and sticky != "none"}
-    name, key = next(iter(given.items()), ("chance", repr(asked.chance)))
-    shares = {model: rule.shares[model] for model in kept.names}
-    order = drawn(shares, rule.route.name, f"{name}\0{key}")
-    why = f"by their shares, drawn by the {name}: {', '.join(order)}"
-    return Kept(order, (*kept.reasons, why))
 
 
 def _unmet(asked: Asked, let: Kept) -> ConstraintsUnmet:
