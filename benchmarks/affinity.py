@@ -28,7 +28,7 @@ import httpx
 import msgspec
 
 from engines.protocol.events import EventSplitter, event_data
-from gateway.overhead.measuring import commit
+from gateway.overhead.machine import commit
 
 _SYSTEM = "You are a helpful assistant of a shop that sells maps. " * 4
 _DEADLINE_S = 600

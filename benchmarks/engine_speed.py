@@ -38,7 +38,7 @@ from benchmarks.load import Measured, closed_loop, intruded
 from benchmarks.peers import places
 from benchmarks.shapes import SHAPES, Shape, Writer, write
 from engines.platform import usable_cores
-from gateway.overhead.measuring import commit, processor
+from gateway.overhead.machine import commit, processor
 
 _RUNS = 5
 _SHORT, _LONG, _PREFIX = 41, 1_500, 1_000

@@ -25,15 +25,8 @@ from benchmarks.gateway_peers import PEERS, VLLM, can_run, processes_of, running
 from engines.kinds import ReplicaAddress
 from gateway.overhead import fake_engine
 from gateway.overhead.load import Target, load
-from gateway.overhead.measuring import (
-    Engine,
-    commit,
-    cpu_s,
-    faked,
-    machine,
-    rss_mib,
-    serving,
-)
+from gateway.overhead.machine import commit, cpu_s, machine, rss_mib
+from gateway.overhead.starting import Engine, faked, serving
 
 OURS, DIRECT = "weighbridge", "direct"
 _CONNECTIONS = 32

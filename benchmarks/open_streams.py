@@ -18,7 +18,8 @@ from statistics import median
 
 from engines.kinds import Deadlines, ReplicaAddress
 from gateway.overhead.load import bodies_of
-from gateway.overhead.measuring import Engine, machine, rss_mib, serving
+from gateway.overhead.machine import machine, rss_mib
+from gateway.overhead.starting import Engine, serving
 from gateway.relay.client import UpstreamAnswer, UpstreamClient, UpstreamRequest
 
 _DEADLINES = Deadlines(connect_s=30, first_byte_s=60, idle_s=60, total_s=600)

@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from gateway.overhead.measuring import commit
+from gateway.overhead.machine import commit
 
 _CLIENTS = 24
 _ASKS = ("Hello", "Tell me a story", "Count to fifty", "What is Weighbridge?", "Hola", "x y " * 300)

@@ -35,7 +35,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.faulty_wire import faulty_wire
 from benchmarks.soak import rss_mib
-from gateway.overhead.measuring import commit
+from gateway.overhead.machine import commit
 
 _CLIENTS = 16
 _FAULT_EVERY_S = 6.0

@@ -11,17 +11,9 @@ import click
 import msgspec
 
 from gateway.overhead.load import LoadFailed
-from gateway.overhead.measuring import (
-    CELLS,
-    CannotMeasure,
-    Cell,
-    Engine,
-    Measured,
-    Side,
-    commit,
-    machine,
-    measure,
-)
+from gateway.overhead.machine import CannotMeasure, commit, machine
+from gateway.overhead.measuring import CELLS, Cell, Measured, Side, measure
+from gateway.overhead.starting import Engine
 from gateway.relay.client import Unreachable
 from gateway.relay.connection import ConnectionLost
 from gateway.relay.watch import DeadlinePassed

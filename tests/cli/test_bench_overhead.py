@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from gateway.overhead.measuring import cpu_s
+from gateway.overhead.machine import cpu_s
 
 QUICK = ("--seconds", "0.1", "--runs", "2", "--connections", "2")
 
