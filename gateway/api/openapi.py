@@ -6,38 +6,16 @@ Must not: know a configuration: anybody who reaches the gateway may read this.
 
 import functools
 import json
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
 from engines.protocol.errors import ErrorBody
+from gateway.api.described import ANY, ASKED, GENERATING, PAGES, Page
 from gateway.api.examples import EXAMPLES
 from gateway.api.generation import GENERATION, GenerationRow
-from gateway.api.models import Health, ModelList, ModelRow, Readiness
-from gateway.errors import (
-    ApiError,
-    BodyTooLarge,
-    CapabilityMissing,
-    ConstraintsUnmet,
-    ContextLengthExceeded,
-    EngineFailed,
-    EngineTimeout,
-    Forbidden,
-    GatewayStopping,
-    HeadTooLarge,
-    InternalError,
-    InvalidRequest,
-    ModelBusy,
-    ModelNotFound,
-    NoModelAvailable,
-    NotAuthenticated,
-    NotOnDemand,
-    RateLimited,
-    RequestTimeout,
-    UnsupportedMediaType,
-)
+from gateway.errors import ApiError
 from gateway.explanation import Explained, Prompt
 
 TITLE = "Weighbridge"
@@ -52,29 +30,6 @@ _DESCRIPTION = (
     "else `service_tier`. Where the gateway has a key, send it as `Authorization: Bearer KEY`."
 )
 _REF = "#/components/schemas/{name}"
-_REFUSED_AT_THE_DOOR = (NotAuthenticated, Forbidden)
-_SLOW_OR_LARGE = (HeadTooLarge, RequestTimeout)
-_ANY = (*_REFUSED_AT_THE_DOOR, *_SLOW_OR_LARGE, InternalError)
-_ASKED = (
-    InvalidRequest,
-    ContextLengthExceeded,
-    CapabilityMissing,
-    ConstraintsUnmet,
-    ModelNotFound,
-    BodyTooLarge,
-    UnsupportedMediaType,
-)
-_GENERATION = (
-    *_ASKED,
-    *_ANY,
-    RateLimited,
-    EngineFailed,
-    NoModelAvailable,
-    ModelBusy,
-    GatewayStopping,
-    EngineTimeout,
-)
-_OPEN = (Forbidden, *_SLOW_OR_LARGE, InternalError)
 _OURS = {
     "x-weighbridge-model": "The model that answered.",
     "x-weighbridge-replica": "Its engine and replica.",
@@ -85,62 +40,12 @@ _OURS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """A path that tells about the gateway: an answer of a type, or text of a media type."""
-
-    path: str
-    operation: str
-    summary: str
-    answer: type[msgspec.Struct] | str
-    errors: tuple[type[ApiError], ...]
-    keyed: bool = True
-    other_statuses: tuple[tuple[int, str], ...] = ()
-    method: str = "get"
-
-
-_BY_HAND = (InvalidRequest, *_ANY, ModelNotFound, NotOnDemand, UnsupportedMediaType)
-_PAGES = (
-    _Page("/v1/models", "models", "List models, aliases and auto.", ModelList, _ANY),
-    _Page("/v1/models/{name}", "model", "One model.", ModelRow, (*_ANY, ModelNotFound)),
-    _Page(
-        "/v1/models/{name}/load",
-        "load",
-        "Load a model, as a request for it would; answers when it is in memory.",
-        ModelRow,
-        (*_BY_HAND, NoModelAvailable, ModelBusy),
-        method="post",
-    ),
-    _Page(
-        "/v1/models/{name}/unload",
-        "unload",
-        "Have a model leave memory when its requests have ended; answers when it has gone.",
-        ModelRow,
-        _BY_HAND,
-        method="post",
-    ),
-    _Page("/health", "health", "Whether the process lives.", Health, _OPEN, keyed=False),
-    _Page(
-        "/ready",
-        "ready",
-        "Whether any model can serve; with the key also the file's and each model's state.",
-        Readiness,
-        _OPEN,
-        keyed=False,
-        other_statuses=((503, "No model can serve."),),
-    ),
-    _Page("/metrics", "metrics", "Prometheus metrics.", "text/plain", _ANY),
-    _Page("/docs", "docs", "This description as a page.", "text/html", _OPEN, keyed=False),
-    _Page("/openapi.json", "openapi", "This description.", "application/json", _OPEN, keyed=False),
-)
-
-
 @functools.cache
 def openapi_document() -> dict[str, Any]:
     """Return the whole document."""
     answers = [row.answer for row in GENERATION]
     events = [row.event for row in GENERATION if row.event is not None]
-    told = [page.answer for page in _PAGES if not isinstance(page.answer, str)]
+    told = [page.answer for page in PAGES if not isinstance(page.answer, str)]
     bodies = [*(row.body for row in GENERATION), Prompt]
     types = [*bodies, *answers, *events, *told, Explained, ErrorBody]
     _, schemas = msgspec.json.schema_components(dict.fromkeys(types), ref_template=_REF)
@@ -160,7 +65,7 @@ def openapi_document() -> dict[str, Any]:
             {"name": "gateway", "description": "Ask the gateway about itself."},
         ],
         "security": [{"key": []}, {}],
-        "paths": paths | {page.path: {page.method: _page(page)} for page in _PAGES},
+        "paths": paths | {page.path: {page.method: _page(page)} for page in PAGES},
         "components": {
             "schemas": schemas,
             "headers": _headers(),
@@ -202,7 +107,7 @@ def _generation(row: GenerationRow) -> dict[str, Any]:
                 "headers": {name: _header(name) for name in ("x-request-id", *_OURS)},
                 "content": content,
             },
-            **_errors(_GENERATION),
+            **_errors(GENERATING),
         },
     }
 
@@ -220,7 +125,7 @@ def _route() -> dict[str, Any]:
                 "headers": {"x-request-id": _header("x-request-id")},
                 "content": _json(Explained),
             },
-            **_errors((*_ASKED, *_ANY)),
+            **_errors((*ASKED, *ANY)),
         },
     }
 
@@ -231,7 +136,7 @@ def _body(path: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
-def _page(page: _Page) -> dict[str, Any]:
+def _page(page: Page) -> dict[str, Any]:
     if isinstance(page.answer, str):
         schema = {"type": "object"} if page.answer == "application/json" else {"type": "string"}
         content: dict[str, Any] = {page.answer: {"schema": schema}}
