@@ -9,7 +9,9 @@ from engines.families import load_catalogue
 from engines.llamacpp.complaints import LoadFailed
 from tools.families.kin import KIN, NOT_LOADED
 from tools.families.proof import NotProved, prove
-from tools.families.toys import TOYS, Toy, tensors_of, write_toy
+from tools.families.toy_files import write_toy
+from tools.families.toy_tensors import tensors_of
+from tools.families.toys import TOYS, Toy
 from tools.families.trying import try_toy
 
 # What llama.cpp cannot share between sequences: their windows slide.

@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.contract import CHAT, user
 from tests.support.worker import working
-from tools.families.toys import TOYS, write_toy
+from tools.families.toy_files import write_toy
+from tools.families.toys import TOYS
 
 SCHEMA = {
     "type": "object",

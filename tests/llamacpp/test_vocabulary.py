@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from engines.llamacpp.binding import Limits, Runtime
 from engines.llamacpp.vocabulary import Vocabulary
-from tools.families.toys import TOYS, write_toy
+from tools.families.toy_files import write_toy
+from tools.families.toys import TOYS
 
 LIMITS = Limits(64, 64, 1, 16, threads=1, batch_threads=1)
 FAMILIES = ("qwen2", "llama-2", "gemma2")

@@ -10,7 +10,8 @@ import pytest
 
 from engines.llamacpp.batches import Piece
 from engines.llamacpp.binding import Floats, Limits, Runtime
-from tools.families.toys import TOYS, Toy, write_toy
+from tools.families.toy_files import write_toy
+from tools.families.toys import TOYS, Toy
 
 _LENGTH, _STEP, _PARALLEL = 300, 48, 3
 # As many as three windows and a step take, rounded up: all three texts together do not fit in.

@@ -11,7 +11,8 @@ from engines.memory.need import RAM
 from engines.memory.steps import step_bytes
 from engines.weights import describe
 from tests.support.laid_out import laid_out
-from tools.families.toys import TOYS, Toy, write_toy
+from tools.families.toy_files import write_toy
+from tools.families.toys import TOYS, Toy
 
 _MIB = 1 << 20
 _CELLS, _SEQUENCES = 8_192, 4

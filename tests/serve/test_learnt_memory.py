@@ -12,7 +12,8 @@ import pytest
 from engines.memory import use_of
 from tests.support.process import GatewayProcess, gateway_process, run_command
 from tests.support.waiting import until
-from tools.families.toys import Toy, write_toy
+from tools.families.toy_files import write_toy
+from tools.families.toys import Toy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PSS is Linux's")
 

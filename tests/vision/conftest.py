@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tools.families.toy_files import write_toy
 from tools.families.toy_sights import TOY_SIGHTS, write_sight
-from tools.families.toys import TOYS, write_toy
+from tools.families.toys import TOYS
 from tools.setup.mtmd import LIBRARY, installed, place
 
 MTMD_VARIABLE = "MTMD_CPP_LIB"

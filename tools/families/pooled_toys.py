@@ -15,7 +15,9 @@ from typing import Any
 
 import gguf
 
-from tools.families.toys import CONTEXT, Shape, Toy, bias, tensors_of, weight, write_file
+from tools.families.toy_files import CONTEXT, write_file
+from tools.families.toy_tensors import Shape, bias, tensors_of, weight
+from tools.families.toys import Toy
 from tools.families.vocabularies import size_of
 
 T = gguf.MODEL_TENSOR

@@ -12,7 +12,9 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.families.toys import Shape, T, Toy, weight, write_file
+from tools.families.toy_files import write_file
+from tools.families.toy_tensors import Shape, T, weight
+from tools.families.toys import Toy
 from tools.families.vocabularies import size_of
 
 _INNER, _STATE, _RANK, _KERNEL = 128, 8, 4, 4

@@ -17,7 +17,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from tools.families.toys import Shape
+from tools.families.toy_tensors import Shape
 
 _PATCH = 14
 _LAYERS = 2

@@ -7,7 +7,8 @@ Must not: know what is proved.
 from pathlib import Path
 
 from tools.families.proof import NotProved, Proof, prove
-from tools.families.toys import Toy, write_toy
+from tools.families.toy_files import write_toy
+from tools.families.toys import Toy
 
 
 async def try_toy(toy: Toy, folder: Path) -> Proof:
