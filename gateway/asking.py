@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from engines.protocol.requests import AnyRequest, ChatRequest
+from engines.protocol.decoding import AnyRequest
+from engines.protocol.requests import ChatRequest
 from gateway.domain import Asked, Endpoint
 from gateway.errors import InvalidRequest
 from gateway.selection import Selector, constraints_of

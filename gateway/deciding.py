@@ -11,7 +11,7 @@ from operator import attrgetter
 import msgspec
 from msgspec.structs import replace
 
-from engines.protocol.requests import AnyRequest
+from engines.protocol.decoding import AnyRequest
 from gateway.classify import Gauge, Lesson, Weigher
 from gateway.config.schema import RoutingFile
 from gateway.config.vocabulary import AUTO, TASK_VARIANTS

@@ -11,17 +11,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from engines.protocol.decoding import AnyRequest, decode_request
 from engines.protocol.errors import InvalidRequest
-from engines.protocol.requests import (
-    AnyRequest,
-    ChatRequest,
-    CompletionRequest,
-    EmbeddingRequest,
-    Message,
-    RerankRequest,
-    ScoreRequest,
-    decode_request,
-)
+from engines.protocol.readings import EmbeddingRequest, RerankRequest, ScoreRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest, Message
 from gateway.asking import asked_by
 from gateway.classify import language_hints
 from gateway.deciding import Decider

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from engines.protocol.requests import AnyRequest
+from engines.protocol.decoding import AnyRequest
 from gateway.asking import asked_by
 from gateway.classify import language_hints
 from gateway.deciding import Decider

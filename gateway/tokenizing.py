@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from engines.kinds import Deadlines
-from engines.protocol.requests import AnyRequest, ChatRequest, CompletionRequest
+from engines.protocol.decoding import AnyRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest
 from engines.protocol.unreadable import UNREADABLE
 from gateway.fleet import Fleet
 from gateway.observe.metrics import Metrics

@@ -26,17 +26,11 @@ from engines.llamacpp.text_writing import TextWriter
 from engines.llamacpp.uses import Use
 from engines.llamacpp.work import EngineFailure, Worker
 from engines.llamacpp.writing import ChatWriter, Writer
+from engines.protocol.decoding import RequestT, decode_request
 from engines.protocol.errors import InvalidRequest
 from engines.protocol.events import DONE, write_event
-from engines.protocol.requests import (
-    ChatRequest,
-    CompletionRequest,
-    EmbeddingRequest,
-    RequestT,
-    RerankRequest,
-    ScoreRequest,
-    decode_request,
-)
+from engines.protocol.readings import EmbeddingRequest, RerankRequest, ScoreRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest
 from engines.protocol.unreadable import UNREADABLE
 
 # What is in a shorter one is read in less time than a step takes.

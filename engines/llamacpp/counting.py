@@ -21,8 +21,9 @@ import msgspec
 from engines.llamacpp.complaints import complaints
 from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.vocabulary import Vocabulary, meta_of
+from engines.protocol.decoding import decode_request
 from engines.protocol.errors import ApiError
-from engines.protocol.requests import ChatRequest, CompletionRequest, decode_request
+from engines.protocol.requests import ChatRequest, CompletionRequest
 
 _CHAT = msgspec.json.Decoder(ChatRequest)
 _TEXT = msgspec.json.Decoder(CompletionRequest)

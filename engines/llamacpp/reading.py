@@ -28,7 +28,7 @@ from engines.protocol.answers import (
     Usage,
 )
 from engines.protocol.errors import InvalidRequest
-from engines.protocol.requests import EmbeddingRequest, RerankRequest, ScoreRequest
+from engines.protocol.readings import EmbeddingRequest, RerankRequest, ScoreRequest
 
 Pair = tuple[str, str]
 

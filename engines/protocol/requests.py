@@ -1,15 +1,13 @@
 """What OpenAI clients send: typed, with OpenAI's ranges; unknown fields are ignored.
 
-Owns: the request structs and the one error message for each way in which a body can be wrong.
-Must not: know models; whether a model can do what is asked is the engine's to say.
+Owns: the structs of requests for an answer, chat and completions; what their fields mean together.
+Must not: decode (`decoding` does); know models; whether a model can do what is asked is the
+engine's to say.
 """
 
-import re
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
-
-from engines.protocol.errors import InvalidRequest
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool", "function"]
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -20,7 +18,6 @@ Budget = Annotated[int, msgspec.Meta(ge=-1)]
 ROOM = -1
 Bits = Annotated[float, msgspec.Meta(ge=0, le=100)]
 StopStrings = str | Annotated[list[str], msgspec.Meta(max_length=16)]
-Texts = str | Annotated[list[str], msgspec.Meta(min_length=1)]
 
 
 class ContentPart(msgspec.Struct, frozen=True):
@@ -221,122 +218,3 @@ class CompletionRequest(Sampling, frozen=True, kw_only=True):
     def choices(self) -> int:
         """Return how many answers are drawn to each prompt; the best `n` are told."""
         return self.best_of or self.n or 1
-
-
-class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of `/v1/embeddings`. The input is text, token ids, or a list of either.
-
-    `dimensions` keeps that many of a vector's first values, made a unit vector again.
-    """
-
-    input: str | list[Any]
-    model: str | None = None
-    encoding_format: str | None = None
-    dimensions: PositiveInt | None = None
-    user: str | None = None
-    metadata: Any = None
-
-
-class Document(msgspec.Struct, frozen=True):
-    """A document to rank, where it is no plain text."""
-
-    text: str
-
-
-class RerankRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of `/v1/rerank`. `top_n` bounds the results; 0, as without it, is all of them.
-
-    Documents come back with the results unless `return_documents` is false. `use_activation`
-    false asks for scores as the model's head gives them, where it has one.
-    """
-
-    query: str
-    documents: Annotated[list[str | Document], msgspec.Meta(min_length=1)]
-    model: str | None = None
-    top_n: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    return_documents: bool | None = None
-    use_activation: bool | None = None
-    user: str | None = None
-    metadata: Any = None
-
-    def sides(self) -> tuple[list[str], list[str]]:
-        """Return the query, and the texts that are ranked by it."""
-        texts = [one if isinstance(one, str) else one.text for one in self.documents]
-        return [self.query], texts
-
-
-class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of `/v1/score`: one text and one or several others, or as many as others."""
-
-    text_1: Texts
-    text_2: Texts
-    model: str | None = None
-    use_activation: bool | None = None
-    user: str | None = None
-    metadata: Any = None
-
-    def sides(self) -> tuple[list[str], list[str]]:
-        """Return the texts that are held against each other, as they were sent."""
-        first = [self.text_1] if isinstance(self.text_1, str) else self.text_1
-        second = [self.text_2] if isinstance(self.text_2, str) else self.text_2
-        return first, second
-
-
-AnyRequest: TypeAlias = (
-    ChatRequest | CompletionRequest | EmbeddingRequest | RerankRequest | ScoreRequest
-)
-RequestT = TypeVar(
-    "RequestT", ChatRequest, CompletionRequest, EmbeddingRequest, RerankRequest, ScoreRequest
-)
-BodyT = TypeVar("BodyT")
-
-_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
-_ROLE = re.compile(r"messages\[[^\]]*\]\.role")
-_MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
-
-
-def decode_request(decoder: "msgspec.json.Decoder[BodyT]", body: bytes) -> BodyT:
-    """Decode `body`; say in OpenAI's shape what is wrong with it.
-
-    Raises:
-        InvalidRequest: not JSON, or nested too deeply (`code` invalid_json); a field missing, of a
-            wrong type or out of its range (`param` names it).
-    """
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _field_error(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(
-            f"The body is not valid JSON: {error}. Send one JSON object in UTF-8.",
-            code="invalid_json",
-        ) from None
-    except RecursionError:
-        raise InvalidRequest(
-            "The body is nested too deeply to be read. Send one with fewer levels.",
-            code="invalid_json",
-        ) from None
-
-
-def _field_error(text: str) -> InvalidRequest:
-    at = _PATH.search(text)
-    param = at["path"].removesuffix("[...]") if at else ""
-    what = text[: at.start()] if at else text
-    missing = _MISSING.search(what)
-    if missing:
-        param = f"{param}.{missing['field']}" if param else missing["field"]
-        return InvalidRequest(
-            f"The field '{param}' is missing. Add it to the request.",
-            param=param,
-            code="missing_required_parameter",
-        )
-    if not param:
-        return InvalidRequest(f"The body must be a JSON object: {what}.", code="invalid_type")
-    what = what.replace("`", "").replace("|", "or")
-    if _ROLE.fullmatch(param):
-        what += f" (there are {', '.join(get_args(Role))})"
-    return InvalidRequest(
-        f"The value of '{param}' is not allowed: {what[0].lower()}{what[1:]}.",
-        param=param,
-        code="invalid_value",
-    )

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from engines.protocol.requests import ChatRequest, decode_request
+from engines.protocol.decoding import decode_request
+from engines.protocol.requests import ChatRequest
 from gateway.api.allowed_tools import allows_some, only_allowed
 from gateway.api.older_functions import OlderReply, as_tools, is_older
 from gateway.relay.exchange import Reply

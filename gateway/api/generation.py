@@ -24,14 +24,9 @@ from engines.protocol.answers import (
     ScoreAnswer,
     TextAnswer,
 )
-from engines.protocol.requests import (
-    ChatRequest,
-    CompletionRequest,
-    EmbeddingRequest,
-    RerankRequest,
-    ScoreRequest,
-    decode_request,
-)
+from engines.protocol.decoding import decode_request
+from engines.protocol.readings import EmbeddingRequest, RerankRequest, ScoreRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest
 from gateway.api.dialects import translated
 from gateway.asking import Incoming
 from gateway.domain import Endpoint

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gateway.classify.counting import FIRST_SCRIPT
 from gateway.classify.tokens import AnyVocabulary, Vocabularies, estimate, load_vocabularies
-from gateway.config.schema import SizeSection
+from gateway.config.weighing import SizeSection
 from gateway.domain import Bulk, Estimate, ModelFacts
 
 _MOST_TOKENS_AROUND = 1_000  # templates with long system prompts of their own

@@ -9,15 +9,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from engines.protocol.requests import (
-    AnyRequest,
-    ChatRequest,
-    CompletionRequest,
-    EmbeddingRequest,
-    Message,
-    RerankRequest,
-    ScoreRequest,
-)
+from engines.protocol.decoding import AnyRequest
+from engines.protocol.readings import EmbeddingRequest, RerankRequest, ScoreRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest, Message
 from gateway.classify.counting import Counts, SignCounter
 from gateway.classify.task import Task
 from gateway.domain import Bulk

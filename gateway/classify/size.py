@@ -9,7 +9,7 @@ import math
 import msgspec
 from msgspec.structs import replace
 
-from gateway.config.schema import SizeSection
+from gateway.config.weighing import SizeSection
 from gateway.domain import Estimate, Reason, Weighed, Why
 
 _SIGMAS = 2  # an estimate's error is one that 95% keep to

@@ -7,14 +7,9 @@ Must not: choose models; keep anything of a request; raise on any text.
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from engines.protocol.requests import (
-    AnyRequest,
-    ChatRequest,
-    CompletionRequest,
-    EmbeddingRequest,
-    RerankRequest,
-    ScoreRequest,
-)
+from engines.protocol.decoding import AnyRequest
+from engines.protocol.readings import EmbeddingRequest, RerankRequest, ScoreRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest
 from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.counting import Counts
 from gateway.classify.difficulty import DifficultyFinder
@@ -28,7 +23,7 @@ from gateway.classify.size import counted, is_open, size_of
 from gateway.classify.task import Task, TaskFinder
 from gateway.classify.task_model import shipped_model
 from gateway.classify.tokens import AnyVocabulary, estimate, load_vocabularies
-from gateway.config.schema import LanguageSection, SizeSection, TaskSection
+from gateway.config.weighing import LanguageSection, SizeSection, TaskSection
 from gateway.domain import UNDECIDED, Estimate, Weighed
 
 _EARLIER_TURNS = 4

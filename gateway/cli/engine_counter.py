@@ -14,7 +14,8 @@ import httpx
 import msgspec
 
 from engines.kinds import ReplicaPlan
-from engines.protocol.requests import AnyRequest, ChatRequest, CompletionRequest
+from engines.protocol.decoding import AnyRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest
 from engines.weights import WeightsProblem, resolve
 from gateway.config.loading import LoadedConfig
 from gateway.planning import plans_of

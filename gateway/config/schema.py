@@ -1,8 +1,9 @@
 """The shape of `routing.yaml`: frozen, extras forbidden, each key described once, here.
 
 Owns: keys, types, ranges, defaults. The sections of `engines:` stand with their kinds in
-`engines.kinds`, those of rules in `gateway.config.conditions` and `gateway.config.choosing`. The
-descriptions are the config reference (docs).
+`engines.kinds`, those of rules in `gateway.config.conditions` and `gateway.config.choosing`, those
+of sizes, languages and tasks in `gateway.config.weighing`. The descriptions are the config
+reference (docs).
 Must not: read files or the environment (`gateway.config.loading` does), or compare entries with
 each other (`gateway.config.checks` does).
 """
@@ -18,6 +19,7 @@ from engines.weights import Pooling
 from gateway.config.choosing import ObserveSection, ScoreSection
 from gateway.config.conditions import RouteSection
 from gateway.config.residing import ResidencySection, Size
+from gateway.config.weighing import LanguageSection, SizeSection, TaskSection
 
 
 class GatewaySection(Section):
@@ -216,49 +218,6 @@ class ModelSection(Section):
         None,
         description="How a text's tokens become one vector (`mean`, `cls`, `last`) or a rank "
         "(`rank`); the weights say it when absent, and else `mean`. Managed engines only.",
-    )
-
-
-class SizeSection(Section):
-    """`sizes:` what `request_size` means, in tokens of the prompt and of the wanted answer."""
-
-    small_below: int = Field(500, ge=1, description="Fewer tokens than this are small.")
-    large_from: int = Field(4_000, ge=1, description="This many tokens or more are large.")
-    counted_answer_tokens: int = Field(
-        1_000,
-        ge=0,
-        description="Of the answer that a request wants (`max_tokens`) at most so many tokens "
-        "count; many clients set it high on every request.",
-    )
-    image_tokens: int = Field(800, ge=0, description="Tokens that an image counts as.")
-    ask_tokenizer: bool = Field(
-        True,
-        description="Whether an engine is asked to count where an estimate lies so near a "
-        "threshold or a context that another model would be chosen.",
-    )
-
-
-class LanguageSection(Section):
-    """`languages:` how sure weighing must be of a language."""
-
-    undecided_below: float = Field(
-        0.35,
-        ge=0,
-        le=1,
-        description="A language that is less likely than this is `undecided`; higher decides "
-        "fewer short texts, and fewer of them wrongly.",
-    )
-
-
-class TaskSection(Section):
-    """`tasks:` how sure weighing must be of a task."""
-
-    undecided_below: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="A task that is less likely than this is `undecided`; without it, what the "
-        "model was measured to need for 95% right on prompts of sources that it has not seen.",
     )
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engines.protocol.requests import AnyRequest, ChatRequest, CompletionRequest
+from engines.protocol.decoding import AnyRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest
 
 _MOST_ENTRIES = 16_384
 _MOST_READERS = 8

@@ -3,7 +3,9 @@
 import msgspec
 import pytest
 
-from engines.protocol.requests import AnyRequest, ChatRequest, EmbeddingRequest, Message
+from engines.protocol.decoding import AnyRequest
+from engines.protocol.readings import EmbeddingRequest
+from engines.protocol.requests import ChatRequest, Message
 from gateway.asking import asked_by
 from gateway.config.schema import RoutingFile
 from gateway.domain import Asked, Endpoint

@@ -3,7 +3,7 @@
 from gateway.classify.counting import SignCounter
 from gateway.classify.gauge import Gauge
 from gateway.classify.tokens import estimate
-from gateway.config.schema import SizeSection
+from gateway.config.weighing import SizeSection
 from gateway.domain import Bulk, Estimate, ModelFacts
 
 COUNTER = SignCounter()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.classify.size import counted, is_open, size_of
-from gateway.config.schema import SizeSection
+from gateway.config.weighing import SizeSection
 from gateway.domain import Estimate, Weighed
 
 SIZES = SizeSection()

@@ -4,7 +4,7 @@ import pytest
 
 from engines.protocol.requests import ChatRequest, Message
 from gateway.classify import Weigher
-from gateway.config.schema import TaskSection
+from gateway.config.weighing import TaskSection
 from gateway.domain import UNDECIDED
 
 

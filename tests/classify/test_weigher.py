@@ -8,17 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.protocol.requests import (
-    ChatRequest,
-    CompletionRequest,
-    ContentPart,
-    EmbeddingRequest,
-    Message,
-    RerankRequest,
-    ScoreRequest,
-)
+from engines.protocol.readings import EmbeddingRequest, RerankRequest, ScoreRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest, ContentPart, Message
 from gateway.classify import Weigher
-from gateway.config.schema import LanguageSection, SizeSection
+from gateway.config.weighing import LanguageSection, SizeSection
 from gateway.domain import UNDECIDED, Weighed
 
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from engines.protocol.requests import ChatRequest, EmbeddingRequest, Message
+from engines.protocol.readings import EmbeddingRequest
+from engines.protocol.requests import ChatRequest, Message
 from gateway.cli import main
 from gateway.cli.engine_counter import EngineCounter
 from gateway.config.loading import load_config, parse_config

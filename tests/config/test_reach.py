@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.classify.size import size_of
 from gateway.config.reach import unreachable_rules
-from gateway.config.schema import RoutingFile, SizeSection
+from gateway.config.schema import RoutingFile
+from gateway.config.weighing import SizeSection
 from gateway.domain import Asked, Endpoint, Estimate, ModelFacts, Weighed
 from gateway.errors import CapabilityMissing, ModelNotFound
 from gateway.selection import Selector

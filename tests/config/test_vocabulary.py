@@ -11,8 +11,8 @@ from gateway.classify.lexicon import read_data
 from gateway.classify.scripts import SHARED, SOLE
 from gateway.classify.size import size_of
 from gateway.classify.task_model import load_weights
-from gateway.config.schema import SizeSection
 from gateway.config.vocabulary import LANGUAGES, REQUEST_SIZES, TASKS, language_meant
+from gateway.config.weighing import SizeSection
 from gateway.domain import UNDECIDED, Estimate
 
 CLASSIFY = Path(str(gateway.classify.__file__)).parent

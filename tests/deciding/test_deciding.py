@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from engines.protocol.requests import AnyRequest, ChatRequest, EmbeddingRequest, Message
+from engines.protocol.decoding import AnyRequest
+from engines.protocol.readings import EmbeddingRequest
+from engines.protocol.requests import ChatRequest, Message
 from gateway.classify.counting import SignCounter
 from gateway.classify.tokens import load_vocabularies
 from gateway.config.schema import RoutingFile

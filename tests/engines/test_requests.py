@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from engines.protocol.decoding import decode_request
 from engines.protocol.errors import InvalidRequest
-from engines.protocol.requests import ChatRequest, decode_request
+from engines.protocol.requests import ChatRequest
 
 CHAT = msgspec.json.Decoder(ChatRequest)
 

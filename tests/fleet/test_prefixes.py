@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.protocol.requests import ChatRequest, CompletionRequest, EmbeddingRequest, Message
+from engines.protocol.readings import EmbeddingRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest, Message
 from gateway.fleet.prefixes import Beginnings, Prefixes, beginnings_of
 
 

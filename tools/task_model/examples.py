@@ -16,7 +16,7 @@ from gateway.classify.language import LanguageFinder
 from gateway.classify.lexicon import load_lexicons
 from gateway.classify.reading import Reader, openings_of
 from gateway.classify.task_evidence import EvidenceReader
-from gateway.config.schema import LanguageSection
+from gateway.config.weighing import LanguageSection
 from tools.task_model.rows import TASKS, Source
 
 Ids = npt.NDArray[np.int64]
