@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.llamacpp.binding import Runtime
+from engines.llamacpp.contradictions import check_chat, check_completion
 from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.defaults import Defaults
 from engines.llamacpp.devices import Devices
@@ -99,7 +100,7 @@ class Model:
                 does not do.
         """
         self._check_generates()
-        _check_chat(request)
+        check_chat(request)
         prompt = self.conversations.tokens(request, seen)
         alternatives = (request.top_logprobs or 0) if request.logprobs else None
         orders = self._orders(request, [prompt], request.answer_tokens(), alternatives, "messages")
@@ -116,7 +117,7 @@ class Model:
             InvalidRequest: as for `chat_orders`.
         """
         self._check_generates()
-        _check_completion(request)
+        check_completion(request)
         prompts = self.prompts(request.prompt, "prompt")
         if request.suffix:
             prompts = [self._filling(prompt, request.suffix) for prompt in prompts]
@@ -267,37 +268,3 @@ class Model:
                     param=param,
                 )
         return list(ids)
-
-
-def _check_chat(request: ChatRequest) -> None:
-    if request.older_functions:
-        raise InvalidRequest(
-            "'functions' is the older form: send each as one of 'tools', "
-            '{"type": "function", "function": {...}}, and \'function_call\' as \'tool_choice\'.',
-            param="functions",
-        )
-    if request.modalities not in (None, [], ["text"]):
-        raise InvalidRequest(
-            "This engine answers in text alone: leave 'modalities' out, or send [\"text\"].",
-            param="modalities",
-        )
-
-
-def _check_completion(request: CompletionRequest) -> None:
-    drawn, told = request.choices(), request.n or 1
-    if drawn < told:
-        raise InvalidRequest(
-            f"Of {drawn} answers {told} cannot be the best; 'best_of' must be 'n' or more.",
-            param="best_of",
-        )
-    if request.stream and drawn > told:
-        raise InvalidRequest(
-            "Which answers are the best is known at their end: 'best_of' cannot be streamed.",
-            param="best_of",
-        )
-    if request.suffix and request.echo and request.logprobs is not None:
-        raise InvalidRequest(
-            "With a 'suffix' the model reads other tokens than the echoed text has; leave out "
-            "either 'echo' or 'logprobs'.",
-            param="logprobs",
-        )

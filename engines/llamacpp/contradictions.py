@@ -1,0 +1,51 @@
+"""What no request may ask of our worker, whatever the model: older forms, contradictions.
+
+Owns: these refusals. Must not: know a model.
+"""
+
+from engines.protocol.errors import InvalidRequest
+from engines.protocol.requests import ChatRequest, CompletionRequest
+
+
+def check_chat(request: ChatRequest) -> None:
+    """Refuse a chat in an older form, or for an answer that is not text.
+
+    Raises:
+        InvalidRequest: it is one.
+    """
+    if request.older_functions:
+        raise InvalidRequest(
+            "'functions' is the older form: send each as one of 'tools', "
+            '{"type": "function", "function": {...}}, and \'function_call\' as \'tool_choice\'.',
+            param="functions",
+        )
+    if request.modalities not in (None, [], ["text"]):
+        raise InvalidRequest(
+            "This engine answers in text alone: leave 'modalities' out, or send [\"text\"].",
+            param="modalities",
+        )
+
+
+def check_completion(request: CompletionRequest) -> None:
+    """Refuse fields of a completion that do not go together.
+
+    Raises:
+        InvalidRequest: some do not.
+    """
+    drawn, told = request.choices(), request.n or 1
+    if drawn < told:
+        raise InvalidRequest(
+            f"Of {drawn} answers {told} cannot be the best; 'best_of' must be 'n' or more.",
+            param="best_of",
+        )
+    if request.stream and drawn > told:
+        raise InvalidRequest(
+            "Which answers are the best is known at their end: 'best_of' cannot be streamed.",
+            param="best_of",
+        )
+    if request.suffix and request.echo and request.logprobs is not None:
+        raise InvalidRequest(
+            "With a 'suffix' the model reads other tokens than the echoed text has; leave out "
+            "either 'echo' or 'logprobs'.",
+            param="logprobs",
+        )
