@@ -34,7 +34,9 @@ def target_of(given: str | None, *, force: bool) -> str:
     if path.is_dir():
         raise Refused(f"{target} is a folder; name a file in it")
     if (path.exists() or path.is_symlink()) and not force:
-        raise Refused(f"{target} is already there; overwrite it with --force, or name another")
+        raise Refused(
+            f"{target} is already there; overwrite it with --force, or name another with --output"
+        )
     if not path.parent.is_dir():
         raise Refused(f"there is no folder {path.parent}; make it first")
     return target
