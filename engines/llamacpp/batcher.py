@@ -168,8 +168,9 @@ class Batcher:
         takes.
         """
         began_s, pace = perf_counter(), self._stepper.experience.pace
+        full = self._runtime.limits.batch_tokens
         while not self._closing:
-            patience_s = pace.patience_s(sum(s.pending for s in self._arrived))
+            patience_s = pace.patience_s(sum(s.pending for s in self._arrived), full)
             late = perf_counter() - began_s >= _GATHERING * patience_s
             if late or not self._wake.wait(patience_s):
                 return

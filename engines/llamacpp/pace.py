@@ -27,7 +27,8 @@ _MANY = 8
 _GAP_S = 0.4
 # Attention over fewer tokens than this reads the cache anew for each of them, and costs twice.
 _TILE = 64
-_PATIENCE = 0.02
+# Who comes at the same time comes within milliseconds, however slow the model is.
+_PATIENCE, _MOST_PATIENCE_S = 0.02, 0.03
 # What a step tells counts for so much against all those before it.
 _NEWEST = 0.2
 
@@ -68,9 +69,14 @@ class Pace:
         block = _BLOCK if tokens >= 2 * _BLOCK else _SMALL_BLOCK
         return min(tokens - tokens % block, batch_tokens)
 
-    def patience_s(self, prompt_tokens: int) -> float:
-        """Return how long it pays to wait for who comes with such a prompt: a fiftieth of it."""
-        return _PATIENCE * prompt_tokens * (self._token_s or 0.0)
+    def patience_s(self, prompt_tokens: int, batch_tokens: int) -> float:
+        """Return how long it pays to wait for who comes with such prompts: a fiftieth of them.
+
+        Who fills a step waits for nobody: others begin in the next one as well.
+        """
+        if prompt_tokens >= batch_tokens:
+            return 0.0
+        return min(_PATIENCE * prompt_tokens * (self._token_s or 0.0), _MOST_PATIENCE_S)
 
     def _alone(self, decoding: int) -> float | None:
         """Return what a step of these alone takes, or of the nearest number that is known."""

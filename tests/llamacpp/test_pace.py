@@ -89,3 +89,17 @@ def test_a_short_prompt_is_read_in_one_step() -> None:
     pace = learned(0.01, 0.001, 4)
     assert pace.prompt_tokens(4, [1_500], 512) < 64
     assert pace.prompt_tokens(4, [1_500, 60], 512) == 64
+
+
+@given(COST, COUNT, st.integers(1, 100_000))
+def test_an_idle_worker_waits_for_others_for_milliseconds_at_most(
+    token_s: float, batch_tokens: int, prompt_tokens: int
+) -> None:
+    waited_s = learned(0.01, token_s, 1).patience_s(prompt_tokens, batch_tokens)
+    assert 0 <= waited_s <= min(0.03, 0.021 * batch_tokens * token_s)
+
+
+def test_who_fills_a_step_waits_for_nobody() -> None:
+    pace = learned(0.02, 0.005, 1)
+    assert pace.patience_s(511, 512) > 0
+    assert pace.patience_s(512, 512) == 0
