@@ -16,6 +16,7 @@ from engines.llamacpp.grammar.constraint import Compiled
 from engines.llamacpp.grammar.draft import Draft, Flaw
 from engines.llamacpp.grammar.elements import elements_rules
 from engines.llamacpp.grammar.frame import Frame
+from engines.llamacpp.grammar.loosening import loosened
 from engines.llamacpp.grammar.reading import grammar_of, limits
 from engines.llamacpp.grammar.tokens import tokenizer
 from engines.llamacpp.grammar.trial import Trial, Words
@@ -84,8 +85,7 @@ class Compiler:
         self, wish: Wish, frame: Frame, words: LLTokenizer, marks: dict[str, int], trial: Trial
     ) -> Compiled | UnsupportedGrammar:
         rules = _calls(wish, frame, marks)
-        drafts = list(_drafts(wish, frame, rules, marks))
-        flaw = trial.flaw(drafts)
+        drafts, flaw = loosened(list(_drafts(wish, frame, rules, marks)), trial.flaw)
         if flaw is not None:
             return _refusal(wish, rules.parts.get(flaw.draft or ""), flaw)
         matcher = LLMatcher(words, grammar_of(drafts), log_level=0, limits=limits())
@@ -132,7 +132,7 @@ def _drafts(wish: Wish, frame: Frame, calls: Rules, marks: Mapping[str, int]) ->
     if wish.answer is not None:
         yield Draft("answer", wish.answer.kind, wish.answer.text, wish.compact)
     for name, part in calls.parts.items():
-        yield Draft(name, part.kind, part.text, wish.compact)
+        yield Draft(name, part.kind, part.text, wish.compact, part.loose)
 
 
 def _is_marked(frame: Frame, marks: Mapping[str, int]) -> bool:

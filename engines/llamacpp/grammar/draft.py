@@ -15,13 +15,14 @@ class Draft:
     """One of the grammars that make up a whole; others name it as `@name`. The first is the start.
 
     `lark` is text of our own; the other kinds are what a client sent. `compact` allows no white
-    space in JSON.
+    space in JSON. `loose` is what is left of a schema that need not be held, where it cannot be.
     """
 
     name: str
     kind: Kind | Literal["lark"]
     text: str
     compact: bool = False
+    loose: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

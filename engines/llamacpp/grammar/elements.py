@@ -90,7 +90,8 @@ class _Function:
         if not is_text:
             whole = {**_definitions(self._schema), **schema}
             where = f"{self._part.where}.properties.{key}"
-            self.parts[name] = Part("json", where, json.dumps(whole))
+            loose = None if self._part.loose is None else "{}"
+            self.parts[name] = Part("json", where, json.dumps(whole), loose)
             value = f"@{name} {line} {end}"
         elif texts := _texts(schema):
             value = f"({' | '.join(map(json.dumps, texts))}) {line} {end}"

@@ -25,6 +25,13 @@ _SEPARATORS = {"item_separator": ",\\x20?", "key_separator": ":\\x20?"}
 # Without \u: llguidance 1.9 lets keys beside the named properties be spelled with it, and so a
 # named one a second time, whatever its schema says.
 _ESCAPES = 'nrbtf\\"'
+# JSON Schema's own. Any other name constrains nothing: generators of schemas write "password",
+# "path" or "int64" for people to read.
+_FORMATS = frozenset(
+    {"date", "date-time", "duration", "email", "hostname", "idn-email", "idn-hostname", "ipv4"}
+    | {"ipv6", "iri", "iri-reference", "json-pointer", "regex", "relative-json-pointer", "time"}
+    | {"uri", "uri-reference", "uri-template", "uuid"}
+)
 _LONGEST_REASON = 300
 _NOTHING = "no answer can satisfy it"
 # llguidance's advice is for programmers; a client needs another.
@@ -81,9 +88,18 @@ def flaw(drafts: Sequence[Draft], tokenizer: LLTokenizer) -> Flaw | None:
 
 def _grammar(draft: Draft) -> dict[str, Any]:
     if draft.kind == "json":
-        schema = _with_options(json.loads(draft.text), compact=draft.compact)
+        schema = _with_options(_schema_of(draft), compact=draft.compact)
         return {"name": draft.name, "json_schema": schema}
     return {"name": draft.name, "lark_grammar": _lark(draft.kind, draft.text)}
+
+
+def _schema_of(draft: Draft) -> dict[str, Any]:
+    """Return a draft's schema without formats that nobody has defined."""
+    schema: dict[str, Any] = json.loads(draft.text)
+    for _, inner in subschemas(schema):
+        if isinstance(inner.get("format"), str) and inner["format"] not in _FORMATS:
+            del inner["format"]
+    return schema
 
 
 def _lark(kind: str, text: str) -> str:
@@ -149,7 +165,7 @@ def _beyond_our_means(draft: Draft) -> Flaw | None:
 
 def _located(draft: Draft, why: str, until: float) -> Flaw:
     """Ask about smaller and smaller parts: the innermost that fails by itself has the flaw."""
-    schema = json.loads(draft.text) if draft.kind == "json" else {}
+    schema = _schema_of(draft) if draft.kind == "json" else {}
     for pointer, inner in subschemas(schema):
         if time.monotonic() > until:
             break

@@ -45,6 +45,17 @@ def pointer_to(pointer: str, keyword: str) -> str:
     return f"{pointer}/{_escaped(keyword)}"
 
 
+def without(schema: dict[str, Any], pointer: str) -> None:
+    """Take the keyword at a pointer out of a schema."""
+    *steps, keyword = [
+        step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]
+    ]
+    inner: Any = schema
+    for step in steps:
+        inner = inner[int(step)] if isinstance(inner, list) else inner[step]
+    del inner[keyword]
+
+
 def _alone_under(keyword: str, value: Any) -> Any:
     if isinstance(value, dict) and keyword in _NAMED:
         return {name: alone(v) if isinstance(v, dict) else v for name, v in value.items()}

@@ -5,6 +5,7 @@ Must not: know llguidance, vocabularies, or how a model writes a call.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engines.llamacpp.grammar.wish import (
@@ -21,6 +22,17 @@ from engines.protocol.requests import ChatRequest
 # More calls in one answer than this are a model that has lost its way.
 MOST_CALLS = 16
 _FREE = (None, "auto", "none")
+_ANY_ARGUMENTS = '{"type":"object"}'
+
+
+@dataclass(frozen=True, slots=True)
+class _Function:
+    """A function that may be called; `where` its `parameters`, a schema, stand in the request."""
+
+    name: str
+    where: str
+    parameters: Any
+    strict: bool
 
 
 def wish_of_chat(request: ChatRequest) -> Wish | None:
@@ -63,7 +75,7 @@ def _forced(request: ChatRequest) -> Calls:
         return _calls(functions, most)
     asked = request.tool_choice.get("function")
     name = asked.get("name") if isinstance(asked, dict) else request.tool_choice.get("name")
-    chosen = [function for function in functions if function[0] == name]
+    chosen = [function for function in functions if function.name == name]
     if not chosen:
         raise InvalidRequest(
             f"'tool_choice' names the function {name!r}, which is not among 'tools'.",
@@ -72,31 +84,22 @@ def _forced(request: ChatRequest) -> Calls:
     return _calls(chosen[:1], 1)
 
 
-def _strict(request: ChatRequest, functions: list[tuple[str, str, Any]], most: int) -> Wish | None:
+def _strict(request: ChatRequest, functions: Sequence[_Function], most: int) -> Wish | None:
     """Return the wish for calls as `strict` tools want them; others may be called with anything."""
-    strict = [_is_strict(tool) for tool in request.tools or ()]
-    if not any(strict):
+    if not any(function.strict for function in functions):
         return None
     if request.ignore_eos:
         raise InvalidRequest(
             "'ignore_eos' never ends, and a call of a strict tool must; leave one of them out.",
             param="ignore_eos",
         )
-    wanted = [
-        (name, where, parameters if held else {"type": "object"})
-        for (name, where, parameters), held in zip(functions, strict, strict=True)
-    ]
+    anything: Any = {"type": "object"}
+    wanted = [f if f.strict else replace(f, parameters=anything) for f in functions]
     return Wish("tools", calls=_calls(wanted, most), free=True)
 
 
-def _is_strict(tool: Any) -> bool:
-    function = tool.get("function") if isinstance(tool, dict) else None
-    return isinstance(function, dict) and function.get("strict") is True
-
-
-def _functions(tools: Sequence[Any]) -> list[tuple[str, str, Any]]:
-    """Return name, place and parameters of each tool."""
-    found: list[tuple[str, str, Any]] = []
+def _functions(tools: Sequence[Any]) -> list[_Function]:
+    found: list[_Function] = []
     for index, tool in enumerate(tools):
         function = tool.get("function") if isinstance(tool, dict) else None
         name = function.get("name") if isinstance(function, dict) else None
@@ -107,13 +110,17 @@ def _functions(tools: Sequence[Any]) -> list[tuple[str, str, Any]]:
                 param=f"tools[{index}]",
             )
         parameters = function.get("parameters") or {"type": "object", "properties": {}}
-        found.append((name, f"tools[{index}].function.parameters", parameters))
+        where, strict = f"tools[{index}].function.parameters", function.get("strict") is True
+        found.append(_Function(name, where, parameters, strict))
     return found
 
 
-def _calls(functions: Sequence[tuple[str, str, Any]], most: int) -> Calls:
-    names = tuple(name for name, _, _ in functions)
-    parameters = tuple(schema_part(where, schema, "tools") for _, where, schema in functions)
+def _calls(functions: Sequence[_Function], most: int) -> Calls:
+    names = tuple(function.name for function in functions)
+    parameters = tuple(
+        schema_part(f.where, f.parameters, "tools", None if f.strict else _ANY_ARGUMENTS)
+        for f in functions
+    )
     size = sum(len(part.text) for part in parameters)
     if size > MOST_BYTES:
         raise UnsupportedGrammar(

@@ -32,12 +32,14 @@ class UnsupportedGrammar(InvalidRequest):
 class Part:
     """One schema, expression, list of choices or grammar; `where` it stands in the request.
 
-    `text` is JSON for `json` and `choice`, else what the client wrote.
+    `text` is JSON for `json` and `choice`, else what the client wrote. Of a schema that need not be
+    held to the letter, what cannot be held is let go, at worst all but `loose`, a schema too.
     """
 
     kind: Kind
     where: str
     text: str
+    loose: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ def _part(key: str, value: Any, where: str, param: str) -> Part:
     return Part("regex" if key == "regex" else "grammar", where, _bounded(value, where, param))
 
 
-def schema_part(where: str, schema: Any, param: str) -> Part:
+def schema_part(where: str, schema: Any, param: str, loose: str | None = None) -> Part:
     """Return a JSON Schema as a part, which stands at `where` in the request.
 
     Raises:
@@ -186,7 +188,8 @@ def schema_part(where: str, schema: Any, param: str) -> Part:
         raise UnsupportedGrammar(
             f"'{where}' is nested more than {MOST_LEVELS} levels deep.", param=param
         )
-    return Part("json", where, _bounded(msgspec.json.encode(schema).decode(), where, param))
+    text = _bounded(msgspec.json.encode(schema).decode(), where, param)
+    return Part("json", where, text, loose)
 
 
 def _bounded(text: str, where: str, param: str) -> str:

@@ -359,6 +359,60 @@ async def test_a_refusal_is_kept_too(compiler: Compiler) -> None:
     assert len(told) == 1
 
 
+FLAWED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "tags": {"type": "array", "items": {"enum": ["a", "b"]}, "uniqueItems": True},
+        "a/b": {"type": "object", "properties": {"c": {"type": "integer", "not": {"const": 3}}}},
+    },
+    "required": ["tags", "a/b"],
+    "additionalProperties": False,
+}
+ANY_OBJECT = '{"type": "object"}'
+
+
+@pytest.mark.parametrize("style", [HERMES, QWEN_XML], ids=lambda style: style.name)
+async def test_what_of_a_loose_schema_cannot_be_held_is_let_go_and_the_rest_is_held(
+    compiler: Compiler, vocabulary: Vocabulary, style: Format
+) -> None:
+    part = Part("json", "tools[0].function.parameters", json.dumps(FLAWED), ANY_OBJECT)
+    asked = Wish("tool_choice", calls=Calls(("look",), (part,), 1))
+    compiled = await compiled_by(compiler, asked, Frame(style.form))
+
+    def end(tags: str, number: str) -> str:
+        inner = f'{{"c": {number}}}'
+        if isinstance(style.form, Elements):
+            text = in_elements(style.form, ("tags", tags), ("a/b", inner))
+        else:
+            arguments = f'{{"tags": {tags}, "a/b": {inner}}}'
+            text = f'<tool_call>\n{{"name": "look", "arguments": {arguments}}}\n</tool_call>'
+        return said(compiled, text, vocabulary)
+
+    assert end('["a", "a"]', "3") in ("may end", "over")
+    assert end('["c"]', "3") == "refused"
+    assert end('["a"]', '"x"') == "refused"
+
+
+async def test_a_loose_schema_beside_a_strict_one_changes_nothing_of_that(
+    compiler: Compiler,
+) -> None:
+    loose = Part("json", "tools[0].function.parameters", '{"not": {}}', ANY_OBJECT)
+    strict = Part("json", "tools[1].function.parameters", '{"contains": {}}')
+    calls = Calls(("f", "g"), (loose, strict), 1)
+    with pytest.raises(UnsupportedGrammar, match=r"'contains' .* in tools\[1\]"):
+        await compiler.compile(Wish("tool_choice", calls=calls), Frame(form()))
+
+
+async def test_loose_schemas_that_are_too_hard_give_way_as_a_whole(
+    compiler: Compiler, vocabulary: Vocabulary
+) -> None:
+    hard = json.dumps({"type": "object", "properties": {"a": {"multipleOf": 1234567}}})
+    calls = Calls(("f",), (Part("json", "tools", hard, ANY_OBJECT),), 1)
+    compiled = await compiled_by(compiler, Wish("tool_choice", calls=calls), Frame(form()))
+    call = '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
+    assert said(compiled, call, vocabulary) == "over"
+
+
 async def test_many_tools_that_are_hard_together_are_refused_as_one(compiler: Compiler) -> None:
     names = tuple(f"f{n}" for n in range(200))
     hard = [{"properties": {"a": {"type": "integer", "multipleOf": 9_001 + n}}} for n in range(200)]

@@ -122,6 +122,7 @@ def test_any_json_object_is_one(http: httpx.Client) -> None:
         for t in (0, 1)
     ]
     finished = [json.loads(text) for text, end in texts if end == "stop"]
+    assert finished
     assert all(isinstance(value, dict) for value in finished)
 
 

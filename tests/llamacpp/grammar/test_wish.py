@@ -192,6 +192,16 @@ def test_required_means_any_function_once_or_more() -> None:
     assert wish.calls.parameters[1].text == '{"type":"object","properties":{}}'
 
 
+def test_only_a_strict_tools_schema_must_be_held_to_the_letter() -> None:
+    strict = {"type": "function", "function": {"name": "go", "strict": True}}
+    for fields in ({"tool_choice": "required"}, {"response_format": {"type": "json_object"}}):
+        wish = chat(tools=[*TOOLS, strict], **fields)
+        assert wish is not None
+        assert wish.calls is not None
+        loose = [part.loose for part in wish.calls.parameters]
+        assert loose == ['{"type":"object"}', '{"type":"object"}', None]
+
+
 def test_without_parallel_calls_one_is_all() -> None:
     wish = chat(tools=TOOLS, tool_choice="required", parallel_tool_calls=False)
     assert wish is not None
