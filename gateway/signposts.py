@@ -13,6 +13,7 @@ _HERE = (
     "/v1/completions",
     "/v1/embeddings",
     "/v1/rerank",
+    "/v2/rerank",
     "/v1/score",
     "/v1/models",
     "/v1/route",

@@ -70,6 +70,13 @@ EXAMPLES: Mapping[str, Mapping[str, dict[str, Any]]] = {
             "top_n": 2,
         }
     },
+    "/v2/rerank": {
+        "two documents": {
+            "model": "auto",
+            "query": "What weighs a cart?",
+            "documents": ["A weighbridge.", "A thermometer."],
+        }
+    },
     "/v1/route": {
         "a text": {"text": "Schreibe eine Funktion, die zwei Zahlen addiert"},
         "a conversation": {"model": "auto:small", "messages": _HELLO},

@@ -97,6 +97,15 @@ GENERATION = (
         "Rank documents by how well they answer a query.",
     ),
     GenerationRow(
+        "/v2/rerank",
+        Endpoint.RERANK,
+        RerankRequest,
+        RerankAnswer,
+        None,
+        "Rank documents, where Cohere's clients ask for it.",
+        operation="rerank_v2",
+    ),
+    GenerationRow(
         "/v1/score",
         Endpoint.SCORE,
         ScoreRequest,

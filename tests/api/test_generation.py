@@ -243,6 +243,7 @@ async def test_ranks_and_scores_pass_with_their_usage_by_name_and_by_auto() -> N
     scored["data"] = [{"index": 0, "object": "score", "score": 0.5}]
     asks: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("/v1/rerank", {"query": "q", "documents": ["a", {"text": "b"}]}, ranked),
+        ("/v2/rerank", {"query": "q", "documents": ["a"], "max_tokens_per_doc": 9}, ranked),
         ("/v1/score", {"text_1": "q", "text_2": ["a", "b"]}, scored),
     ]
     async with running(ScriptedEngine()) as engine, serving(config(engine)) as served:
@@ -253,7 +254,7 @@ async def test_ranks_and_scores_pass_with_their_usage_by_name_and_by_auto() -> N
                 assert answer.json() == told | {"model": "big"}
                 assert engine.heard[-1].json() == ask | {"model": "toy"}
             assert answer.headers["x-weighbridge-task"] == "rerank"
-        assert await outcomes(served) == {"ok": 4}
+        assert await outcomes(served) == {"ok": 6}
         assert "weighbridge_prompt_tokens_total" in (await served.http.get("/metrics")).text
 
 
