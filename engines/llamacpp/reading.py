@@ -9,7 +9,7 @@ import base64
 import math
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -96,7 +96,7 @@ class Reader:
         self._model.check_ranks(request.model)
         pairs = _pairs(request)
         if not self._model.abilities.reranks:
-            return await self._likeness(pairs, param)
+            return await self._likeness(pairs, _places(pairs, request), param)
         prompts = await asyncio.to_thread(self._paired, pairs, param)
         told = await self._evaluate(prompts, param)
         # Of several scores llama.cpp has made chances, of which the first is that of "yes".
@@ -110,18 +110,23 @@ class Reader:
             self._model.room.check_text(first + second, param)
         return [self._model.pairs.tokens(first, second) for first, second in pairs]
 
-    async def _likeness(self, pairs: Sequence[Pair], param: str) -> tuple[list[float], Usage]:
+    async def _likeness(
+        self, pairs: Sequence[Pair], places: Mapping[str, str], param: str
+    ) -> tuple[list[float], Usage]:
         """Return the cosine of each pair; a text that stands in several is evaluated once."""
-        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-        prompts = await asyncio.to_thread(self._model.prompts, texts, param)
-        vectors = map(_unit, await self._evaluate(prompts, param))
-        found = dict(zip(texts, vectors, strict=True))
-        likeness = [float(found[first] @ found[second]) for first, second in pairs]
+        prompts = await asyncio.to_thread(self._model.prompts, [*places], param)
+        numbers = await self._evaluate(prompts, param, [*places.values()])
+        found = dict(zip(places, map(_unit, numbers), strict=True))
+        # Rounding would make equal texts a little more than equal.
+        likeness = [min(1.0, float(found[first] @ found[second])) for first, second in pairs]
         return likeness, _usage(prompts)
 
-    async def _evaluate(self, prompts: Sequence[Sequence[int]], param: str) -> list[Floats]:
-        for at, prompt in enumerate(prompts, 1):
-            self._model.room.check(len(prompt), param, answer=0, who=f"Text {at} of '{param}'")
+    async def _evaluate(
+        self, prompts: Sequence[Sequence[int]], param: str, places: Sequence[str] = ()
+    ) -> list[Floats]:
+        for at, prompt in enumerate(prompts):
+            who = places[at] if places else f"Text {at + 1} of '{param}'"
+            self._model.room.check(len(prompt), param, answer=0, who=who)
         with self._crowd.with_these(len(prompts), param):
             return await self._batcher.pool(prompts)
 
@@ -147,6 +152,16 @@ def _pairs(request: RerankRequest | ScoreRequest) -> list[Pair]:
             param="text_2",
         )
     return [*zip(first, second, strict=True)]
+
+
+def _places(pairs: Sequence[Pair], request: RerankRequest | ScoreRequest) -> dict[str, str]:
+    """Return each text with where it first stands in a request."""
+    ranks = isinstance(request, RerankRequest)
+    places: dict[str, str] = {}
+    for at, (first, second) in enumerate(pairs, 1):
+        places.setdefault(first, "The query" if ranks else f"Text {at} of 'text_1'")
+        places.setdefault(second, f"Text {at} of '{'documents' if ranks else 'text_2'}'")
+    return places
 
 
 def _packing(request: EmbeddingRequest) -> Callable[[Floats], list[float] | str]:

@@ -255,6 +255,23 @@ async def test_where_there_is_no_head_likeness_of_vectors_ranks(
     assert told["usage"]["prompt_tokens"] == best["usage"]["prompt_tokens"] == sum(tokens)
 
 
+async def test_a_text_without_a_token_is_told_by_its_place_and_equal_ones_are_no_more_than_equal(
+    worker_of: WorkerOf,
+) -> None:
+    worker = worker_of()
+    for path, fields, place in (
+        (RERANK, {"query": "", "documents": ["a"]}, "The query"),
+        (RERANK, {"query": "a", "documents": ["b", ""]}, "Text 2 of 'documents'"),
+        (SCORE, {"text_1": "", "text_2": "a"}, "Text 1 of 'text_1'"),
+        (SCORE, {"text_1": "a", "text_2": ["b", "c", ""]}, "Text 3 of 'text_2'"),
+        (EMBEDDINGS, {"input": ["a", ""]}, "Text 2 of 'input'"),
+    ):
+        refused = await asked(worker, path, 400, **fields)
+        assert refused["error"]["message"].startswith(f"{place} is empty")
+    same = await asked(worker, SCORE, text_1=DOCUMENTS, text_2=DOCUMENTS)
+    assert all(1 - NOISE < row["score"] <= 1 for row in same["data"])
+
+
 async def test_what_a_client_writes_is_never_read_as_a_mark(
     worker_of: WorkerOf, folder: Path
 ) -> None:
