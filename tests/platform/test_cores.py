@@ -1,5 +1,7 @@
 """Cores by recorded texts of Linux and macOS."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,13 @@ def test_without_any_quota_there_is_none(tmp_path: Path) -> None:
 
 def test_this_machine_has_a_core() -> None:
     assert usable_cores() >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="affinity is Linux's")
+def test_who_may_run_on_one_core_alone_has_one() -> None:
+    code = (
+        "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
+        "from engines.platform import usable_cores; print(usable_cores())"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert ended.stdout == b"1\n"
