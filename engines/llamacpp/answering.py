@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from starlette.types import Send
 
+from engines.llamacpp.beginnings import Draining
 from engines.llamacpp.binding import DecodeFailed
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.tool_wish import wish_of_chat
@@ -47,11 +48,15 @@ SCORE = msgspec.json.Decoder(ScoreRequest)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request to an endpoint: what came, where its answer goes, who counts its tokens."""
+    """A request to an endpoint: what came, where its answer goes, who counts its tokens.
+
+    `begun` is called when all is read, and what follows ends with the engine.
+    """
 
     body: bytes
     send: Send
     use: Use
+    begun: Callable[[], None]
 
 
 Answer: TypeAlias = Callable[[Worker, Asked], Awaitable[None]]
@@ -101,6 +106,7 @@ def reading(
             told = await read(worker.reader, request)
         except DecodeFailed as error:
             raise EngineFailure(f"The engine failed: {error}.") from None
+        asked.begun()
         await send_json(asked.send, msgspec.json.encode(told))
 
     return answer
@@ -115,6 +121,7 @@ async def _generate(
 ) -> None:
     send, use = asked.send, asked.use
     stream, wants_usage = streams
+    asked.begun()
     async with aclosing(worker.run(orders, use)) as said:  # type: ignore[type-var]  # it has aclose
         if not stream:
             async for index, progress in said:
@@ -133,7 +140,7 @@ async def _generate(
                 if event:
                     await more(send, event)
                 use.delivered(progress.tokens)
-        except (EngineFailure, UnsupportedGrammar) as error:
+        except (Draining, EngineFailure, UnsupportedGrammar) as error:
             if not started:
                 raise
             await end(send, write_event(error.body()))
@@ -152,6 +159,7 @@ async def tokenize(worker: Worker, asked: Asked) -> None:
     seen = await worker.see(chat.messages) if chat else {}
     tokens = await _beside(asked.body, lambda: _tokens(worker.model, asked.body, seen))
     told = {"count": len(tokens), "max_model_len": worker.model.context, "tokens": tokens}
+    asked.begun()
     await send_json(asked.send, msgspec.json.encode(told))
 
 
@@ -176,6 +184,7 @@ async def detokenize(worker: Worker, asked: Asked) -> None:
     ):
         raise InvalidRequest("'tokens' must be a list of this model's token ids.", param="tokens")
     text = vocabulary.text(tokens, special=True)
+    asked.begun()
     await send_json(asked.send, msgspec.json.encode({"prompt": text, "content": text}))
 
 

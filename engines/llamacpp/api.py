@@ -6,6 +6,7 @@ Must not: evaluate, or know what a prompt means.
 """
 
 from functools import partial
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,7 +28,8 @@ from engines.llamacpp.answering import (
     reading,
     tokenize,
 )
-from engines.llamacpp.model import Draining, Model
+from engines.llamacpp.beginnings import Draining
+from engines.llamacpp.model import Model
 from engines.llamacpp.reading import Reader
 from engines.llamacpp.scrape import exposition
 from engines.llamacpp.sending import json_response
@@ -48,11 +50,12 @@ class _Endpoint:
         """Answer, unless the client goes away first."""
         use = self._worker.uses.open(scope)
         try:
-            body = await read_body(scope, receive, _MAX_BODY_BYTES)
-            if self._worker.draining:
-                raise Draining("This engine is about to end.")
-            with Departure(scope, receive):
-                await self._answer(self._worker, Asked(body, send, use))
+            async with self._worker.beginnings.one() as begun:
+                body = await read_body(scope, receive, _MAX_BODY_BYTES)
+                if self._worker.draining:
+                    raise Draining("This engine is about to end.")
+                with Departure(scope, receive):
+                    await self._answer(self._worker, Asked(body, send, use, begun))
         except ClientGone:
             return
         except BodyTooLong:
@@ -74,6 +77,7 @@ def build_app(worker: Worker) -> Starlette:
     }
     gets = {
         "/v1/models": _models,
+        "/v1/models/{name:path}": _model,
         "/health": _health,
         "/metrics": _metrics,
         "/uses/{name}": _use,
@@ -85,24 +89,29 @@ def build_app(worker: Worker) -> Starlette:
 
 
 async def _models(worker: Worker, _request: Request) -> Response:
-    model = worker.model
-    rows = [
-        {
-            "id": name,
-            "object": "model",
-            "created": worker.created_s,
-            "owned_by": "weighbridge",
-            # As vLLM tells of an adapter.
-            "parent": None if name == model.name else model.name,
-            "max_model_len": model.context,
-            "capabilities": _capabilities(model, name),
-            "devices": model.devices.names,
-            "gpu_layers": model.devices.gpu_layers,
-            "tells_uses": True,
-        }
-        for name in model.names
-    ]
+    rows = [_row(worker, name) for name in worker.model.names]
     return json_response({"object": "list", "data": rows})
+
+
+async def _model(worker: Worker, request: Request) -> Response:
+    return json_response(_row(worker, worker.model.served(request.path_params["name"])))
+
+
+def _row(worker: Worker, name: str) -> dict[str, Any]:
+    model = worker.model
+    return {
+        "id": name,
+        "object": "model",
+        "created": worker.created_s,
+        "owned_by": "weighbridge",
+        # As vLLM tells of an adapter.
+        "parent": None if name == model.name else model.name,
+        "max_model_len": model.context,
+        "capabilities": _capabilities(model, name),
+        "devices": model.devices.names,
+        "gpu_layers": model.devices.gpu_layers,
+        "tells_uses": True,
+    }
 
 
 def _capabilities(model: Model, name: str) -> list[str]:

@@ -49,8 +49,9 @@ class Server(uvicorn.Server):
             cut.cancel()
 
     async def _cut(self) -> None:
-        """End what runs beyond the drain time with an error that its client can read."""
+        """End what is read or runs beyond the drain time with an error that its client can read."""
         await asyncio.sleep(self._drain_timeout_s)
+        self._worker.beginnings.end()
         await asyncio.to_thread(self._worker.batcher.close)
 
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from engines.llamacpp.batcher import Batcher
+from engines.llamacpp.beginnings import Beginnings, Draining
 from engines.llamacpp.crowd import MOST_WAITING, Crowd
 from engines.llamacpp.grammar.holding import Holder
 from engines.llamacpp.grammar.wish import UnsupportedGrammar
@@ -42,6 +43,7 @@ class Worker:
         self.crowd = Crowd(most_waiting)
         self.reader = Reader(model, batcher, self.crowd)
         self.uses = Uses()
+        self.beginnings = Beginnings()
 
     async def see(self, messages: Sequence[Message]) -> Seen:
         """Return what the model sees of a conversation's images; one without sight sees none.
@@ -60,6 +62,7 @@ class Worker:
         """Yield what each sequence says; closing the iterator frees their slots.
 
         Raises:
+            Draining: the engine had to end before they did.
             EngineFailure: the engine could not go on.
             InvalidRequest: they are more than may ever be here.
             Overloaded: too many wait already.
@@ -84,7 +87,7 @@ class Worker:
                 while open_sequences:
                     index, progress = await heard.get()
                     if progress.error is not None:
-                        raise _failure(progress, orders[index])
+                        raise self._failure(progress, orders[index])
                     open_sequences -= progress.finish_reason is not None
                     yield index, progress
             finally:
@@ -92,11 +95,12 @@ class Worker:
                     for sequence in sequences:
                         self.batcher.cancel(sequence)
 
-
-def _failure(progress: Progress, order: Order) -> ApiError:
-    if progress.refused:
-        return UnsupportedGrammar(
-            f"What the answer must hold to has become too hard: {progress.error}.",
-            param=None if order.grammar is None else order.grammar.param,
-        )
-    return EngineFailure(f"The engine failed: {progress.error}.")
+    def _failure(self, progress: Progress, order: Order) -> ApiError:
+        if progress.refused:
+            return UnsupportedGrammar(
+                f"What the answer must hold to has become too hard: {progress.error}.",
+                param=None if order.grammar is None else order.grammar.param,
+            )
+        if self.beginnings.over:
+            return Draining("This engine was told to end, and had not ended its answer.")
+        return EngineFailure(f"The engine failed: {progress.error}.")

@@ -79,6 +79,13 @@ async def test_another_model_is_not_found_and_no_name_means_this_one(worker_of: 
             assert "'demo-qwen'" in error["message"]
 
 
+async def test_one_model_is_told_of_as_in_the_list(worker_of: WorkerOf) -> None:
+    async with worker_of().client() as http:
+        (row,) = (await http.get("/v1/models")).json()["data"]
+        assert (await http.get("/v1/models/demo-qwen")).json() == row
+        assert (await http.get("/v1/models/gpt-4o")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/"), ("POST", "/v1/nothing"), ("GET", CHAT), ("POST", "/health")]
 )
