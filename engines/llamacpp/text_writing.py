@@ -151,7 +151,9 @@ class TextWriter(Writer):
         likely: dict[str, float] = {}
         for token, value in told.alternatives:
             likely.setdefault(self._text(token), value)  # of the same text the likelier
-        return _Row(self._text(told.token), told.logprob, likely, begins)
+        text = self._text(told.token)
+        likely.setdefault(text, told.logprob)  # as OpenAI: one more, where it is none of them
+        return _Row(text, told.logprob, likely, begins)
 
     def _text(self, token: int) -> str:
         """Return a token's text; of a part of a character its bytes, as OpenAI writes them."""

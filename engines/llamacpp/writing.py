@@ -129,7 +129,8 @@ class ChatWriter(Writer):
         heard.fresh = speech.feed(progress.text)
         if progress.finish_reason is not None:
             heard.fresh += speech.finish()
-            if speech.calls:
+            # What is cut may lack a call, or the end of one: then that is what clients must know.
+            if speech.calls and progress.finish_reason == "stop":
                 self._said[index].finish_reason = "tool_calls"
         if thought or speech.thinking:
             heard.thought_tokens += progress.tokens

@@ -165,6 +165,18 @@ async def test_a_call_that_is_cut_is_content_and_no_call() -> None:
     assert chunks[-1].choices[0].finish_reason == "length"
 
 
+async def test_an_answer_that_is_cut_behind_a_call_says_that_it_was_cut() -> None:
+    async with parrot(HERMES, TWO) as served:
+        uncut = await whole(served, tools=TOOLS)
+        fields = {"tools": TOOLS, "max_tokens": uncut.usage.completion_tokens - 9}
+        answer = plain(await whole(served, **fields))
+        chunks = [chunk async for chunk in await whole(served, **fields, stream=True)]
+        with pytest.raises(openai.LengthFinishReasonError):  # who puts calls together is told
+            await streamed(served, **fields)
+    assert answer["calls"] == [("add", '{"a": 1}')]
+    assert answer["finish_reason"] == chunks[-1].choices[0].finish_reason == "length"
+
+
 @pytest.mark.parametrize("ask", [whole, streamed])
 async def test_a_thought_reaches_the_client_apart(ask: Any) -> None:
     async with parrot(THINKING, THOUGHT) as served:

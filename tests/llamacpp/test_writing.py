@@ -114,10 +114,14 @@ def test_a_call_that_is_not_whole_keeps_the_reason_and_is_content(reason: str) -
     assert chat.events[-1]["finish_reason"] == reason
 
 
-def test_one_whole_call_is_enough_for_the_reason() -> None:
+@pytest.mark.parametrize(("end", "reason"), [("stop", "tool_calls"), ("length", "length")])
+def test_one_whole_call_is_enough_for_the_reason_unless_the_answer_was_cut(
+    end: str, reason: str
+) -> None:
     chat = Chat()
-    chat.say(f"{CALL}<tool_call>", "length")
-    assert chat.message()["finish_reason"] == "tool_calls"
+    chat.say(f"{CALL}<tool_call>", end)
+    assert chat.message()["finish_reason"] == reason
+    assert len(chat.message()["tool_calls"]) == 1
     assert chat.message()["content"] == "<tool_call>"
 
 
