@@ -6,15 +6,17 @@ Must not: draw.
 
 from collections.abc import Sequence
 
+from engines.llamacpp.bias import bias_of
 from engines.llamacpp.binding import Runtime
 from engines.llamacpp.mirostat import Mirostat
 from engines.llamacpp.narrowing import Narrowing
 from engines.llamacpp.repetition import Dry
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.vocabulary import Vocabulary
-from engines.protocol.errors import InvalidRequest
 from engines.protocol.requests import Sampling
 
+# How far back llama.cpp looks for repetitions.
+_LLAMA_LAST_N = 64
 _BREAKERS = ("\n", ":", '"', "*")
 
 
@@ -32,7 +34,7 @@ class Defaults:
         """Return how this request's tokens are drawn.
 
         Raises:
-            InvalidRequest: a key of `logit_bias` is no token id.
+            InvalidRequest: `logit_bias` is of another vocabulary.
         """
         return SamplingParams(
             temperature=_given(request.temperature, self._temperature),
@@ -40,8 +42,9 @@ class Defaults:
             seed=request.seed,
             presence_penalty=request.presence_penalty or 0.0,
             frequency_penalty=request.frequency_penalty or 0.0,
-            repetition_penalty=request.repetition_penalty or 1.0,
-            logit_bias=_bias(request.logit_bias),
+            repetition_penalty=request.repetition_penalty or request.repeat_penalty or 1.0,
+            repetition_last_n=_last_n(request),
+            logit_bias=bias_of(request.logit_bias, self._vocabulary),
             dry=self._dry(request),
             mirostat=_mirostat(request),
         )
@@ -93,11 +96,11 @@ def _given(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _bias(given: dict[str, float] | None) -> dict[int, float]:
-    try:
-        return {int(token): bias for token, bias in (given or {}).items()}
-    except ValueError:
-        raise InvalidRequest("Keys must be token ids.", param="logit_bias") from None
+def _last_n(request: Sampling) -> int:
+    """Return how many tokens back a repetition counts; -1 is all."""
+    if request.repetition_penalty is not None or request.repeat_penalty is None:
+        return -1
+    return _LLAMA_LAST_N if request.repeat_last_n is None else request.repeat_last_n
 
 
 def _number(text: str | None, default: float) -> float:

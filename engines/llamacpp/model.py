@@ -20,7 +20,7 @@ from engines.llamacpp.room import Room
 from engines.llamacpp.sequence import Order
 from engines.llamacpp.sight import Sight
 from engines.llamacpp.text_writing import Telling
-from engines.protocol.errors import ApiError, InvalidRequest, NotFound
+from engines.protocol.errors import InvalidRequest, NotFound
 from engines.protocol.requests import ChatRequest, CompletionRequest, Sampling
 from engines.weights import Abilities
 
@@ -37,14 +37,6 @@ class UnknownModel(NotFound):
     """This worker serves a model of another name: 404."""
 
     default_code = "model_not_found"
-
-
-class Draining(ApiError):
-    """The worker is about to end: 503."""
-
-    status = 503
-    default_code = "draining"
-    fault = "engine"
 
 
 class Model:
@@ -197,26 +189,43 @@ class Model:
             raise InvalidRequest(
                 f"{choices * len(prompts)} answers are more than {_MAX_SEQUENCES}.", param="n"
             )
-        sampling = self._defaults.params(request)
-        adapter = self.names.index(self.served(request.model))
+        order = self._order(request, most, alternatives)
         orders: list[Order] = []
         for prompt in prompts:
             self.room.check(len(prompt), param, answer=0 if most == 0 else 1)
             room = self.context - len(prompt)
             orders += [
-                Order(
+                replace(
+                    order,
                     prompt=tuple(prompt),
                     most_tokens=room if most is None else most if self._shifts else min(most, room),
-                    sampling=sampling,
-                    stops=request.stops(),
-                    ignore_eos=bool(request.ignore_eos),
-                    logprobs=alternatives,
                     choice=choice,
-                    adapter=adapter,
                 )
                 for choice in range(choices)
             ]
         return orders
+
+    def _order(self, request: Sampling, most: int | None, alternatives: int | None) -> Order:
+        """Return what all sequences of a request have in common."""
+        least = request.min_tokens or 0
+        if most is not None and least > most:
+            raise InvalidRequest(
+                f"An answer of {least} tokens or more and of at most {most} there is not; lower "
+                "'min_tokens', or let the answer be longer.",
+                param="min_tokens",
+            )
+        return Order(
+            prompt=(),
+            most_tokens=0,
+            sampling=self._defaults.params(request),
+            stops=request.stops(),
+            ignore_eos=bool(request.ignore_eos),
+            least_tokens=least,
+            stop_tokens=frozenset(self._checked(request.stop_token_ids or (), "stop_token_ids")),
+            tells_stop=bool(request.include_stop_str_in_output),
+            logprobs=alternatives,
+            adapter=self.names.index(self.served(request.model)),
+        )
 
     def prompts(self, given: str | Sequence[Any], param: str) -> list[list[int]]:
         """Return the tokens of text, ids, or a list of either.

@@ -5,7 +5,7 @@ Must not: know models or text.
 """
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -36,7 +36,8 @@ class SamplingParams:
     """One request's wishes. `temperature` 0 takes the likeliest token.
 
     `presence_penalty` and `frequency_penalty` look at what was generated, `repetition_penalty` and
-    `dry` at the prompt as well. `mirostat` takes the place of `narrowing`, as in llama.cpp.
+    `dry` at the prompt as well; the former at the last `repetition_last_n` tokens, at all where it
+    is negative. `mirostat` takes the place of `narrowing`, as in llama.cpp.
     """
 
     temperature: float = 1.0
@@ -45,6 +46,7 @@ class SamplingParams:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0
+    repetition_last_n: int = -1
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     dry: Dry | None = None
     mirostat: Mirostat | None = None
@@ -71,7 +73,7 @@ class Sampler:
         seed = None if params.seed is None else [params.seed & (2**64 - 1), choice]
         self._race = Race(seed)
         self._generated: Counter[int] = Counter()
-        self._seen = set(prompt) if params.repetition_penalty != 1.0 else set()
+        self._seen = _seen(params, prompt)
         self._repetition = None if params.dry is None else Repetition(params.dry, prompt)
         self._surprise = None if params.mirostat is None else Surprise(params.mirostat)
 
@@ -91,10 +93,16 @@ class Sampler:
             token = self._draw(logits)
         if params.penalizes:
             self._generated[token] += 1
-            self._seen.add(token)
+            self._see(token)
         if self._repetition is not None:
             self._repetition.add(token)
         return token
+
+    def _see(self, token: int) -> None:
+        if isinstance(self._seen, set):
+            self._seen.add(token)
+        else:
+            self._seen.append(token)
 
     def _adjust(self, logits: Floats) -> None:
         params = self._params
@@ -171,6 +179,24 @@ class Sampler:
             return self._race.winner_of_all(inside, params.temperature)
         kept = first_within(weights, least, count)
         return int(kept[self._race.winner(kept, weights[kept])])
+
+
+def ban(logits: Floats, tokens: Sequence[int]) -> None:
+    """Make tokens impossible, unless nothing else is possible."""
+    if tokens:
+        kept = logits[tokens]
+        logits[tokens] = -np.inf
+        if logits.max() == -np.inf:
+            logits[tokens] = kept
+
+
+def _seen(params: SamplingParams, prompt: Sequence[int]) -> set[int] | deque[int]:
+    """Return what of the prompt is not to be repeated; as many as count, where they are bounded."""
+    if params.repetition_penalty == 1.0:
+        return set()
+    if params.repetition_last_n < 0:
+        return set(prompt)
+    return deque(prompt, maxlen=params.repetition_last_n)
 
 
 def _cleaned(logits: Floats) -> Floats:

@@ -18,7 +18,13 @@ from engines.llamacpp.binding import Floats
 from engines.llamacpp.drafts import LONGEST_DRAFT, Drafter, affordable
 from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
 from engines.llamacpp.pictures import NO_PICTURES, Layout, is_text
-from engines.llamacpp.sampling import NothingToPick, Sampler, SamplingParams, top_logprobs
+from engines.llamacpp.sampling import (
+    NothingToPick,
+    Sampler,
+    SamplingParams,
+    ban,
+    top_logprobs,
+)
 from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
 from engines.llamacpp.text import TextStream
 from engines.llamacpp.vocabulary import Vocabulary
@@ -31,6 +37,8 @@ class Order:
     `most_tokens` bounds the answer so that it fits the context. `logprobs` is None where none
     are wanted, else how many alternatives; `tells_prompt`: those of the prompt's tokens as well.
     `choice` tells the sequences of one request apart.
+    `stop_tokens` end the answer as the vocabulary's ends do; none of them, nor a stop string, comes
+    before `least_tokens` unless nothing else may. `tells_stop`: the string that ended it is told.
     `shown` are control tokens that are text all the same, because somebody looks for them in it.
     The answer holds to `grammar`, where there is one. `adapter` counts those of the runtime from 1;
     0 is the model alone. `ear` begins to listen to an answer; it says after each text whether the
@@ -43,6 +51,9 @@ class Order:
     sampling: SamplingParams = field(default_factory=SamplingParams)
     stops: tuple[str, ...] = ()
     ignore_eos: bool = False
+    least_tokens: int = 0
+    stop_tokens: frozenset[int] = frozenset()
+    tells_stop: bool = False
     logprobs: int | None = None
     tells_prompt: bool = False
     choice: int = 0
@@ -117,7 +128,7 @@ class SequenceState:
         self._drafter = Drafter()
         words = tuple(filter(is_text, order.prompt)) if order.layout else order.prompt
         self._sampler = Sampler(order.sampling, order.choice, words)
-        self._text = TextStream(order.stops)
+        self._text = TextStream(order.stops, tells_stop=order.tells_stop)
         self._thought = ThoughtMeter(order.thoughts) if order.thoughts is not None else None
         self._is_complete = None if order.ear is None else order.ear()
         self._forced: deque[int] = deque()
@@ -241,14 +252,14 @@ class SequenceState:
             logits[list(vocabulary.ends)] = -float("inf")
         raw = logits.copy() if order.logprobs is not None else logits
         try:
-            token, complete = self._next(logits)
+            token, complete = self._next(logits, self._too_early(vocabulary))
         except NothingToPick as error:
             return Progress(error=str(error))
         except GrammarTooHard as error:
             return Progress(error=str(error), refused=True)
         self.generated += 1
         told: tuple[TokenTold, ...] = ()
-        ends = token in vocabulary.ends
+        ends = token in vocabulary.ends or token in order.stop_tokens
         # Evaluations count on one token behind the prompt, be it the end.
         if order.logprobs is not None and (order.tells_prompt or not ends):
             logprob, best = top_logprobs(raw, token, order.logprobs)
@@ -259,7 +270,7 @@ class SequenceState:
         piece = order.shown.get(token) or vocabulary.piece(token)
         if self._thought is not None:
             self._thought.take(piece)
-        text = self._text.feed(piece)
+        text = self._text.feed(piece, may_stop=self.generated > order.least_tokens)
         heard_all = self._is_complete is not None and self._is_complete(text)
         reason = "stop" if heard_all or self._text.has_stopped() else None
         if reason is None and (complete or self.generated >= order.most_tokens):
@@ -267,14 +278,22 @@ class SequenceState:
             reason = "stop" if complete or self._text.has_stopped() else "length"
         return Progress(text, 1, told, reason)
 
-    def _next(self, logits: Floats) -> tuple[int, bool]:
+    def _too_early(self, vocabulary: Vocabulary) -> list[int]:
+        """Return the tokens that may not come yet."""
+        if self.generated >= self.order.least_tokens:
+            return []
+        return [*vocabulary.ends, *self.order.stop_tokens]
+
+    def _next(self, logits: Floats, too_early: Sequence[int]) -> tuple[int, bool]:
         """Return the next token, and whether the grammar is complete with it."""
         if self._constraint is None:
+            ban(logits, too_early)
             return self._pick(logits), False
         # Bias and penalties leave the impossible impossible: the mask may come before them.
         began = perf_counter()
         self._constraint.apply(logits)
         self.masked_s = perf_counter() - began
+        ban(logits, too_early)
         token = self._pick(logits)
         return token, self._constraint.take(token)
 

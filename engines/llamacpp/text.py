@@ -11,18 +11,24 @@ from collections.abc import Sequence
 class TextStream:
     """The text of one sequence as it grows; the same text however the bytes were cut."""
 
-    def __init__(self, stops: Sequence[str] = ()) -> None:
+    def __init__(self, stops: Sequence[str] = (), *, tells_stop: bool = False) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stops = tuple(stops)
+        self._tells_stop = tells_stop
         self._held = ""
         self._stopped = False
 
-    def feed(self, piece: bytes) -> str:
+    def feed(self, piece: bytes, *, may_stop: bool = True) -> str:
         """Take a token's bytes; return the text that may be shown now.
 
-        When a stop string has come, `has_stopped` turns true and what comes after it is dropped.
+        When a stop string has come, `has_stopped` turns true and what comes after it is dropped, as
+        is the string itself unless it is to be told. None ends or begins in text that may not stop.
         """
-        return self._release(self._decoder.decode(piece))
+        text = self._decoder.decode(piece)
+        if may_stop:
+            return self._release(text)
+        held, self._held = self._held, ""
+        return held + text
 
     def has_stopped(self) -> bool:
         """Say whether a stop string has come."""
@@ -46,7 +52,8 @@ class TextStream:
         ends = [(at + length, at) for at, length in found if at >= 0]
         if ends:
             self._stopped = True
-            shown, self._held = self._held[: min(ends)[1]], ""
+            end, start = min(ends)
+            shown, self._held = self._held[: end if self._tells_stop else start], ""
             return shown
         keep = max(_overlap(self._held, stop) for stop in self._stops)
         cut = len(self._held) - keep

@@ -17,6 +17,9 @@ Budget = Annotated[int, msgspec.Meta(ge=-1)]
 # As many tokens as there is room for, in the words of LM Studio and llama.cpp.
 ROOM = -1
 Bits = Annotated[float, msgspec.Meta(ge=0, le=100)]
+# OpenAI's object; and llama-server's pairs, whose tokens may be text and whose `false` forbids.
+Bias = Annotated[float, msgspec.Meta(ge=-100, le=100)] | bool
+Biases = dict[str, Bias] | list[tuple[int | str, Bias]]
 StopStrings = str | Annotated[list[str], msgspec.Meta(max_length=16)]
 
 
@@ -87,11 +90,19 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repetition_penalty: Annotated[float, msgspec.Meta(gt=0, le=10)] | None = None
+    # llama.cpp's form of it, which looks back over so many tokens alone.
+    repeat_penalty: Annotated[float, msgspec.Meta(gt=0, le=10)] | None = None
+    repeat_last_n: Budget | None = None
     stop: StopStrings | None = None
     max_tokens: Budget | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     ignore_eos: bool | None = None
-    logit_bias: dict[str, Annotated[float, msgspec.Meta(ge=-100, le=100)]] | None = None
+    # vLLM's: neither an end nor a stop comes before so many tokens; tokens that are a stop; whether
+    # the stop string is told.
+    min_tokens: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    stop_token_ids: Annotated[list[int], msgspec.Meta(max_length=64)] | None = None
+    include_stop_str_in_output: bool | None = None
+    logit_bias: Biases | None = None
     # llama.cpp's samplers, under llama-server's names.
     typical_p: Probability | None = None
     xtc_probability: Probability | None = None

@@ -67,6 +67,8 @@ def rest_of(
         new["prompt"] = _with_text(request.prompt, told.text, tokens)
     if isinstance(request, CompletionRequest) and request.max_tokens is None:
         new["max_tokens"] = COMPLETION_TOKENS - told.tokens_before
+    if isinstance(request, Sampling) and request.min_tokens:
+        new["min_tokens"] = max(0, request.min_tokens - told.tokens_before)
     for name, bound in request.bounds() if isinstance(request, Sampling) else ():
         if bound != ROOM:
             new[name] = max(1, bound - told.tokens_before)

@@ -83,6 +83,14 @@ async def test_as_many_tokens_as_there_is_room_for_stay_so_behind_a_break() -> N
     assert all(one["max_tokens"] is None for one in asked)
 
 
+async def test_the_rest_of_an_answer_that_has_a_least_length_is_as_much_shorter() -> None:
+    first, second = Breaking(CUT), Breaking(CUT)
+    async with running(first), running(second), serving(config(first, second)) as served:
+        await streamed(served, min_tokens=5)
+    asked = sorted(int(str(one.json()["min_tokens"])) for one in requests(first, second))
+    assert asked == [2, 5]
+
+
 def requests(*engines: ScriptedEngine) -> list[Heard]:
     """Return the requests for completions, in the order of the engines."""
     return [one for engine in engines for one in engine.heard if "completions" in one.path]

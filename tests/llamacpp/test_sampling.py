@@ -207,6 +207,17 @@ def test_repetition_weakens_what_the_prompt_or_the_answer_has() -> None:
     assert Sampler(params, prompt=[0]).pick(row([-1.0, -1.5])) == 1
 
 
+def test_repetition_may_look_back_over_a_few_tokens_alone() -> None:
+    values = [3.0, 2.9, -1.0]
+    one = SamplingParams(temperature=0, repetition_penalty=2.0, repetition_last_n=1)
+    assert Sampler(one, prompt=[0, 2]).pick(row(values)) == 0
+    assert Sampler(one, prompt=[2, 0]).pick(row(values)) == 1
+    sampler = Sampler(one)
+    assert [sampler.pick(row(values)) for _ in range(4)] == [0, 1, 0, 1]
+    none = SamplingParams(temperature=0, repetition_penalty=2.0, repetition_last_n=0)
+    assert Sampler(none, prompt=[0]).pick(row(values)) == 0
+
+
 @given(st.lists(st.sampled_from([math.nan, -math.inf, math.inf, 0.0, 3.0]), min_size=1, max_size=9))
 def test_what_is_no_number_is_never_drawn_and_never_fatal(values: list[float]) -> None:
     for params in (

@@ -97,3 +97,29 @@ def test_after_it_gave_way_all_of_it_is_pending_again() -> None:
     state.done = 0
     assert state.pending == 3
     assert list(state.next_tokens(2)) == [1, 2]
+
+
+def test_no_end_and_no_stop_comes_before_the_least_tokens() -> None:
+    state = sequence(least_tokens=2, most_tokens=9, stop_tokens=frozenset({20}), stops=("AB",))
+    early = [state.advance(row(token, second=17), VOCABULARY) for token in (END, 20)]
+    assert [(p.text, p.finish_reason) for p in early] == [("A", None), ("A", None)]
+    told = said(state, 18, 17, 18)
+    assert [(p.text, p.finish_reason) for p in told] == [("B", None), ("", None), ("", "stop")]
+
+
+def test_where_nothing_but_the_end_is_possible_it_comes_early() -> None:
+    only_end = np.full(SIZE, -np.inf, dtype=np.float32)
+    only_end[END] = 0
+    progress = sequence(least_tokens=2).advance(only_end, VOCABULARY)
+    assert progress.finish_reason == "stop"
+
+
+def test_a_stop_token_ends_it_as_the_models_own_end_does_and_also_without_that() -> None:
+    told = said(sequence(stop_tokens=frozenset({18}), ignore_eos=True), 17, 18)
+    assert [(p.text, p.finish_reason) for p in told] == [("A", None), ("", "stop")]
+
+
+def test_the_stop_string_is_told_where_that_is_wanted_and_nothing_behind_it() -> None:
+    told = said(sequence(stops=("BC",), tells_stop=True), 17, 18, 19)
+    assert [progress.text for progress in told] == ["A", "", "BC"]
+    assert told[-1].finish_reason == "stop"
