@@ -19,10 +19,10 @@ from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.tool_wish import wish_of_chat
 from engines.llamacpp.grammar.wish import UnsupportedGrammar, wish_of
 from engines.llamacpp.model import Model
+from engines.llamacpp.orders import Order
 from engines.llamacpp.pictures import Seen
 from engines.llamacpp.reading import Reader
 from engines.llamacpp.sending import end, more, send_json, start
-from engines.llamacpp.sequence import Order
 from engines.llamacpp.text_writing import TextWriter
 from engines.llamacpp.uses import Use
 from engines.llamacpp.work import EngineFailure, Worker

@@ -21,8 +21,9 @@ from time import perf_counter
 
 from engines.llamacpp.binding import DecodeFailed, Floats, Runtime
 from engines.llamacpp.counts import Counts
+from engines.llamacpp.orders import Progress
 from engines.llamacpp.pooled import Pooled
-from engines.llamacpp.sequence import Progress, SequenceState
+from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.shelf import Shelf
 from engines.llamacpp.stepping import Stepper, Told
 from engines.llamacpp.texts import Text, Texts

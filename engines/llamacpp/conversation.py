@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from engines.llamacpp.continuing import begun, check_continuing, goes_on_thinking, has_begun
 from engines.llamacpp.grammar.frame import Frame
+from engines.llamacpp.orders import Order
 from engines.llamacpp.pictures import Seen, is_text
 from engines.llamacpp.room import Room
-from engines.llamacpp.sequence import Order
 from engines.llamacpp.showing import Marks
 from engines.llamacpp.speech.budget import ThoughtBudget
 from engines.llamacpp.speech.dialect import Dialect, dialect_of

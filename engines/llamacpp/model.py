@@ -14,10 +14,10 @@ from engines.llamacpp.contradictions import check_chat, check_completion
 from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.defaults import Defaults
 from engines.llamacpp.devices import Devices
+from engines.llamacpp.orders import Order
 from engines.llamacpp.pairs import Pairs
 from engines.llamacpp.pictures import Seen, laid_out, pictures_in
 from engines.llamacpp.room import Room
-from engines.llamacpp.sequence import Order
 from engines.llamacpp.sight import Sight
 from engines.llamacpp.text_writing import Telling
 from engines.protocol.errors import InvalidRequest, NotFound

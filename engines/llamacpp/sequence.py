@@ -1,13 +1,13 @@
-"""One sequence: what it was asked, how far it is, what it has said.
+"""One sequence: how far it is, and what comes of each step.
 
 Owns: its tokens, its limits, why it ended.
 Must not: evaluate or deliver; `engines.llamacpp.batcher` does.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import zip_longest
 from time import perf_counter
 
@@ -16,85 +16,18 @@ import numpy as np
 from engines.llamacpp.batches import View
 from engines.llamacpp.binding import Floats
 from engines.llamacpp.drafts import LONGEST_DRAFT, Drafter, affordable
-from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
-from engines.llamacpp.pictures import NO_PICTURES, Layout, is_text
+from engines.llamacpp.grammar.constraint import GrammarTooHard
+from engines.llamacpp.orders import Order, Progress, TokenTold
+from engines.llamacpp.pictures import is_text
 from engines.llamacpp.sampling import (
     NothingToPick,
     Sampler,
-    SamplingParams,
     ban,
     top_logprobs,
 )
-from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
+from engines.llamacpp.speech.budget import ThoughtMeter
 from engines.llamacpp.text import TextStream
 from engines.llamacpp.vocabulary import Vocabulary
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked of one sequence.
-
-    `most_tokens` bounds the answer so that it fits the context. `logprobs` is None where none
-    are wanted, else how many alternatives; `tells_prompt`: those of the prompt's tokens as well.
-    `choice` tells the sequences of one request apart.
-    `stop_tokens` end the answer as the vocabulary's ends do; none of them, nor a stop string, comes
-    before `least_tokens` unless nothing else may. `tells_stop`: the string that ended it is told.
-    `shown` are control tokens that are text all the same, because somebody looks for them in it.
-    The answer holds to `grammar`, where there is one. `adapter` counts those of the runtime from 1;
-    0 is the model alone. `ear` begins to listen to an answer; it says after each text whether the
-    answer is complete, so that no more of it is wanted. `layout`: which of the prompt's tokens are
-    those of pictures.
-    """
-
-    prompt: tuple[int, ...]
-    most_tokens: int
-    sampling: SamplingParams = field(default_factory=SamplingParams)
-    stops: tuple[str, ...] = ()
-    ignore_eos: bool = False
-    least_tokens: int = 0
-    stop_tokens: frozenset[int] = frozenset()
-    tells_stop: bool = False
-    logprobs: int | None = None
-    tells_prompt: bool = False
-    choice: int = 0
-    shown: Mapping[int, bytes] = field(default_factory=dict)
-    thoughts: ThoughtBudget | None = None
-    grammar: Compiled | None = None
-    adapter: int = 0
-    ear: Callable[[], Callable[[str], bool]] | None = None
-    layout: Layout = NO_PICTURES
-
-
-@dataclass(frozen=True, slots=True)
-class TokenTold:
-    """A token with its log probability and the likeliest alternatives."""
-
-    token: int
-    logprob: float
-    alternatives: tuple[tuple[int, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What one step added to a sequence. `error` ends it, as does `finish_reason`.
-
-    `refused`: the error is the request's, not the engine's. The first one tells how many tokens of
-    the prompt were `cached`, and what is told of all but the first, where that is wanted.
-    """
-
-    text: str = ""
-    tokens: int = 0
-    told: tuple[TokenTold, ...] = ()
-    finish_reason: str | None = None
-    error: str | None = None
-    refused: bool = False
-    cached: int = 0
-    prompt: tuple[TokenTold, ...] | None = None
-
-    @property
-    def ends(self) -> bool:
-        """Whether nothing comes after it."""
-        return self.finish_reason is not None or self.error is not None
 
 
 class SequenceState:

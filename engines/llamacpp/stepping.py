@@ -20,8 +20,9 @@ from engines.llamacpp.binding import DecodeFailed, Floats, Runtime
 from engines.llamacpp.cells import Cells, Start
 from engines.llamacpp.counts import Counts
 from engines.llamacpp.experience import Experience
+from engines.llamacpp.orders import Progress
 from engines.llamacpp.scheduler import Turn, Waiting, next_turn, share_step, who_catches_up
-from engines.llamacpp.sequence import Progress, SequenceState
+from engines.llamacpp.sequence import SequenceState
 
 # Whom something is told, and what.
 Told: TypeAlias = list[tuple[Callable[[Progress], None], Progress]]

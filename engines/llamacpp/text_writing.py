@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from engines.llamacpp.sequence import Order, Progress, TokenTold
+from engines.llamacpp.orders import Order, Progress, TokenTold
 from engines.llamacpp.text import Offsets, places_in
 from engines.llamacpp.vocabulary import Vocabulary
 from engines.llamacpp.writing import Said, Writer

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import msgspec
 from starlette.types import Scope
 
-from engines.llamacpp.sequence import Progress, SequenceState
+from engines.llamacpp.orders import Progress
+from engines.llamacpp.sequence import SequenceState
 from engines.protocol.answers import UseTold
 from engines.protocol.errors import NotFound
 

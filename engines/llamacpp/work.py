@@ -13,9 +13,10 @@ from engines.llamacpp.crowd import MOST_WAITING, Crowd
 from engines.llamacpp.grammar.holding import Holder
 from engines.llamacpp.grammar.wish import UnsupportedGrammar
 from engines.llamacpp.model import Model
+from engines.llamacpp.orders import Order, Progress
 from engines.llamacpp.pictures import Seen
 from engines.llamacpp.reading import Reader
-from engines.llamacpp.sequence import Order, Progress, SequenceState
+from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.uses import Use, Uses
 from engines.protocol.errors import ApiError
 from engines.protocol.requests import Message

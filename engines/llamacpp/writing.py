@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from engines.llamacpp.message import delta_of, message_of
-from engines.llamacpp.sequence import Order, Progress, TokenTold
+from engines.llamacpp.orders import Order, Progress, TokenTold
 from engines.llamacpp.speech.parts import Part
 from engines.llamacpp.speech.speech import Speech
 from engines.llamacpp.vocabulary import Vocabulary

@@ -10,8 +10,8 @@ import pytest
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import DecodeFailed
 from engines.llamacpp.complaints import LoadFailed
+from engines.llamacpp.orders import Progress
 from engines.llamacpp.scrape import exposition
-from engines.llamacpp.sequence import Progress
 from tests.support.batching import WAIT_S, Client, arrive, batching, client, drained, together
 from tests.support.toy_runtime import Gate, ToyRuntime, answer
 

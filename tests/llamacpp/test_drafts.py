@@ -13,9 +13,10 @@ from engines.llamacpp.binding import Floats, Limits, Runtime
 from engines.llamacpp.drafts import Drafter
 from engines.llamacpp.mirostat import Mirostat
 from engines.llamacpp.narrowing import Narrowing
+from engines.llamacpp.orders import Order, TokenTold
 from engines.llamacpp.repetition import Dry
 from engines.llamacpp.sampling import SamplingParams
-from engines.llamacpp.sequence import Order, SequenceState, TokenTold
+from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.speech.budget import ThoughtBudget
 from engines.llamacpp.speech.speech import Tags
 from tests.conftest import WorkerOf

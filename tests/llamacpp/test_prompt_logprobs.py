@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.llamacpp.binding import Floats
+from engines.llamacpp.orders import Order, Progress, TokenTold
 from engines.llamacpp.sampling import top_logprobs
-from engines.llamacpp.sequence import Order, Progress, SequenceState, TokenTold
+from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.text import places_in
 from tests.conftest import WorkerOf
 from tests.support.batching import GREEDY, Client, batching

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from engines.llamacpp.orders import Order, Progress
 from engines.llamacpp.sampling import Floats, SamplingParams
-from engines.llamacpp.sequence import Order, Progress, SequenceState
+from engines.llamacpp.sequence import SequenceState
 from tests.support.toy_runtime import END, SIZE, ToyVocabulary
 
 GREEDY = SamplingParams(temperature=0)

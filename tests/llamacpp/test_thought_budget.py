@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from engines.llamacpp.orders import Order
 from engines.llamacpp.sampling import SamplingParams
-from engines.llamacpp.sequence import Order, SequenceState
+from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
 from engines.llamacpp.speech.speech import Tags
 from tests.support.toy_runtime import END, SIZE, ToyVocabulary

@@ -8,7 +8,8 @@ import httpx
 import msgspec
 import pytest
 
-from engines.llamacpp.sequence import Order, Progress, SequenceState
+from engines.llamacpp.orders import Order, Progress
+from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.uses import Use, Uses
 from engines.protocol.errors import NotFound
 from tests.support.contract import CHAT, user

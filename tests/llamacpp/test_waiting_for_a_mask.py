@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from engines.llamacpp.grammar.constraint import Compiled, Constraint, Floats
-from engines.llamacpp.sequence import Order, Progress, SequenceState
+from engines.llamacpp.orders import Order, Progress
+from engines.llamacpp.sequence import SequenceState
 from tests.support.batching import GREEDY, WAIT_S, batching, client, drained
 from tests.support.toy_runtime import ToyRuntime, answer
 

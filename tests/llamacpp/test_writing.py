@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engines.llamacpp.sequence import Order, Progress
+from engines.llamacpp.orders import Order, Progress
 from engines.llamacpp.speech.dialect import Dialect
 from engines.llamacpp.speech.formats import HERMES, PLAIN
 from engines.llamacpp.speech.speech import Tags

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import Runtime
+from engines.llamacpp.orders import Order, Progress
 from engines.llamacpp.pictures import NO_PICTURES, Layout
 from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.sampling import SamplingParams
-from engines.llamacpp.sequence import Order, Progress, SequenceState
+from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.shelf import Shelf
 from tests.support.toy_runtime import Gate, ToyRuntime, answer
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from engines.llamacpp.sequence import Order, Progress, SequenceState, TokenTold
+from engines.llamacpp.orders import Order, Progress, TokenTold
+from engines.llamacpp.sequence import SequenceState
 from tests.support.batching import GREEDY, Client
 
 # Sums in another order differ by about this much: between two tokens as close as that, either

@@ -15,8 +15,9 @@ from engines.llamacpp.binding import Limits, Runtime
 from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.images import BadImage
+from engines.llamacpp.orders import Order
 from engines.llamacpp.pictures import is_text, laid_out, pictures_in
-from engines.llamacpp.sequence import Order, SequenceState
+from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.sight import Sight, library
 from engines.protocol.errors import ContextLengthExceeded, InvalidRequest
 from engines.protocol.requests import ChatRequest

@@ -14,9 +14,10 @@ from pathlib import Path
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.batches import Piece
 from engines.llamacpp.binding import Floats, Limits, Runtime
+from engines.llamacpp.orders import Order, Progress, TokenTold
 from engines.llamacpp.pooled import Pooled
 from engines.llamacpp.sampling import SamplingParams
-from engines.llamacpp.sequence import Order, Progress, SequenceState, TokenTold
+from engines.llamacpp.sequence import SequenceState
 
 _LIMITS = Limits(context=256, cells=1_024, parallel=4, batch_tokens=48, threads=1, batch_threads=1)
 _START = "the weighbridge weighs one, two, three things: "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.wish import UnsupportedGrammar, Wish
-from engines.llamacpp.sequence import Order
+from engines.llamacpp.orders import Order
 from engines.llamacpp.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from engines.llamacpp.grammar.compiler import Compiler
 from engines.llamacpp.grammar.constraint import Compiled, GrammarTooHard
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.wish import Part, Wish
+from engines.llamacpp.orders import Order, Progress
 from engines.llamacpp.sampling import SamplingParams
-from engines.llamacpp.sequence import Order, Progress, SequenceState
+from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.vocabulary import Vocabulary
 from tests.conftest import WorkerOf
 from tests.support.contract import CHAT, user

@@ -7,7 +7,7 @@ import pytest
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.holding import Holder
 from engines.llamacpp.grammar.wish import Part, UnsupportedGrammar, Wish
-from engines.llamacpp.sequence import Order
+from engines.llamacpp.orders import Order
 from engines.llamacpp.vocabulary import Vocabulary
 
 WISH = Wish("response_format", Part("json", "place", '{"type": "object"}'))

@@ -9,8 +9,9 @@ import pytest
 from engines.llamacpp.grammar.compiler import Compiler
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.wish import Part, Wish
+from engines.llamacpp.orders import Order, Progress
 from engines.llamacpp.sampling import SamplingParams
-from engines.llamacpp.sequence import Order, Progress, SequenceState
+from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.speech.budget import ThoughtBudget
 from engines.llamacpp.speech.speech import Tags
 from engines.llamacpp.vocabulary import Vocabulary
