@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from engines.protocol.requests import ChatRequest
 from gateway.answer_headers import answer_head
 from gateway.asking import Incoming
 from gateway.domain import Endpoint, Outcome
@@ -20,7 +21,7 @@ from gateway.relay.answers import foreign_error
 from gateway.relay.asked import most_tokens, prioritized, wants_usage, without_bound
 from gateway.relay.bodies import edit_request
 from gateway.relay.client import UpstreamClient, UpstreamRequest
-from gateway.relay.continuation import count_request, counted, rest_of
+from gateway.relay.continuation import count_request, counted, growth_requests, rest_of
 from gateway.relay.exchange import Reply, relay_stream, relay_whole
 from gateway.relay.failures import FAILURES, Failure, failure_of
 from gateway.relay.rest import asked_rest_s
@@ -103,7 +104,7 @@ class Attempts:
         plan, account, request = lease.replica.plan, lease.account, incoming.request
         changes = None
         if told.spoke:
-            tokens = await self._tokens(lease, told)
+            tokens = await self._tokens(lease, incoming, told)
             told.tokens_before = told.events if tokens is None else len(tokens)
             if told.tokens_before >= (most_tokens(request) or math.inf):
                 editor = StreamEditor(account, lease.model, wants_usage(request), told)
@@ -134,12 +135,20 @@ class Attempts:
         finally:
             answer.release()
 
-    async def _tokens(self, lease: Lease, told: Told) -> list[int] | None:
+    async def _tokens(self, lease: Lease, incoming: Incoming, told: Told) -> list[int] | None:
         """Ask an engine for the tokens of what has been told; None where it cannot say."""
+        name, request = lease.replica.plan.upstream_name(lease.model), incoming.request
+        if not (told.thought and isinstance(request, ChatRequest)):
+            return await self._tokenized(lease, count_request(name, told.text))
+        before, grown = growth_requests(incoming.body, request, told, name)
+        opening = await self._tokenized(lease, before)
+        whole = None if opening is None else await self._tokenized(lease, grown)
+        return None if opening is None or whole is None else whole[len(opening) :]
+
+    async def _tokenized(self, lease: Lease, body: bytes) -> list[int] | None:
         plan = lease.replica.plan
         if plan.tokenize_path is None:
             return None
-        body = count_request(plan.upstream_name(lease.model), told.text)
         sent = UpstreamRequest("POST", plan.tokenize_path, body)
         status, answer = await self._client.fetch(plan.address, sent, plan.deadlines)
         return counted(answer) if status == 200 else None

@@ -123,6 +123,11 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     guided_choice: Any = None
     guided_grammar: Any = None
     grammar: Any = None
+    # vLLM's as well.
+    min_tokens: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    prompt_logprobs: Any = None
+    return_token_ids: Any = None
+    truncate_prompt_tokens: Any = None
     user: str | None = None
     # How urgent it is where requests wait: vLLM's number, the lower the earlier, and OpenAI's word.
     priority: int | None = None

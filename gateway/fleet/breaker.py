@@ -8,7 +8,8 @@ Owns: the states. Must not: read a clock; the caller tells the time, in seconds 
 | open | its time is over -> half-open after failures, closed after `rest` |
 | half-open | one request is let through: it is answered -> closed; it fails -> open |
 
-An answer that blames the client is one: the engine is well. A client that goes says nothing.
+A stream answers with its first word: nobody waits for its last. An answer that blames the client
+is one: the engine is well. A client that goes says nothing.
 """
 
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class Breaker:
         """Note that a request is let through; return whether it is the one that tries."""
         self._probing = self._failures >= self._rules.failures
         return self._probing
+
+    def answers(self) -> None:
+        """Note that the request which tries gets an answer, before its end: the engine is well."""
+        self._probing = False
+        self._failures = 0
 
     def end(self, outcome: Outcome, now_s: float, *, probe: bool) -> None:
         """Note how a request ended; `probe` is what `begin` returned for it."""

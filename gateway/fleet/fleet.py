@@ -22,6 +22,8 @@ from gateway.observe.account import Account
 from gateway.observe.metrics import Metrics
 from gateway.observe.scrape import ReplicaFigures
 
+_TRIED_S = 1.0
+
 
 class Fleet:
     """Decides synchronously and does no I/O; used from the event loop's thread only."""
@@ -239,9 +241,12 @@ class Fleet:
         return tuple(replica.view() for replica in self._replicas.get(model, ()))
 
     def rests_s(self, models: Sequence[str], now_s: float) -> float:
-        """Return how soon a replica that is left alone may be asked again, 0 where none is."""
+        """Return how soon a replica that is left alone may be asked again, 0 where none is.
+
+        One that a request tries at this moment may be well in a second.
+        """
         shut = [
-            r.breaker.opens_in_s(now_s)
+            max(_TRIED_S, r.breaker.opens_in_s(now_s))
             for name in models
             for r in self._replicas.get(name, ())
             if r.ready and not r.breaker.admits(now_s)

@@ -243,6 +243,9 @@ class Lease:
     def _delivered(self, events: int) -> None:
         """Note that so many more events have come; one is about a token."""
         self.metrics.tokens_now(events)
+        if self._probe:
+            self._probe = False
+            self.replica.breaker.answers()
         self._owe(max(0, min(self.outstanding_tokens, self._answer_tokens) - events))
 
     def _owe(self, tokens: int) -> None:

@@ -4,6 +4,7 @@ Owns: the bookkeeping of one request's failures.
 Must not: lease, wait, or know what a request says.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 
 from gateway.domain import Fallback, Outcome
@@ -30,13 +31,20 @@ class Tries:
         # The first model had no room for the prompt, and one with a longer context was asked.
         self.promoted = False
         self._deaths = 0
+        self._soonest_s = math.inf  # of when those that are full may be asked again
         self.ruled_out: set[Replica] = set()
         # Not there -> how often it had become ready by then.
         self._away: dict[Replica, int] = {}
 
     def failed(self, replica: Replica, failure: Failure, queued_s: float) -> None:
-        """Note that a replica failed after a wait of `queued_s`."""
+        """Note that a replica failed after a wait of `queued_s`.
+
+        Where several say when to come again, the client is told the soonest.
+        """
         self.failure, self.outcome = failure.error, failure.outcome
+        rest_s = failure.error.retry_after_s
+        if rest_s is not None:
+            failure.error.retry_after_s = self._soonest_s = min(rest_s, self._soonest_s)
         self._deaths += failure.died
         self.patience_s -= queued_s
         if failure.back and replica.plan.launch is not None:

@@ -78,6 +78,17 @@ class _Head(msgspec.Struct, frozen=True):
     usage: Usage | None = None
 
 
+class _Late(msgspec.Struct, frozen=True):
+    code: int | str | None = None
+    type: str | None = None
+
+
+class _LateError(msgspec.Struct, frozen=True):
+    error: _Late = _Late()
+
+
+_SAID_LATE = (400, 413, 422, 429)
+_LATE = msgspec.json.Decoder(_LateError)
 _HEAD = msgspec.json.Decoder(_Head)
 _ANY = msgspec.json.Decoder()
 
@@ -134,6 +145,29 @@ def foreign_error(status: int, body: bytes, rest_s: float | None = None) -> ApiE
         full = status == 503 and isinstance(error, RateLimited)
         error.retry_after_s = _FULL_S if full and rest_s is None else rest_s
     return error
+
+
+def streamed_error(data: bytes, *, begun: bool) -> ApiError:
+    """Turn an error event of a stream into ours.
+
+    Before the answer has begun it may say what a status would have said: vLLM refuses some requests
+    only then, with the status as `code`.
+    """
+    message, _, _ = error_words(data)
+    status = _status_in(data)
+    if not begun and status in _SAID_LATE:
+        return foreign_error(status, data)
+    return EngineFailed(message or "The engine failed in the middle.")
+
+
+def _status_in(data: bytes) -> int | None:
+    try:
+        error = _LATE.decode(data).error
+    except UNREADABLE:
+        return None
+    if isinstance(error.code, int):
+        return error.code
+    return 400 if error.type == "invalid_request_error" else None
 
 
 def _foreign(status: int, body: bytes) -> ApiError:

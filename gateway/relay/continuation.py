@@ -8,6 +8,7 @@ own beginning: the last message of a conversation (`continue_final_message`), th
 At temperature 0 the rest is that of the unbroken answer; above it is a valid one.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +21,13 @@ from gateway.relay.asked import COMPLETION_TOKENS, choices_of
 from gateway.relay.told import Told
 
 _FORMS = ("structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar")
+# vLLM's: what they ask for is told of the prompt, or once, and would be told anew of a longer one.
+_OF_THE_PROMPT = ("prompt_logprobs", "return_token_ids", "truncate_prompt_tokens")
+# How thoughts begin that an engine leaves in the content; templates move or drop them.
+_RAW_THOUGHT = re.compile(r"\s*(?:<(?:seed:)?think(?:ing)?>|\[THINK\]|◁think▷|<\|channel\|>)")
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TOKENS = msgspec.json.Decoder(dict[str, Any])
+_MESSAGES = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -60,20 +66,19 @@ def rest_of(
     given = _OBJECT.decode(body)
     new: dict[str, Any] = {}
     if isinstance(request, ChatRequest):
-        new["messages"] = _with_answer(given["messages"], told)
-        new["continue_final_message"] = True
-        new["add_generation_prompt"] = False
+        new |= _begun_fields(given, request, told)
     elif isinstance(request, CompletionRequest):
         new["prompt"] = _with_text(request.prompt, told.text, tokens)
     if isinstance(request, CompletionRequest) and request.max_tokens is None:
         new["max_tokens"] = COMPLETION_TOKENS - told.tokens_before
-    if isinstance(request, Sampling) and request.min_tokens:
-        new["min_tokens"] = max(0, request.min_tokens - told.tokens_before)
-    for name, bound in request.bounds() if isinstance(request, Sampling) else ():
-        if bound != ROOM:
-            new[name] = max(1, bound - told.tokens_before)
+    if isinstance(request, Sampling):
+        for name, bound in request.bounds():
+            if bound != ROOM:
+                new[name] = max(1, bound - told.tokens_before)
+        if request.min_tokens is not None:
+            new["min_tokens"] = max(0, request.min_tokens - told.tokens_before)
     return {
-        name: value if isinstance(value, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(value))
+        name: value if isinstance(value, msgspec.Raw) else _raw(value)
         for name, value in new.items()
     }
 
@@ -81,6 +86,18 @@ def rest_of(
 def count_request(model: str, text: str) -> bytes:
     """Return what `/tokenize` is asked about a text."""
     return msgspec.json.encode({"model": model, "prompt": text, "add_special_tokens": False})
+
+
+def growth_requests(
+    body: bytes, request: ChatRequest, told: Told, model: str
+) -> tuple[bytes, bytes]:
+    """Return what `/tokenize` is asked about a conversation before an answer, and with it so far.
+
+    What it grows by are the answer's tokens, with those of a thought and of the marks around it.
+    """
+    given = _OBJECT.decode(body) | {"model": msgspec.Raw(msgspec.json.encode(model))}
+    grown = given | _begun_fields(given, request, told)
+    return msgspec.json.encode(given), msgspec.json.encode(grown)
 
 
 def counted(body: bytes) -> list[int] | None:
@@ -98,7 +115,10 @@ def _reason(request: Sampling, told: Told, *, exact_seams: bool) -> str:
     text, chat = told.text, isinstance(request, ChatRequest)
     trimmed = chat and not exact_seams
     penalized = request.presence_penalty or request.frequency_penalty
-    logprobs = getattr(request, "logprobs", None) not in (None, False)
+    logprobs = _is_asked(getattr(request, "logprobs", None))
+    thought = told.thought or (trimmed and _RAW_THOUGHT.match(text))
+    of_prompt = any(_is_asked(getattr(request, name)) for name in _OF_THE_PROMPT)
+    begun = isinstance(request, ChatRequest) and _begun_otherwise(request, told)
     around = isinstance(request, CompletionRequest) and (request.echo or request.suffix)
     reasons = (
         (choices_of(request) > 1 or request.choices() > 1, "it has several choices"),
@@ -107,13 +127,19 @@ def _reason(request: Sampling, told: Told, *, exact_seams: bool) -> str:
         (_is_held(request), "its form is prescribed (structured output)"),
         (told.thought and not text, "it is amid a thought"),
         (logprobs, "log probabilities are asked for"),
+        (of_prompt, "something is to be told of its prompt"),
         (penalized, "a penalty counts the tokens of the whole answer"),
         (any(_half_said(text, stop) for stop in request.stops()), "it may be amid a stop string"),
         (around, "it has an echo or a suffix"),
-        (trimmed and told.thought, "this engine may not take its thought back"),
+        (begun, "its client has begun it otherwise than with a text"),
+        (trimmed and thought, "this engine may not take its thought back"),
         (trimmed and text != text.strip(), "white space at its seam may be trimmed by a template"),
     )
     return next((why for holds, why in reasons if holds), "")
+
+
+def _is_asked(value: object) -> bool:
+    return value is not None and value is not False  # 0 asks for some
 
 
 def _is_held(request: Sampling) -> bool:
@@ -130,9 +156,35 @@ def _half_said(text: str, stop: str) -> bool:
     return any(text.endswith(stop[:length]) for length in range(1, len(stop)))
 
 
-def _with_answer(messages: msgspec.Raw, told: Told) -> msgspec.Raw:
-    begun = _Begun("assistant", told.text, told.thought or msgspec.UNSET)
-    return msgspec.Raw(bytes(messages).rstrip()[:-1] + b"," + msgspec.json.encode(begun) + b"]")
+def _begun_otherwise(request: ChatRequest, told: Told) -> bool:
+    """Say whether a client wants an answer gone on with that is no text alone."""
+    if not request.continue_final_message:
+        return False
+    return bool(told.thought) or not isinstance(request.messages[-1].content, str)
+
+
+def _begun_fields(
+    given: dict[str, msgspec.Raw], request: ChatRequest, told: Told
+) -> dict[str, msgspec.Raw]:
+    """Return the fields of a conversation whose answer has begun."""
+    messages, begun = (
+        given["messages"],
+        _Begun("assistant", told.text, told.thought or msgspec.UNSET),
+    )
+    if request.continue_final_message:  # the client had begun it: the same message grows
+        *before, last = _MESSAGES.decode(messages)
+        last["content"] = _raw(request.messages[-1].text() + told.text)
+        grown = _raw([*before, last])
+    else:
+        grown = msgspec.Raw(
+            bytes(messages).rstrip()[:-1] + b"," + msgspec.json.encode(begun) + b"]"
+        )
+    goes_on = {"continue_final_message": True, "add_generation_prompt": False}
+    return {"messages": grown} | {name: _raw(value) for name, value in goes_on.items()}
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 def _with_text(prompt: str | list[Any], text: str, tokens: Sequence[int] | None) -> Any:

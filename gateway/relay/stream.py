@@ -17,7 +17,7 @@ from engines.protocol.events import (
 )
 from gateway.errors import ApiError, EngineFailed
 from gateway.observe.account import Account
-from gateway.relay.answers import error_words
+from gateway.relay.answers import streamed_error
 from gateway.relay.calls import CallMender
 from gateway.relay.chunks import Chunk, Delta, Head, Unreadable, is_error, read_chunk, read_head
 from gateway.relay.mould import Mould, mould_of, only_text, replacements
@@ -185,8 +185,7 @@ class StreamEditor:
         """Take an event that carries nothing of an answer: an error, or what engines add."""
         before = self._released()
         if is_error(data) or is_error_event(event):
-            message, _, _ = error_words(data)
-            self.failure = EngineFailed(message or "The engine failed in the middle.")
+            self.failure = streamed_error(data, begun=self._begun)
             return before
         if chunk is None:
             self._told.odd = True
@@ -267,7 +266,10 @@ class StreamEditor:
         if delta is not None and delta.role is not None:
             if not (delta.speaks or choice.finish_reason):
                 return b""
-            event = event.replace(_ROLE, b"", 1)
+            if _ROLE in event:
+                event = event.replace(_ROLE, b"", 1)
+            else:  # it is spaced in another way, or behind the text
+                event = self._calls.without_role(event)
         return self._marked(event) if choice.finish_reason else event
 
     def _marked(self, event: bytes) -> bytes:

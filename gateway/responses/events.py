@@ -28,6 +28,7 @@ class EventWriter:
         self._calls: dict[int, Item] = {}
         self._reason: str | None = None
         self._usage: dict[str, Any] | None = None
+        self._mark: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
     def feed(self, event: bytes) -> bytes:
         """Return the events that one of a chat amounts to; a comment stays as it is."""
@@ -44,6 +45,7 @@ class EventWriter:
             return self._fail(told["error"])
         out = b"" if self._answer is not None else self._begin(told)
         self._usage = told.get("usage") or self._usage
+        self._mark = told.get("weighbridge", self._mark)
         for choice in told.get("choices") or ():
             out += self._say(choice.get("delta") or {})
             self._reason = choice.get("finish_reason") or self._reason
@@ -118,6 +120,7 @@ class EventWriter:
             out += self._of(item, "response.function_call_arguments.done", **called)
             out += self._done(item)
         answer = ended(self._answer, self._items, self._reason, self._usage)
+        answer = msgspec.structs.replace(answer, weighbridge=self._mark)
         return out + self._event(f"response.{answer.status}", response=answer)
 
     def _fail(self, error: dict[str, Any]) -> bytes:

@@ -36,7 +36,10 @@ class ResponsesUsage(msgspec.Struct, frozen=True):
 
 
 class ResponsesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of an answer; what the request said comes back with it. `output` are its items."""
+    """The body of an answer; what the request said comes back with it. `output` are its items.
+
+    `weighbridge` is what the gateway says of it, as in a chat's last event.
+    """
 
     id: str
     object: str = "response"
@@ -60,6 +63,7 @@ class ResponsesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     tools: list[dict[str, Any]] = []
     top_p: float | None = None
     truncation: str = "disabled"
+    weighbridge: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ResponsesEvent(msgspec.Struct, frozen=True):

@@ -41,7 +41,8 @@ class Line(Protocol):
 class Cycle:
     """A request and its answer: the connection feeds it, ASGI calls `receive` and `send`.
 
-    The head of an answer waits for the first part of its body, as ASGI wants it.
+    The head of an answer waits for the first part of its body, as ASGI wants it. Without
+    `in_chunks` (HTTP/1.0) a body of unknown length ends with its connection.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Cycle:
         "_framed",
         "_head",
         "_head_only",
+        "_in_chunks",
         "_left_bytes",
         "_line",
         "_news",
@@ -68,10 +70,17 @@ class Cycle:
     )
 
     def __init__(
-        self, line: Line, *, head_only: bool, keep_alive: bool, expects_continue: bool
+        self,
+        line: Line,
+        *,
+        head_only: bool,
+        keep_alive: bool,
+        expects_continue: bool,
+        in_chunks: bool = True,
     ) -> None:
         self._line = line
         self._head_only = head_only
+        self._in_chunks = in_chunks
         self.keep_alive = keep_alive
         self.expects_continue = expects_continue
         self.body = b""
@@ -87,7 +96,7 @@ class Cycle:
         self._head = b""
         self._framed = False
         self._chunked = False
-        self._left_bytes = 0
+        self._left_bytes: int | None = 0  # None: as many as come
         self._news = False
         self._waiter: asyncio.Future[None] | None = None
 
@@ -104,8 +113,8 @@ class Cycle:
         self._tell()
 
     def gone(self) -> None:
-        """Note that the client has gone."""
-        if self.response_complete:
+        """Note that the client has gone. Idempotent."""
+        if self.response_complete or self.disconnected:
             return
         self.disconnected = True
         self._tell()
@@ -241,10 +250,12 @@ class Cycle:
         head, self._head = self._head, b""
         framing = b""
         if not self._framed and self.status not in _NO_BODY and not self._head_only:
-            if more:
+            if not more:
+                framing, self._left_bytes = b"content-length: %d\r\n" % len(body), len(body)
+            elif self._in_chunks:
                 framing, self._chunked = b"transfer-encoding: chunked\r\n", True
             else:
-                framing, self._left_bytes = b"content-length: %d\r\n" % len(body), len(body)
+                self._left_bytes = None
         first = self._in_frame(body, more=more)
         return b"%b%b%b\r\n%b" % (head, framing, self._line.common_headers, first)
 
@@ -281,7 +292,7 @@ class Cycle:
                 body = b"%x\r\n%b\r\n" % (len(body), body)
             if not more:
                 body += b"0\r\n\r\n"
-        else:
+        elif self._left_bytes is not None:
             self._left_bytes -= len(body)
             if self._left_bytes < 0 or (self._left_bytes and not more):
                 raise RuntimeError("The body is not as long as its content-length.")

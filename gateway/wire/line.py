@@ -25,6 +25,7 @@ from gateway.wire.cycle import Cycle
 
 MAX_HEAD_BYTES = 64 * 1024
 BODY_STEP_BYTES = 64 * 1024
+_MOST_WAITING = 4  # behind them nothing is read, nor noticed that the client goes
 
 
 class _TooLarge(Exception):
@@ -58,6 +59,7 @@ class HttpLine(asyncio.Protocol):
         self._root_path = config.root_path
         self._app_state = app_state
         self._server_state = server_state
+        self._running: Cycle | None = None  # `cycle` is the last that came, and may wait behind it
         self._pipeline: deque[tuple[Cycle, Scope]] = deque()
         self._parser = httptools.HttpRequestParser(self)
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -85,8 +87,8 @@ class HttpLine(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that is being answered."""
         self.connections.discard(self)
-        if self.cycle is not None:
-            self.cycle.gone()
+        if self._running is not None:
+            self._running.gone()
         self.flow.resume_writing()
         if exc is None:
             self.transport.close()
@@ -193,12 +195,14 @@ class HttpLine(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count and keep a header; one after the body (a trailer) counts as well."""
+        """Count a header and keep it; one after the body is not kept, for it may steer nothing."""
         if self._head_known:
             return
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > MAX_HEAD_BYTES:
             raise _TooLarge
+        if not self.head_open:
+            return  # a trailer
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True
@@ -212,17 +216,20 @@ class HttpLine(asyncio.Protocol):
         self.since_s = self.loop.time()
         self._body_bytes = 0
         before, scope = self.cycle, self._scope()
+        older = scope["http_version"] == "1.0"
         self.cycle = cycle = Cycle(
             self,
             head_only=scope["method"] == "HEAD",
-            keep_alive=scope["http_version"] != "1.0" and self._parser.should_keep_alive(),
-            expects_continue=self._expects_continue,
+            keep_alive=not older and self._parser.should_keep_alive(),
+            expects_continue=self._expects_continue and not older,
+            in_chunks=not older,
         )
         if before is None or before.response_complete:
             self._start(cycle, scope)
         else:
-            self.flow.pause_reading()
             self._pipeline.append((cycle, scope))
+            if len(self._pipeline) >= _MOST_WAITING:
+                self.flow.pause_reading()
 
     def _scope(self) -> Scope:
         if self._url != self._known_url:
@@ -252,7 +259,7 @@ class HttpLine(asyncio.Protocol):
 
     def _start(self, cycle: Cycle, scope: Scope) -> None:
         # The task leaves this set itself: to be told of its end would be another turn of the loop.
-        tasks = self._server_state.tasks
+        tasks, self._running = self._server_state.tasks, cycle
         task = cycle.task = self.loop.create_task(cycle.run(self._app, scope, tasks))
         tasks.add(task)
 

@@ -3,74 +3,27 @@
 import asyncio
 from typing import Any
 
-import msgspec
 import pytest
 
-from tests.support.answers import DONE, FIRST, chunk, usage_chunk
-from tests.support.scripted import CUT, Heard, Play, ScriptedEngine, events_play, json_play, running
-from tests.support.serving import Served, serving
-from tests.support.streams import data_of, events_of, said
-
-ASK: dict[str, Any] = {
-    "model": "big",
-    "messages": [{"role": "user", "content": "Hello"}],
-    "stream": True,
-    "max_tokens": 9,
-}
-BEGUN = (FIRST, chunk("It "), chunk("weighs"))
-REST = (
-    FIRST.replace(b"chatcmpl-1", b"chatcmpl-2"),
-    chunk(" much").replace(b"chatcmpl-1", b"chatcmpl-2"),
-    chunk(finish="stop").replace(b"chatcmpl-1", b"chatcmpl-2"),
-    usage_chunk().replace(b"chatcmpl-1", b"chatcmpl-2"),
-    DONE,
+from tests.support.answers import DONE, FIRST, chunk
+from tests.support.broken import (
+    ASK,
+    BEGUN,
+    REST,
+    WEIGHS,
+    Breaking,
+    bounds,
+    config,
+    requests,
+    streamed,
+    told_error,
 )
+from tests.support.scripted import CUT, ScriptedEngine, events_play, running
+from tests.support.serving import serving
+from tests.support.streams import accumulated, events_of, said
+
 MALFORMED = b'data: {"choices": [{"index"\n\n'
 ERROR = b'data: {"error": {"message": "EngineCore died"}}\n\n'
-
-
-def config(*engines: ScriptedEngine, more: str = "") -> str:
-    urls = ", ".join(f'"{engine.url}"' for engine in engines)
-    return f"""
-engines: {{lab: {{kind: remote, url: [{urls}], health_interval_s: 60}}}}
-models: {{big: {{engine: lab, upstream_model: toy, idle_timeout_s: 0.2{more}}}}}
-"""
-
-
-class Breaking(ScriptedEngine):
-    """Breaks its first stream with `break_`; goes on with an answer that somebody has begun."""
-
-    def __init__(
-        self, *break_: bytes | asyncio.Event | None, begun: Any = BEGUN, rest: Any = REST
-    ) -> None:
-        super().__init__(answer=self._choose)
-        self.break_ = break_
-        self.begun = begun
-        self.rest = rest
-        self.tokens: list[int] | None = [5, 6, 7]
-
-    def _choose(self, heard: Heard) -> Play:
-        if heard.path == "/tokenize":
-            return json_play({"tokens": self.tokens}) if self.tokens else json_play({}, 404)
-        asked = heard.json()
-        if asked.get("continue_final_message") or asked.get("prompt") == "Once it weighs":
-            return events_play(*self.rest)
-        return events_play(*self.begun, *self.break_)
-
-
-async def streamed(served: Served, path: str = "/v1/chat/completions", **more: Any) -> str:
-    await served.until(lambda: not served.gateway.fleet.why_not(["big"]))
-    async with asyncio.timeout(20):
-        answer = await served.http.post(path, json=ASK | more)
-    assert answer.status_code == 200, answer.text
-    return answer.text
-
-
-async def told_error(served: Served, **more: Any) -> dict[str, Any]:
-    text = await streamed(served, **more)
-    assert "[DONE]" not in text
-    error: dict[str, Any] = msgspec.json.decode(data_of(text)[-1])["error"]
-    return error
 
 
 async def test_as_many_tokens_as_there_is_room_for_stay_so_behind_a_break() -> None:
@@ -81,24 +34,6 @@ async def test_as_many_tokens_as_there_is_room_for_stay_so_behind_a_break() -> N
     asked = [one.json() for one in requests(first, second)]
     assert len(asked) == 2
     assert all(one["max_tokens"] is None for one in asked)
-
-
-async def test_the_rest_of_an_answer_that_has_a_least_length_is_as_much_shorter() -> None:
-    first, second = Breaking(CUT), Breaking(CUT)
-    async with running(first), running(second), serving(config(first, second)) as served:
-        await streamed(served, min_tokens=5)
-    asked = sorted(int(str(one.json()["min_tokens"])) for one in requests(first, second))
-    assert asked == [2, 5]
-
-
-def requests(*engines: ScriptedEngine) -> list[Heard]:
-    """Return the requests for completions, in the order of the engines."""
-    return [one for engine in engines for one in engine.heard if "completions" in one.path]
-
-
-def bounds(*engines: ScriptedEngine) -> list[int]:
-    """Return the `max_tokens` that were asked for, the least first."""
-    return sorted(int(str(heard.json()["max_tokens"])) for heard in requests(*engines))
 
 
 @pytest.mark.parametrize("how", ["cut", "stalled", "malformed", "error"])
@@ -138,9 +73,7 @@ async def test_an_engine_that_cannot_count_has_its_events_counted() -> None:
 
 
 async def test_a_completion_goes_on_from_its_prompt_and_text() -> None:
-    begun = b'data: {"id":"cmpl-1","object":"text_completion","created":1,"model":"toy",'
-    begun += b'"choices":[{"index":0,"text":" weighs","finish_reason":null}]}\n\n'
-    one, two = Breaking(CUT, begun=[begun]), Breaking(CUT, begun=[begun])
+    one, two = Breaking(CUT, begun=[WEIGHS]), Breaking(CUT, begun=[WEIGHS])
     async with running(one), running(two), serving(config(one, two)) as served:
         await streamed(served, "/v1/completions", prompt="Once it")
         last = max(requests(one, two), key=lambda one: len(one.body)).json()
@@ -198,34 +131,38 @@ async def test_a_model_may_rather_fail() -> None:
         assert len(requests(one, two)) == 1
 
 
-CALL = (
-    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"toy",'
-    b'"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","type":"function",'
-    b'"function":{"name":"f","arguments":""}}]},"finish_reason":null}]}\n\n'
-)
-THOUGHT = chunk("Hm").replace(b'"content"', b'"reasoning_content"')
-IMPOSSIBLE: list[tuple[str, tuple[bytes, ...], dict[str, Any]]] = [
-    ("tool call", (FIRST, CALL), {}),
-    ("amid a thought", (FIRST, THOUGHT), {}),
-    ("take its thought back", (FIRST, THOUGHT, chunk("So")), {}),
-    ("structured output", BEGUN, {"response_format": {"type": "json_object"}}),
-    ("structured output", BEGUN, {"guided_regex": "a+"}),
-    ("structured output", BEGUN, {"tools": [{}], "tool_choice": "required"}),
-    ("log probabilities", BEGUN, {"logprobs": True}),
-    ("several choices", BEGUN, {"n": 2}),
-    ("a stop string", BEGUN, {"stop": ["weighs much"]}),
-    ("a penalty", BEGUN, {"frequency_penalty": 0.5}),
-    ("white space", BEGUN[:2], {}),
-]
-
-
-@pytest.mark.parametrize(("why", "begun", "fields"), IMPOSSIBLE)
-async def test_where_the_rest_could_not_be_exact_a_typed_error_says_why(
-    why: str, begun: tuple[bytes, ...], fields: dict[str, Any]
-) -> None:
-    one, two = Breaking(CUT, begun=begun), Breaking(CUT, begun=begun)
+async def test_the_least_that_an_answer_is_to_have_is_less_by_what_was_told() -> None:
+    one, two = Breaking(CUT), Breaking(CUT)
     async with running(one), running(two), serving(config(one, two)) as served:
-        error = await told_error(served, **fields)
-        assert error["code"] == "continuation_impossible"
-        assert why in error["message"]
-        assert len(requests(one, two)) == 1
+        await streamed(served, min_tokens=5)
+        assert sorted(int(str(one.json()["min_tokens"])) for one in requests(one, two)) == [2, 5]
+
+
+async def test_an_answer_that_its_client_has_begun_stays_one_message() -> None:
+    begun = {"role": "assistant", "content": "I think: "}
+    more: dict[str, Any] = {"messages": [*ASK["messages"], begun], "continue_final_message": True}
+    one, two = Breaking(CUT), Breaking(CUT)
+    async with running(one), running(two), serving(config(one, two)) as served:
+        events = events_of(await streamed(served, add_generation_prompt=False, **more))
+        assert said(events) == "It weighs much"
+        last = max(requests(one, two), key=lambda one: len(one.body)).json()
+        grown = {"role": "assistant", "content": "I think: It weighs"}
+        assert last["messages"] == [*ASK["messages"], grown]
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        b'"delta": {"role": "assistant", "content": " much"}',
+        b'"delta":{"content":" much","role":"assistant"}',
+    ],
+)
+async def test_the_second_role_is_taken_out_however_it_is_written(role: bytes) -> None:
+    first = FIRST.replace(b'"delta":{"role":"assistant","content":""}', role)
+    rest = [one.replace(b"chatcmpl-1", b"chatcmpl-2") for one in (first, *REST[2:])]
+    one, two = Breaking(CUT, rest=rest), Breaking(CUT, rest=rest)
+    async with running(one), running(two), serving(config(one, two)) as served:
+        text = await streamed(served)
+        assert said(events_of(text)) == "It weighs much"
+        assert accumulated(text.encode()).choices[0].message.role == "assistant"
+        assert text.count('"role"') == 1

@@ -1,11 +1,15 @@
 """The deadlines of a request through a whole gateway: which passed, and what the client is told."""
 
 import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import msgspec
 import pytest
 
+from gateway.fleet import Condition
 from tests.support.answers import FIRST, chunk
 from tests.support.scripted import ScriptedEngine, events_play, running
 from tests.support.serving import Served, serving
@@ -81,3 +85,45 @@ async def test_an_answer_that_goes_on_for_too_long_ends_though_it_lives() -> Non
     assert (status, error["code"]) == (200, "engine_timeout")
     assert "no end of the answer within 0.3 s" in error["message"]
     assert "total_timeout_s" in error["message"]
+
+
+@contextmanager
+def deaf() -> Iterator[int]:
+    """Give a port of loopback that takes no more connections, and refuses none."""
+    with socket.socket() as listener, ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):  # what the system lets wait is soon full
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+async def test_a_connection_that_is_not_made_in_time_is_told_by_its_own_key() -> None:
+    with deaf() as port:
+        engine = ScriptedEngine(port=port)
+        async with serving(config(engine, connect=0.1)) as served:
+            (replica,) = served.gateway.fleet
+            served.gateway.fleet.update(replica, Condition.READY)
+            status, error = await told(served)
+    assert (status, error["code"]) == (504, "engine_timeout")
+    assert "no connection within 0.1 s" in error["message"]
+    assert "connect_timeout_s" in error["message"]
+
+
+async def test_each_model_of_an_engine_has_its_own_deadline_and_the_rest_have_the_engines() -> None:
+    async with running(ScriptedEngine(answer=lambda _: events_play(asyncio.Event()))) as engine:
+        lab = f"{{kind: remote, url: '{engine.url}', first_byte_timeout_s: 0.2}}"
+        text = f"""
+engines: {{lab: {lab}}}
+models:
+  big: {{engine: lab, upstream_model: toy, first_byte_timeout_s: 0.05}}
+  small: {{engine: lab, upstream_model: toy}}
+"""
+        async with serving(text) as served:
+            await served.ready()
+            for model, limit in (("big", "0.05"), ("small", "0.2")):
+                status, error = await told(served, model=model)
+                assert status == 504
+                assert f"no answer within {limit} s" in error["message"]

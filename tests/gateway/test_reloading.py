@@ -1,7 +1,7 @@
 """A file that changes under a gateway: looked at, read, put in force or refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +138,54 @@ async def test_a_bad_file_changes_nothing_and_says_where_it_is_wrong(
         await it.until("m", "n")
         assert not it.served.live.refused
         assert figure(metrics, "weighbridge_config_current") == 1
+
+
+def _becomes_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _becomes_a_circle(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+    for old, new in zip("abcdefg", "bcdefgh", strict=True)
+)
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (lambda path: path.write_text(""), "should be a mapping"),
+    "a list": (lambda path: path.write_text("- m\n"), ":1:1:"),
+    "no YAML": (lambda path: path.write_text("models: {"), "not YAML"),
+    "a control character": (lambda path: path.write_text("models: \x01"), "not readable YAML"),
+    "no UTF-8": (lambda path: path.write_bytes(b"models: \xff\xfe"), "not UTF-8"),
+    "an unknown key": (lambda path: path.write_text("modles: {}\n"), "modles"),
+    "a variable that is not set": (
+        lambda path: path.write_text(path.read_text().replace("toy", "'${NO_SUCH}'")),
+        "NO_SUCH is not set",
+    ),
+    "a key twice": (lambda path: path.write_text(path.read_text() + "models: {}\n"), "second time"),
+    "aliases of aliases": (lambda path: path.write_text(ALIASES), "too many values"),
+    "nested deeply": (lambda path: path.write_text("[" * 100_000), "YAML"),
+    "a folder": (_becomes_a_folder, "cannot read the file"),
+    "a link to itself": (_becomes_a_circle, "cannot read the file"),
+    "a date": (lambda path: path.write_text("models: 2026-13-45\n"), ":1:"),
+}
+
+
+@pytest.mark.parametrize("how", BAD)
+async def test_whatever_is_wrong_with_a_file_requests_go_on_by_the_one_before(
+    how: str, engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    async with reloading(text_of(engine, "m"), tmp_path, look_s=None) as it:
+        spoil, words = BAD[how]
+        asked = [asyncio.create_task(it.ask("m")) for _ in range(4)]
+        spoil(it.path)
+        it.reloader.ask()
+        assert words in await it.until_refused()
+        asked.append(asyncio.create_task(it.ask("m")))
+        assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
 
 
 async def test_what_nobody_foresaw_in_a_file_leaves_the_old_one_in_force(

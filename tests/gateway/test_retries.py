@@ -1,14 +1,15 @@
 """Trying again before the first byte: how often, whom, and when not."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.answers import as_vllm
+from tests.support.answers import DONE, FIRST, STREAM, as_vllm, chunk
 from tests.support.fleets import figure
-from tests.support.scripted import Heard, Play, ScriptedEngine, json_play, running
+from tests.support.scripted import Heard, Play, ScriptedEngine, events_play, json_play, running
 from tests.support.serving import Served, serving
 
 ASK: dict[str, Any] = {"model": "big", "messages": [{"role": "user", "content": "Hello"}]}
@@ -152,6 +153,77 @@ async def test_a_circuit_opens_and_one_request_tries_it_again() -> None:
             assert answer.headers["retry-after"] == "1"
         assert answer.status_code == 200
         assert len(engine.heard) == 4
+
+
+async def test_a_stream_finds_an_engine_well_with_its_first_word_and_not_with_its_last() -> None:
+    engine, gate = Refusing(500), asyncio.Event()
+    door = "breaker_failures: 1, breaker_open_s: 0.05"
+    async with running(engine), serving(config(engine, door=door)) as served:
+        assert (await ask(served)).status_code == 502
+        waits = events_play(gate, FIRST, chunk("It "), asyncio.Event())
+        engine.answer = lambda heard: waits if heard.json().get("stream") else as_vllm(heard)
+
+        async def chat(**more: Any) -> httpx.Response:
+            return await served.http.post("/v1/chat/completions", json=ASK | more)
+
+        while True:
+            trying = asyncio.create_task(chat(stream=True))
+            await asyncio.wait([trying], timeout=0.1)
+            if not trying.done():
+                break
+            assert trying.result().status_code == 503  # it is left alone still
+        other = await chat()  # while nobody knows yet
+        assert (other.status_code, other.headers["retry-after"]) == (503, "1")
+        gate.set()
+        while (answer := await chat()).status_code == 503:
+            assert not trying.done()
+        assert answer.status_code == 200
+        assert not trying.done()
+        trying.cancel()
+        await asyncio.wait([trying])
+
+
+async def test_where_all_are_full_the_soonest_is_told() -> None:
+    one, two = Refusing(429, "9"), Refusing(429, "60")
+    for engines in ((one, two), (two, one)):
+        async with running(one), running(two), serving(config(*engines)) as served:
+            await served.until(lambda: all(replica.ready for replica in served.gateway.fleet))
+            assert (await ask(served)).headers["retry-after"] == "9"
+
+
+def refused_late(code: int | str, kind: str = "BadRequestError") -> bytes:
+    return b'data: {"error":{"message":"No.","type":"%b","param":null,"code":%b}}\n\n' % (
+        kind.encode(),
+        str(code).encode(),
+    )
+
+
+@pytest.mark.parametrize(
+    "event", [refused_late(400), refused_late("null", "invalid_request_error"), refused_late(422)]
+)
+async def test_what_the_client_did_wrong_may_be_said_in_the_stream_and_blames_no_engine(
+    event: bytes,
+) -> None:
+    one, two = (ScriptedEngine(answer=lambda _: events_play(event, DONE)) for _ in range(2))
+    door = "breaker_failures: 1"
+    async with running(one), running(two), serving(config(one, two, door=door)) as served:
+        for _ in range(6):
+            answer = await ask(served, stream=True)
+            assert answer.status_code == 400
+            assert answer.json()["error"]["message"] == "No."
+        assert len(one.heard) + len(two.heard) == 6
+        assert figure(served.gateway.metrics, "weighbridge_circuit_openings_total") == 0
+
+
+async def test_an_engine_that_fails_in_a_stream_before_its_first_word_is_followed_by_another() -> (
+    None
+):
+    bad = ScriptedEngine(answer=lambda _: events_play(refused_late(500, "InternalServerError")))
+    well = ScriptedEngine(answer=lambda _: events_play(*STREAM))
+    async with running(bad), running(well), serving(config(bad, well)) as served:
+        for _ in range(4):
+            assert "weighs." in (await ask(served, stream=True)).text
+        assert bad.heard
 
 
 class Draining(ScriptedEngine):

@@ -52,6 +52,41 @@ def test_any_pieces_give_the_same_answer_and_account(size: int) -> None:
     assert account.usage == Usage(3, 2, 5)
 
 
+CRLF = [event.replace(b"\n", b"\r\n") for event in STREAM]
+LINES = (
+    b'data: {"id":"c1","object":"chat.completion.chunk","created":7,\ndata: "model":"up/stream",'
+)
+LINES += b'"choices":[{"index":0,"delta":{"content":"two lines"},"finish_reason":null}]}\n\n'
+BESIDE = [b": keep-alive\n\n", b": keep-alive\r\n\r\n", b"event: ping\nid: 1\nretry: 5\n\n", LINES]
+ENDS = [
+    b"".join(STREAM[3:]),
+    b"".join(CRLF[3:]),
+    b'data: {"error":{"message":"died"}}\n\n' + STREAM[5],
+]
+MIXED = st.builds(
+    lambda middle, end: STREAM[0] + b"".join(middle) + end,
+    st.lists(st.sampled_from([*STREAM[1:3], *CRLF[1:3], *BESIDE]), max_size=8),
+    st.sampled_from(ENDS),
+)
+
+
+@given(MIXED, st.data())
+def test_a_stream_of_all_kinds_of_events_is_the_same_wherever_the_network_splits_it(
+    whole: bytes, data: st.DataObject
+) -> None:
+    at_once, account, editor = relay([whole], wants_usage=True)
+    ways = [[whole[at : at + 1] for at in range(len(whole))]]  # at every byte
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(whole) - 1), max_size=9)))
+    ways.append([whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)])
+    for pieces in ways:
+        out, again, its = relay(pieces, wants_usage=True)
+        assert out == at_once
+        assert (again.content_events, again.usage) == (account.content_events, account.usage)
+        assert (its.whole, its.events) == (editor.whole, editor.events)
+        assert str(its.failure) == str(editor.failure)
+    assert editor.whole is (b'"error"' not in whole)
+
+
 def test_usage_is_stripped_unless_asked_for_and_the_name_is_ours() -> None:
     out, _, _ = relay(STREAM, wants_usage=False)
     assert b'"usage":{"prompt' not in out

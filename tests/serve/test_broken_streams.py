@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,41 @@ models: {{m: {{engine: lab, upstream_model: demo-qwen, idle_timeout_s: 0.5}}}}
         events = await stream(served.http, path, ASKED[path])
         assert [wire.broken for wire in wires].count(True) == 1
         same(events, unbroken)
+
+
+async def test_an_answer_behind_a_thought_goes_on_and_all_its_tokens_are_counted(
+    worker_of: WorkerOf,
+) -> None:
+    one, two = worker_of("demo:qwen"), worker_of("demo:qwen", "--parallel=2")
+    body = STORY | {"messages": user("Is 91 a prime number?")}
+    async with one.client() as direct:
+        unbroken = await stream(direct, CHAT, body | {"model": "demo-qwen"})
+    contents = [at for at, event in enumerate(unbroken) if said([event])]
+    assert thought_of(unbroken)
+    assert len(contents) > 4
+    async with AsyncExitStack() as stack:
+        at = contents[2] + 1
+        wires = [await stack.enter_async_context(breaking(w.url, "cut", at)) for w in (one, two)]
+        text = f"""
+engines: {{lab: {{kind: remote, url: ["{wires[0].url}", "{wires[1].url}"], health_interval_s: 60}}}}
+models: {{m: {{engine: lab, upstream_model: demo-qwen}}}}
+"""
+        served = await stack.enter_async_context(serving(text))
+        await served.until(lambda: not served.gateway.fleet.why_not(["m"]))
+        for replica in served.gateway.fleet:  # ours are known to take a thought back
+            replica.plan = replace(replica.plan, exact_seams=True)
+        events = await stream(served.http, CHAT, body)
+    assert [wire.broken for wire in wires].count(True) == 1
+    assert (said(events), thought_of(events)) == (said(unbroken), thought_of(unbroken))
+    assert finishes(events) == finishes(unbroken) == ["stop"]
+    assert events[-2]["weighbridge"] == {"continued": 1}
+    for kind in ("prompt_tokens", "completion_tokens", "total_tokens"):
+        assert events[-1]["usage"][kind] == unbroken[-1]["usage"][kind]
+
+
+def thought_of(events: list[Event]) -> str:
+    deltas = [choice["delta"] for event in events for choice in event["choices"]]
+    return "".join(delta.get("reasoning_content") or "" for delta in deltas)
 
 
 async def test_a_single_worker_is_waited_for_and_goes_on_with_its_own_streams(

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.answers import DONE, FIRST, chunk
+from tests.support.answers import DONE, FIRST, chat_answer, chunk
 from tests.support.process import GatewayProcess, children, gateway_process, living
-from tests.support.scripted import ScriptedEngine, events_play, running
+from tests.support.scripted import ScriptedEngine, events_play, json_play, running
 from tests.support.streams import data_of
 from tests.support.waiting import until
 
@@ -124,6 +124,43 @@ async def test_a_stream_beyond_the_drain_time_ends_with_an_error_event(tmp_path:
             await asyncio.wait_for(engine.hung_up.wait(), SOON_S)
             assert gateway.wait() == 0
             assert "Traceback" not in gateway.errors()
+
+
+async def test_who_has_asked_nothing_is_let_go_at_once_and_who_waits_for_a_turn_is_answered(
+    tmp_path: Path,
+) -> None:
+    gate = asyncio.Event()
+    async with running(ScriptedEngine()) as engine:
+        engine.plays.append(events_play(FIRST, chunk("It "), gate, chunk(finish="stop"), DONE))
+        engine.plays.append(json_play(chat_answer()))
+        config = with_remote(engine, 30).replace("toy}", "toy, max_concurrent: 1}")
+        with gateway_process(tmp_path, config=config) as gateway:
+            url = httpx.URL(gateway.url)
+            idle, idle_writer = await asyncio.open_connection(url.host, url.port)
+            idle_writer.write(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            await idle.readuntil(b'"ok"}')
+            half, half_writer = await asyncio.open_connection(url.host, url.port)
+            half_writer.write(b"GET /health HTTP/1.1\r\nhost: local")
+            async with streaming(gateway, ask("far")) as answer, gateway.client() as http:
+                asked = ask("far", stream=False)
+                waiting = asyncio.create_task(http.post("/v1/chat/completions", json=asked))
+
+                async def waits() -> bool:
+                    text = (await http.get("/metrics")).text
+                    return 'weighbridge_requests_waiting{model="far"} 1.0' in text
+
+                await until(waits)
+                gateway.signal(signal.SIGTERM)
+                async with asyncio.timeout(SOON_S):
+                    assert await idle.read() == b""
+                    assert await half.read() == b""
+                gate.set()
+                assert (await answer.aread()).endswith(b"data: [DONE]\n\n")
+                assert (await waiting).status_code == 200
+            assert gateway.wait() == 0
+            assert "Traceback" not in gateway.errors()
+            idle_writer.close()
+            half_writer.close()
 
 
 async def test_a_request_that_waits_beyond_the_drain_time_is_told_to_go_elsewhere(
