@@ -24,7 +24,8 @@ from statistics import median, quantiles
 
 import httpx
 
-from gateway.overhead.measuring import Engine, machine, serving
+from gateway.overhead.machine import machine
+from gateway.overhead.starting import Engine, serving
 
 _MODEL = "demo-qwen"
 _CHAT = "/v1/chat/completions"

@@ -111,7 +111,6 @@ class UpstreamAnswer:
             return body
         parts: list[bytes] = []
         total_bytes = 0
-        self.heard()
         async for piece in self.pieces():
             self.heard()
             total_bytes += len(piece)

@@ -23,8 +23,10 @@ from gateway.relay.told import Told
 _FORMS = ("structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar")
 # vLLM's: what they ask for is told of the prompt, or once, and would be told anew of a longer one.
 _OF_THE_PROMPT = ("prompt_logprobs", "return_token_ids", "truncate_prompt_tokens")
-# How thoughts begin that an engine leaves in the content; templates move or drop them.
-_RAW_THOUGHT = re.compile(r"\s*(?:<(?:seed:)?think(?:ing)?>|\[THINK\]|◁think▷|<\|channel\|>)")
+# How thoughts begin or end that an engine leaves in the content; templates move or drop them.
+_RAW_THOUGHT = re.compile(
+    r"^\s*(?:<(?:seed:)?think(?:ing)?>|\[THINK\]|◁think▷|<\|channel\|>)|</(?:seed:)?think(?:ing)?>"
+)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TOKENS = msgspec.json.Decoder(dict[str, Any])
 _MESSAGES = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
@@ -116,7 +118,7 @@ def _reason(request: Sampling, told: Told, *, exact_seams: bool) -> str:
     trimmed = chat and not exact_seams
     penalized = request.presence_penalty or request.frequency_penalty
     logprobs = _is_asked(getattr(request, "logprobs", None))
-    thought = told.thought or (trimmed and _RAW_THOUGHT.match(text))
+    thought = told.thought or (trimmed and _RAW_THOUGHT.search(text))
     of_prompt = any(_is_asked(getattr(request, name)) for name in _OF_THE_PROMPT)
     begun = isinstance(request, ChatRequest) and _begun_otherwise(request, told)
     around = isinstance(request, CompletionRequest) and (request.echo or request.suffix)

@@ -65,9 +65,7 @@ def protocol(limits: WireLimits) -> Callable[..., "HttpProtocol"]:
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> HttpProtocol:
-        return HttpProtocol(
-            config, server_state, app_state, _loop, limits=limits, parting=parting
-        )
+        return HttpProtocol(config, server_state, app_state, _loop, limits=limits, parting=parting)
 
     return make
 

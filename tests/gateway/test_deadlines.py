@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from gateway.fleet import Condition
-from tests.support.answers import FIRST, chunk
-from tests.support.scripted import ScriptedEngine, events_play, running
+from tests.support.answers import FIRST, chat_answer, chunk
+from tests.support.scripted import Play, ScriptedEngine, events_play, json_play, running
 from tests.support.serving import Served, serving
 from tests.support.streams import data_of
 
@@ -49,6 +49,17 @@ async def test_an_answer_that_does_not_begin_in_time_is_a_504(stream: bool) -> N
     assert (status, error["code"]) == (504, "engine_timeout")
     assert "no answer within 0.05 s" in error["message"]
     assert "first_byte_timeout_s" in error["message"]
+
+
+async def test_a_whole_answer_begins_with_its_body_though_its_head_came_long_before() -> None:
+    gate = asyncio.Event()
+    async with running(ScriptedEngine()) as engine:
+        engine.plays.append(Play([gate, *json_play(chat_answer()).pieces]))
+        async with serving(config(engine, idle=0.05, first_byte=20)) as served:
+            await served.ready()
+            asyncio.get_running_loop().call_later(0.2, gate.set)
+            answer = await served.http.post("/v1/chat/completions", json=ASK)
+    assert answer.status_code == 200
 
 
 async def test_silence_in_the_middle_ends_a_stream_though_comments_come() -> None:

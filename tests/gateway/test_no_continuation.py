@@ -48,6 +48,7 @@ IMPOSSIBLE: list[tuple[str, tuple[bytes, ...], dict[str, Any]]] = [
     ("white space", BEGUN[:2], {}),
     ("take its thought back", RAW, {}),
     ("take its thought back", (*RAW, chunk("</think>So")), {}),
+    ("take its thought back", (FIRST, chunk("Hm."), chunk("</think>So")), {}),
     ("structured output", BEGUN, {"structured_outputs": {"choice": ["a"]}}),
     ("structured output", BEGUN, {"grammar": "root ::= [a-z ]+"}),
     ("a penalty", BEGUN, {"presence_penalty": -1}),

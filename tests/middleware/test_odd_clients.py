@@ -158,13 +158,20 @@ async def test_a_trailer_is_no_header() -> None:
 
 
 async def test_a_client_of_http_1_0_gets_its_stream_without_chunks() -> None:
-    async with gateway() as (served, _), connection(served) as (reader, writer):
+    gate = asyncio.Event()
+    async with gateway() as (served, engine), connection(served) as (reader, writer):
+        engine.answer = lambda _: events_play(FIRST, chunk("It "), gate, *STREAM[2:])
         writer.write(post(ask(stream=True), version="1.0"))
-        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        told = await reader.readuntil(b"It ")  # all at once would say how long it is
+        gate.set()
+        told += await reader.read()
+    head, _, body = told.partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head
+    assert b"content-length" not in head
     assert b"connection: close" in head
     assert body.startswith(b"data: {")
     assert body.endswith(b"data: [DONE]\n\n")
+    assert body.count(b"\n\n") == body.count(b"data: ")
 
 
 async def test_a_client_of_http_1_0_is_told_how_long_an_answer_is() -> None:

@@ -16,6 +16,7 @@ from engines.protocol.answers import Usage
 from gateway.config.loading import parse_config
 from gateway.domain import Outcome
 from gateway.fleet import Condition, Fleet
+from gateway.fleet.breaker import BreakerRules
 from gateway.fleet.learned import LoadTimes
 from gateway.fleet.leasing import Leasing
 from gateway.fleet.resident import Resident
@@ -169,6 +170,20 @@ async def test_events_that_were_told_count_though_their_worker_is_killed() -> No
     scene.desks[0].line.connection_lost(None)
     assert scene.counted(Outcome.CANCELLED) == 1
     assert scene.gateway.metrics.completion_tokens.labels("m", "lab", NAME).value == 7
+
+
+async def test_the_first_word_of_a_workers_stream_finds_a_replica_well_for_all() -> None:
+    scene = Scene(workers=2)
+    scene.replica.breaker.follow(BreakerRules(failures=1, open_s=0))
+    scene.end(scene.ask(), outcome=Outcome.ENGINE_ERROR)
+    trying, other = scene.ask(), scene.ask(1)
+    await turns()
+    assert trying in scene.granted()
+    (refused,) = [word for word in scene.wires[1].said if isinstance(word, words.Refused)]
+    assert (refused.number, refused.kind, refused.retry_after_s) == (other, "NoModelAvailable", 1)
+    scene.desks[0].hear(words.Came(((trying, 1),)))
+    third = scene.ask(1)
+    assert scene.granted(1) == [third]
 
 
 STEPS = st.lists(
