@@ -27,6 +27,8 @@ from gateway.serving import Fronted
 _log = logging.getLogger("weighbridge")
 _OUR_HEADERS = (
     "x-request-id",
+    "retry-after",  # by these two OpenAI's client decides whether to ask again, and when
+    "x-should-retry",
     *(f"x-weighbridge-{what}" for what in ("model", "replica", "rule", "language", "task", "size")),
 )
 

@@ -183,9 +183,10 @@ class ChatRequest(Sampling, frozen=True, kw_only=True):
     thinking_budget_tokens: Budget | None = None
     thinking_token_budget: Budget | None = None
     chat_template_kwargs: dict[str, Any] | None = None
-    # vLLM's: the last message is an answer that goes on.
+    # vLLM's: the last message is an answer that goes on; and it is said again before the rest.
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
+    echo: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse an answer without a token.

@@ -162,7 +162,8 @@ def _begun_otherwise(request: ChatRequest, told: Told) -> bool:
     """Say whether a client wants an answer gone on with that is no text alone."""
     if not request.continue_final_message:
         return False
-    return bool(told.thought) or not isinstance(request.messages[-1].content, str)
+    in_parts = not isinstance(request.messages[-1].content, str)
+    return in_parts or bool(told.thought or request.echo)
 
 
 def _begun_fields(
@@ -182,6 +183,8 @@ def _begun_fields(
             bytes(messages).rstrip()[:-1] + b"," + msgspec.json.encode(begun) + b"]"
         )
     goes_on = {"continue_final_message": True, "add_generation_prompt": False}
+    if request.echo:
+        goes_on["echo"] = False  # it has been told
     return {"messages": grown} | {name: _raw(value) for name, value in goes_on.items()}
 
 

@@ -219,9 +219,9 @@ class HttpProtocol(HttpLine):
         }
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.transport.write(STATUS_LINE[error.status] + lines.encode() + b"\r\n" + body)
-        self._part()
+        self.part()
 
-    def _part(self) -> None:
+    def part(self) -> None:
         """Say nothing more; close when the client has, or has had the time to hear."""
         if self.cycle is not None:
             self.cycle.gone()

@@ -1,8 +1,7 @@
 """One request on a connection and its answer: what an application calls, by ASGI or at once.
 
-uvicorn's own sends the head and the body of an answer in two writes, which wakes the client twice,
-makes an event for each request and checks each header with two expressions; see
-docs/decisions/0041.
+uvicorn's own writes twice for each answer, which wakes the client twice, and does more for each
+request; see docs/decisions/0041.
 
 Owns: the messages, how an answer's head and body are written, when its connection is kept.
 Must not: read from the connection or keep time; `line` and `bounds` beside it do.
@@ -36,6 +35,9 @@ class Line(Protocol):
 
     def on_response_complete(self) -> None:
         """Take the next request."""
+
+    def part(self) -> None:
+        """Close once the client has read the answer; what it still sends is dropped."""
 
 
 class Cycle:
@@ -280,13 +282,12 @@ class Cycle:
             self.response_complete = True
             self._tell()
             if not self.keep_alive:
-                transport.close()
+                (self._line.part if self.more_body else transport.close)()
             self._line.on_response_complete()
 
     def _in_frame(self, body: bytes, *, more: bool) -> bytes:
         if self._head_only:
-            body = b""
-            self._left_bytes = 0
+            body, self._left_bytes = b"", 0
         elif self._chunked:
             if body:
                 body = b"%x\r\n%b\r\n" % (len(body), body)

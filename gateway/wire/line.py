@@ -113,6 +113,10 @@ class HttpLine(asyncio.Protocol):
         """Answer what is no request, and close."""
         raise NotImplementedError
 
+    def part(self) -> None:
+        """Close when the client has had the time to read."""
+        raise NotImplementedError
+
     @property
     def waiting(self) -> bool:
         """Whether a request waits behind another."""
@@ -178,12 +182,9 @@ class HttpLine(asyncio.Protocol):
         """Count anew."""
         if self._head_known:
             return
-        self.head_open = True
-        self.since_s = self.loop.time()
+        self.head_open, self.since_s = True, self.loop.time()
         self._head_bytes = self._waiting_bytes = 0
-        self._url = b""
-        self._headers = []
-        self._expects_continue = False
+        self._url, self._headers, self._expects_continue = b"", [], False
 
     def on_url(self, url: bytes) -> None:
         """Count and keep a part of the path."""

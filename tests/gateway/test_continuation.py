@@ -134,8 +134,10 @@ async def test_a_model_may_rather_fail() -> None:
 async def test_the_least_that_an_answer_is_to_have_is_less_by_what_was_told() -> None:
     one, two = Breaking(CUT), Breaking(CUT)
     async with running(one), running(two), serving(config(one, two)) as served:
-        await streamed(served, min_tokens=5)
-        assert sorted(int(str(one.json()["min_tokens"])) for one in requests(one, two)) == [2, 5]
+        await streamed(served, min_tokens=5, echo=True)
+        first, last = sorted(requests(one, two), key=lambda one: len(one.body))
+        assert (first.json()["min_tokens"], last.json()["min_tokens"]) == (5, 2)
+        assert (first.json()["echo"], last.json()["echo"]) == (True, False)
 
 
 async def test_an_answer_that_its_client_has_begun_stays_one_message() -> None:

@@ -34,6 +34,10 @@ BEGUN_IN_PARTS = {
     "continue_final_message": True,
     "add_generation_prompt": False,
 }
+BEGUN_AND_TOLD_AGAIN = BEGUN_IN_PARTS | {
+    "messages": [*ASK["messages"], {"role": "assistant", "content": "I think"}],
+    "echo": True,
+}
 IMPOSSIBLE: list[tuple[str, tuple[bytes, ...], dict[str, Any]]] = [
     ("tool call", (FIRST, CALL), {}),
     ("amid a thought", (FIRST, THOUGHT), {}),
@@ -57,6 +61,7 @@ IMPOSSIBLE: list[tuple[str, tuple[bytes, ...], dict[str, Any]]] = [
     ("told of its prompt", BEGUN, {"truncate_prompt_tokens": 9}),
     ("something else than text", (FIRST, REFUSAL), {}),
     ("its client has begun it", BEGUN, BEGUN_IN_PARTS),
+    ("its client has begun it", BEGUN, BEGUN_AND_TOLD_AGAIN),
 ]
 
 

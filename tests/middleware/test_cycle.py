@@ -42,6 +42,9 @@ class Line:
     def on_response_complete(self) -> None:
         self.answered += 1
 
+    def part(self) -> None:
+        self.transport.close()
+
     @property
     def sent(self) -> list[bytes]:
         assert isinstance(self.transport, Transport)

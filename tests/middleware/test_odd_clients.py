@@ -251,6 +251,22 @@ async def test_one_client_too_many_reads_why_though_it_has_sent_much() -> None:
             its.close()
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_who_is_answered_before_its_body_has_come_reads_the_answer(version: str) -> None:
+    """As behind a proxy that asks with HTTP/1.0 and sends the body whatever it hears."""
+    body = ask(user="u" * 100_000)
+    sent = post(body, "connection: close", version=version)
+    async with gateway(KEYED) as (served, _):
+        for _ in range(5):
+            async with connection(served) as (reader, writer):
+                writer.write(sent[:16_384])
+                status, head, _ = await answer(reader)
+                assert (status, b"connection: close" in head) == (401, True)
+                writer.write(sent[16_384:])
+                await writer.drain()
+                assert await reader.read() == b""
+
+
 async def test_those_who_were_refused_take_no_place_though_they_stay() -> None:
     async with gateway(limits=WireLimits(connections=1)) as (served, _):
         async with connection(served) as (reader, writer):
