@@ -123,8 +123,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     guided_choice: Any = None
     guided_grammar: Any = None
     grammar: Any = None
-    # vLLM's as well.
-    min_tokens: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    # vLLM's as well, which our engine does not know.
     prompt_logprobs: Any = None
     return_token_ids: Any = None
     truncate_prompt_tokens: Any = None

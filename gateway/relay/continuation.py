@@ -155,7 +155,8 @@ def _is_held(request: Sampling) -> bool:
 
 
 def _half_said(text: str, stop: str) -> bool:
-    return any(text.endswith(stop[:length]) for length in range(1, len(stop)))
+    """Say whether a text ends with the beginning of a stop string, or with all of it."""
+    return any(text.endswith(stop[:length]) for length in range(1, len(stop) + 1))
 
 
 def _begun_otherwise(request: ChatRequest, told: Told) -> bool:

@@ -48,6 +48,7 @@ IMPOSSIBLE: list[tuple[str, tuple[bytes, ...], dict[str, Any]]] = [
     ("log probabilities", BEGUN, {"logprobs": True}),
     ("several choices", BEGUN, {"n": 2}),
     ("a stop string", BEGUN, {"stop": ["weighs much"]}),
+    ("a stop string", BEGUN, {"stop": "weighs", "include_stop_str_in_output": True}),
     ("a penalty", BEGUN, {"frequency_penalty": 0.5}),
     ("white space", BEGUN[:2], {}),
     ("take its thought back", RAW, {}),
