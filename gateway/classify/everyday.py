@@ -125,6 +125,11 @@ class Everyday:
         """Return the languages in which the whole text is a set phrase, `und` among them."""
         return self._phrases.get(spaced.strip(), _NOBODY)
 
+    def known_to(self, spaced: str) -> frozenset[str]:
+        """Return the languages that have all words of a text."""
+        speakers = [frozenset(self.words.get(word, ())) for word in spaced.split()]
+        return frozenset.intersection(*speakers) if speakers else frozenset()
+
     def votes(self, spaced: str) -> Votes:
         """Count the votes of a text that `plain` returned.
 

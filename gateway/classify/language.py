@@ -16,9 +16,11 @@ from typing import Any
 
 import fasttext
 import msgspec
+from msgspec.structs import replace
 
 from gateway.classify.everyday import NO_LANGUAGE, Everyday, Votes
-from gateway.classify.han import variety_of_han
+from gateway.classify.han import varieties_of_han
+from gateway.classify.kin import NO_HINTS, Hints, kin_of
 from gateway.classify.scripts import SHARED, SOLE, ScriptCounter
 from gateway.classify.spelling import Spelling, load_spelling
 from gateway.domain import UNDECIDED, Why
@@ -29,6 +31,7 @@ _LETTER = 0.8  # spelling counts it too
 _PHRASE = 2.0
 _LIKENESS = 0.4
 _HINT = 1.5
+_MEANT = 3.0  # where kin are likely as well; less than a word that the others do not have
 _NONE_OF_THEM = 2.5  # that it is a language which nothing here knows, or none
 # The detector is too sure of itself on short texts: its logarithms are scaled down there.
 _DETECTOR_LEAST = 0.2
@@ -51,12 +54,18 @@ class Found(msgspec.Struct, frozen=True):
     """A language, how sure (0 to 1), and why.
 
     An ISO 639-1 code, with its script where that is not the usual one (`hi-Latn`, `zh-Hant`), or
-    `undecided`.
+    `undecided`. `with_kin` is how sure it is that it is this or one of its kin.
     """
 
     language: str
     confidence: float
     reason: Why
+    with_kin: float = 0.0
+
+    @property
+    def sure_of_family(self) -> float:
+        """How sure it is which languages it may be, though perhaps not which of them."""
+        return max(self.confidence, self.with_kin)
 
 
 NOTHING = Found(UNDECIDED, 0.0, "there are no words to tell a language by")
@@ -80,11 +89,8 @@ class LanguageFinder:
         }
         self._model = _load_detector()
 
-    def find(self, spaced: str, hints: Sequence[str] = ()) -> Found:
-        """Return the language of a text as `plain` returns it; any text will do.
-
-        `hints` are languages that something beside the text speaks for.
-        """
+    def find(self, spaced: str, hints: Hints = NO_HINTS) -> Found:
+        """Return the language of a text as `plain` returns it; any text will do."""
         script = self._scripts.script_of(spaced)
         if script is None:
             return NOTHING
@@ -92,31 +98,43 @@ class LanguageFinder:
         if found.confidence >= self._undecided_below:
             return found
         why = f"{found.reason}, less than {self._undecided_below:.2f}"
-        return Found(UNDECIDED, found.confidence, why)
+        return Found(UNDECIDED, found.confidence, why, found.with_kin)
 
-    def _best(self, spaced: str, script: str, hints: Sequence[str]) -> Found:
+    def _best(self, spaced: str, script: str, hints: Hints) -> Found:
         if script in SHARED:
             return self._among(spaced, script, hints)
         if script == "han":
-            return Found(variety_of_han(spaced), _SURE, "Chinese characters")
+            return _in_han(spaced, hints)
         return Found(SOLE[script], _SURE, f"{script} script")
 
-    def _among(self, spaced: str, script: str, hints: Sequence[str]) -> Found:
+    def _among(self, spaced: str, script: str, hints: Hints) -> Found:
+        if script == "latin" and hints != NO_HINTS:
+            told = (hints.headers, hints.spoken, hints.system)
+            hints = Hints(*(tuple(_SAME.get(one, one) for one in named) for named in told))
         said_in = self._everyday.said_in(spaced)
         if NO_LANGUAGE in said_in:
             return Found(UNDECIDED, 0.0, f"'{spaced.strip()}' is said in many languages")
-        if len(said_in) == 1:
-            (only,) = said_in
-            return Found(only, _SURE, f"'{spaced.strip()}' is an everyday phrase of {only}")
+        said = self._said(spaced, said_in, hints) if said_in else None
+        if said is not None:
+            return said
         votes = self._everyday.votes(spaced)
         clear = self._clear_winner(votes, script)
         if clear is not None:
             count = votes.of(self._places[clear])
             return Found(clear, _SURE, f"{script} script, {count} words or letters are {clear}")
         scores = self._scores(spaced, script, votes, said_in)
-        for hint in SHARED[script].intersection(hints):
-            scores[hint] = scores.get(hint, _NONE_OF_THEM) + _HINT
-        return _likeliest(scores, script)
+        return _likeliest(scores, script) if hints == NO_HINTS else _hinted(scores, script, hints)
+
+    def _said(self, spaced: str, said_in: Sequence[str], hints: Hints) -> Found | None:
+        """Return the language of a set phrase: "ja" is German, and Swedish in a Swedish talk."""
+        speakers = {*said_in, *self._everyday.known_to(spaced)}
+        meant = hints.first_of(speakers)
+        if meant is not None:
+            why = f"'{spaced.strip()}' is an everyday phrase of {meant} too, and it is hinted at"
+            return Found(meant, _SURE, why)
+        if len(said_in) > 1:
+            return None
+        return Found(said_in[0], _SURE, f"'{spaced.strip()}' is an everyday phrase of {said_in[0]}")
 
     def _clear_winner(self, votes: Votes, script: str) -> str | None:
         """Return the language that so many words speak for that no detector is needed."""
@@ -164,6 +182,31 @@ class LanguageFinder:
         return found
 
 
+def _hinted(scores: dict[str, float], script: str, hints: Hints) -> Found:
+    """Return the likeliest, with what is hinted at made likelier: among kin more than elsewhere."""
+    for hint in SHARED[script].intersection(hints.headers):
+        scores[hint] = scores.get(hint, _NONE_OF_THEM) + _HINT
+    found = _likeliest(scores, script)
+    meant = hints.of_family(found.language)
+    if meant is None or meant not in SHARED[script]:
+        return found
+    for other in {meant, *kin_of(meant)}.intersection(hints.headers, SHARED[script]):
+        scores[other] -= _HINT  # of kin, one is meant
+    scores[meant] = scores.get(meant, _NONE_OF_THEM) + _MEANT
+    found = _likeliest(scores, script)
+    if found.language != meant:
+        return found
+    return replace(found, reason=f"{found.reason}, as it is hinted at")
+
+
+def _in_han(spaced: str, hints: Hints) -> Found:
+    varieties = varieties_of_han(spaced)
+    meant = hints.of_family(varieties[0])
+    if meant in varieties[1:]:
+        return Found(meant, _SURE, f"Chinese characters, and {meant} is hinted at")
+    return Found(varieties[0], _SURE, "Chinese characters")
+
+
 def _likeliest(scores: Mapping[str, float], script: str) -> Found:
     if not scores:
         return Found(UNDECIDED, 0.0, "its words are of no language that is known here")
@@ -171,7 +214,9 @@ def _likeliest(scores: Mapping[str, float], script: str) -> Found:
     top = scores[best]
     others = sum(math.exp(score - top) for score in scores.values())
     confidence = 1 / (others + math.exp(_NONE_OF_THEM - top))
-    return Found(best, confidence, f"{script} script, {best} is likely by {confidence:.2f}")
+    kin = sum(math.exp(scores[one] - top) for one in kin_of(best) if one in scores)
+    why = f"{script} script, {best} is likely by {confidence:.2f}"
+    return Found(best, confidence, why, confidence * (1 + kin))
 
 
 @functools.cache

@@ -4,13 +4,14 @@ Owns: which part of a turn is looked at by which finder.
 Must not: tell the task, or the language of the answer.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 from msgspec.structs import replace
 
 from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.directives import without_directive
+from gateway.classify.kin import NO_HINTS, Hints
 from gateway.classify.language import Found, LanguageFinder
 from gateway.classify.lexicon import Lexicon
 from gateway.classify.plain import plain
@@ -56,7 +57,7 @@ class Reader:
         self._answers = answers
         self._requests = RequestWords(openings)
 
-    def read(self, raw: str, hints: Sequence[str] = ()) -> Turn:
+    def read(self, raw: str, hints: Hints = NO_HINTS) -> Turn:
         """Return a turn, read; any text will do. Long texts are read at their ends only."""
         text = clip(raw)
         prose = prose_of(text)

@@ -13,6 +13,7 @@ from engines.protocol.requests import ChatRequest, CompletionRequest
 from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.counting import Counts
 from gateway.classify.difficulty import DifficultyFinder
+from gateway.classify.kin import NO_HINTS, Hints
 from gateway.classify.language import NOTHING, Found, LanguageFinder
 from gateway.classify.lexicon import load_lexicons
 from gateway.classify.plain import plain
@@ -69,7 +70,7 @@ class Weigher:
         if isinstance(request, ChatRequest):
             return self.weigh_chat(request, hints)
         if isinstance(request, CompletionRequest):
-            return self.weigh_completion(request)
+            return self.weigh_completion(request, hints)
         if isinstance(request, EmbeddingRequest):
             return self.weigh_embedding(request)
         return self.weigh_rerank(request)
@@ -77,15 +78,15 @@ class Weigher:
     def weigh_chat(self, request: ChatRequest, hints: Sequence[str] = ()) -> Weighed:
         """Return what a chat request weighs; the newest user turn leads.
 
-        `hints` are languages that something beside the text speaks for, the likeliest first.
+        `hints` are languages that the request's headers name, the likeliest first.
         """
         turns = [m.text() for m in request.messages if m.role == "user"]
         systems = [m.text() for m in request.messages if m.role in ("system", "developer")]
         return self._weigh(turns, systems, self._shapes.read(request), hints)
 
-    def weigh_completion(self, request: CompletionRequest) -> Weighed:
+    def weigh_completion(self, request: CompletionRequest, hints: Sequence[str] = ()) -> Weighed:
         """Return what a text completion weighs; token ids count but cannot be read."""
-        return self._weigh(texts_of(request.prompt)[:1], (), self._shapes.read(request))
+        return self._weigh(texts_of(request.prompt)[:1], (), self._shapes.read(request), hints)
 
     def weigh_embedding(self, request: EmbeddingRequest) -> Weighed:
         """Return what an embedding request weighs; the first text stands for all."""
@@ -116,12 +117,17 @@ class Weigher:
         hints: Sequence[str] = (),
     ) -> Weighed:
         recent = [text for text in turns[: -_EARLIER_TURNS - 2 : -1] if text.strip()]
-        read = [self._reader.read(text, hints) for text in recent[:_READ_TURNS]]
-        earlier = (self._reader.read(text, hints) for text in recent[_READ_TURNS:])
+        starts = [plain(clip(system)[:_INSTRUCTION_CHARS]) for system in systems]
+        rules = [(start, self._languages.find(start).language) for start in starts]
+        told = NO_HINTS
+        if hints or rules:
+            told = Hints(tuple(hints), system=tuple(written for _, written in rules))
+        read = self._read(recent[:_READ_TURNS], told)
+        earlier = (self._reader.read(text, told) for text in recent[_READ_TURNS:])
         prompt = self._prompt_language(read, earlier)
         named = self._reader.named(read[0].text) if read else None
         task = self._task(read, named, shape)
-        answer = self._answer_language(read, named, systems, prompt, task.name)
+        answer = self._answer_language(read, named, rules, prompt, task.name)
         if answer.language == UNDECIDED and hints:
             answer = Found(hints[0], _HINTED, "the request's headers hint at it")
         prompt_tokens = estimate(shape.bulk, self._vocabulary, self._sizes.image_tokens)
@@ -156,6 +162,15 @@ class Weigher:
             },
         )
 
+    def _read(self, recent: Sequence[str], told: Hints) -> list[Turn]:
+        """Return the newest turns, read: of kin, the one that the talk is in is meant."""
+        read: list[Turn] = []
+        for text in reversed(recent):
+            read.insert(0, self._reader.read(text, told))
+            spoken = (read[0].found.language, *told.spoken)
+            told = Hints(told.headers, spoken, told.system)
+        return read
+
     def _newest(self, read: Sequence[Turn], turns: Sequence[str], shape: Shape) -> Counts:
         """Return what the newest turn is made of; where it is all there is, that is known."""
         if not read:
@@ -173,8 +188,9 @@ class Weigher:
         if not turns:
             return NOTHING
         newest = turns[0].found
-        short = newest.confidence < _SURE and not has_letters(turns[0].text.asked, _SHORT_LETTERS)
-        if newest.language != UNDECIDED and not short:
+        if newest.sure_of_family >= _SURE:  # it may be of one of several kin, but of no other
+            return newest
+        if newest.language != UNDECIDED and has_letters(turns[0].text.asked, _SHORT_LETTERS):
             return newest
         for turn in chain(turns[1:], earlier):
             if turn.found.language != UNDECIDED:
@@ -186,11 +202,14 @@ class Weigher:
         self,
         turns: Sequence[Turn],
         named: str | None,
-        systems: Sequence[str],
+        rules: Sequence[tuple[str, str]],
         prompt: Found,
         task: str,
     ) -> Found:
-        """Return the language of the answer; `named` is the one that the newest turn names."""
+        """Return the language of the answer; `named` is the one that the newest turn names.
+
+        `rules` are system prompts, each with the language that it is written in.
+        """
         if turns:
             text, asked = turns[0].text, named
             # In "a script that translates into English" the language belongs to the script.
@@ -201,9 +220,7 @@ class Weigher:
                 asked = self._answers.find(closing, prompt.language, strict=True)
             if asked is not None:
                 return Found(asked, _ASKED, "the prompt asks for it")
-        for system in systems:
-            start = plain(clip(system)[:_INSTRUCTION_CHARS])
-            written = self._languages.find(start).language
+        for start, written in rules:
             named = self._answers.find(start, written)
             if named is not None:
                 return Found(named, _ASKED, "the system prompt asks for it")

@@ -31,7 +31,7 @@ class LanguageSection(Section):
     """`languages:` how sure weighing must be of a language."""
 
     undecided_below: float = Field(
-        0.35,
+        0.5,
         ge=0,
         le=1,
         description="A language that is less likely than this is `undecided`; higher decides "

@@ -72,6 +72,20 @@ async def test_what_was_decided_stands_in_the_headers() -> None:
         assert "x-weighbridge-language" not in named
 
 
+async def test_the_browsers_language_routes_what_is_of_two_languages() -> None:
+    more = "routes: [{name: malay, when: {prompt_language: ms}, use: big}]"
+    async with (
+        running(ScriptedEngine(answer=as_vllm)) as engine,
+        serving(config(engine, more=more)) as served,
+    ):
+        ask = {"messages": [{"role": "user", "content": "Apa maksudnya?"}]}
+        malay = {"accept-language": "ms-MY,ms;q=0.9,en;q=0.8"}
+        answer = await served.http.post("/v1/chat/completions", json=ask, headers=malay)
+        assert answer.headers["x-weighbridge-rule"] == "malay"
+        answer = await served.http.post("/v1/chat/completions", json=ask)
+        assert answer.headers["x-weighbridge-rule"] != "malay"
+
+
 async def test_fields_that_nobody_knows_reach_the_engine_byte_for_byte() -> None:
     body = (
         b'{"model":"big","messages":[{"role":"user","content":"\\u00e9"}],"user":"u","store":true,'

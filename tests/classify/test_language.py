@@ -5,19 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.classify.everyday import Everyday
+from gateway.classify.kin import Hints
 from gateway.classify.language import Found, LanguageFinder
 from gateway.classify.plain import plain
 from gateway.classify.scripts import ScriptCounter
+from gateway.config.weighing import LanguageSection
 from gateway.domain import UNDECIDED
 
 
 @pytest.fixture(scope="module")
 def finder() -> LanguageFinder:
-    return LanguageFinder(0.35)
+    return LanguageFinder(LanguageSection().undecided_below)
 
 
 def found_in(finder: LanguageFinder, text: str, *hints: str) -> Found:
-    return finder.find(plain(text), hints)
+    return finder.find(plain(text), Hints(hints))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_borrowed_words_do_not_change_the_language(
 def test_a_reason_and_a_confidence_come_along(finder: LanguageFinder) -> None:
     found = found_in(finder, "How tall is the tallest tree in the world?")
     assert found.language == "en"
-    assert 0.35 <= found.confidence <= 1
+    assert 0.5 <= found.confidence <= 1
     assert "en" in str(found.reason)
 
 

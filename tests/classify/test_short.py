@@ -18,6 +18,7 @@ EVENING = Path(__file__).parent / "data" / "evening.jsonl"
 COUNTER = Path(__file__).parent / "data" / "counter.jsonl"
 ERRAND = Path(__file__).parent / "data" / "errand.jsonl"
 PORCH = Path(__file__).parent / "data" / "porch.jsonl"
+LANE = Path(__file__).parent / "data" / "lane.jsonl"
 
 
 class Row(msgspec.Struct):
@@ -75,6 +76,19 @@ def test_strangers_sentences_of_rare_words_are_mostly_told() -> None:
     assert wrong <= 0.10
 
 
+def test_sentences_of_themes_that_no_list_has_are_mostly_told() -> None:
+    right, wrong = shares_of(rows_of(LANE))
+    assert right >= 0.82
+    assert wrong <= 0.11
+
+
+@pytest.mark.parametrize("file", [COUNTER, EVENING, PORCH, LANE], ids=lambda file: file.stem)
+def test_the_browsers_language_settles_nearly_all_that_kin_share(file: Path) -> None:
+    right, wrong = shares_of(rows_of(file), hinted=True)
+    assert right >= 0.95
+    assert wrong <= 0.05
+
+
 @pytest.mark.parametrize("file", [COUNTER, EVENING], ids=lambda file: file.stem)
 def test_strings_that_were_only_counted_are_told_in_most_languages(file: Path) -> None:
     right, wrong = shares_of(rows_of(file))
@@ -82,12 +96,14 @@ def test_strings_that_were_only_counted_are_told_in_most_languages(file: Path) -
     assert wrong <= 0.06
 
 
-def shares_of(counted: list[Row]) -> tuple[float, float]:
+def shares_of(counted: list[Row], *, hinted: bool = False) -> tuple[float, float]:
+    """Return which shares are right and wrong; `hinted`: where a header names the language."""
     weigher = Weigher()
     right = wrong = 0
     for row in counted:
         request = ChatRequest(messages=[Message("user", row.text)])
-        found = weigher.weigh_chat(request).prompt_language
+        headers = (row.prompt_language,) if hinted else ()
+        found = weigher.weigh_chat(request, headers).prompt_language
         wanted = UNDECIDED if row.prompt_language == "und" else row.prompt_language
         right += found == wanted
         wrong += found not in (wanted, UNDECIDED)
