@@ -43,6 +43,9 @@ _SPELLED_WORDS = 32
 # What the detector tells apart and a gateway's clients do not: Serbian in Latin letters is read and
 # answered as Croatian is.
 _SAME = {"nn": "no", "bs": "hr", "sh": "hr", "sr": "hr"}
+# Who reads Hindi or Urdu often writes it in Latin letters; who reads Chinese or Japanese and writes
+# Latin letters mostly writes English.
+_IN_LATIN = {**_SAME, "hi": "hi-Latn", "ur": "hi-Latn"}
 _PREFIX = len("__label__")
 # So many votes more than any other language has, and so great a share of the words, settle it.
 _CLEAR_LEAD = 3
@@ -110,7 +113,7 @@ class LanguageFinder:
     def _among(self, spaced: str, script: str, hints: Hints) -> Found:
         if script == "latin" and hints != NO_HINTS:
             told = (hints.headers, hints.spoken, hints.system)
-            hints = Hints(*(tuple(_SAME.get(one, one) for one in named) for named in told))
+            hints = Hints(*(tuple(_IN_LATIN.get(one, one) for one in named) for named in told))
         said_in = self._everyday.said_in(spaced)
         if NO_LANGUAGE in said_in:
             return Found(UNDECIDED, 0.0, f"'{spaced.strip()}' is said in many languages")

@@ -92,6 +92,11 @@ def test_serbian_in_latin_letters_is_hinted_at_as_croatian(weigher: Weigher) -> 
     assert told(weigher, "tri dobre knjige", headers=("sr",)) == "hr"
 
 
+def test_hindi_is_hinted_at_in_latin_letters_too(weigher: Weigher) -> None:
+    assert told(weigher, "alarm laga do", headers=("hi", "en")) == "hi-Latn"
+    assert told(weigher, "what is the time", headers=("hi", "en")) == "en"
+
+
 @pytest.mark.parametrize(
     ("text", "headers", "language"),
     [
