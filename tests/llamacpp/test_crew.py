@@ -1,11 +1,15 @@
 """Threads step aside for other processes, and come back when these have gone."""
 
 from itertools import pairwise
+from pathlib import Path
 
+import llama_cpp as native
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.llamacpp.binding import Limits, Runtime
 from engines.llamacpp.crew import Crew
+from engines.weights import resolve
 
 STEP_S = 0.05
 
@@ -72,3 +76,21 @@ def test_a_thread_that_came_too_early_waits_twice_as_long_the_next_time() -> Non
     waits = [b - a for a, b in pairwise(tried)]
     assert waits == sorted(waits)
     assert waits[-1] > 4 * waits[0]
+
+
+def test_llama_cpp_decodes_and_reads_prompts_with_the_threads_that_each_was_given() -> None:
+    limits = Limits(64, 64, 1, 16, threads=3, batch_threads=2)
+    runtime = Runtime(resolve("demo:qwen", Path()), limits, 0)
+
+    def threads() -> tuple[int, int]:
+        context = runtime._context
+        return native.llama_n_threads(context), native.llama_n_threads_batch(context)
+
+    try:
+        assert threads() == (3, 2)
+        runtime.use_threads(2)
+        assert threads() == (2, 1)
+        runtime.use_threads(1)
+        assert threads() == (1, 1)
+    finally:
+        runtime.close()

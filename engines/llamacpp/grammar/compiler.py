@@ -130,9 +130,13 @@ def _drafts(wish: Wish, frame: Frame, calls: Rules, marks: Mapping[str, int]) ->
     if start != "@answer":
         yield Draft("whole", "lark", "\n".join([f"start: {start}", *rules]))
     if wish.answer is not None:
-        yield Draft("answer", wish.answer.kind, wish.answer.text, wish.compact)
+        yield _draft("answer", wish.answer, wish)
     for name, part in calls.parts.items():
-        yield Draft(name, part.kind, part.text, wish.compact, part.loose)
+        yield _draft(name, part, wish)
+
+
+def _draft(name: str, part: Part, wish: Wish) -> Draft:
+    return Draft(name, part.kind, part.text, wish.compact, part.loose)
 
 
 def _is_marked(frame: Frame, marks: Mapping[str, int]) -> bool:

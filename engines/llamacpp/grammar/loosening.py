@@ -1,4 +1,4 @@
-"""Schemas of tools without `strict`: what of them cannot be held is let go, and the rest is held.
+"""Schemas that are not `strict`: what of them cannot be held is let go, and the rest is held.
 
 A client's tools come from many hands, and one keyword in one of them shall not refuse them all.
 

@@ -20,6 +20,7 @@ Kind = Literal["json", "regex", "choice", "grammar"]
 # nested 128 levels deep, a few of which are ours.
 MOST_BYTES = 256 * 1024
 MOST_LEVELS = 100
+_ANYTHING = "{}"
 
 
 class UnsupportedGrammar(InvalidRequest):
@@ -101,7 +102,7 @@ def _from_response_format(request: Sampling) -> Iterator[Wish]:
     kind = "text" if given is None else given.get("type", "text")
     if given is None or kind == "text":
         return
-    where, schema = "response_format", given.get("schema")
+    where, schema, loose = "response_format", given.get("schema"), None
     if kind == "json_schema":
         holder = given.get("json_schema")
         if not isinstance(holder, dict):
@@ -110,6 +111,8 @@ def _from_response_format(request: Sampling) -> Iterator[Wish]:
                 param=where,
             )
         where, schema = f"{where}.json_schema", holder.get("schema")
+        if holder.get("strict") is False:  # who says nothing counts on the schema
+            loose = _ANYTHING
     elif kind != "json_object":
         raise InvalidRequest(
             f"'{kind}' is no type of response_format; use 'text', 'json_object' or 'json_schema'.",
@@ -117,7 +120,7 @@ def _from_response_format(request: Sampling) -> Iterator[Wish]:
         )
     if schema is None:
         schema = {"type": "object"}
-    yield Wish("response_format", schema_part(f"{where}.schema", schema, "response_format"))
+    yield Wish("response_format", schema_part(f"{where}.schema", schema, "response_format", loose))
 
 
 def _from_structured_outputs(request: Sampling) -> Iterator[Wish]:

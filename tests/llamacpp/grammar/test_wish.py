@@ -202,6 +202,18 @@ def test_only_a_strict_tools_schema_must_be_held_to_the_letter() -> None:
         assert loose == ['{"type":"object"}', '{"type":"object"}', None]
 
 
+@pytest.mark.parametrize(("strict", "loose"), [(True, None), (None, None), (False, "{}")])
+def test_a_schema_that_a_client_does_not_want_to_the_letter_is_loose(
+    strict: bool | None, loose: str | None
+) -> None:
+    form = json_schema(SCHEMA)
+    form["json_schema"]["strict"] = strict
+    wish = chat(response_format=form)
+    assert wish is not None
+    assert wish.answer is not None
+    assert wish.answer.loose == loose
+
+
 def test_without_parallel_calls_one_is_all() -> None:
     wish = chat(tools=TOOLS, tool_choice="required", parallel_tool_calls=False)
     assert wish is not None
