@@ -34,7 +34,8 @@ class Gated(ScriptedEngine):
     def _hold(self, _: Heard) -> Play:
         self.gates.append(asyncio.Event())
         whole = json_play(chat_answer())
-        return Play([self.gates[-1], *whole.pieces])
+        # White space first: who has a place has begun, and its first byte is not late.
+        return Play([b" ", self.gates[-1], *whole.pieces])
 
     def said(self) -> list[str]:
         """Return what the requests said, in the order of coming."""
