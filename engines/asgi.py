@@ -8,7 +8,7 @@ Must not: parse, answer, or know what is cancelled.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -36,6 +36,9 @@ FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 # What a server puts into a scope whose answers can be begun and written without messages: an
 # `Answer`. Whoever wraps `send` is still asked: see `answer_of`.
 ANSWER = "weighbridge.answer"
+# Sends a further part of an answer and says True; False where the client cannot take it now, and
+# nothing is done.
+AtOnce: TypeAlias = Callable[[bytes], bool]
 
 
 class Head(tuple[tuple[bytes, bytes], ...]):  # noqa: SLOT001 - a tuple can have none but empty ones
@@ -73,6 +76,9 @@ class Answer(Protocol):
     @property
     def started(self) -> bool:
         """Whether its status has been sent."""
+
+    def at_once(self, body: bytes) -> bool:
+        """Send a further part if the client takes it now; False: nothing is done, `write` it."""
 
     def whole_request(self) -> bytes | None:
         """Return the request's body, if all of it has come before any was asked for; else None."""

@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from engines.asgi import AtOnce
 from gateway.asking import Incoming
 from gateway.attempting import Attempts
 from gateway.domain import Hedged, Outcome
@@ -50,6 +51,11 @@ class _Contender:
         self.told = told
         self.task: asyncio.Task[Failure | None]
         self.started = False
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """What sends a further part without waiting; only who has begun asks."""
+        return self._race.reply.at_once
 
     async def start(self, status: int, headers: Headers) -> None:
         """Begin the client's answer, or wait to be cut off."""

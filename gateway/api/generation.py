@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engines.asgi import BodyTooLong, ClientGone, Departure, answer_of, read_body
+from engines.asgi import AtOnce, BodyTooLong, ClientGone, Departure, answer_of, read_body
 from engines.protocol.answers import (
     ChatAnswer,
     ChatChunk,
@@ -128,6 +128,11 @@ class AsgiReply:
         self._send = send
         self._head: Message | None = None
         self.started = False
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """Nothing: ASGI's `send` may wait."""
+        return None
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers."""

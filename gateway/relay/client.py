@@ -7,7 +7,7 @@ Must not: read what an answer says.
 import asyncio
 import errno
 import ssl
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +78,10 @@ class UpstreamAnswer:
             ConnectionLost, DeadlinePassed: as `pieces` says.
         """
         return self._link.next_piece()
+
+    def pass_by(self, take: Callable[[bytes], bool] | None) -> None:
+        """Have pieces that come while the reader waits given to `take`: see `Connection`."""
+        self._link.pass_by(take)
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the body in the pieces in which it arrives; the reader says which are life.

@@ -13,6 +13,7 @@ Must not: pool, retry or decide deadlines; `gateway.relay.client` does.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 import httptools
 
@@ -47,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.watch = Watch(self, self._loop)
         self._waiter: asyncio.Future[None] | None = None
+        self._passing: Callable[[bytes], bool] | None = None
         self._pieces: deque[bytes] = deque()
         self.buffered_bytes = 0
         self._reading_paused = False
@@ -95,6 +97,7 @@ class Connection(asyncio.Protocol):
         self._complete = False
         self._answered = False
         self._stopped = None
+        self._passing = None
         self._transport.write(request)
 
     async def wait_headers(self) -> None:
@@ -129,13 +132,16 @@ class Connection(asyncio.Protocol):
             if self._complete:
                 return b""
             await self._more()
-        piece = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
-        self.buffered_bytes = 0
-        if self._reading_paused and self._transport is not None and self._lost is None:
-            self._reading_paused = False
-            self._transport.resume_reading()
+        piece = self._joined()
+        self._taken()
         return piece
+
+    def pass_by(self, take: Callable[[bytes], bool] | None) -> None:
+        """Have what comes while the reader waits given to `take`, which wakes nobody.
+
+        What it does not take, and returns False for, the reader gets. None: the reader gets all.
+        """
+        self._passing = take
 
     def stop(self, error: Exception) -> None:
         """Let the reader get `error` instead of what is still to come."""
@@ -185,6 +191,25 @@ class Connection(asyncio.Protocol):
             self._lose("the engine asked for a protocol upgrade")
         except httptools.HttpParserError as error:
             self._lose(f"the engine's answer is not HTTP/1.1 ({error})")
+        if self._passing is not None and self._pieces and self.waits:
+            self._pass(self._passing)
+
+    def _pass(self, take: Callable[[bytes], bool]) -> None:
+        """Give what has come to who takes it in the reader's place, or wake the reader."""
+        if take(self._joined()):
+            self._taken()
+        else:
+            self._wake()
+
+    def _joined(self) -> bytes:
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+    def _taken(self) -> None:
+        self._pieces.clear()
+        self.buffered_bytes = 0
+        if self._reading_paused and self._transport is not None and self._lost is None:
+            self._reading_paused = False
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Let the transport close; `connection_lost` decides what that means."""
@@ -229,7 +254,7 @@ class Connection(asyncio.Protocol):
         ):
             self._reading_paused = True
             self._transport.pause_reading()
-        if self._waiter is not None:
+        if self._waiter is not None and self._passing is None:
             self._wake()
 
     def on_message_complete(self) -> None:

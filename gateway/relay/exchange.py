@@ -7,6 +7,7 @@ Must not: retry, go on elsewhere, choose; speak ASGI (`Reply` is what it writes 
 from collections.abc import Sequence
 from typing import Protocol
 
+from engines.asgi import AtOnce
 from gateway.observe.account import Account
 from gateway.relay.answers import MAX_ANSWER_BYTES, read_usage, rename_model
 from gateway.relay.client import UpstreamAnswer
@@ -31,6 +32,10 @@ class Reply(Protocol):
     @property
     def started(self) -> bool:
         """Whether its status has been sent."""
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """What sends a further part without waiting; None where each is to be written."""
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers."""
@@ -62,16 +67,18 @@ async def relay_stream(
 ) -> None:
     """Pass events on as they come; the client's answer begins with the first of them.
 
+    Those like most go from one connection to the other at once, and do not wake this task.
+
     Raises:
         ConnectionLost, DeadlinePassed, EngineFailed: the stream broke. Unless `reply` has started
             nothing was sent; in either case another engine may go on.
     """
-    events, out = 0, b""
+    out = b""
     try:
         while piece := await answer.next_piece():
+            events = editor.events
             out = editor.feed(piece)
             if editor.events != events:
-                events = editor.events
                 answer.heard()
             if editor.whole:
                 break
@@ -79,6 +86,7 @@ async def relay_stream(
                 if not reply.started:
                     await reply.start(200, head)
                 await reply.write(out, more=True)
+                answer.pass_by(_passing(answer, reply, editor))
             if editor.failure is not None:
                 raise editor.failure
         else:
@@ -87,7 +95,24 @@ async def relay_stream(
         out = editor.close()
         if not editor.whole:
             raise
+    finally:
+        answer.pass_by(None)
     if not reply.started:
         await reply.start(200, head)
     await reply.write(out, more=False)
     await answer.finish(_FINISH_S)
+
+
+def _passing(answer: UpstreamAnswer, reply: Reply, editor: StreamEditor) -> AtOnce | None:
+    """Return what takes pieces in the task's place; None where each is to be written."""
+    send = reply.at_once
+    if send is None:
+        return None
+
+    def take(piece: bytes) -> bool:
+        if not editor.pass_on(piece, send):
+            return False
+        answer.heard()
+        return True
+
+    return take

@@ -7,6 +7,7 @@ Must not: know why a model is not there; relay.
 import math
 from collections.abc import Callable
 
+from engines.asgi import AtOnce
 from gateway.errors import EngineFailed
 from gateway.relay.exchange import JSON, STREAM, Headers, Reply
 
@@ -33,6 +34,11 @@ class PatientReply:
         self.next_s = begun_s + held_s
         self.started = False
         self.opened = False
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """What sends a further part without waiting, once the answer has begun."""
+        return self._reply.at_once
 
     async def beat(self, model: str, doing: str, ready_in_s: float | None) -> None:
         """Tell the client what is done with its model; the next time to do so is `next_s`."""

@@ -5,6 +5,7 @@ Owns: what is a whole answer, and what are events. Must not: know the words.
 
 from abc import ABC, abstractmethod
 
+from engines.asgi import AtOnce
 from engines.protocol.events import EventSplitter
 from gateway.relay.exchange import JSON, Headers, Reply
 
@@ -20,6 +21,11 @@ class RewordedReply(ABC):
     def started(self) -> bool:
         """Whether the answer has begun."""
         return self._reply.started
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """Nothing: each part is put into other words."""
+        return None
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers."""

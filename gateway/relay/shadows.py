@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TypeAlias
 
+from engines.asgi import AtOnce
 from gateway.domain import Outcome
 from gateway.relay.exchange import Headers
 
@@ -23,6 +24,11 @@ class Nowhere:
 
     def __init__(self) -> None:
         self.started = False
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """Drop each part as it is written."""
+        return None
 
     async def start(self, status: int, headers: Headers) -> None:  # noqa: ARG002 - the protocol names it
         """Drop status and headers."""

@@ -7,6 +7,7 @@ Must not: do I/O; it takes pieces and returns the bytes to send.
 
 import re
 
+from engines.asgi import AtOnce
 from engines.protocol.answers import Usage
 from engines.protocol.events import (
     DONE,
@@ -73,8 +74,34 @@ class StreamEditor:
         except EventTooLong:
             self.failure = EngineFailed("The engine sent an event without an end.")
             return b""
-        out = [self._cast(event) or self._edited_whole(event) for event in events]
+        out = [self._taken(event) for event in events]
         return out[0] if len(out) == 1 else b"".join(out)
+
+    def pass_on(self, piece: bytes, send: AtOnce) -> bool:
+        """Take a piece of events like most, if `send` takes what the client gets for it.
+
+        Returns whether both did; otherwise nothing is changed, and the piece is one for `feed`.
+        """
+        read = self._cast(piece) if self._splitter.between else None
+        if read is None:
+            return self._pass_several(piece, send)
+        if not send(read[1]):
+            return False
+        self._count(read[0])
+        return True
+
+    def _pass_several(self, piece: bytes, send: AtOnce) -> bool:
+        reads = []
+        for event in self._splitter.whole(piece):
+            read = self._cast(event)
+            if read is None:
+                return False
+            reads.append(read)
+        if not reads or not send(b"".join([event for _, event in reads])):
+            return False
+        for text, _ in reads:
+            self._count(text)
+        return True
 
     def close(self) -> bytes:
         """End a stream after whose last piece no more came.
@@ -91,19 +118,25 @@ class StreamEditor:
         last = length_event(self._told.head or Head(), self._served)
         return self._marked(last) + self._finish(DONE)
 
-    def _cast(self, event: bytes) -> bytes:
-        """Return what the client gets for an event like most; b"" for any other."""
-        if self._mould is None or self._held or self._done or self.failure is not None:
-            return b""
-        read = self._mould.read(event)
+    def _taken(self, event: bytes) -> bytes:
+        read = self._cast(event)
         if read is None:
-            return b""
-        text, event = read
+            return self._edited_whole(event)
+        self._count(read[0])
+        return read[1]
+
+    def _cast(self, event: bytes) -> tuple[str, bytes] | None:
+        """Return the text of an event like most and what the client gets; None for any other."""
+        if self._mould is None or self._held or self._done or self.failure is not None:
+            return None
+        return self._mould.read(event)
+
+    def _count(self, text: str) -> None:
+        """Account an event that says a text and nothing else."""
         self.events += 1
         self._told.said(text)
         self._told.events += 1
         self._account.content_seen()
-        return event
 
     def _edited_whole(self, event: bytes) -> bytes:
         data = event_data(event)

@@ -285,6 +285,16 @@ class Cycle:
                 (self._line.part if self.more_body else transport.close)()
             self._line.on_response_complete()
 
+    def at_once(self, body: bytes) -> bool:
+        """Send a further part if the client takes it now; False: nothing is done, `write` it."""
+        line = self._line
+        if self._head or not self._chunked or self._head_only or self.response_complete:
+            return False
+        if self.disconnected or line.flow.write_paused:
+            return False
+        line.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
+
     def _in_frame(self, body: bytes, *, more: bool) -> bytes:
         if self._head_only:
             body, self._left_bytes = b"", 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engines.asgi import AtOnce
 from engines.protocol.requests import ChatRequest
 from gateway.asking import Incoming
 from gateway.config.loading import parse_config
@@ -32,6 +33,10 @@ class Kept:
         self.started = False
         self.status = 0
         self.body = b""
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        return None
 
     async def start(self, status: int, headers: Headers) -> None:  # noqa: ARG002 - the protocol names it
         self.started, self.status = True, status

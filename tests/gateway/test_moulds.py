@@ -1,6 +1,8 @@
 """Events told by their bytes: what goes out and what is accounted is as if each were decoded."""
 
+import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -53,14 +55,26 @@ def streams(draw: st.DrawFn) -> list[bytes]:
     return [*told, last, event({"choices": [], "usage": usage}, spaces, escaped=escaped)]
 
 
-def relayed(pieces: list[bytes]) -> tuple[Any, ...]:
+def relayed(pieces: list[bytes], taken: Iterator[bool] | None = None) -> tuple[Any, ...]:
+    """Relay; with `taken`, pieces may pass at once, and each says whether the client takes one."""
     ticks = iter(range(100_000))
     account = Account(clock=lambda: float(next(ticks)), arrived_s=0.0)
     told = Told(keeps=True)
     editor = StreamEditor(account, "ours", wants_usage=False, told=told)
-    out = b"".join([*map(editor.feed, pieces), editor.feed(b"data: [DONE]\n\n"), editor.close()])
+    out: list[bytes] = []
+
+    def send(body: bytes) -> bool:
+        takes = next(taken) if taken is not None else False
+        if takes:
+            out.append(body)
+        return takes
+
+    for piece in (*pieces, b"data: [DONE]\n\n"):
+        passes = taken is not None and editor.pass_on(piece, send)
+        out.append(b"" if passes else editor.feed(piece))
+    out.append(editor.close())
     return (
-        out,
+        b"".join(out),
         str(editor.failure),
         (told.text, told.thought, told.events, told.finished, editor.events),
         (account.content_events, account.gaps_s, account.usage),
@@ -78,6 +92,43 @@ def test_a_stream_is_the_same_whether_or_not_its_events_are_told_by_bytes(
         expected = relayed(told)
     assert relayed(told) == expected
     assert relayed(pieces) == expected
+
+
+@given(streams(), st.integers(1, 4), st.integers(1, 400), st.lists(st.booleans(), min_size=1))
+def test_a_stream_is_the_same_whether_or_not_its_events_pass_at_once(
+    told: list[bytes], together: int, size: int, takes: list[bool]
+) -> None:
+    whole = b"".join(told)
+    expected = relayed(told)
+    by_events = [b"".join(told[at : at + together]) for at in range(0, len(told), together)]
+    by_bytes = [whole[at : at + size] for at in range(0, len(whole), size)]
+    for pieces in (told, by_events, by_bytes):
+        assert relayed(pieces, itertools.repeat(True)) == expected
+        assert relayed(pieces, itertools.cycle(takes)) == expected
+
+
+def test_several_events_like_most_pass_at_once_and_others_do_not() -> None:
+    editor = StreamEditor(
+        Account(clock=lambda: 0.0, arrived_s=0.0), "ours", wants_usage=False, told=Told(keeps=True)
+    )
+    first, more = (event(chat(text), (",", ":"), escaped=False) for text in (" a", " b"))
+    passed: list[bytes] = []
+
+    def send(body: bytes) -> bool:
+        passed.append(body)
+        return True
+
+    assert not editor.pass_on(first, send)  # nothing is known of this stream
+    before = editor.feed(first)
+    assert editor.pass_on(more, send)
+    assert editor.pass_on(more * 3, send)
+    assert passed == [before.replace(b" a", b" b"), before.replace(b" a", b" b") * 3]
+    assert editor.events == 5
+    for other in (b": comment\n\n", more + b": comment\n\n", more[:-1], b"data: [DONE]\n\n"):
+        assert not editor.pass_on(other, send)
+    editor.feed(more[:10])
+    assert not editor.pass_on(more, send)  # an event has begun
+    assert len(passed) == 2
 
 
 def test_a_text_with_signs_that_json_escapes_is_of_no_mould() -> None:

@@ -66,6 +66,45 @@ async def test_pieces_arrive_and_the_connection_is_used_again(tmp_path: Path) ->
     assert b"authorization: Bearer k\r\n" in heads[0]
 
 
+async def test_what_passes_by_wakes_no_reader_and_the_rest_is_read(tmp_path: Path) -> None:
+    steps: asyncio.Queue[bytes] = asyncio.Queue()
+    passed: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(CHUNKED)
+        while True:
+            writer.write(await steps.get())
+
+    def take(piece: bytes) -> bool:
+        passed.put_nowait(piece)
+        return piece != b"d"
+
+    client = UpstreamClient()
+    async with listening(peer, tmp_path) as address:
+        answer = await client.send(address, ASK, Deadlines())
+        answer.pass_by(take)
+        reading = asyncio.ensure_future(answer.next_piece())
+        for sent, came in ((b"1\r\na\r\n", b"a"), (b"1\r\nb\r\n1\r\nc\r\n", b"bc")):
+            steps.put_nowait(sent)
+            assert await passed.get() == came
+            assert not reading.done()
+        steps.put_nowait(b"1\r\nd\r\n")
+        assert await reading == b"d"
+        answer.pass_by(None)
+        reading = asyncio.ensure_future(answer.next_piece())
+        steps.put_nowait(b"1\r\ne\r\n")
+        assert await reading == b"e"
+        answer.pass_by(take)
+        steps.put_nowait(b"1\r\nf\r\n0\r\n\r\n")  # with the answer's end: the reader gets both
+        assert await answer.next_piece() == b"f"
+        assert await answer.next_piece() == b""
+        assert [await passed.get()] == [b"d"]
+        assert passed.empty()
+        answer.release()
+        client.close()
+
+
 async def test_a_kept_connection_that_closed_is_replaced(tmp_path: Path) -> None:
     async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)

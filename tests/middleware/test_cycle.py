@@ -203,3 +203,33 @@ async def test_a_request_is_read_in_parts_and_then_only_its_clients_going_is_lef
     assert left == [True]
     await cycle.send(start())  # nobody hears it
     assert line.sent == []
+
+
+async def test_a_further_part_goes_at_once_only_where_nothing_is_to_be_waited_for() -> None:
+    line = Line()
+    cycle = cycle_on(line)
+    assert not cycle.at_once(b"early")
+    await cycle.start(200, ())
+    assert not cycle.at_once(b"before the head has gone")
+    await cycle.write(b"one", more=True)
+    assert cycle.at_once(b"two")
+    assert line.sent[1:] == [b"3\r\ntwo\r\n"]
+    line.flow.pause_writing()
+    assert not cycle.at_once(b"three")
+    line.flow.resume_writing()
+    assert cycle.at_once(b"three")
+    cycle.gone()
+    assert not cycle.at_once(b"nobody is there")
+    assert len(line.sent) == 3
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_nothing_goes_at_once_behind_an_end_or_into_a_body_of_a_known_length(
+    ended: bool,
+) -> None:
+    line = Line()
+    cycle = cycle_on(line)
+    await cycle.start(200, () if ended else ((b"content-length", b"9"),))
+    await cycle.write(b"one", more=not ended)
+    assert not cycle.at_once(b"two")
+    assert len(line.sent) == 1
