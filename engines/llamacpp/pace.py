@@ -25,7 +25,7 @@ _BLOCK, _SMALL_BLOCK = 16, 4
 _MANY = 8
 # So much longer at most: a stream goes on at two tokens a second while others wait for their first.
 _GAP_S = 0.4
-# Attention over fewer tokens than this reads the cache anew for each of them, and costs twice.
+# Attention goes by so many tokens; over fewer it reads the cache anew for each, and costs twice.
 _TILE = 64
 # Who comes at the same time comes within milliseconds, however slow the model is.
 _PATIENCE, _MOST_PATIENCE_S = 0.02, 0.03
@@ -64,9 +64,9 @@ class Pace:
         each = len(reading) / decoding
         wanted_s = max(alone_s, each * alone_s, min(_MANY * each * alone_s, _GAP_S))
         tokens = max(_LEAST, short, int(wanted_s / self._token_s))
-        if decoding < _MANY and _TILE // 2 < tokens < _TILE:
-            tokens = _TILE
-        block = _BLOCK if tokens >= 2 * _BLOCK else _SMALL_BLOCK
+        if decoding < _MANY and tokens > _TILE // 2:
+            return min(_TILE * round(tokens / _TILE), batch_tokens)
+        block = _TILE if tokens >= _TILE else _BLOCK if tokens >= 2 * _BLOCK else _SMALL_BLOCK
         return min(tokens - tokens % block, batch_tokens)
 
     def patience_s(self, prompt_tokens: int, batch_tokens: int) -> float:
