@@ -97,7 +97,6 @@ class Connection(asyncio.Protocol):
         self._complete = False
         self._answered = False
         self._stopped = None
-        self._passing = None
         self._transport.write(request)
 
     async def wait_headers(self) -> None:

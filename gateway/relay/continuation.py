@@ -97,7 +97,7 @@ def growth_requests(
 
     What it grows by are the answer's tokens, with those of a thought and of the marks around it.
     """
-    given = _OBJECT.decode(body) | {"model": msgspec.Raw(msgspec.json.encode(model))}
+    given = _OBJECT.decode(body) | {"model": _raw(model)}
     grown = given | _begun_fields(given, request, told)
     return msgspec.json.encode(given), msgspec.json.encode(grown)
 
@@ -171,18 +171,14 @@ def _begun_fields(
     given: dict[str, msgspec.Raw], request: ChatRequest, told: Told
 ) -> dict[str, msgspec.Raw]:
     """Return the fields of a conversation whose answer has begun."""
-    messages, begun = (
-        given["messages"],
-        _Begun("assistant", told.text, told.thought or msgspec.UNSET),
-    )
+    messages = given["messages"]
     if request.continue_final_message:  # the client had begun it: the same message grows
         *before, last = _MESSAGES.decode(messages)
         last["content"] = _raw(request.messages[-1].text() + told.text)
         grown = _raw([*before, last])
     else:
-        grown = msgspec.Raw(
-            bytes(messages).rstrip()[:-1] + b"," + msgspec.json.encode(begun) + b"]"
-        )
+        begun = msgspec.json.encode(_Begun("assistant", told.text, told.thought or msgspec.UNSET))
+        grown = msgspec.Raw(bytes(messages).rstrip()[:-1] + b"," + begun + b"]")
     goes_on = {"continue_final_message": True, "add_generation_prompt": False}
     if request.echo:
         goes_on["echo"] = False  # it has been told

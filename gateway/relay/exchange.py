@@ -74,6 +74,7 @@ async def relay_stream(
             nothing was sent; in either case another engine may go on.
     """
     out = b""
+    answer.pass_by(_passing(answer, reply, editor))
     try:
         while piece := await answer.next_piece():
             events = editor.events
@@ -86,7 +87,6 @@ async def relay_stream(
                 if not reply.started:
                     await reply.start(200, head)
                 await reply.write(out, more=True)
-                answer.pass_by(_passing(answer, reply, editor))
             if editor.failure is not None:
                 raise editor.failure
         else:
@@ -104,7 +104,10 @@ async def relay_stream(
 
 
 def _passing(answer: UpstreamAnswer, reply: Reply, editor: StreamEditor) -> AtOnce | None:
-    """Return what takes pieces in the task's place; None where each is to be written."""
+    """Return what takes pieces in the task's place; None where each is to be written.
+
+    It takes none before the answer has begun: until then no event is known to be like most.
+    """
     send = reply.at_once
     if send is None:
         return None

@@ -82,6 +82,8 @@ class StreamEditor:
 
         Returns whether both did; otherwise nothing is changed, and the piece is one for `feed`.
         """
+        if self._mould is None:
+            return False
         read = self._cast(piece) if self._splitter.between else None
         if read is None:
             return self._pass_several(piece, send)
