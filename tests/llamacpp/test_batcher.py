@@ -9,10 +9,9 @@ import pytest
 
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.binding import DecodeFailed
-from engines.llamacpp.complaints import LoadFailed
 from engines.llamacpp.orders import Progress
 from engines.llamacpp.scrape import exposition
-from tests.support.batching import WAIT_S, Client, arrive, batching, client, drained, together
+from tests.support.batching import WAIT_S, Client, arrive, batching, client, together
 from tests.support.toy_runtime import Gate, ToyRuntime, answer
 
 
@@ -127,72 +126,6 @@ async def test_one_sequence_that_the_cache_refuses_ends_with_the_reason() -> Non
         assert "no room" in ((await one.end()).error or "")
 
 
-async def test_cancelled_in_the_queue_it_is_never_evaluated() -> None:
-    runtime = ToyRuntime(parallel=1)
-    gate = Gate()
-    runtime.before = gate
-    async with batching(runtime) as batcher:
-        first, second = client(2, 3), client(3, 3, 1)
-        batcher.submit(first.sequence)
-        await arrive(gate)
-        batcher.submit(second.sequence)
-        batcher.cancel(second.sequence)
-        gate.open_for_good()
-        await first.end()
-        await drained(batcher)
-        assert second.text == ""
-        assert batcher.counts.prompt_tokens == 3
-        assert batcher.counts.waiting == 0
-
-
-async def test_cancelled_before_it_was_seen_it_is_never_evaluated() -> None:
-    runtime = ToyRuntime()
-    async with batching(runtime) as batcher:
-        gone = client(3, 3)
-        batcher.cancel(gone.sequence)
-        batcher.submit(gone.sequence)
-        await drained(batcher)
-        assert batcher.counts.prompt_tokens == 1
-
-
-async def test_cancelled_in_its_prompt_its_cells_are_free_within_a_step() -> None:
-    runtime = ToyRuntime(batch_tokens=4)
-    gate = Gate()
-    runtime.before = gate
-    async with batching(runtime) as batcher:
-        gone = client(100, 3)
-        batcher.submit(gone.sequence)
-        for _ in range(3):
-            await arrive(gate)
-            gate.opened.release()
-        await arrive(gate)
-        batcher.cancel(gone.sequence)
-        gate.open_for_good()
-        await drained(batcher)
-        assert gone.text == ""
-        assert len(runtime.steps) == 5  # four of its own at most, and the other's one
-        assert runtime.cache == {}
-
-
-async def test_cancelled_while_it_speaks_its_slot_is_the_next_ones() -> None:
-    runtime = ToyRuntime(parallel=1)
-    gate = Gate()
-    runtime.before = gate
-    async with batching(runtime) as batcher:
-        gone, heir = client(2, 100), client(4, 6, 1)
-        batcher.submit(gone.sequence)
-        batcher.submit(heir.sequence)
-        await arrive(gate)
-        gate.opened.release()
-        await gone.first()
-        await arrive(gate)
-        batcher.cancel(gone.sequence)
-        gate.open_for_good()
-        assert (await heir.end()).text == answer(heir.prompt, 6)
-        assert gone.reason is None
-    assert runtime.cache == {}
-
-
 @pytest.mark.parametrize("what", ["leaving", "arrive"])
 async def test_the_event_loop_waits_for_no_state_that_leaves_or_comes_back(
     what: str, monkeypatch: pytest.MonkeyPatch
@@ -220,19 +153,6 @@ async def test_the_event_loop_waits_for_no_state_that_leaves_or_comes_back(
         asked.set()
         for one in (again, other):
             assert (await one.end()).text == answer(one.prompt, one.count)
-
-
-async def test_cancelled_when_it_has_just_ended_it_frees_nothing_twice() -> None:
-    runtime = ToyRuntime(parallel=2)
-    async with batching(runtime) as batcher:
-        for turn in range(10):
-            one = client(3, 2, turn)
-            batcher.submit(one.sequence)
-            await one.end()
-            batcher.cancel(one.sequence)
-            batcher.cancel(one.sequence)
-        await together(batcher, [client(4, 5, n) for n in range(4)])
-    assert all(row.slot < 2 for rows in runtime.steps for row in rows)
 
 
 async def test_a_step_that_fails_ends_those_in_it_and_the_next_are_served() -> None:
@@ -335,58 +255,6 @@ async def test_an_idle_batcher_closes_at_once_and_twice() -> None:
     batcher = Batcher(runtime, runtime.pooled, asyncio.get_running_loop())
     await asyncio.to_thread(batcher.close)
     await asyncio.to_thread(batcher.close)
-
-
-async def test_running_sequences_wait_for_one_batch_of_texts_at_most() -> None:
-    runtime = ToyRuntime(batch_tokens=8)
-    seen: list[int] = []
-    runtime.pooled.before = lambda: seen.append(len(runtime.steps))
-    gate = Gate()
-    runtime.before = gate
-    async with batching(runtime) as batcher:
-        speaking = client(2, 30)
-        batcher.submit(speaking.sequence)
-        await arrive(gate)
-        task = asyncio.create_task(batcher.pool([[n] * n for n in (5, 6, 20)]))
-        await asyncio.sleep(0)
-        gate.open_for_good()
-        assert [float(numbers[0]) for numbers in await task] == [5, 6, 20]
-        assert (await speaking.end()).text == answer(speaking.prompt, 30)
-    assert seen == [1, 2, 3, 4, 5]
-
-
-async def test_a_cancelled_embedding_is_not_evaluated_and_a_failed_one_says_why() -> None:
-    runtime = ToyRuntime()
-    gate = Gate()
-    runtime.before = gate
-    async with batching(runtime) as batcher:
-        speaking = client(2, 3)
-        batcher.submit(speaking.sequence)
-        await arrive(gate)
-        gone = asyncio.create_task(batcher.pool([[1, 2]]))
-        bad = asyncio.create_task(batcher.pool([[]]))
-        await asyncio.sleep(0)
-        gone.cancel()
-        await asyncio.wait([gone])
-        gate.open_for_good()
-        with pytest.raises(DecodeFailed, match="nothing to embed"):
-            await bad
-        assert gone.cancelled()
-        await batcher.pool([[1]])
-        assert runtime.pooled.batches == [[()], [(1,)]]
-
-
-async def test_no_memory_for_embeddings_is_told_and_the_thread_goes_on() -> None:
-    runtime = ToyRuntime()
-
-    def no_memory() -> None:
-        raise LoadFailed("llama.cpp cannot make a context")
-
-    runtime.pooled.before = no_memory
-    async with batching(runtime) as batcher:
-        with pytest.raises(DecodeFailed, match="cannot make a context"):
-            await batcher.pool([[1]])
-        await together(batcher, [client(3, 4)])
 
 
 async def test_figures_return_to_nothing_and_are_written_for_a_scrape() -> None:

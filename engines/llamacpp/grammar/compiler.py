@@ -121,7 +121,7 @@ def _drafts(wish: Wish, frame: Frame, calls: Rules, marks: Mapping[str, int]) ->
     if wish.answer is not None:
         choices.insert(0, f"{spelled(frame.answer, marks)} @answer".strip())
     if wish.free:
-        choices = _amid_text(frame, marks)
+        choices = _amid_text(wish, frame, marks)
         rules.append(_TEXT)
     start = " | ".join(choices)
     if frame.thought is not None:
@@ -144,10 +144,15 @@ def _is_marked(frame: Frame, marks: Mapping[str, int]) -> bool:
     return frame.form is not None and any(frame.form.start.startswith(mark) for mark in marks)
 
 
-def _amid_text(frame: Frame, marks: Mapping[str, int]) -> list[str]:
-    """Return the choices where any text may come, up to the token that begins calls."""
+def _amid_text(wish: Wish, frame: Frame, marks: Mapping[str, int]) -> list[str]:
+    """Return the choices where any text may come, up to the token that begins calls.
+
+    Behind the one call that there may be a model that goes on would call again, which it may not.
+    """
     if frame.answer:
         return [f"{spelled(frame.answer, marks)} TEXT", "calls"]
+    if wish.calls is not None and wish.calls.most == 1:
+        return ["TEXT calls", "TEXT"]
     return ["(TEXT calls)? TEXT"]
 
 
