@@ -27,8 +27,10 @@ from tools.setup.llamacpp_wheel import cache_folder, one_at_a_time, version_want
 
 LIBRARY = "libmtmd.so"  # llama-cpp-python looks for this name on macOS too
 _LLAMA = PurePosixPath("vendor", "llama.cpp")
-_WANTED = ("tools/mtmd", "include", "src", "ggml/include", "vendor/hash", "vendor/miniaudio")
-_WANTED = (*_WANTED, "vendor/sheredom", "vendor/stb", "vendor/nlohmann")
+_WANTED = (
+    *("tools/mtmd", "include", "src", "ggml/include", "vendor/hash", "vendor/miniaudio"),
+    *("vendor/sheredom", "vendor/stb", "vendor/nlohmann"),
+)
 # Programs of their own, no part of the library.
 _PROGRAMS = ("mtmd-cli.cpp", "deprecation-warning.cpp")
 _HASHES = ("hash.cpp", "sha1/sha1.c", "sha256/sha256.c", "xxhash/xxhash.c")

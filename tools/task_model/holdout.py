@@ -60,7 +60,7 @@ def hold_out(
             e for e, f, r in zip(examples, folds, ranks, strict=True) if f != fold and r < share
         ]
         fitted = fit(kept, settings)
-        for i in np.flatnonzero(folds == fold):
+        for i in np.flatnonzero(folds == fold).tolist():
             newest[i] = fitted.scores(set(examples[i].features))
             if examples[i].before:
                 before[i] = fitted.scores(set(examples[i].before))
