@@ -23,7 +23,7 @@ from gateway.relay.calls import CallMender
 from gateway.relay.chunks import Chunk, Delta, Head, Unreadable, is_error, read_chunk, read_head
 from gateway.relay.mould import Mould, mould_of, only_text, replacements
 from gateway.relay.told import Told
-from gateway.relay.written import length_event, usage_event
+from gateway.relay.written import length_event, usage_behind, usage_event
 
 _MOST_MOULDS = 8
 _ROLE = b'"role":"assistant",'
@@ -295,7 +295,7 @@ class StreamEditor:
         return self._edited(event)
 
     def _going_on(self, event: bytes, chunk: Chunk) -> bytes:
-        """Take the second role out of an event, and mark the one that ends the answer."""
+        """Make an event one of the answer that was begun; the one that ends it is marked."""
         choice = chunk.choices[0]
         delta = choice.delta
         if delta is not None and delta.role is not None:
@@ -305,6 +305,8 @@ class StreamEditor:
                 event = event.replace(_ROLE, b"", 1)
             else:  # it is spaced in another way, or behind the text
                 event = self._calls.without_role(event)
+        if chunk.usage is not None:  # with each event, as vLLM's `continuous_usage_stats` asks
+            event = usage_behind(event, self._told.tokens_before)
         return self._marked(event) if choice.finish_reason else event
 
     def _marked(self, event: bytes) -> bytes:

@@ -1,7 +1,9 @@
-"""Events of a stream that the gateway writes itself, where an engine owes them.
+"""Events of a stream that the gateway writes itself, where an engine owes them or errs in them.
 
 Owns: their shape. Must not: know when one is owed.
 """
+
+from typing import Any
 
 import msgspec
 
@@ -13,8 +15,10 @@ from engines.protocol.answers import (
     TextChoice,
     Usage,
 )
-from engines.protocol.events import write_event
+from engines.protocol.events import event_data, write_event
 from gateway.relay.chunks import Head
+
+_EVENT = msgspec.json.Decoder(dict[str, Any])
 
 
 class _UsageEvent(msgspec.Struct, frozen=True):
@@ -41,3 +45,17 @@ def length_event(head: Head, served: str) -> bytes:
         empty = ChatChunkChoice(0, ChatDelta(), "length")
         last = ChatChunk(head.id, head.created, served, [empty])
     return write_event(msgspec.json.encode(last))
+
+
+def usage_behind(event: bytes, tokens: int) -> bytes:
+    """Return an event whose usage takes so many of the answer's tokens for the prompt's, mended.
+
+    They are one prompt to an engine that goes on behind another.
+    """
+    told = _EVENT.decode(event_data(event) or b"")
+    usage = told["usage"]
+    prompt = max(0, (usage.get("prompt_tokens") or 0) - tokens)
+    completion = (usage.get("completion_tokens") or 0) + tokens
+    usage["prompt_tokens"], usage["completion_tokens"] = prompt, completion
+    usage["total_tokens"] = prompt + completion
+    return write_event(msgspec.json.encode(told))

@@ -1,8 +1,10 @@
 """When an engine breaks in the middle of a stream: scripted engines, every way of breaking."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.answers import DONE, FIRST, chunk
@@ -62,6 +64,30 @@ async def test_another_replica_goes_on_in_the_same_stream(how: str) -> None:
         metrics = (await served.http.get("/metrics")).text
         counted = [line for line in metrics.splitlines() if "continuations_total{" in line]
         assert sorted(line[-3:] for line in counted) == ["0.0", "1.0"]
+
+
+async def test_usage_that_is_told_with_each_event_goes_on_with_the_first_engines() -> None:
+    def counting(events: Sequence[bytes], prompt: int) -> list[bytes]:
+        told, said = [], 0
+        for event in events:
+            said += b'"content":"' in event and b'"content":""' not in event
+            usage = {"prompt_tokens": prompt, "total_tokens": prompt + said}
+            encoded = msgspec.json.encode(usage | {"completion_tokens": said})
+            told.append(event.replace(b"}\n\n", b',"usage":' + encoded + b"}\n\n"))
+        return told
+
+    begun, rest = counting(BEGUN, 27), [*counting(REST[:3], 30), DONE]
+    one, two = Breaking(CUT, begun=begun, rest=rest), Breaking(CUT, begun=begun, rest=rest)
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    async with running(one), running(two), serving(config(one, two)) as served:
+        events = events_of(await streamed(served, stream_options=options))
+    assert said(events) == "It weighs much"
+    told = [event["usage"] for event in events]
+    assert [usage["prompt_tokens"] for usage in told] == [27] * len(told)
+    # The two events of the first engine had three tokens, as one could say afterwards.
+    assert [usage["completion_tokens"] for usage in told] == [0, 1, 2, 4, 4, 4]
+    assert all(u["total_tokens"] == 27 + u["completion_tokens"] for u in told)
+    assert events[-2]["weighbridge"] == {"continued": 1}
 
 
 async def test_an_engine_that_cannot_count_has_its_events_counted() -> None:
