@@ -13,6 +13,7 @@ from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from engines.door import LOOPBACK_NAMES, PageDoor, is_address
 from engines.llamacpp.work import Worker
@@ -47,12 +48,21 @@ class Server(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             cut.cancel()
+            self._hang_up()
 
     async def _cut(self) -> None:
         """End what is read or runs beyond the drain time with an error that its client can read."""
         await asyncio.sleep(self._drain_timeout_s)
         self._worker.beginnings.end()
         await asyncio.to_thread(self._worker.batcher.close)
+        await asyncio.sleep(_LAST_WORDS_S / 2)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Leave clients that do not read: uvicorn would log their tasks' end as our defect."""
+        for line in list(self.server_state.connections):
+            if isinstance(line, HttpToolsProtocol) and line.flow.write_paused:
+                line.transport.abort()
 
 
 def server_of(asked: argparse.Namespace, worker: Worker, app: ASGIApp) -> Server:

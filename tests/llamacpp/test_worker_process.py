@@ -1,5 +1,6 @@
 """The worker as a process: how it starts, refuses to start, and ends."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -178,6 +179,32 @@ async def test_a_stream_is_cut_when_the_drain_time_is_over_or_sigterm_comes_agai
                 assert msgspec.json.decode(data_of(heard)[-1])["error"]["type"] == "server_error"
         assert worker.process.wait(END_S) == 0
         assert "Traceback" not in worker.stderr()
+
+
+@pytest.mark.parametrize(("drain_s", "signals"), [("0.1", 1), ("600", 2)])
+async def test_who_does_not_read_is_cut_off_without_a_word_when_the_worker_ends(
+    drain_s: str, signals: int
+) -> None:
+    # Far more than a system keeps for who does not read.
+    body = json.dumps(ENDLESS | {"logprobs": True, "top_logprobs": 20}).encode()
+    head = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with working(options=["--drain-timeout-s", drain_s]) as worker, socket.socket() as line:
+        host, port = worker.url.removeprefix("http://").split(":")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        line.connect((host, int(port)))
+        line.sendall(f"POST {CHAT} HTTP/1.1\r\n{head}\r\n\r\n".encode() + body)
+        async with worker.client() as other:
+
+            async def has_said_much() -> bool:
+                return (await figures(other))["completion_tokens"] > 5_000
+
+            await until(has_said_much)
+        worker.process.terminate()
+        await until(lambda: refuses(worker))  # two signals at once may be one
+        if signals == 2:
+            worker.process.terminate()
+        assert worker.process.wait(END_S) == 0
+        assert worker.stderr() == ""
 
 
 @pytest.mark.parametrize("busy", [False, True])

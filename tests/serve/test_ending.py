@@ -1,8 +1,10 @@
 """How a gateway ends: signals once and twice, idle and in the middle of a stream, and kill -9."""
 
 import asyncio
+import json
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -123,6 +125,35 @@ async def test_a_stream_beyond_the_drain_time_ends_with_an_error_event(tmp_path:
             assert b"[DONE]" not in text.encode()
             await asyncio.wait_for(engine.hung_up.wait(), SOON_S)
             assert gateway.wait() == 0
+            assert "Traceback" not in gateway.errors()
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]])
+async def test_a_client_that_does_not_read_leaves_no_traceback_when_the_drain_time_is_over(
+    options: list[str], tmp_path: Path
+) -> None:
+    # Far more than systems keep for who does not read.
+    much = [FIRST, *[chunk("x" * 60_000)] * 2_000, DONE]
+    async with running(ScriptedEngine()) as engine:
+        engine.plays.append(events_play(*much))
+        config = with_remote(engine, 1)
+        with gateway_process(tmp_path, *options, config=config) as gateway:
+            url = httpx.URL(gateway.url)
+            body = json.dumps(ask("far")).encode()
+            head = f"host: localhost\r\ncontent-length: {len(body)}\r\n"
+            head += "content-type: application/json\r\n\r\n"
+            with socket.socket() as line:
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+                line.connect((url.host, url.port))
+                line.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}".encode() + body)
+
+                async def begun() -> bool:
+                    return bool(engine.heard)
+
+                await until(begun)
+                gateway.signal(signal.SIGTERM)
+                async with asyncio.timeout(SOON_S):
+                    assert await asyncio.to_thread(gateway.wait) == 0
             assert "Traceback" not in gateway.errors()
 
 
