@@ -146,7 +146,8 @@ class Asks:
             frequency_penalty=-1.0,
             repetition_penalty=1.3,
         )
-        body |= self._rarely(dry_multiplier=0.8, mirostat=self._of(1, 2))
+        body |= self._rarely(dry_multiplier=0.8, mirostat=self._of(1, 2), dynatemp_range=0.5)
+        body |= self._rarely(adaptive_target=0.4, top_n_sigma=1.0)
         return body | self._rarely(xtc_probability=0.5, top_logprobs=0)
 
     def _talk(self) -> list[Body]:

@@ -6,8 +6,10 @@ Must not: draw.
 
 from collections.abc import Sequence
 
+from engines.llamacpp.adaptive import Adaptive
 from engines.llamacpp.bias import bias_of
 from engines.llamacpp.binding import Runtime
+from engines.llamacpp.heat import Dynamic
 from engines.llamacpp.mirostat import Mirostat
 from engines.llamacpp.narrowing import Narrowing
 from engines.llamacpp.repetition import Dry
@@ -47,6 +49,8 @@ class Defaults:
             logit_bias=bias_of(request.logit_bias, self._vocabulary),
             dry=self._dry(request),
             mirostat=_mirostat(request),
+            dynamic=_dynamic(request),
+            adaptive=_adaptive(request),
         )
 
     def _narrowing(self, request: Sampling) -> Narrowing:
@@ -57,6 +61,7 @@ class Defaults:
             top_p=_given(request.top_p, self._top_p),
             xtc_probability=_given(request.xtc_probability, 0.0),
             xtc_threshold=_given(request.xtc_threshold, 0.1),
+            top_n_sigma=_given(request.top_n_sigma, 0.0),
         )
 
     def _dry(self, request: Sampling) -> Dry | None:
@@ -90,6 +95,19 @@ def _mirostat(request: Sampling) -> Mirostat | None:
     return Mirostat(
         request.mirostat, _given(request.mirostat_tau, 5.0), _given(request.mirostat_eta, 0.1)
     )
+
+
+def _dynamic(request: Sampling) -> Dynamic | None:
+    if not request.dynatemp_range:
+        return None
+    return Dynamic(request.dynatemp_range, _given(request.dynatemp_exponent, 1.0))
+
+
+def _adaptive(request: Sampling) -> Adaptive | None:
+    target = request.adaptive_target
+    if target is None or target < 0:
+        return None
+    return Adaptive(target, _given(request.adaptive_decay, 0.9))
 
 
 def _given(value: float | None, default: float) -> float:

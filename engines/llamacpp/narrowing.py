@@ -1,4 +1,4 @@
-"""Which tokens may be drawn: top-k, typical-p, min-p, top-p and XTC, in this order.
+"""Which tokens may be drawn: top-n-sigma, top-k, typical-p, min-p, top-p and XTC, in this order.
 
 Owns: the sets. Each is taken of what the one before it has left.
 Must not: draw, or change how likely a token is.
@@ -29,6 +29,7 @@ _KIND_BITS, _KINDS = 16, 127
 class Narrowing:
     """The bounds of the sets; those that are given here narrow nothing.
 
+    `top_n_sigma` is for `leave_near`, which comes before all that is here.
     `xtc_probability` is how often XTC leaves out all but the least likely of the tokens whose
     chance is at least `xtc_threshold`.
     """
@@ -39,6 +40,7 @@ class Narrowing:
     top_p: float = 1.0
     xtc_probability: float = 0.0
     xtc_threshold: float = 0.1
+    top_n_sigma: float = 0.0
 
     def narrows(self, vocabulary: int, luck: float) -> bool:
         """Say whether not all of a vocabulary may be drawn; `luck` is that of `allowed`."""
@@ -73,6 +75,13 @@ class Narrowing:
         if luck < self.xtc_probability:
             kept = _within(kept, weights, _without_top, self.xtc_threshold)
         return kept
+
+
+def leave_near(logits: Floats, sigmas: float) -> None:
+    """Make what lies more standard deviations below the largest logit impossible."""
+    possible = logits[logits > -np.inf]
+    deviation = float(possible.std(dtype=np.float64))
+    logits[logits < float(possible.max()) - sigmas * deviation] = -np.inf
 
 
 def likeliest(logits: Floats, count: int) -> Tokens:

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from engines.llamacpp.adaptive import Adaptive, Aim
 from engines.llamacpp.few import FEW, winner_of_few
+from engines.llamacpp.heat import GREEDY_BELOW, Dynamic
 from engines.llamacpp.mirostat import Mirostat, Surprise
-from engines.llamacpp.narrowing import Narrowing, first_within, least_within, likeliest
+from engines.llamacpp.narrowing import Narrowing, first_within, least_within, leave_near, likeliest
 from engines.llamacpp.race import MOST_RACERS, Race
 from engines.llamacpp.repetition import Dry, Repetition
 
 Floats = npt.NDArray[np.float32]
 
-# Below this temperature nothing but the likeliest token is ever drawn, and divisions overflow.
-_GREEDY_BELOW = 1e-5
 # Stands for an infinite logit: beyond any real one, and far from overflowing.
 _CERTAIN = 1e30
 _NOTHING = "no token has a finite logit"
@@ -37,7 +37,8 @@ class SamplingParams:
 
     `presence_penalty` and `frequency_penalty` look at what was generated, `repetition_penalty` and
     `dry` at the prompt as well; the former at the last `repetition_last_n` tokens, at all where it
-    is negative. `mirostat` takes the place of `narrowing`, as in llama.cpp.
+    is negative. `mirostat` takes the place of `narrowing`, `dynamic` and `adaptive`, as in
+    llama.cpp.
     """
 
     temperature: float = 1.0
@@ -50,6 +51,14 @@ class SamplingParams:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     dry: Dry | None = None
     mirostat: Mirostat | None = None
+    dynamic: Dynamic | None = None
+    adaptive: Adaptive | None = None
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether always the likeliest token is taken."""
+        reach = 0.0 if self.dynamic is None or self.mirostat is not None else self.dynamic.reach
+        return self.temperature + reach < GREEDY_BELOW
 
     @property
     def penalizes(self) -> bool:
@@ -58,11 +67,17 @@ class SamplingParams:
             self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1.0
         )
 
+    @property
+    def follows_chances(self) -> bool:
+        """Whether what is drawn depends on all chances of what may be drawn."""
+        return self.dynamic is not None or self.adaptive is not None
+
     def draws_from_few(self, luck: float) -> bool:
         """Say whether a draw is among a few tokens that logits alone tell, by min-p and top-p."""
         sets = self.narrowing
-        plain = sets.typical_p >= 1 and luck >= sets.xtc_probability and self.mirostat is None
-        return 0 < sets.top_k <= FEW and plain
+        if not 0 < sets.top_k <= FEW or self.mirostat is not None or self.follows_chances:
+            return False
+        return sets.typical_p >= 1 and luck >= sets.xtc_probability and sets.top_n_sigma <= 0
 
 
 class Sampler:
@@ -76,6 +91,7 @@ class Sampler:
         self._seen = _seen(params, prompt)
         self._repetition = None if params.dry is None else Repetition(params.dry, prompt)
         self._surprise = None if params.mirostat is None else Surprise(params.mirostat)
+        self._aim = None if params.adaptive is None else Aim(params.adaptive)
 
     def pick(self, logits: Floats) -> int:
         """Return the next token; `logits` [vocabulary] may be changed.
@@ -85,7 +101,7 @@ class Sampler:
         """
         self._adjust(logits)
         params = self._params
-        if params.temperature < _GREEDY_BELOW:
+        if params.is_greedy:
             token = int(logits.argmax())  # of what is no number the first
             if not math.isfinite(logits[token]):
                 token = int(_cleaned(logits).argmax())
@@ -133,6 +149,10 @@ class Sampler:
             token = int(tokens[self._race.winner(tokens, weights[tokens])])
             self._surprise.learn(weights, tokens, token)
             return token
+        if params.narrowing.top_n_sigma > 0:
+            leave_near(logits, params.narrowing.top_n_sigma)
+        if params.follows_chances:
+            return self._draw_by_chances(logits, luck)
         # First the few that logits alone tell: chances of a whole vocabulary are dear.
         if not params.narrowing.narrows(len(logits), luck):
             return self._race.winner_of_all(logits, params.temperature)
@@ -146,6 +166,30 @@ class Sampler:
             short = kept if short is None else short[kept]
         assert short is not None  # noqa: S101 - one of the two narrowed
         return int(short[self._race.winner(short, weights)])
+
+    def _draw_by_chances(self, logits: Floats, luck: float) -> int:
+        """Draw where the chances of what may be drawn change themselves.
+
+        A dynamic temperature comes behind the sets, as in llama.cpp: it looks at what they leave.
+        """
+        params = self._params
+        temperature = params.temperature if params.dynamic is None else 1.0
+        short = params.narrowing.shortlist(logits, temperature)
+        tokens = np.arange(len(logits)) if short is None else short
+        tokens = tokens[logits[tokens] > -np.inf]
+        narrow = _weights(logits[tokens], temperature)
+        kept = params.narrowing.allowed(narrow, luck)
+        if kept is not None:
+            tokens, narrow = tokens[kept], narrow[kept]
+        weights = narrow.astype(np.float64)
+        if params.dynamic is not None:
+            weights = params.dynamic.heated(weights, params.temperature)
+        if self._aim is None:
+            return int(tokens[self._race.winner(tokens, weights.astype(np.float32))])
+        chances = weights / weights.sum()
+        at = self._race.winner(tokens, self._aim.preferred(chances).astype(np.float32))
+        self._aim.learn(float(chances[at]))
+        return int(tokens[at])
 
     def _draw_from_few(self, logits: Floats) -> int:
         params = self._params

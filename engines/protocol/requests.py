@@ -104,12 +104,17 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     include_stop_str_in_output: bool | None = None
     logit_bias: Biases | None = None
     # llama.cpp's samplers, under llama-server's names.
+    top_n_sigma: Annotated[float, msgspec.Meta(ge=-1, le=100)] | None = None
     typical_p: Probability | None = None
     xtc_probability: Probability | None = None
     xtc_threshold: Probability | None = None
     mirostat: Annotated[int, msgspec.Meta(ge=0, le=2)] | None = None
     mirostat_tau: Bits | None = None
     mirostat_eta: Bits | None = None
+    dynatemp_range: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    dynatemp_exponent: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
+    adaptive_target: Annotated[float, msgspec.Meta(ge=-1, le=1)] | None = None
+    adaptive_decay: Annotated[float, msgspec.Meta(ge=0, le=0.99)] | None = None
     dry_multiplier: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
     dry_base: Annotated[float, msgspec.Meta(ge=1, le=100)] | None = None
     dry_allowed_length: PositiveInt | None = None

@@ -88,6 +88,11 @@ def test_a_budget_for_thoughts_has_the_names_that_engines_gave_it(field: str) ->
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("top_n_sigma", -2),
+        ("dynatemp_range", -0.1),
+        ("dynatemp_exponent", -1),
+        ("adaptive_target", 1.1),
+        ("adaptive_decay", 1),
         ("typical_p", 1.1),
         ("xtc_probability", -0.1),
         ("xtc_threshold", 2),

@@ -44,6 +44,9 @@ async def test_the_same_seed_says_nearly_always_the_same_alone_cached_and_in_com
 async def test_each_sampler_changes_what_is_drawn_and_is_reproducible(worker_of: WorkerOf) -> None:
     samplers: list[dict[str, Any]] = [
         {},
+        {"top_n_sigma": 0.5},
+        {"dynatemp_range": 1.4, "dynatemp_exponent": 2},
+        {"adaptive_target": 0.3, "adaptive_decay": 0.5, "min_p": 0.02},
         {"typical_p": 0.2},
         {"xtc_probability": 1, "xtc_threshold": 0.05},
         {"mirostat": 1, "mirostat_tau": 1},
@@ -56,6 +59,18 @@ async def test_each_sampler_changes_what_is_drawn_and_is_reproducible(worker_of:
         again = [await text(http, "Hello", **fields) for fields in samplers]
     assert once == again
     assert len(set(once)) == len(once)
+
+
+async def test_a_dynamic_temperature_draws_where_the_given_one_would_not(
+    worker_of: WorkerOf,
+) -> None:
+    async with worker_of().client() as http:
+        greedy = [await text(http, "Hello", temperature=0, seed=at) for at in range(4)]
+        drawn = [
+            await text(http, "Hello", temperature=0, dynatemp_range=2, seed=at) for at in range(4)
+        ]
+    assert len(set(greedy)) == 1
+    assert len(set(drawn)) == 4
 
 
 async def test_dry_breaks_out_of_a_loop(worker_of: WorkerOf) -> None:
