@@ -78,7 +78,8 @@ async def chat(worker: Worker, asked: Asked) -> None:
     conversations = worker.model.conversations
     orders = await worker.holder.hold(free, wish, conversations.frame(request, free))
     speeches = conversations.speeches(request, orders)
-    writer = ChatWriter(name, orders, worker.model.vocabulary, speeches)
+    counts = request.counts_usage()
+    writer = ChatWriter(name, orders, worker.model.vocabulary, speeches, counts=counts)
     await _generate(worker, asked, orders, writer, _streams(request))
 
 
@@ -90,7 +91,8 @@ async def completion(worker: Worker, asked: Asked) -> None:
     free = await _beside(asked.body, lambda: worker.model.completion_orders(request))
     orders = await worker.holder.hold(free, wish, Frame())
     telling = worker.model.telling(request)
-    writer = TextWriter(name, orders, worker.model.vocabulary, telling)
+    counts = request.counts_usage()
+    writer = TextWriter(name, orders, worker.model.vocabulary, telling, counts=counts)
     await _generate(worker, asked, orders, writer, _streams(request))
 
 

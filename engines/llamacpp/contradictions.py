@@ -24,6 +24,11 @@ def check_chat(request: ChatRequest) -> None:
             "This engine answers in text alone: leave 'modalities' out, or send [\"text\"].",
             param="modalities",
         )
+    if request.top_logprobs and not request.logprobs:
+        raise InvalidRequest(
+            "'top_logprobs' is told beside 'logprobs': set that to true as well.",
+            param="top_logprobs",
+        )
 
 
 def check_completion(request: CompletionRequest) -> None:

@@ -10,6 +10,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,6 +32,14 @@ from engines.protocol.errors import InvalidRequest
 from engines.protocol.readings import EmbeddingRequest, RerankRequest, ScoreRequest
 
 Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a text stands in a request: how it is called there, and the field."""
+
+    who: str
+    param: str
 
 
 class Reader:
@@ -96,7 +105,7 @@ class Reader:
         self._model.check_ranks(request.model)
         pairs = _pairs(request)
         if not self._model.abilities.reranks:
-            return await self._likeness(pairs, _places(pairs, request), param)
+            return await self._likeness(pairs, _places(pairs, request))
         prompts = await asyncio.to_thread(self._paired, pairs, param)
         told = await self._evaluate(prompts, param)
         # Of several scores llama.cpp has made chances, of which the first is that of "yes".
@@ -111,23 +120,32 @@ class Reader:
         return [self._model.pairs.tokens(first, second) for first, second in pairs]
 
     async def _likeness(
-        self, pairs: Sequence[Pair], places: Mapping[str, str], param: str
+        self, pairs: Sequence[Pair], places: Mapping[str, _Place]
     ) -> tuple[list[float], Usage]:
         """Return the cosine of each pair; a text that stands in several is evaluated once."""
-        prompts = await asyncio.to_thread(self._model.prompts, [*places], param)
-        numbers = await self._evaluate(prompts, param, [*places.values()])
+
+        def read() -> list[list[int]]:
+            return [self._model.tokens(text, place.param) for text, place in places.items()]
+
+        prompts = await asyncio.to_thread(read)
+        numbers = await self._pooled(prompts, [*places.values()])
         found = dict(zip(places, map(_unit, numbers), strict=True))
         # Rounding would make equal texts a little more than equal.
         likeness = [min(1.0, float(found[first] @ found[second])) for first, second in pairs]
         return likeness, _usage(prompts)
 
-    async def _evaluate(
-        self, prompts: Sequence[Sequence[int]], param: str, places: Sequence[str] = ()
+    async def _evaluate(self, prompts: Sequence[Sequence[int]], param: str) -> list[Floats]:
+        texts = range(1, len(prompts) + 1)
+        return await self._pooled(
+            prompts, [_Place(f"Text {at} of '{param}'", param) for at in texts]
+        )
+
+    async def _pooled(
+        self, prompts: Sequence[Sequence[int]], places: Sequence[_Place]
     ) -> list[Floats]:
-        for at, prompt in enumerate(prompts):
-            who = places[at] if places else f"Text {at + 1} of '{param}'"
-            self._model.room.check(len(prompt), param, answer=0, who=who)
-        with self._crowd.with_these(len(prompts), param):
+        for prompt, place in zip(prompts, places, strict=True):
+            self._model.room.check(len(prompt), place.param, answer=0, who=place.who)
+        with self._crowd.with_these(len(prompts), places[-1].param):
             return await self._batcher.pool(prompts)
 
     def _dimensions(self, request: EmbeddingRequest) -> int:
@@ -154,13 +172,15 @@ def _pairs(request: RerankRequest | ScoreRequest) -> list[Pair]:
     return [*zip(first, second, strict=True)]
 
 
-def _places(pairs: Sequence[Pair], request: RerankRequest | ScoreRequest) -> dict[str, str]:
+def _places(pairs: Sequence[Pair], request: RerankRequest | ScoreRequest) -> dict[str, _Place]:
     """Return each text with where it first stands in a request."""
     ranks = isinstance(request, RerankRequest)
-    places: dict[str, str] = {}
+    places: dict[str, _Place] = {}
     for at, (first, second) in enumerate(pairs, 1):
-        places.setdefault(first, "The query" if ranks else f"Text {at} of 'text_1'")
-        places.setdefault(second, f"Text {at} of '{'documents' if ranks else 'text_2'}'")
+        own = _Place(f"Text {at} of 'text_1'", "text_1")
+        places.setdefault(first, _Place("The query", "query") if ranks else own)
+        other = "documents" if ranks else "text_2"
+        places.setdefault(second, _Place(f"Text {at} of '{other}'", other))
     return places
 
 

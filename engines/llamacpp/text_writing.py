@@ -51,9 +51,15 @@ class TextWriter(Writer):
     prefix = "cmpl"
 
     def __init__(
-        self, model: str, orders: Sequence[Order], vocabulary: Vocabulary, telling: Telling
+        self,
+        model: str,
+        orders: Sequence[Order],
+        vocabulary: Vocabulary,
+        telling: Telling,
+        *,
+        counts: bool = False,
     ) -> None:
-        super().__init__(model, orders, vocabulary)
+        super().__init__(model, orders, vocabulary, counts=counts)
         self._telling = telling
         self._prompt_of = [n - 1 for n in accumulate(order.choice == 0 for order in orders)]
         self._offsets = [Offsets(len(self._echo(index))) for index in range(len(orders))]
@@ -121,6 +127,8 @@ class TextWriter(Writer):
         return echoes[self._prompt_of[index]] if echoes else ""
 
     def _part(self, choices: list[TextChoice], usage: Usage | None = None) -> bytes:
+        if self._counts:
+            usage = self.usage()
         return write_event(
             msgspec.json.encode(TextAnswer(self._id, self._created, self._model, choices, usage))
         )

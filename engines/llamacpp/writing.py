@@ -46,11 +46,22 @@ class Said:
 
 
 class Writer(ABC):
-    """Gathers one request's progress; subclasses know one endpoint's shapes."""
+    """Gathers one request's progress; subclasses know one endpoint's shapes.
+
+    With `counts` each event tells the usage so far.
+    """
 
     prefix = ""
 
-    def __init__(self, model: str, orders: Sequence[Order], vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        model: str,
+        orders: Sequence[Order],
+        vocabulary: Vocabulary,
+        *,
+        counts: bool = False,
+    ) -> None:
+        self._counts = counts
         self._model = model
         self._orders = orders
         self._vocabulary = vocabulary
@@ -116,8 +127,10 @@ class ChatWriter(Writer):
         orders: Sequence[Order],
         vocabulary: Vocabulary,
         speeches: Sequence[Speech],
+        *,
+        counts: bool = False,
     ) -> None:
-        super().__init__(model, orders, vocabulary)
+        super().__init__(model, orders, vocabulary, counts=counts)
         self._heard = [_Heard(speech) for speech in speeches]
 
     def add(self, index: int, progress: Progress) -> None:
@@ -179,6 +192,8 @@ class ChatWriter(Writer):
         )
 
     def _chunk(self, choices: list[ChatChunkChoice], usage: Usage | None = None) -> bytes:
+        if self._counts:
+            usage = self.usage()
         return write_event(
             msgspec.json.encode(ChatChunk(self._id, self._created, self._model, choices, usage))
         )

@@ -71,9 +71,10 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
-    """`stream_options`: whether the last event carries the usage."""
+    """`stream_options`: whether the last event carries the usage; and each, as vLLM has it."""
 
     include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +162,12 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     def wants_usage(self) -> bool:
         """Say whether the client asked for usage at the end of a stream."""
         return bool(self.stream_options and self.stream_options.include_usage)
+
+    def counts_usage(self) -> bool:
+        """Say whether the client asked for the usage so far with each event as well."""
+        return self.wants_usage() and bool(
+            self.stream_options and self.stream_options.continuous_usage_stats
+        )
 
 
 class ChatRequest(Sampling, frozen=True, kw_only=True):

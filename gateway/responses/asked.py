@@ -3,7 +3,7 @@
 Owns: its fields, and what each becomes. Must not: read conversations (`turns` does).
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -30,9 +30,12 @@ _OWN = frozenset(
         "text",
         "tool_choice",
         "tools",
+        "top_logprobs",
         "truncation",
     }
 )
+# What of `include` has a counterpart in a chat; the rest asks for what is never left out here.
+_LOGPROBS = "message.output_text.logprobs"
 _KEPT = ("previous_response_id", "conversation", "prompt")
 
 
@@ -52,6 +55,8 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True):
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+    include: list[str] | None = None
+    top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
     text: dict[str, Any] | None = None
     reasoning: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
@@ -77,12 +82,15 @@ def as_chat(request: ResponsesRequest, body: bytes) -> bytes:
     if request.background:
         raise InvalidRequest("Nothing runs in the background here.", param="background")
     given = {name: value for name, value in _FIELDS.decode(body).items() if name not in _OWN}
+    logprobs = _LOGPROBS in (request.include or ())
     new = {
         "messages": messages_of(request.instructions, request.input),
         "max_completion_tokens": request.max_output_tokens,
         "tools": _tools(request.tools or ()),
         "tool_choice": _choice(request.tool_choice),
         "response_format": _form(request.text or {}),
+        "logprobs": logprobs or None,
+        "top_logprobs": request.top_logprobs if logprobs else None,
         "reasoning_effort": (request.reasoning or {}).get("effort"),
         "stream_options": {"include_usage": True} if request.stream else None,
     }

@@ -10,7 +10,7 @@ import msgspec
 from engines.protocol.events import event_data, write_event
 from engines.protocol.unreadable import UNREADABLE
 from gateway.responses.asked import ResponsesRequest
-from gateway.responses.told import Item, ResponsesAnswer, begun, ended
+from gateway.responses.told import Item, ResponsesAnswer, begun, ended, logprobs_in
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
@@ -26,6 +26,7 @@ class EventWriter:
         self._items: list[Item] = []
         self._open: Item | None = None  # what is said or thought at this moment
         self._calls: dict[int, Item] = {}
+        self._tokens: list[Any] = []  # what is told of those whose text has not come
         self._reason: str | None = None
         self._usage: dict[str, Any] | None = None
         self._mark: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
@@ -47,6 +48,7 @@ class EventWriter:
         self._usage = told.get("usage") or self._usage
         self._mark = told.get("weighbridge", self._mark)
         for choice in told.get("choices") or ():
+            self._tokens += logprobs_in(choice)
             out += self._say(choice.get("delta") or {})
             self._reason = choice.get("finish_reason") or self._reason
         return out
@@ -68,6 +70,8 @@ class EventWriter:
             out += self._text("message", "response.output_text", delta["content"])
         for call in delta.get("tool_calls") or ():
             out += self._call(call)
+        if out:
+            self._tokens = []
         return out
 
     def _text(self, kind: str, name: str, text: str) -> bytes:
@@ -79,7 +83,8 @@ class EventWriter:
             out += self._added(item)
             out += self._of(item, "response.content_part.added", content_index=0, part=item.part())
         item.text += text
-        more: dict[str, Any] = {"logprobs": []} if kind == "message" else {}
+        more: dict[str, Any] = {"logprobs": self._tokens} if kind == "message" else {}
+        item.logprobs += more.get("logprobs", ())
         return out + self._of(item, f"{name}.delta", content_index=0, delta=text, **more)
 
     def _call(self, call: dict[str, Any]) -> bytes:
@@ -104,7 +109,7 @@ class EventWriter:
             return b""
         thought = item.kind == "reasoning"
         name = "response.reasoning_text.done" if thought else "response.output_text.done"
-        more: dict[str, Any] = {} if thought else {"logprobs": []}
+        more: dict[str, Any] = {} if thought else {"logprobs": item.logprobs}
         return (
             self._of(item, name, content_index=0, text=item.text, **more)
             + self._of(item, "response.content_part.done", content_index=0, part=item.part())

@@ -3,7 +3,7 @@
 Owns: the shapes. Must not: know streams (`events` does).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -75,7 +75,10 @@ class ResponsesEvent(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Item:
-    """An item of the output while it grows; `text` is what was said, thought, or the arguments."""
+    """An item of the output while it grows; `text` is what was said, thought, or the arguments.
+
+    `logprobs` say of a message's tokens, in a chat's words, how likely they were.
+    """
 
     kind: str
     of: str
@@ -83,6 +86,7 @@ class Item:
     text: str = ""
     call_id: str = ""
     name: str = ""
+    logprobs: list[Any] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -93,7 +97,8 @@ class Item:
         """Return its one part."""
         if self.kind == "reasoning":
             return {"type": "reasoning_text", "text": self.text}
-        return {"type": "output_text", "text": self.text, "annotations": [], "logprobs": []}
+        told = {"type": "output_text", "text": self.text, "annotations": []}
+        return told | {"logprobs": [*self.logprobs]}
 
     def told(self, status: str = "completed") -> dict[str, Any]:
         """Return it as clients get it; without its parts where it has only begun."""
@@ -141,6 +146,8 @@ def whole(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
     for kind, text in (("reasoning", thought), ("message", message.get("content"))):
         if text:
             items.append(Item(kind, of, len(items), text))
+    if len(items) == 1 and not message.get("tool_calls"):  # else they are of more than the message
+        items[0].logprobs = logprobs_in(choice)
     for call in message.get("tool_calls") or ():
         function = call["function"]
         items.append(
@@ -154,6 +161,11 @@ def whole(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
             )
         )
     return ended(begun(request, chat), items, choice.get("finish_reason"), chat.get("usage"))
+
+
+def logprobs_in(choice: dict[str, Any]) -> list[Any]:
+    """Return what a chat's choice, or a part of one, tells of its tokens."""
+    return [*((choice.get("logprobs") or {}).get("content") or ())]
 
 
 def _bare(chat: dict[str, Any]) -> str:

@@ -82,6 +82,33 @@ async def test_a_stream_ends_as_the_answer_at_once(client: openai.AsyncOpenAI) -
     assert numbers == sorted(set(numbers))
 
 
+async def test_log_probabilities_are_those_of_chat_whole_and_streamed(
+    client: openai.AsyncOpenAI,
+) -> None:
+    fields: Any = {"model": "demo-qwen", "temperature": 0, "top_logprobs": 2}
+    chat = await client.chat.completions.create(
+        messages=[{"role": "user", "content": "Hello"}], logprobs=True, **fields
+    )
+    assert chat.choices[0].logprobs is not None
+    expected = [one.model_dump() for one in chat.choices[0].logprobs.content or ()]
+    wanted: Any = {"include": ["message.output_text.logprobs"], "input": "Hello"}
+    whole: Any = await client.responses.create(**fields, **wanted)
+    (message,) = whole.output
+    found = [one.model_dump() for one in message.content[0].logprobs]
+    assert [one["token"] for one in found] == [one["token"] for one in expected]
+    assert [len(one["top_logprobs"]) for one in found] == [2] * len(expected)
+    stream: Any = await client.responses.create(**fields, **wanted, stream=True)
+    events = [event async for event in stream]
+    deltas = [event for event in events if event.type == "response.output_text.delta"]
+    assert [one.token for event in deltas for one in event.logprobs] == [
+        one["token"] for one in expected
+    ]
+    (done,) = [event for event in events if event.type == "response.output_text.done"]
+    assert len(done.logprobs) == len(expected)
+    without: Any = await client.responses.create(**fields, input="Hello")
+    assert without.output[0].content[0].logprobs == []
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_functions_are_called_and_their_results_told(
     client: openai.AsyncOpenAI, stream: bool

@@ -37,6 +37,21 @@ async def test_usage_comes_once_and_last_when_it_is_asked_for(subject: Subject) 
     assert not any(event.get("usage") for event in before)
 
 
+async def test_usage_may_come_with_each_event_and_grows_to_what_it_is_at_the_end(
+    live: Subject,
+) -> None:
+    options = {"stream_options": {"include_usage": True, "continuous_usage_stats": True}}
+    chat = await live.stream("Hello", **options)
+    ask = {"prompt": "The quick brown", "max_tokens": 8, "stream": True, **options}
+    text = events_of((await live.post(COMPLETIONS, **ask)).text)
+    for events in (chat, text):
+        told = [event["usage"] for event in events]
+        assert len({usage["prompt_tokens"] for usage in told}) == 1
+        completions = [usage["completion_tokens"] for usage in told]
+        assert completions == sorted(completions)
+        assert completions[0] <= 1 < completions[-1] == completions[-2]
+
+
 @pytest.mark.parametrize("options", [{}, {"stream_options": {"include_usage": False}}])
 async def test_no_usage_comes_when_it_is_not_asked_for(
     subject: Subject, options: dict[str, Any]

@@ -268,6 +268,7 @@ async def test_a_text_without_a_token_is_told_by_its_place_and_equal_ones_are_no
     ):
         refused = await asked(worker, path, 400, **fields)
         assert refused["error"]["message"].startswith(f"{place} is empty")
+        assert refused["error"]["param"] == next(k for k, v in fields.items() if "" in (v, *v))
     same = await asked(worker, SCORE, text_1=DOCUMENTS, text_2=DOCUMENTS)
     assert all(1 - NOISE < row["score"] <= 1 for row in same["data"])
 

@@ -35,6 +35,7 @@ WRONG: list[tuple[str, dict[str, Any], str | None]] = [
     (CHAT, {"messages": user("a"), "stop": ["a"] * 17}, "stop"),
     (CHAT, {"messages": user("a"), "max_tokens": -2}, "max_tokens"),
     (CHAT, {"messages": user("a"), "modalities": ["text", "audio"]}, "modalities"),
+    (CHAT, {"messages": user("a"), "top_logprobs": 2}, "top_logprobs"),
     (COMPLETIONS, {"prompt": ""}, "prompt"),
     (COMPLETIONS, {"prompt": []}, "prompt"),
     (COMPLETIONS, {"prompt": [99_999]}, "prompt"),

@@ -183,7 +183,7 @@ async def test_amid_free_text_only_calls_are_held(
     ("text", "end"),
     [
         ("Let me {see}.", "may end"),
-        (f"Let me see.\n{CALL}", "may end"),
+        (f"Let me see.\n{CALL}", "over"),
         (f"{CALL}\n", "refused"),
         (f"{CALL}\n{CALL}", "refused"),
     ],
