@@ -24,7 +24,7 @@ def edit_request(
 ) -> bytes:
     """Return `body` with `model` and `changes` set, and without some fields.
 
-    With `ask_usage` a stream's usage is asked for. `told` is the model that it names.
+    With `ask_usage` a stream's usage is asked for, at its end. `told` is the model that it names.
 
     With nothing to change the very same bytes come back. Values that are not edited keep their
     bytes; white space between fields may go. `body` is a JSON object.
@@ -44,6 +44,7 @@ def edit_request(
         given = fields.get("stream_options")
         options = _OBJECT.decode(given) if given is not None and bytes(given) != b"null" else {}
         options["include_usage"] = msgspec.Raw(b"true")
+        options.pop("continuous_usage_stats", None)  # with each event only where a client asks so
         fields["stream_options"] = msgspec.Raw(msgspec.json.encode(options))
     return msgspec.json.encode(fields)
 

@@ -15,11 +15,20 @@ to fit, and a short answer is wished for.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.domain import Estimate
+from gateway.domain import Endpoint, Estimate
 from gateway.errors import ContextLengthExceeded
 from gateway.selection.candidates import Kept
 
 _WISHED_ANSWER = 256
+# The field that is too long.
+_FIELDS: Mapping[Endpoint, str] = {
+    Endpoint.CHAT: "messages",
+    Endpoint.COMPLETIONS: "prompt",
+    Endpoint.EMBEDDINGS: "input",
+    Endpoint.RERANK: "documents",
+    Endpoint.SCORE: "text_2",
+}
+_ANSWERED = (Endpoint.CHAT, Endpoint.COMPLETIONS)
 
 
 class Room:
@@ -33,10 +42,12 @@ class Room:
         takes: Mapping[str, Estimate],
         answer_tokens: int | None,
         contexts: Mapping[str, int | None],
+        endpoint: Endpoint = Endpoint.CHAT,
     ) -> None:
         self._takes = takes
         self._answer_tokens = answer_tokens
         self._contexts = contexts
+        self._endpoint = endpoint
 
     def fitting(self, names: Sequence[str]) -> Kept:
         """Keep the models that may have room; those that likely have none stand behind."""
@@ -65,20 +76,26 @@ class Room:
         wanted = "" if answer is None else f", and {answer} are wanted for the answer"
         who = "this model's" if len(names) == 1 else "the longest of the models that may serve it"
         counted = f"about {prompt.tokens} (at least {prompt.least})"
+        field, answered = _FIELDS[self._endpoint], self._endpoint in _ANSWERED
+        what = "prompt" if answered else "text"
+        shorter = "ask for a shorter answer, " if answered else ""
         return ContextLengthExceeded(
-            f"The prompt has {counted if prompt.error else prompt.tokens} tokens{wanted}; "
-            f"the context of {longest}, {who}, has {self._context(longest)}. Shorten the prompt, "
-            "ask for a shorter answer, or let a model with a longer context serve it.",
-            param="messages",
+            f"The {what} has {counted if prompt.error else prompt.tokens} tokens{wanted}; "
+            f"the context of {longest}, {who}, has {self._context(longest)}. Shorten the {what}, "
+            f"{shorter}or let a model with a longer context serve it.",
+            param=field,
         )
 
     def _why_not(self, name: str) -> str | None:
-        answer = self._answer_tokens or 1
-        return self._short(name, lambda prompt: prompt.least + answer, "at least ")
+        return self._short(name, lambda prompt: prompt.least + self._answer(1), "at least ")
 
     def _why_behind(self, name: str) -> str | None:
-        answer = self._answer_tokens or _WISHED_ANSWER
+        answer = self._answer(_WISHED_ANSWER)
         return self._short(name, lambda prompt: prompt.tokens + answer, "about ")
+
+    def _answer(self, least: int) -> int:
+        """Return how many tokens an answer takes, at least; what is read only has none."""
+        return (self._answer_tokens or least) if self._endpoint in _ANSWERED else 0
 
     def _short(self, name: str, taken: Callable[[Estimate], int], how: str) -> str | None:
         context, prompt = self._context(name), self._takes.get(name)

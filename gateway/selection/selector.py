@@ -126,7 +126,7 @@ class Selector:
                 "less.",
                 param="model",
             )
-        Room(asked.takes, None, self.contexts).check((model,))
+        Room(asked.takes, None, self.contexts, asked.endpoint).check((model,))
         return Choice((model,), meaning.rule, (meaning.reason,))
 
     def _by_rules(
@@ -186,7 +186,8 @@ class Selector:
             reasons += can.reasons
         names = can.names
         if asked.takes:
-            room = Room(asked.takes, weighed.answer_tokens if weighed else None, self.contexts)
+            answer_tokens = weighed.answer_tokens if weighed else None
+            room = Room(asked.takes, answer_tokens, self.contexts, asked.endpoint)
             room.check(names)
             fit = room.fitting(names)
             names = fit.names

@@ -31,6 +31,12 @@ def test_only_what_is_asked_for_changes() -> None:
     assert told["stream_options"] == {"include_usage": True}
 
 
+def test_usage_is_asked_for_at_the_end_alone_where_the_client_wants_none() -> None:
+    options = b'{"include_usage":false,"continuous_usage_stats":true,"x":1}'
+    edited = edit_request(b'{"stream_options":' + options + b"}", model=None, ask_usage=True)
+    assert json.loads(edited)["stream_options"] == {"include_usage": True, "x": 1}
+
+
 @pytest.mark.parametrize(
     "body",
     [

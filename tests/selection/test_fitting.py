@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain import Estimate
+from gateway.domain import Endpoint, Estimate
 from gateway.errors import ContextLengthExceeded
 from gateway.selection.fitting import Room, is_open
 
@@ -49,6 +49,30 @@ def test_the_refusal_has_both_numbers_of_the_longest() -> None:
     assert caught.value.code == "context_length_exceeded"
     assert "20000 tokens, and 5 are wanted" in caught.value.message
     assert "long, the longest of the models that may serve it, has 10000" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "param"),
+    [
+        (Endpoint.CHAT, "messages"),
+        (Endpoint.COMPLETIONS, "prompt"),
+        (Endpoint.EMBEDDINGS, "input"),
+        (Endpoint.RERANK, "documents"),
+        (Endpoint.SCORE, "text_2"),
+    ],
+)
+def test_the_refusal_names_the_field_and_what_is_only_read_wants_no_answer(
+    endpoint: Endpoint, param: str
+) -> None:
+    def takes(tokens: int) -> Room:
+        return Room({"short": Estimate(tokens)}, None, CONTEXTS, endpoint)
+
+    with pytest.raises(ContextLengthExceeded) as caught:
+        takes(1_001).check(["short"])
+    assert caught.value.param == param
+    reads = endpoint not in (Endpoint.CHAT, Endpoint.COMPLETIONS)
+    assert ("answer" in caught.value.message) is not reads
+    assert takes(1_000).fitting(["short"]).names == (("short",) if reads else ())
 
 
 @pytest.mark.parametrize(
