@@ -86,7 +86,7 @@ class Bulk(msgspec.Struct, frozen=True):
 
     `signs` are counts by kind of sign (`gateway.classify.counting`), () where there is no text;
     `turns` those of a chat, 0 for a bare text; `ids` tokens that came as ids. `one_prompt`: all of
-    it is read at once; of several prompts each has a context of its own.
+    it is read at once; of several prompts each has a context of its own, and some may be cut.
     """
 
     signs: tuple[float, ...] = ()

@@ -5,6 +5,7 @@ Must not: evaluate; let what a client wrote become a control token.
 """
 
 import re
+from collections.abc import Sequence
 
 from engines.llamacpp.binding import Runtime
 
@@ -20,12 +21,22 @@ class Pairs:
         template = runtime.meta(_TEMPLATE)
         self._parts = None if template is None else self._split(template)
 
-    def tokens(self, query: str, document: str) -> list[int]:
-        """Return the tokens of a pair."""
+    def tokens(self, query: str, document: str, most: int | None = None) -> list[int]:
+        """Return the tokens of a pair; of those beyond `most` the document is cut at its end."""
+        tokens = self._written(query, document)
+        kept = self._read(document) if most is not None and len(tokens) > most else []
+        while most is not None and len(tokens) > most and kept:
+            kept = kept[: max(0, len(kept) - (len(tokens) - most))]
+            # Words may join anew where it is put into a template.
+            tokens = self._written(query, self._vocabulary.text(kept), kept)
+        return tokens
+
+    def _written(self, query: str, document: str, read: Sequence[int] | None = None) -> list[int]:
+        """Return the tokens of a pair; where nothing joins, the document's as they were `read`."""
         if self._parts is None:
             opening, ending, between = self._vocabulary.frame()
-            first, second = self._read(query), self._read(document)
-            return [*opening, *first, *between, *second, *ending]
+            second = self._read(document) if read is None else read
+            return [*opening, *self._read(query), *between, *second, *ending]
         texts = {"query": query, "document": document}
         tokens: list[int] = []
         for part in self._parts:

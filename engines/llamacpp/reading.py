@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Reader:
         """
         self._model.check_embeds(request.model)
         kept, pack = self._dimensions(request), _packing(request)
-        inputs = await asyncio.to_thread(self._model.prompts, request.input, "input")
+        inputs = await asyncio.to_thread(self._inputs, request)
         vectors = await self._evaluate(inputs, "input")
         data = [Embedding(at, pack(_unit(vector[:kept]))) for at, vector in enumerate(vectors)]
         return EmbeddingAnswer(data, self._model.name, _usage(inputs))
@@ -105,27 +106,63 @@ class Reader:
         self._model.check_ranks(request.model)
         pairs = _pairs(request)
         if not self._model.abilities.reranks:
-            return await self._likeness(pairs, _places(pairs, request))
-        prompts = await asyncio.to_thread(self._paired, pairs, param)
+            return await self._likeness(pairs, _places(pairs, request), self._most(request))
+        prompts = await asyncio.to_thread(self._paired, pairs, param, self._most(request))
         told = await self._evaluate(prompts, param)
         # Of several scores llama.cpp has made chances, of which the first is that of "yes".
         bare = request.use_activation is False or self._batcher.pooled.width > 1
         score = float if bare else _chance
         return [score(numbers[0]) for numbers in told], _usage(prompts)
 
-    def _paired(self, pairs: Sequence[Pair], param: str) -> list[list[int]]:
+    def _inputs(self, request: EmbeddingRequest) -> list[list[int]]:
+        """Return the tokens of each input; of one that is cut, what stands behind a text stays."""
+        most, given = self._most(request), request.input
+        if most is None:
+            return self._model.prompts(given, "input")
+        if isinstance(given, str):
+            given = self._model.vocabulary.beginning(given, most)
+        else:
+            given = [self._beginning(one, most) for one in given]
+        return [self._cut(prompt, most) for prompt in self._model.prompts(given, "input")]
+
+    def _beginning(self, one: Any, most: int) -> Any:
+        return self._model.vocabulary.beginning(one, most) if isinstance(one, str) else one
+
+    def _cut(self, tokens: list[int], most: int) -> list[int]:
+        if len(tokens) <= most:
+            return tokens
+        _, ending, _ = self._model.vocabulary.frame()
+        if not ending or most <= len(ending) or tokens[-len(ending) :] != ending:
+            return tokens[:most]
+        return [*tokens[: most - len(ending)], *ending]
+
+    def _most(self, request: EmbeddingRequest | RerankRequest | ScoreRequest) -> int | None:
+        """Return how many tokens of a text are read; None where longer ones are refused."""
+        most = request.truncate_prompt_tokens
+        return self._model.context if most == -1 else most
+
+    def _paired(self, pairs: Sequence[Pair], param: str, most: int | None) -> list[list[int]]:
         """Return the tokens of each pair; what cannot fit is refused before it is read."""
+        if most is not None:
+            beginning = self._model.vocabulary.beginning
+            pairs = [(first, beginning(second, most)) for first, second in pairs]
         for first, second in pairs:
-            self._model.room.check_text(first + second, param)
-        return [self._model.pairs.tokens(first, second) for first, second in pairs]
+            self._model.room.check_text(first if most else first + second, param)
+        return [self._model.pairs.tokens(first, second, most) for first, second in pairs]
 
     async def _likeness(
-        self, pairs: Sequence[Pair], places: Mapping[str, _Place]
+        self, pairs: Sequence[Pair], places: Mapping[str, _Place], most: int | None
     ) -> tuple[list[float], Usage]:
         """Return the cosine of each pair; a text that stands in several is evaluated once."""
 
         def read() -> list[list[int]]:
-            return [self._model.tokens(text, place.param) for text, place in places.items()]
+            if most is None:
+                return [self._model.tokens(text, place.param) for text, place in places.items()]
+            beginning = self._model.vocabulary.beginning
+            return [
+                self._cut(self._model.tokens(beginning(text, most), place.param), most)
+                for text, place in places.items()
+            ]
 
         prompts = await asyncio.to_thread(read)
         numbers = await self._pooled(prompts, [*places.values()])

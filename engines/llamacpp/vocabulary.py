@@ -118,6 +118,11 @@ class Vocabulary:
         """Return how many tokens a text has at least, without reading it; 0 where none can tell."""
         return -(-len(text.encode("utf-8", "replace")) // self._longest) if self._longest else 0
 
+    def beginning(self, text: str, tokens: int) -> str:
+        """Return what holds a text's first so many tokens, without reading it."""
+        raw, most = text.encode("utf-8", "replace"), tokens * self._longest
+        return raw[:most].decode("utf-8", "ignore") if 0 < most < len(raw) else text
+
     def continued(self, text: str, *, parse_special: bool = False) -> list[int]:
         """Return the tokens of a text that goes on from another: no space is put before it."""
         mark = "\x02" if self._adds_space else ""  # no token has it and more

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from engines.protocol.requests import PositiveInt
+from engines.protocol.requests import Budget, PositiveInt
 
 Texts = str | Annotated[list[str], msgspec.Meta(min_length=1)]
 
@@ -17,12 +17,15 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `/v1/embeddings`. The input is text, token ids, or a list of either.
 
     `dimensions` keeps that many of a vector's first values, made a unit vector again.
+    `truncate_prompt_tokens` is vLLM's, here and below: of a longer text the first so many tokens
+    are read, as many as there is room for where it is -1; of a pair the second text is cut.
     """
 
     input: str | list[Any]
     model: str | None = None
     encoding_format: str | None = None
     dimensions: PositiveInt | None = None
+    truncate_prompt_tokens: Budget | None = None
     user: str | None = None
     metadata: Any = None
 
@@ -46,6 +49,7 @@ class RerankRequest(msgspec.Struct, frozen=True, kw_only=True):
     top_n: Annotated[int, msgspec.Meta(ge=0)] | None = None
     return_documents: bool | None = None
     use_activation: bool | None = None
+    truncate_prompt_tokens: Budget | None = None
     user: str | None = None
     metadata: Any = None
 
@@ -62,6 +66,7 @@ class ScoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     text_2: Texts
     model: str | None = None
     use_activation: bool | None = None
+    truncate_prompt_tokens: Budget | None = None
     user: str | None = None
     metadata: Any = None
 

@@ -42,6 +42,12 @@ class ShapeReader:
 
     def read(self, request: AnyRequest) -> Shape:
         """Return the shape of a request to any endpoint."""
+        shape = self._read(request)
+        if request.truncate_prompt_tokens is not None:  # the engine takes what it has room for
+            return replace(shape, bulk=replace(shape.bulk, one_prompt=False))
+        return shape
+
+    def _read(self, request: AnyRequest) -> Shape:
         if isinstance(request, ChatRequest):
             return self._chat(request)
         if isinstance(request, CompletionRequest):

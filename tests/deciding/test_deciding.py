@@ -130,6 +130,17 @@ def test_a_named_model_is_looked_at_only_where_the_body_is_long() -> None:
         named(chat(8_000, model="short"))
 
 
+def test_what_the_engine_is_to_cut_is_refused_nowhere_and_teaches_nothing() -> None:
+    """vLLM's field: the gateway cannot know what will be left of it."""
+    long = chat(8_000, model="short", truncate_prompt_tokens=-1)
+    settled = named(long)
+    assert settled.choice.models == ("short",)
+    assert settled.bulk is not None
+    assert decider().learn(settled.bulk, "short", 4_000) is None
+    text = EmbeddingRequest(input="word " * 30_000, truncate_prompt_tokens=500)
+    assert settle(decider(), text, Endpoint.EMBEDDINGS).choice.models
+
+
 def test_counts_teach_what_later_prompts_take() -> None:
     asks = decider(REST)
     before = settle(asks, chat(3_000)).asked.takes["short"]

@@ -13,8 +13,18 @@ import pytest
 
 from tests.conftest import WorkerOf
 from tests.support.contract import CHAT, COMPLETIONS, EMBEDDINGS, user
+from tests.support.pooled_workers import (
+    NOISE,
+    RERANK,
+    SCORE,
+    SMALL,
+    asked,
+    file_of,
+    tokens_of,
+    vectors,
+)
 from tests.support.states import softmax, states_of, tensors_in
-from tests.support.worker import WorkerProcess, command, figures
+from tests.support.worker import command, figures
 from tools.families.pooled_toys import (
     BERT,
     BERT_RERANKER,
@@ -26,42 +36,15 @@ from tools.families.pooled_toys import (
     write_pooled_toy,
 )
 
-RERANK, SCORE = "/v1/rerank", "/v1/score"
 TEXTS = ["the weigh bridge", "one two", "three " * 60, "the", "weigh one, weigh two! " * 9]
 QUERY, DOCUMENTS = "what weighs?", ["the bridge", "one two three", "nothing at all, or so"]
 EMBEDDERS = (BERT, NOMIC, MODERN_BERT, QWEN3_EMBEDDING)
 RERANKERS = (BERT_RERANKER, QWEN3_RERANKER)
-SMALL = ("--batch-tokens=64",)
-# Sums in another order, in f32 and, where keys and values are kept, f16.
-NOISE = 2e-3
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("pooled")
-
-
-def file_of(folder: Path, pooled: PooledToy) -> Path:
-    path = folder / f"{pooled.toy.name}.gguf"
-    return path if path.exists() else write_pooled_toy(pooled, path)
-
-
-async def asked(worker: WorkerProcess, path: str, status: int = 200, **body: Any) -> Any:
-    async with worker.client() as http:
-        answer = await http.post(path, json=body)
-    assert answer.status_code == status, answer.text
-    return answer.json()
-
-
-async def vectors(worker: WorkerProcess, texts: Any, **more: Any) -> Any:
-    told = await asked(worker, EMBEDDINGS, input=texts, **more)
-    assert [row["index"] for row in told["data"]] == list(range(len(told["data"])))
-    return np.array([row["embedding"] for row in told["data"]])
-
-
-async def tokens_of(worker: WorkerProcess, text: str) -> list[int]:
-    tokens: list[int] = (await asked(worker, "/tokenize", prompt=text))["tokens"]
-    return tokens
 
 
 def unit(vector: Any) -> Any:
