@@ -7,7 +7,8 @@ A step with a piece of a prompt is one in which everybody else waits longer for 
 a piece of a few tokens costs more for each than a large one. So a long prompt beside eight that
 decode, or more, gets as much of a step as they do, and no more: at most half their speed is lost
 while it is read. Beside fewer it gets more, as fewer are held up, and with each other prompt
-that waits as much again, up to a gap that is bounded. A short prompt is read in one step
+that waits as much again, up to a gap that is bounded; behind a long piece they take several steps,
+so that prompts get three quarters of the time at most. A short prompt is read in one step
 (docs/decisions/0024, 0049).
 """
 
@@ -25,6 +26,9 @@ _BLOCK, _SMALL_BLOCK = 16, 4
 _MANY = 8
 # So much longer at most: a stream goes on at two tokens a second while others wait for their first.
 _GAP_S = 0.4
+# Who decodes gets this part of the time that a piece took, before the next one is read; a batch
+# that was read before anybody decoded counts for no more than such a piece.
+_DECODE_SHARE, _MOST_OWED_S = 1 / 3, 0.2
 # Attention goes by so many tokens; over fewer it reads the cache anew for each, and costs twice.
 _TILE = 64
 # Who comes at the same time comes within milliseconds, however slow the model is.
@@ -39,16 +43,30 @@ class Pace:
     def __init__(self) -> None:
         self._alone_s: dict[int, float] = {}  # steps without prompts, by how many decoded
         self._token_s: float | None = None
+        self._owed_s = 0.0  # to those who decode, for the pieces that they waited for
 
     def after(self, decoding: int, prompt_tokens: int, step_s: float) -> None:
         """Learn from a step in which so many sequences decoded beside so many tokens of prompts."""
         if not prompt_tokens:
             self._alone_s[decoding] = _mixed(self._alone_s.get(decoding), step_s)
+            self._owed_s = max(0.0, self._owed_s - step_s)
             return
         alone_s = self._alone(decoding) if decoding else 0.0
+        piece_s = max(0.0, step_s - (alone_s or 0.0))
+        self._owed_s = min(max(self._owed_s, piece_s * _DECODE_SHARE), _MOST_OWED_S)
         if alone_s is not None and prompt_tokens >= _LEAST:
-            more_s = max(0.0, step_s - alone_s)
-            self._token_s = _mixed(self._token_s, more_s / prompt_tokens)
+            self._token_s = _mixed(self._token_s, piece_s / prompt_tokens)
+
+    def prompts_wait(self, decoding: int, reading: Sequence[int]) -> bool:
+        """Say whether the next step is for those alone who decode: they waited for long pieces.
+
+        `reading` are how many tokens each prompt has still to be read; a short one never waits.
+        """
+        if not decoding:
+            self._owed_s = 0.0
+            return False
+        alone_s = self._alone(decoding)
+        return alone_s is not None and self._owed_s > alone_s and min(reading, default=0) > WHOLE
 
     def prompt_tokens(self, decoding: int, reading: Sequence[int], batch_tokens: int) -> int:
         """Return how many tokens of prompts the next step may take, up to a batch.

@@ -116,7 +116,9 @@ class Stepper:
         self._caught_up, waiting = bool(first), first or waiting
         reading = [one.pending for one in waiting if one.pending > 1]
         decoding = len(waiting) - len(reading)
-        prompt_tokens = self.experience.pace.prompt_tokens(decoding, reading, most)
+        pace = self.experience.pace
+        held = pace.prompts_wait(decoding, reading)
+        prompt_tokens = 0 if held else pace.prompt_tokens(decoding, reading, most)
         shares = share_step(waiting, most, prompt_tokens)
         if untold and untold.slot in shares:  # of the others each has logits of one token at most
             room = self._runtime.outputs - (len(self.running) - 1)

@@ -70,6 +70,42 @@ def test_a_piece_of_more_than_half_a_tile_is_a_whole_one() -> None:
     assert learned(0.04, 0.001, 8).prompt_tokens(8, [1_500], 512) == 32
 
 
+@given(st.floats(0.002, 0.05), st.floats(0.0005, 0.02), st.integers(1, 16), st.integers(1, 16))
+def test_behind_a_long_piece_those_who_decode_get_a_third_of_its_time(
+    alone_s: float, token_s: float, decoding: int, reading: int
+) -> None:
+    pace, waiting = Pace(), [100_000] * min(reading, 3 * decoding)
+    prompt_s, decode_s, pieces = 0.0, 0.0, 0
+    for _ in range(1_000):
+        wait = pace.prompts_wait(decoding, waiting)
+        tokens = 0 if wait else pace.prompt_tokens(decoding, waiting, 512)
+        pace.after(decoding, 0, alone_s)
+        decode_s += alone_s
+        if tokens:
+            pace.after(0, tokens, tokens * token_s)
+            prompt_s += tokens * token_s
+            pieces += 1
+    # Four tokens are the least, and more than half a tile of attention is a whole one.
+    rounded_s = pieces * 32 * token_s
+    assert decode_s >= (prompt_s - rounded_s) / 3 - 0.2
+    # Nor do prompts wait for long: for a third of their time, and what is left of a step.
+    assert decode_s <= prompt_s / 3 + 1.01 * alone_s * (pieces + 1)
+
+
+def test_a_short_prompt_does_not_wait_for_those_who_were_held_up_by_a_long_one() -> None:
+    pace = learned(0.02, 0.004, 1)
+    pace.after(0, 64, 0.256)
+    assert pace.prompts_wait(1, [1_500])
+    assert not pace.prompts_wait(1, [1_500, 40])
+
+
+def test_nobody_is_owed_time_for_what_was_read_before_they_came() -> None:
+    pace = learned(0.02, 0.004, 1)
+    pace.after(0, 512, 2.0)
+    assert not pace.prompts_wait(0, [1_500])
+    assert not pace.prompts_wait(1, [1_500])
+
+
 @given(COUNT)
 def test_a_whole_batch_is_read_where_nobody_decodes(reading: int) -> None:
     assert Pace().prompt_tokens(0, [1_500] * reading, 512) == 512
