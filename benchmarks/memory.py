@@ -99,8 +99,8 @@ def main() -> None:
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     print(
-        "| model | weights | cells | step | process | **reckoned** | pages of files | anonymous | "
-        "**measured** | first estimate | after one load |"
+        "| model | weights | KV and prefix cache | compute buffers | process | **estimated** | "
+        "file-backed | anonymous | **measured** | first estimate | after one load |"
     )
     print("|" + "---|" * 11)
     for name in asked.name:

@@ -19,11 +19,11 @@ VARIABLES = MappingProxyType(
     {
         "WEIGHBRIDGE_API_KEY": "The key that clients must send as a bearer token; without one only "
         "this machine is served.",
-        "WEIGHBRIDGE_API_KEY_FILE": "A file that holds the key, in place of `WEIGHBRIDGE_API_KEY`.",
-        "WEIGHBRIDGE_CONFIG": "The routing file, where `--config` names none.",
-        "WEIGHBRIDGE_LOG_LEVEL": "`debug`, `info`, `warning` or `error`, where `--log-level` says "
-        "none.",
-        "WEIGHBRIDGE_LOG_FORMAT": "`text` or `json`, where `--log-format` says none.",
+        "WEIGHBRIDGE_API_KEY_FILE": "A file that holds the key, instead of `WEIGHBRIDGE_API_KEY`.",
+        "WEIGHBRIDGE_CONFIG": "The routing file, if `--config` is not given.",
+        "WEIGHBRIDGE_LOG_LEVEL": "`debug`, `info`, `warning` or `error`, if `--log-level` is not "
+        "given.",
+        "WEIGHBRIDGE_LOG_FORMAT": "`text` or `json`, if `--log-format` is not given.",
     }
 )
 

@@ -48,7 +48,7 @@ class LlamacppEngine(Section):
     reads_images: ClassVar[bool] = False  # but with a model's `mmproj`
     gives_tools: ClassVar[bool] = True  # to every model
 
-    kind: Literal["llamacpp"] = Field(description="A worker of ours on llama.cpp.")
+    kind: Literal["llamacpp"] = Field(description="Our worker on llama.cpp.")
     context: int | None = Field(
         None,
         ge=64,
@@ -59,10 +59,10 @@ class LlamacppEngine(Section):
         None,
         ge=1,
         description="Threads per replica; when absent the usable cores are shared out, and a demo "
-        "model takes one.",
+        "model gets one.",
     )
     batch_tokens: int = Field(
-        512, ge=8, description="Tokens per step: decode rows first, prompt chunks fill the rest."
+        512, ge=8, description="Tokens per step: decoding sequences first, then chunks of prompts."
     )
     max_waiting: int = Field(
         4_096,
@@ -71,60 +71,60 @@ class LlamacppEngine(Section):
         "beyond that it answers 503 with `Retry-After`.",
     )
     prefix_cache: bool = Field(
-        True, description="Evaluate what prompts have in common once, and keep it for later ones."
+        True, description="Compute common prompt prefixes once, and keep them for later requests."
     )
     prefix_cache_mib: int = Field(
         512,
         ge=0,
-        description="Memory per replica for what ended requests leave to later ones, in MiB; at "
-        "most twice what the KV cache holds, and of a longer text its beginning. 0: only requests "
-        "that run at once share.",
+        description="Memory per replica for prefixes of finished requests, in MiB; at most twice "
+        "what the KV cache holds, and of a longer text its beginning. 0: only concurrent requests "
+        "share prefixes.",
     )
     prefix_cache_dir: str | None = Field(
         None,
-        description="A folder (relative to this file) where that outlives a replica: it is written "
-        "at a clean end, also when a model leaves memory, and read at the next start. Prompts of "
-        "people are in it. What no start has read for two weeks is removed.",
+        description="A folder (relative to this file) where the prefix cache outlives a replica: "
+        "written at a clean end, also when a model is unloaded, and read at the next start. It "
+        "contains users' prompts. What no start has read for two weeks is removed.",
     )
     prompt_lookup: bool = Field(
         False,
-        description="While one request runs alone, guess what it says from the text so far or what "
-        "its schema forces: for answers that repeat their prompts (edits, extracts). Answers stay "
-        "the same.",
+        description="Speculative decoding while one request runs alone: drafts come from the text "
+        "so far or from what its schema forces. For answers that repeat their prompts (edits, "
+        "extracts). Answers do not change.",
     )
     context_shift: bool = Field(
         False,
-        description="Let an answer outgrow its context, up to its `max_tokens`: the middle of the "
-        "text gives way, and what is left is read again. Without it, and behind an image, such an "
+        description="Let an answer outgrow the context, up to its `max_tokens`: the middle of the "
+        "text is dropped, and the rest prefilled again. Without it, and after an image, such an "
         "answer is cut off.",
     )
     kv_type: Literal["f16", "q8_0", "q4_0"] = Field(
         "f16",
-        description="How KV cells are stored: `q8_0` takes about half the memory of `f16`, `q4_0` "
-        "a quarter, for time and some precision.",
+        description="Type of the KV cache: `q8_0` takes about half the memory of `f16`, `q4_0` a "
+        "quarter, at some cost in speed and precision.",
     )
     omp_wait: Literal["auto", "brief", "active", "passive"] = Field(
         "auto",
-        description="How threads wait for each other in a step: `auto` spins, and takes fewer "
-        "threads while other processes want the cores; `active` always spins, for machines that do "
-        "nothing else; `passive` sleeps; `brief` spins for some microseconds and then sleeps.",
+        description="How threads wait for each other in a step: `auto` spins, and uses fewer "
+        "threads while other processes want the cores; `active` always spins, for machines that "
+        "do nothing else; `passive` sleeps; `brief` spins for some microseconds, then sleeps.",
     )
     gpu_layers: Annotated[int, Field(ge=-1)] | Literal["auto"] = Field(
         0,
-        description="Layers put on the GPU; -1 is all, `auto` as many as fit into what is free of "
-        "`devices` at each load. A llama-cpp-python that was built without one keeps them "
-        "on the CPU and says so in the log; the worker's `/v1/models` has `devices` and "
+        description="Layers to offload to the GPU; -1 is all, `auto` as many as fit into the free "
+        "memory of `devices` at each load. A llama-cpp-python built without GPU support keeps "
+        "them on the CPU and says so in the log; the worker's `/v1/models` has `devices` and "
         "`gpu_layers`.",
     )
     devices: tuple[Device, ...] | None = Field(
         None,
-        description="GPUs that a worker sees (CUDA_VISIBLE_DEVICES), counted as `nvidia-smi` does. "
+        description="GPUs that a worker sees (CUDA_VISIBLE_DEVICES), numbered as by `nvidia-smi`. "
         "When absent and there are several, each replica with `gpu_layers` gets as few as have "
         "room for it.",
     )
     start_timeout_s: Seconds = Field(300, description="Seconds a replica may take to load.")
     drain_timeout_s: Seconds = Field(
-        10, description="Seconds that running requests have to end when a replica stops."
+        10, description="Seconds that running requests have to finish when a replica stops."
     )
 
     def missing_extra(self) -> str | None:

@@ -29,7 +29,7 @@ class RemoteEngine(Section):
     reads_images: ClassVar[bool] = True  # where the model does
     gives_tools: ClassVar[bool] = False  # to those models alone that know them
 
-    kind: Literal["remote"] = Field(description="A server that somebody else runs.")
+    kind: Literal["remote"] = Field(description="A server that Weighbridge does not run.")
     url: OneOrMore = Field(
         description="Base URL (`http://gpu1:8000/v1`); several are replicas of each other."
     )
@@ -38,45 +38,46 @@ class RemoteEngine(Section):
     )
     takes_priority: bool = Field(
         False,
-        description="Whether it gets the `priority` of requests as well: vLLM takes it with "
-        "`--scheduling-policy priority` and refuses it without.",
+        description="Whether the `priority` of requests is forwarded: vLLM accepts it with "
+        "`--scheduling-policy priority` and rejects it without.",
     )
     connect_timeout_s: Seconds = Field(5, description="Seconds to connect.")
     first_byte_timeout_s: Seconds = Field(
-        600, description="Seconds until an answer begins (the engine's queue and prefill included)."
+        600,
+        description="Seconds until an answer begins, including queueing and prefill in the engine.",
     )
     idle_timeout_s: Seconds = Field(
-        120, description="Seconds between two events of a stream; comments are no sign of life."
+        120, description="Seconds between two events of a stream; comments do not count as events."
     )
     total_timeout_s: Seconds = Field(
         7_200, description="Seconds from a request's arrival to the end of its answer."
     )
-    health_interval_s: Seconds = Field(5, description="Seconds between two looks at its health.")
+    health_interval_s: Seconds = Field(5, description="Seconds between two health checks.")
     health_path: str | None = Field(
         None,
         pattern="^/",
-        description="What is looked at (`/health`); when absent `models` below the URL, which "
-        "shows whether it serves the model too.",
+        description="Path of the health check (`/health`); when absent `models` below the URL, "
+        "which also shows whether it serves the model.",
     )
     metrics_path: str | None = Field(
-        None, pattern="^/", description="Where its own figures are; when absent `/metrics`."
+        None, pattern="^/", description="Path of its metrics; when absent `/metrics`."
     )
     ca: str | None = Field(
         None,
-        description="PEM file of the authorities that vouch for an `https` server (relative to "
-        "this file); when absent the system's.",
+        description="PEM file of the CA certificates for an `https` server (relative to this "
+        "file); when absent the system's.",
     )
     verify: bool = Field(
         True, description="Whether its certificate is checked; `false` for this machine only."
     )
     discover: By | None = Field(
         None,
-        description="`a`: every address of the URL's host is a replica (a headless service of "
-        "Kubernetes); `srv`: its host is a name with SRV records, which bring the ports. Asked "
-        "again when the records have had their time.",
+        description="`a`: every address of the URL's host is a replica (a headless Kubernetes "
+        "service); `srv`: the host is a name with SRV records, which provide the ports. Resolved "
+        "again when the records expire.",
     )
     nameserver: str | None = Field(
-        None, description="`HOST:PORT` that `discover` asks, an IP; when absent the system's."
+        None, description="`IP:PORT` of the nameserver for `discover`; when absent the system's."
     )
 
     @field_validator("url")

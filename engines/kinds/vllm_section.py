@@ -15,11 +15,13 @@ from engines.vllm.arguments import refusals
 class VllmSection(Section):
     """What an entry of `engines:` with `kind: vllm` may say."""
 
-    kind: Literal["vllm"] = Field(description="A `vllm serve` of ours, in its own environment.")
+    kind: Literal["vllm"] = Field(
+        description="A `vllm serve` that Weighbridge runs, in its own environment."
+    )
     command: OneOrMore | None = Field(
         None,
-        description="How vLLM is called, `serve` and its options follow; when absent `vllm` in "
-        "`venv`, else on the PATH.",
+        description="The command for vLLM, followed by `serve` and its options; when absent "
+        "`vllm` in `venv`, else on the PATH.",
     )
     venv: str | None = Field(
         None, description="The virtual environment that has vLLM (relative to this file)."
@@ -28,7 +30,8 @@ class VllmSection(Section):
         None, description="A container image that has vLLM, instead of `command` and `venv`."
     )
     runtime: Literal["docker", "podman"] | None = Field(
-        None, description="What runs `image`; when absent docker, or podman where only that is."
+        None,
+        description="What runs `image`; when absent docker, or podman if only that is installed.",
     )
     container_args: tuple[str, ...] = Field(
         (), description="More options for `docker run`, such as `--volume` of a hub's cache."
@@ -37,26 +40,28 @@ class VllmSection(Section):
         None,
         ge=1_024,
         le=65_000,
-        description="Port of loopback for the first replica, the next have the next; for one model "
-        "only. When absent a unix socket in a folder that nobody else may enter.",
+        description="Loopback port of the first replica, the others get the next ones; for a "
+        "single model only. When absent a unix socket in a folder that only the gateway can enter.",
     )
     devices: tuple[Device, ...] | None = Field(
         None,
-        description="GPUs that it sees (CUDA_VISIBLE_DEVICES), counted as `nvidia-smi` does. When "
-        "absent and there are several, each replica gets as many as its parallelism asks for, "
-        "those with room first.",
+        description="GPUs that it sees (CUDA_VISIBLE_DEVICES), numbered as by `nvidia-smi`. When "
+        "absent and there are several, each replica gets as many as its parallelism needs, those "
+        "with room first.",
     )
     tensor_parallel: int | None = Field(
-        None, ge=1, description="GPUs that share each layer of the model."
+        None, ge=1, description="GPUs over which each layer is split."
     )
     pipeline_parallel: int | None = Field(
-        None, ge=1, description="GPUs, or nodes with Ray, that share the layers out."
+        None, ge=1, description="GPUs, or nodes with Ray, over which the layers are distributed."
     )
     data_parallel: int | None = Field(None, ge=1, description="Copies of the model in one server.")
     quantization: str | None = Field(
-        None, description="`awq`, `gptq`, `fp8` and so on; the weights say it when absent."
+        None, description="`awq`, `gptq`, `fp8` and so on; from the weights when absent."
     )
-    dtype: str | None = Field(None, description="Numbers of the weights; they say it when absent.")
+    dtype: str | None = Field(
+        None, description="Data type of the weights; from the weights when absent."
+    )
     context: int | None = Field(
         None, ge=64, description="Context in tokens; when absent the weights' own."
     )
@@ -66,44 +71,44 @@ class VllmSection(Section):
     max_waiting: int | None = Field(
         None,
         ge=1,
-        description="Requests that a replica holds beyond those (256 when it has no `parallel`); "
+        description="Requests that a replica queues beyond those (256 if it has no `parallel`); "
         "more are refused, and go to the next model of their rule.",
     )
     gpu_memory_utilization: float | None = Field(
-        None, gt=0, le=1, description="Share of a GPU's memory that it takes; vLLM's own is 0.92."
+        None, gt=0, le=1, description="Share of a GPU's memory to use; vLLM's default is 0.92."
     )
     kv_type: str | None = Field(
-        None, description="How KV cells are stored (`fp8`); as the weights are when absent."
+        None, description="Data type of the KV cache (`fp8`); that of the weights when absent."
     )
     prefix_cache: bool | None = Field(
-        None, description="Whether prompts that begin alike share cells; vLLM decides when absent."
+        None, description="Whether prefix caching is on; vLLM decides when absent."
     )
     priority: bool = Field(
         True, description="Whether a request's `priority` (lower first) orders its queue."
     )
     tool_parser: str | None = Field(
         None,
-        description="vLLM's parser of tool calls; when absent the one of the model's family, "
-        "`none` for none.",
+        description="vLLM's tool call parser; when absent that of the model's family, `none` for "
+        "none.",
     )
     reasoning_parser: str | None = Field(
-        None, description="vLLM's parser of thoughts; when absent the family's, `none` for none."
+        None, description="vLLM's reasoning parser; when absent the family's, `none` for none."
     )
     sleep_mode: bool = Field(
         False,
-        description="Whether it can give its GPU memory up and stay (not on a CPU): where others "
-        "need that, and `residency.memory` has room for its weights in `ram`, it sleeps in place "
-        "of ending, and is back sooner than a new start.",
+        description="Whether it can release its GPU memory without stopping (not on a CPU): if "
+        "others need that memory, and `residency.memory` has room for its weights in `ram`, it is "
+        "put to sleep instead of stopped, and wakes faster than it would start.",
     )
     extra_args: tuple[str, ...] = Field(
         (), description="More options for `vllm serve`, such as `--kv-transfer-config=...`."
     )
     environment: dict[str, str] = Field(
-        default_factory=dict, description="Variables that it gets besides the gateway's own."
+        default_factory=dict, description="Environment variables for it, besides the gateway's own."
     )
     start_timeout_s: Seconds = Field(900, description="Seconds a replica may take to load.")
     drain_timeout_s: Seconds = Field(
-        30, description="Seconds that running requests have to end when a replica stops."
+        30, description="Seconds that running requests have to finish when a replica stops."
     )
 
     @field_validator("extra_args")

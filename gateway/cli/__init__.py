@@ -26,4 +26,4 @@ COMMANDS = {
 @click.command(cls=Table, rows=COMMANDS)
 @click.version_option(package_name="weighbridge")
 def main() -> None:
-    """Weigh OpenAI-style requests and send each to the right open-weight model."""
+    """Route OpenAI-style requests to open-weight models, by size, task and language."""

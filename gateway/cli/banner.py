@@ -11,11 +11,11 @@ from gateway.parts import Gateway
 from gateway.planning import engines_of, fetched_later
 
 _EXPOSED = """\
-WITHOUT A KEY: anybody who reaches this address may use it. Set WEIGHBRIDGE_API_KEY to ask for one.
-It is served under IP addresses, localhost and the names in gateway.allowed_hosts."""
+WITHOUT A KEY: anybody who reaches this address may use it. Set WEIGHBRIDGE_API_KEY to require one.
+The Host of a request must be an IP address, localhost or one of gateway.allowed_hosts."""
 _DEMO = """\
-The demo models are toys, trained on a few hundred lines so that a newcomer sees an answer at
-once; on anything else they babble. No Meta or Alibaba weights are in them. To add a real model:
+The demo models are toys, trained on a few hundred questions so that you see an answer at once;
+on anything else they babble. They contain no Meta or Alibaba weights. To add a real model:
   {how}
       my-model: {{weights: ./path/to/model.gguf, engine: {engine}}}"""
 
@@ -46,9 +46,9 @@ def banner(
     demos = [m for m in file.models.values() if (m.weights or "").startswith("demo:")]
     if demos:
         how = (
-            "run `weighbridge init`, then add under `models:` in routing.yaml"
+            "run `weighbridge init`, then add it under `models:` in routing.yaml:"
             if source.packaged
-            else f"add under `models:` in {source.path.name}; it is served when you save:"
+            else f"add it under `models:` in {source.path.name}; it is served as soon as you save:"
         )
         parts += ["", _DEMO.format(how=how, engine=engines_of(demos[0])[0])]
     return "\n".join([*parts, ""])
@@ -68,7 +68,7 @@ def _models(gateway: Gateway) -> Iterator[str]:
     file, hopeless = gateway.config.file, _hopeless(gateway)
     aliases = resolved_aliases(file)
     plans = (replica.plan for replica in gateway.fleet)
-    later = dict.fromkeys(fetched_later(plans), "  (fetched when somebody asks for it)")
+    later = dict.fromkeys(fetched_later(plans), "  (fetched on its first request)")
     for name, model in file.models.items():
         means = model.weights or model.upstream_model or name
         also = _also([alias for alias, target in aliases.items() if target == name])

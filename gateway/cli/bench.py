@@ -38,31 +38,30 @@ _FIGURES = {
 }
 
 
-@click.group(short_help="Measure what the gateway does.")
+@click.group(short_help="Measure routing accuracy, or what the gateway adds to a request.")
 def bench() -> None:
-    """Measure what the gateway does, on your own data."""
+    """Measure routing accuracy on your own data, or what the gateway adds to a request."""
 
 
 bench.add_command(overhead)
 
 
-@bench.command(short_help="Measure how right and how quick weighing is on labelled prompts.")
+@bench.command(short_help="Measure accuracy and latency of weighing on labelled prompts.")
 @click.argument("file", type=LINES_FILE)
 @click.option(
     "--config",
     "config_option",
     metavar="FILE",
-    help="The routing file whose thresholds count; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, "
+    help="The routing file whose thresholds apply; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, "
     "the packaged demo.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def routing(file: Path, config_option: str | None, *, as_json: bool) -> None:
-    """Measure how right and how quick weighing is on the labelled prompts of FILE.
+    """Measure accuracy and latency of weighing on the labelled prompts of FILE.
 
-    FILE (- is the standard input) has a JSON object on each line: `text`, and as far as they are
-    known `task`, `language` (of the answer), `prompt_language`, `kind`, `history` (earlier user
-    turns) and `has_tools`.
-    A language that is left undecided is a miss, except where the right one is `und`.
+    FILE (- is standard input) has one JSON object per line: `text`, and where known `task`,
+    `language` (of the answer), `prompt_language`, `kind`, `history` (earlier user turns) and
+    `has_tools`. A language left undecided is a miss, except where the right one is `und`.
     """
     try:
         source = find_config(config_option, read_environment(os.environ), Path())

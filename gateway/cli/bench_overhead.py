@@ -26,14 +26,14 @@ _HEAD = (
 
 @click.command(short_help="Measure what the gateway adds to a request, direct against through.")
 @click.option("--seconds", type=click.FloatRange(0.05), default=2.0, show_default=True,
-              help="How long each run of each cell takes.")  # fmt: skip
+              help="Duration of each run of each cell.")  # fmt: skip
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True,
-              help="Runs of each cell, direct and through in turns; medians count.")  # fmt: skip
+              help="Runs of each cell, direct and through alternating; medians count.")  # fmt: skip
 @click.option("--connections", type=click.IntRange(1, 1_000), multiple=True,
-              help="How many clients at once, may be repeated; default: 1, 8, 32.")  # fmt: skip
+              help="Concurrent clients; may be repeated; default: 1, 8, 32.")  # fmt: skip
 @click.option("--auto", is_flag=True, help="Ask the gateway for `auto`: with weighing.")
 @click.option("--characters", type=click.IntRange(20, 1_000_000), default=200, show_default=True,
-              help="How long each prompt is; 2,000 distinct ones are sent.")  # fmt: skip
+              help="Length of each prompt; 2,000 distinct ones are sent.")  # fmt: skip
 @click.option("--engine", "url", metavar="URL",
               help="A real engine's base URL (it ends in /v1); default: a fake one.")  # fmt: skip
 @click.option("--model", help="The model to ask a real engine for.")
@@ -52,12 +52,12 @@ def overhead(
     characters: int,
     as_json: bool,
 ) -> None:
-    """Measure what the gateway adds to a request: the same load direct and through it, in turns.
+    """Measure what the gateway adds to a request: the same load direct and through it, alternating.
 
-    Starts a gateway of its own, and an engine that answers at once, or takes the one named by
-    --engine. Whole answers are measured, and streams of 128 events. CPU is that of the gateway's
-    process, with metrics, accounting and headers, and without the access log. Needs a quiet
-    machine; asks a real engine for thousands of answers.
+    Starts a gateway of its own and an engine that answers at once, or uses the one named by
+    --engine. Whole answers and streams of 128 events are measured. CPU is that of the gateway's
+    process, with metrics, accounting and headers, without the access log. Needs a quiet machine;
+    sends thousands of requests to a real engine.
     """
     if (url is None) is not (model is None):
         raise click.UsageError("--engine and --model belong together.")

@@ -30,10 +30,10 @@ from gateway.selection.candidates import Known, meeting
 @click.command()
 @names_config
 def check(config_option: str | None) -> None:
-    """Check the routing file: every problem with its place and a remedy.
+    """Validate the routing file: each problem with position and remedy.
 
-    Exits with 2 when the file cannot be used. Warnings, such as a rule that is never reached or
-    weights that are not there, leave the exit code 0.
+    Exits with 2 when the file cannot be used. Warnings, such as for a rule that is never reached
+    or for missing weights, leave the exit code at 0.
     """
     try:
         source = find_config(config_option, read_environment(os.environ), Path())
@@ -73,8 +73,8 @@ def _not_startable(config: LoadedConfig) -> Iterator[Problem]:
     plans = tuple(plans_of(config, Path(), cores=1))
     for model in fetched_later(plans):
         what = (
-            f"the weights of '{model}' are not here: the first request for it waits until they "
-            f"have been fetched; `weighbridge pull {model}` fetches them now"
+            f"the weights of '{model}' are not here: its first request waits until they have "
+            f"been fetched; `weighbridge pull {model}` fetches them now"
         )
         yield _problem(config, ("models", model, "weights"), what)
     for plan in (plan for plan in plans if plan.model not in fetched_later(plans)):

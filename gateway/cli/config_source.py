@@ -36,7 +36,7 @@ def names_config(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def told(*given: object, file: str | None, config_option: str | None, **others: object) -> None:
         if file is not None and config_option is not None and file != config_option:
-            click.echo("FILE and --config name two files; give one.", err=True)
+            click.echo("FILE and --config name different files; give one.", err=True)
             sys.exit(2)
         command(*given, config_option=config_option or file, **others)
 
@@ -44,7 +44,7 @@ def names_config(command: Callable[..., None]) -> Callable[..., None]:
         "--config",
         "config_option",
         metavar="FILE",
-        help="The same as FILE; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
+        help="Same as FILE; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
     )
     return click.argument("file", required=False)(option(told))
 
@@ -74,7 +74,7 @@ def find_config(option: str | None, environment: Environment, folder: Path) -> C
         if named:
             path = folder / named
             if not path.is_file():
-                what = "this is no ordinary file" if path.exists() else "there is no such file"
+                what = "this is not a regular file" if path.exists() else "there is no such file"
                 raise ConfigError((Problem(named, 1, 1, f"{what} (named by {by})"),))
             return ConfigSource(path, f"{named} (named by {by})")
     if (folder / _HERE).is_file():

@@ -22,13 +22,13 @@ from gateway.config.problems import ConfigError
 from gateway.environment import EnvironmentProblem, read_environment
 
 
-@click.command(short_help="Look whether this machine and the file are well.")
+@click.command(short_help="Look for problems of this machine and the file.")
 @names_config
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def doctor(config_option: str | None, *, as_json: bool) -> None:
-    """Look at hardware, limits, builds, ports, weights, memory, hub and clock.
+    """Check hardware, limits, builds, port, weights, memory, hub and clock.
 
-    Each line is ok, warn or fail, with the way to mend it. Exits with 1 on any fail.
+    Each line is ok, warn or fail, with a remedy. Exits with 1 on any fail.
     """
     found = list(_looks(config_option))
     if as_json:
@@ -49,7 +49,7 @@ def _looks(config_option: str | None) -> Iterator[Found]:
         source = find_config(config_option, read_environment(os.environ), Path())
         config = load_config(source.path, os.environ)
     except (ConfigError, EnvironmentProblem) as error:
-        yield Found("file", "fail", str(error), "weighbridge check shows each place")
+        yield Found("file", "fail", str(error), "weighbridge check shows each position")
     else:
         yield Found("file", "ok", source.described)
         connections = config.file.gateway.max_connections

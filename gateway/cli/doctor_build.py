@@ -15,7 +15,7 @@ from gateway.cli.doctor_found import Found
 
 _MAPS = Path("/proc/self/maps")
 _TIMEOUT_S = 30.0
-_ANEW = "install llama-cpp-python anew"
+_ANEW = "reinstall llama-cpp-python"
 _SCRIPT = """
 import llama_cpp
 from engines.llamacpp.devices import devices_for
@@ -40,8 +40,8 @@ def python(maps: Path = _MAPS) -> Found:
     if not apart:
         return Found("python", "ok", version)
     said = (
-        f"{version}, its interpreter a shared library: one within the executable, as Debian's and "
-        "Ubuntu's, does a request with up to a quarter less CPU"
+        f"{version}, with its interpreter in a shared library: one in the executable, as Debian's "
+        "and Ubuntu's, needs up to a quarter less CPU per request"
     )
     return Found("python", "ok", said)
 
@@ -86,14 +86,21 @@ def read_offload(text: str, cards: Sequence[Gpu], *, mac: bool) -> Found:
     if able == "1" and others:
         return Found("offload", "ok", f"layers can go onto {', '.join(others)} (gpu_layers)")
     if able == "1":
-        said = "this llama.cpp is built for a GPU, and finds none"
-        return Found("offload", "warn", said, "see whether its driver works, as with nvidia-smi")
+        said = "this llama.cpp is built for a GPU but finds none"
+        return Found("offload", "warn", said, "check its driver, as with nvidia-smi")
     if not cards and not mac:
-        return Found("offload", "ok", "to no GPU: this llama.cpp computes on the CPU, as here")
+        return Found(
+            "offload", "ok", "none: this llama.cpp is built for the CPU, and there is no GPU here"
+        )
     flags = "-DGGML_METAL=on" if mac else _FLAGS["amd" if _is_amd(cards[0]) else "nvidia"]
-    remedy = f"build it anew: CMAKE_ARGS={flags} pip install --force-reinstall --no-cache-dir "
+    remedy = f"rebuild it: CMAKE_ARGS={flags} pip install --force-reinstall --no-cache-dir "
     remedy += "--no-binary llama-cpp-python llama-cpp-python (docs/gpus.md)"
-    return Found("offload", "warn", "this llama.cpp is built without the GPU that is here", remedy)
+    return Found(
+        "offload",
+        "warn",
+        "this llama.cpp is built without support for the GPU that is here",
+        remedy,
+    )
 
 
 def _is_amd(card: Gpu) -> bool:

@@ -57,15 +57,15 @@ def machine() -> Iterator[Found]:
         free = f"{one.free_bytes / _GIB:.1f} of {one.total_bytes / _GIB:.1f} GiB free"
         yield Found("GPU", "ok", f"{one.index}: {one.name}, {free}")
     if not cards:
-        yield Found("GPU", "ok", "none that NVIDIA's driver or the kernel tells of")
+        yield Found("GPU", "ok", "none that NVIDIA's driver or the kernel reports")
     known = instructions()
     if "avx2" in known or "asimddp" in known:
-        yield Found("processor", "ok", "knows " + _some(known))
+        yield Found("processor", "ok", "supports " + _some(known))
     else:
         yield Found(
             "processor",
             "warn",
-            "knows neither AVX2 nor ARM's dot products: llama.cpp is slow here",
+            "supports neither AVX2 nor ARM's dot products: llama.cpp is slow here",
             "use a newer machine for managed engines, or kind: remote",
         )
 
@@ -91,7 +91,7 @@ def open_files(wanted: int) -> Found:
     remedy = f"raise it: ulimit -n {wanted} (or LimitNOFILE= of a systemd unit)"
     if hard == resource.RLIM_INFINITY or hard >= wanted:
         return Found("open files", "ok", f"{wanted} may be open at once")
-    said = f"{hard} may be open at once, {wanted} may be wanted"
+    said = f"{hard} may be open at once, {wanted} may be needed"
     return Found("open files", "fail" if hard < _LEAST_FILES else "warn", said, remedy)
 
 
@@ -116,9 +116,9 @@ def clock(date: str, now_s: float) -> Found:
     try:
         off_s = now_s - parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError):
-        return Found("clock", "ok", "the hub tells no time")
+        return Found("clock", "ok", "the hub sends no time")
     if abs(off_s) > _CLOCK_OFF_S:
-        remedy = "set it, as with timedatectl set-ntp true: certificates are judged by it"
+        remedy = "set it, as with timedatectl set-ntp true: certificates depend on it"
         return Found("clock", "warn", f"is {off_s:+.0f} s off the hub's", remedy)
     return Found("clock", "ok", f"agrees with the hub's within {max(1, abs(off_s)):.0f} s")
 
@@ -130,13 +130,13 @@ def of_file(config: LoadedConfig, environ: Mapping[str, str]) -> Iterator[Found]
     later = fetched_later(plans_of(config, Path(), cores=1))
     for row in planned.rows:
         if row.model in later:
-            remedy = f"they come with its first request, or now: weighbridge pull {row.model}"
+            remedy = f"its first request fetches them; or now: weighbridge pull {row.model}"
             yield Found(f"weights of {row.model}", "warn", "are not here yet", remedy)
         elif row.problem is not None:
             remedy = "give the path of the file, or run: weighbridge pull"
             yield Found(f"weights of {row.model}", "fail", row.problem, remedy)
         else:
-            yield Found(f"weights of {row.model}", "ok", "are there and whole")
+            yield Found(f"weights of {row.model}", "ok", "are here and complete")
     for name in planned.company.too_large:
         remedy = "; ".join(planned.hints) or "see weighbridge plan"
         yield Found(f"memory of {name}", "fail", "can never fit", remedy)
@@ -160,7 +160,7 @@ def gpu_layers(
     if mac:
         return
     if not cards:
-        remedy = "leave gpu_layers out, or see whether its driver works, as with nvidia-smi"
+        remedy = "leave gpu_layers out, or check its driver, as with nvidia-smi"
         yield Found(what, "warn", "there are none: all layers stay on the CPU", remedy)
     elif len(visible(cards, devices)) < len(devices or ()):
         listed = ", ".join(str(card.index) for card in cards)
@@ -186,9 +186,9 @@ def port(host: str, number: int) -> Found:
             listener.listen(1)
     except OSError as error:
         if error.errno == errno.EADDRINUSE and _is_gateway(host, number):
-            remedy = "if that is the one you look after, all is well; a second needs another port"
+            remedy = "fine if it is yours; a second one needs another port"
             return Found("port", "warn", f"{host}:{number}: a gateway serves there", remedy)
-        remedy = "end what listens there, or set gateway.port or --port"
+        remedy = "stop what listens there, or set gateway.port or --port"
         return Found("port", "fail", f"{host}:{number}: {error.strerror}", remedy)
     return Found("port", "ok", f"{host}:{number} is free")
 

@@ -17,25 +17,27 @@ from gateway.setup.importing.ollama import URL
 _STDIN = "-"
 
 
-@click.command("import", short_help="Bring LiteLLM's, llama-swap's or Ollama's file along.")
+@click.command("import", short_help="Convert the file of LiteLLM, llama-swap or Ollama.")
 @click.argument("source", metavar="FILE")
 @click.option(
     "--from",
     "origin",
     type=click.Choice([origin.value for origin in Origin]),
-    help="The tool that FILE belongs to; default: told by what stands in it.",
+    help="The tool that FILE comes from; default: detected from its content.",
 )
-@click.option("--output", metavar="FILE", default=None, help="Where to; default: routing.yaml.")
+@click.option(
+    "--output", metavar="FILE", default=None, help="What to write; default: routing.yaml."
+)
 @click.option("--ollama-url", metavar="URL", default=URL, show_default=True, help="Ollama's URL.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 def import_config(
     source: str, origin: str | None, output: str | None, ollama_url: str, *, force: bool
 ) -> None:
-    """Write a routing file from a configuration of LiteLLM or llama-swap, or a list of Ollama's.
+    """Write a routing file from a LiteLLM or llama-swap configuration, or Ollama's list of models.
 
-    FILE is LiteLLM's or llama-swap's config.yaml, or what `ollama list` or Ollama's /api/tags say;
-    - reads it from the standard input. What has no counterpart is told line by line, with how it
-    is done here. Keys are never copied: the result names variables.
+    FILE is LiteLLM's or llama-swap's config.yaml, or the output of `ollama list` or of Ollama's
+    /api/tags; - is standard input. What has no counterpart is listed line by line, with what to do
+    here instead. Keys are never copied: the result names environment variables.
     """
     try:
         target = target_of(output, force=force)
@@ -72,4 +74,6 @@ def _tell(reading: Reading) -> None:
     for one in reading.left:
         click.echo(f"  {one}", err=True)
     if reading.variables:
-        click.echo(f"Set before you serve: {', '.join(reading.variables)}.", err=True)
+        click.echo(
+            f"Set these variables before you serve: {', '.join(reading.variables)}.", err=True
+        )

@@ -41,14 +41,14 @@ class _Question:
 
 @click.command()
 @click.argument("file", required=False)
-@click.option("--output", metavar="FILE", help="The same as FILE.")
-@click.option("--from", "servers", multiple=True, metavar="URL", help="A running server to ask.")
+@click.option("--output", metavar="FILE", help="Same as FILE.")
+@click.option("--from", "servers", multiple=True, metavar="URL", help="A running server to query.")
 @click.option(
     "--gguf",
     "weights",
     multiple=True,
     metavar="PATH",
-    help="A GGUF file to serve, or a name of what was pulled.",
+    help="A GGUF file to serve, or the name of pulled weights.",
 )
 @click.option("--pulled", is_flag=True, help="Serve the GGUF models that were pulled.")
 @click.option(
@@ -56,8 +56,8 @@ class _Question:
     "key_envs",
     multiple=True,
     metavar="NAME",
-    help="The environment variable that holds the servers' key; given once for all servers, or "
-    "once for each in their order. The file names the variable, never the key.",
+    help="The environment variable that holds the servers' key: once for all servers, or once for "
+    "each in their order. The file names the variable, never the key.",
 )
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def init(
@@ -70,11 +70,11 @@ def init(
     pulled: bool,
     force: bool,
 ) -> None:
-    """Write a routing file: the demo's, or one for what is there.
+    """Write a routing file for the demo, or for your servers and files.
 
-    It goes to FILE, which is routing.yaml when absent; - prints it instead. Without --from, --gguf
-    and --pulled it is the demo that comes with the package. With them each server is asked for its
-    models, and rules for `auto` are written that fit what was found.
+    FILE is routing.yaml when absent; - prints to standard output. Without --from, --gguf and
+    --pulled it is the packaged demo. With them each server is asked for its models, and the rules
+    for `auto` fit what was found. --from, --gguf and --key-env may be repeated.
     """
     try:
         target = _target(file, output, force=force)
@@ -87,7 +87,9 @@ def init(
             put(PACKAGED.read_text(encoding="utf-8"), target)
             next_steps(target, "the demo models")
             if here and target != STDOUT:
-                click.echo("`weighbridge init --pulled` writes one for what you have pulled.")
+                click.echo(
+                    "`weighbridge init --pulled` writes one for the weights that you have pulled."
+                )
             return
         sources = _sources(servers, weights, key_envs, target)
         found = _draft(sources)
@@ -101,7 +103,7 @@ def init(
 def _target(file: str | None, output: str | None, *, force: bool) -> str:
     """Return where the text goes; looked at before anybody is asked anything."""
     if file is not None and output is not None and file != output:
-        raise Refused("FILE and --output name two places; give one")
+        raise Refused("FILE and --output name different files; give one")
     return target_of(file or output, force=force)
 
 

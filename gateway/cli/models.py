@@ -57,10 +57,10 @@ class _Unanswered(Exception):
 @click.command(short_help="Show what is served, what was pulled, or the catalogue.")
 @click.argument("words", nargs=-1)
 @click.option("--pulled", is_flag=True, help="Show only the weights that are on this machine.")
-@click.option("--catalogue", is_flag=True, help="Show every model the catalogue knows.")
+@click.option("--catalogue", is_flag=True, help="Show every model of the catalogue.")
 @click.option(
     "--url",
-    help="A running gateway, and only what it serves; default: where the routing file's would be.",
+    help="Ask this gateway, and show only what it serves; default: where the routing file says.",
 )
 @click.option(
     "--config",
@@ -177,7 +177,7 @@ def _ask(url: str) -> list[dict[str, Any]]:
         ) from problem
     if answer.status_code in (401, 403):
         raise _Unanswered(
-            f"the gateway at {base} refuses (HTTP {answer.status_code}); "
+            f"the gateway at {base} refuses access (HTTP {answer.status_code}); "
             "set WEIGHBRIDGE_API_KEY to its key"
         )
     rows = _list_in(answer)

@@ -27,7 +27,7 @@ from gateway.placing import placed
 from gateway.together import Company, company, fits
 
 _HEAD = ("model", "engine", "weights", "cells", "prefixes", "step", "process", "total", "known by")
-_HOW = {"stated": "the file", "measured": "measuring", "reckoned": "its header"}
+_HOW = {"stated": "the file", "measured": "measured", "reckoned": "its header"}
 # What is given up in turn until it fits: room first, then precision, then what is served at once.
 _STEPS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("prefix_cache_mib: 0", {"prefix_cache_mib": 0}),
@@ -51,11 +51,11 @@ class Planned:
     hints: tuple[str, ...]
 
 
-@click.command(short_help="Show what the models take of memory, and which fit together.")
+@click.command(short_help="Show how much memory the models need, and which fit together.")
 @names_config
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(config_option: str | None, *, as_json: bool) -> None:
-    """Show what each model takes of memory when all that it fills is full, and which fit together.
+    """Show how much memory each model takes when its caches are full, and which fit together.
 
     Nothing is loaded. Exits with 1 when a model can never fit, with 2 when the file cannot be used.
     """
@@ -97,13 +97,13 @@ def _hints(
     for name in found.too_large:
         given_up = _given_up(config, [name], budget)
         if given_up is None:
-            yield f"'{name}' never fits: take a smaller quantisation, or a smaller model"
+            yield f"'{name}' never fits: use a smaller quantisation, or a smaller model"
         else:
             yield f"'{name}' fits with {given_up}"
     if not found.too_large:
         given_up = _given_up(config, list(_by_model(rows)), budget)
         if given_up is None:
-            yield "they do not all fit: those that nobody asks for leave (`load: demand`)"
+            yield "they do not all fit at once: idle ones make room for others (`load: demand`)"
         else:
             yield f"all of them fit at once with {given_up} on the engine"
 
@@ -128,10 +128,10 @@ def _lines(planned: Planned) -> Iterator[str]:
         yield ""
     for row in planned.rows:
         if row.problem is not None:
-            yield f"{row.model} on {row.engine}: nobody knows: {row.problem}"
+            yield f"{row.model} on {row.engine}: unknown: {row.problem}"
     limits = ", ".join(f"{in_words(size)} of {device}" for device, size in planned.budget.items())
-    whose = "the budget (residency.memory)" if planned.stated else "what this machine has"
-    yield f"There is room for {limits}: {whose}."
+    whose = "the budget, residency.memory" if planned.stated else "all that this machine has"
+    yield f"Available: {limits} ({whose})."
     yield from _verdict(planned)
 
 

@@ -38,11 +38,11 @@ _INTERRUPTED = 130
 
 @click.command(short_help="Fetch weights from a model hub or a URL.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--quant", metavar="NAME", help="The quantisation to take, as in Q4_K_M.")
+@click.option("--quant", metavar="NAME", help="The quantisation to fetch, such as Q4_K_M.")
 @click.option(
     "--accept-licence",
     is_flag=True,
-    help="Agree to licences that are not open source, without being asked.",
+    help="Accept licences that are not open source, without being asked.",
 )
 @click.option(
     "--config",
@@ -53,12 +53,12 @@ _INTERRUPTED = 130
 def pull(
     names: tuple[str, ...], quant: str | None, config_option: str | None, *, accept_licence: bool
 ) -> None:
-    """Fetch weights, checked byte by byte; what was begun before is gone on with.
+    """Fetch weights and verify every byte; an interrupted download is resumed.
 
-    NAME is a model of the routing file, one of the catalogue (qwen2.5-coder-7b), OWNER/REPO or
-    OWNER/REPO:QUANTISATION of a model hub, or https://...gguf#sha256=DIGEST. Without a NAME all
-    that the routing file needs is fetched. HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE, HF_HOME and
-    HF_HUB_CACHE mean what they mean to the hub's own tools, which share the files.
+    NAME is a model of the routing file or the catalogue (qwen2.5-coder-7b), OWNER/REPO or
+    OWNER/REPO:QUANTISATION on a model hub, or https://...gguf#sha256=DIGEST. Without a NAME,
+    everything that the routing file needs is fetched. HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE,
+    HF_HOME and HF_HUB_CACHE mean what they mean to the hub's own tools, which share the files.
     """
     config = readable_config(config_option) if names else _needed_config(config_option)
     catalogue = load_catalogue()
@@ -73,7 +73,7 @@ def pull(
     if not names and config is not None:
         targets = list(all_targets(config))
         if not targets:
-            click.echo("Nothing has to be fetched: no model of the file names a hub or a URL.")
+            click.echo("Nothing to fetch: no model of the file names a hub or a URL.")
     with web_client() as client:
         room = round(memory_bytes() * (1 - _SPARE_SHARE))
         ground = Ground(hub_settings(os.environ), this_store(), catalogue, room, client)
@@ -81,7 +81,7 @@ def pull(
             prepared = _prepare_all(targets, ground, failures, accept_licence=accept_licence)
             _fetch_all(prepared, ground, progress, failures)
         except KeyboardInterrupt:
-            progress.says("Stopped. What has come is kept: pull again to go on.")
+            progress.says("Stopped. What has been fetched is kept: pull again to resume.")
             sys.exit(_INTERRUPTED)
     for failure in failures:
         click.echo(failure, err=True)
@@ -176,11 +176,15 @@ def _agree(prepared: Prepared, ground: Ground, *, accept_licence: bool) -> None:
     if not accept_licence:
         if not sys.stdin.isatty():
             raise LicenceProblem(
-                f"{prepared.order.named} comes under {terms.name}, which is not open source: read "
+                f"{prepared.order.named} is under {terms.name}, which is not open source: read "
                 f"it{f' at {terms.url}' if terms.url else ''} and pull again with --accept-licence"
             )
-        if not click.confirm("  It is not open source. Have you read it, and do you agree?"):
-            raise LicenceProblem(f"{prepared.order.named} was not fetched: nobody agreed")
+        if not click.confirm(
+            "  This licence is not open source. Have you read it, and do you accept it?"
+        ):
+            raise LicenceProblem(
+                f"{prepared.order.named} was not fetched: its licence was not accepted"
+            )
     when = datetime.now(UTC).isoformat(timespec="seconds")
     note_agreement(ground.store, terms, prepared.order.repo, when)
 

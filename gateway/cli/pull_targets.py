@@ -90,7 +90,7 @@ def _configured(name: str, config: LoadedConfig) -> Target | str | None:
         return None
     kinds = {config.file.engines[engine].kind for engine in engines_of(model)}
     if model.weights is None:
-        return "is served by a server elsewhere, which has its weights" if kinds else None
+        return "is served by a remote engine, which has its weights" if kinds else None
     wanted = _FORMATS.get(next(iter(kinds))) if len(kinds) == 1 else None
     return _fetched(name, model.weights, wanted, config)
 
@@ -101,7 +101,7 @@ def _fetched(
     """Return what has to be fetched for one file of a model; else why nothing."""
     try:
         if is_local(weights, config.base):
-            return f"needs nothing from anywhere: its weights are {weights!r}"
+            return f"needs no fetching: its weights are {weights!r}"
         reference = read_reference(weights)
     except WeightsProblem as problem:
         return f"cannot be pulled: {problem}"
@@ -121,18 +121,20 @@ def _from_catalogue(name: str, entry: Entry) -> Target:
     if entry.repos:
         note = f"{entry.name}: safetensors of {entry.repos[0]}, for vLLM; no GGUF copy is known"
         return Target(name, HubRepo(entry.repos[0]), "safetensors", note)
-    raise UnknownTarget(f"{entry.name} is in the catalogue, but where it lies is not")
+    raise UnknownTarget(
+        f"{entry.name} is in the catalogue, but without a repository to fetch it from"
+    )
 
 
 def _unknown(name: str, config: LoadedConfig | None, catalogue: Catalogue) -> str:
     if Path(name).exists():
-        return f"{name} is a file of this machine already"
+        return f"{name} is already a file on this machine"
     known = [entry.name for entry in catalogue.entries if entry.gguf or entry.repos]
     known += [] if config is None else list(config.file.models)
     close = difflib.get_close_matches(name, known, n=1)
     meant = f"; did you mean {close[0]}?" if close else "."
     return (
-        f"{name} is no model of the file and none of the catalogue{meant} Give a name of "
+        f"{name} is neither a model of the file nor one of the catalogue{meant} Give a name from "
         "`weighbridge models --catalogue`, OWNER/REPO:QUANTISATION of a hub, or a URL with a "
         "checksum"
     )

@@ -30,7 +30,7 @@ class _NotRemoved(Exception):
 
 @click.command(short_help="Remove weights that were pulled.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--force", is_flag=True, help="Remove also what the routing file serves.")
+@click.option("--force", is_flag=True, help="Also remove what the routing file serves.")
 @click.option(
     "--config",
     "config_option",
@@ -39,11 +39,11 @@ class _NotRemoved(Exception):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def rm(names: tuple[str, ...], config_option: str | None, *, force: bool, as_json: bool) -> None:
-    """Remove weights, and what has come of a pull that was not ended.
+    """Remove weights, including those of an unfinished pull.
 
-    NAME is as `weighbridge models` shows it: OWNER/REPO:QUANTISATION, OWNER/REPO for all of a
+    NAME is as `weighbridge models` shows it: OWNER/REPO:QUANTISATION, OWNER/REPO for a whole
     repository, or the name of a file from a URL; or a model of the routing file. What that file
-    serves is kept unless --force; bytes that other weights share are kept always.
+    serves is kept unless --force is given; bytes that other weights share are always kept.
     """
     store, catalogue = this_store(), load_catalogue()
     config = readable_config(config_option)
@@ -70,7 +70,7 @@ def rm(names: tuple[str, ...], config_option: str | None, *, force: bool, as_jso
 
 def _tell(removed: Sequence[str], freed: int, failures: Sequence[str]) -> None:
     if removed:
-        click.echo(f"Removed {', '.join(removed)}: {gigabytes(freed)} are free now.")
+        click.echo(f"Removed {', '.join(removed)}: {gigabytes(freed)} freed.")
     for failure in failures:
         click.echo(failure, err=True)
 
@@ -127,5 +127,5 @@ def _refuse_served(
     if users:
         raise _NotRemoved(
             f"{name} is served as {', '.join(users)} by the routing file: take it out there, or "
-            "remove it all the same with --force"
+            "remove it anyway with --force"
         )

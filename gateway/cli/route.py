@@ -49,5 +49,5 @@ class _TextOrCommand(Table):
 def route() -> None:
     """Explain where a request with TEXT would go, and why, without sending it.
 
-    A text that is one of the commands' names stands behind `--`.
+    Put a text that is also the name of a command after `--`.
     """

@@ -69,7 +69,7 @@ class LogProblem(Exception):
     """A line of the log cannot be used; the message says which and why."""
 
 
-@click.command(short_help="Find from which difficulty on a stronger model is worth its cost.")
+@click.command(short_help="Find the difficulty from which a stronger model is worth its cost.")
 @click.argument("log", type=LINES_FILE)
 @click.option(
     "--config",
@@ -77,21 +77,27 @@ class LogProblem(Exception):
     metavar="FILE",
     help="The routing file; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
 )
-@click.option("--weak", metavar="MODEL", help="The weaker model, by whose name verdicts are given.")
-@click.option("--strong", metavar="MODEL", help="The stronger one; without verdicts always right.")
+@click.option("--weak", metavar="MODEL", help="The weaker model, as named in `verdicts`.")
+@click.option(
+    "--strong",
+    metavar="MODEL",
+    help="The stronger one; without verdicts it counts as always right.",
+)
 @click.option(
     "--cost-ratio",
     type=click.FloatRange(min=1, min_open=True),
-    help="What a request costs the stronger model, in requests of the weaker; default: by their "
-    "active parameters, else 10.",
+    help="What a request to the stronger model costs, in requests to the weaker; default: the "
+    "ratio of their active parameters, else 10.",
 )
-@click.option("--share", type=click.FloatRange(0, 1), help="At most so many may go to it.")
+@click.option(
+    "--share", type=click.FloatRange(0, 1), help="The largest share of requests to send to it."
+)
 @click.option(
     "--keep",
     type=click.FloatRange(0, 1),
     default=0.9,
     show_default=True,
-    help="How much of what the stronger model does better is to be kept, unless --share is given.",
+    help="How much of the stronger model's gain in quality to keep, unless --share is given.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def calibrate(
@@ -105,12 +111,12 @@ def calibrate(
     keep: float,
     as_json: bool,
 ) -> None:
-    """Find from which difficulty on requests should go to a stronger model, on a log of your own.
+    """Find the difficulty from which requests should go to a stronger model, on your own log.
 
-    LOG (- is the standard input) has a JSON object a line: a whole request body, or `text` with
+    LOG (- is standard input) has one JSON object per line: a whole request body, or `text` with
     its `history`; and `verdict`, whether the weaker model's answer was good (true, false, or 0 to
     1), or `verdicts` by the names of --weak and --strong. Prints quality and cost for each share
-    that goes to the stronger model, and the rule.
+    of requests that goes to the stronger model, and the rule.
     """
     try:
         source = find_config(config_option, read_environment(os.environ), Path())

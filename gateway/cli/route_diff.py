@@ -68,7 +68,7 @@ def diff_of(old: Iterator[Line], new: Iterator[Line]) -> Diff:
     return Diff(requests, len(moves), refused, tuple(moves))
 
 
-@click.command(short_help="List which requests of a log would go elsewhere by a new file.")
+@click.command(short_help="List which requests of a log a new file would send elsewhere.")
 @click.argument("old", type=_FILE)
 @click.argument("new", type=_FILE)
 @click.option(
@@ -76,7 +76,7 @@ def diff_of(old: Iterator[Line], new: Iterator[Line]) -> Diff:
     "log",
     type=LINES_FILE,
     required=True,
-    help="Requests, a JSON object a line: whole bodies, or `text` with its history; - is the "
+    help="Requests, one JSON object per line: whole bodies, or `text` with its `history`; - is "
     "standard input.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -94,13 +94,15 @@ def report_of(observed: Iterable[Observed]) -> Report:
     )
 
 
-@click.command(short_help="Show what rules would move of what `mode: observe` has seen.")
+@click.command(
+    short_help="Show which of the requests seen by `mode: observe` the rules would move."
+)
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--config",
     "config_option",
     metavar="FILE",
-    help="The routing file that says where the observations are, where no FILE is given.",
+    help="The routing file that says where the observations are, if no FILE is given.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def report(file: Path | None, config_option: str | None, *, as_json: bool) -> None:

@@ -91,9 +91,9 @@ class _TextCommand(click.Command):
     metavar="FILE",
     help="The routing file; default: WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged demo.",
 )
-@click.option("--model", help="The model a client asks for; auto when absent.")
+@click.option("--model", help="The model that the client names; default: auto.")
 @click.option("--system", help="A system prompt before the text.")
-@click.option("--user", help="Whose request it is, as in the body's `user`.")
+@click.option("--user", help="The user, as in the body's `user`.")
 @click.option(
     "--header", "headers", multiple=True, metavar="NAME:VALUE", help="A request header; repeatable."
 )
@@ -101,13 +101,15 @@ class _TextCommand(click.Command):
     "--file",
     "path",
     type=LINES_FILE,
-    help="Explain each line of a file instead (- is the standard input): an object with `text` and "
-    "perhaps `history` and `has_tools`, or a whole request body.",
+    help="Explain each line of a file instead (- is standard input): an object with `text` and "
+    "optionally `history` and `has_tools`, or a whole request body.",
 )
 @click.option(
     "--no-count", is_flag=True, help="Estimate the tokens of TEXT; do not ask the engine for them."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (a line each).")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object (with --file, one per line)."
+)
 def route_text(
     text: str | None,
     *,
@@ -122,7 +124,7 @@ def route_text(
 ) -> None:
     """Explain where a request with TEXT would go, and why, without sending it.
 
-    The tokens of a TEXT are counted by the engine of the chosen model, where it can be reached.
+    The chosen model's engine counts the tokens of TEXT, where it can be reached.
     """
     if (text is None) == (path is None):
         raise click.UsageError("Give either a TEXT or a --file.")
@@ -192,7 +194,7 @@ def _table(explanation: Explanation) -> Iterator[str]:
     """Yield the explanation for people, a line each."""
     weighed, choice = explanation.weighed, explanation.choice
     reasons = {reason.partition(" is ")[0]: reason for reason in weighed.reasons}
-    yield "What the request is, and how sure that is"
+    yield "What the request is, with confidence"
     for feature in _FEATURES:
         sure = f"{getattr(weighed, f'{feature}_confidence'):.2f}"
         why = reasons.get(feature, "").partition(": ")[2]
@@ -206,7 +208,7 @@ def _table(explanation: Explanation) -> Iterator[str]:
     yield f"\nDecided by {choice.rule}: {', '.join(choice.models)}"
     yield from (f"  - {reason}" for reason in choice.reasons)
     if choice.shadow is not None:
-        yield f"A copy goes to {choice.shadow}, whose answer is dropped"
+        yield f"A copy goes to {choice.shadow}, whose answer is discarded"
 
 
 def _scores(scores: Sequence[ModelScore]) -> Iterator[str]:

@@ -58,29 +58,29 @@ _log = logging.getLogger("weighbridge")
     "--log-level",
     type=click.Choice(LOG_LEVELS),
     default=None,
-    help="How much to log; default: info.",
+    help="The least severe messages to log; default: info.",
 )
 @click.option(
     "--log-format",
     type=click.Choice(LOG_FORMATS),
     default=None,
-    help="Lines for people, or a JSON object each; default: text.",
+    help="Plain lines, or one JSON object per line; default: text.",
 )
 @click.option(
     "--access-log/--no-access-log",
     default=True,
-    help="One line in the log for each request; default: yes.",
+    help="Log one line per request; default: yes.",
 )
 @click.option(
     "--watch/--no-watch",
     default=True,
-    help="Put a changed file in force by itself, as SIGHUP does; default: yes.",
+    help="Reload the file when it changes, as SIGHUP does; default: yes.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
     default=1,
-    help="Processes that relay, on as many cores; still one gateway; default: 1.",
+    help="Processes that relay requests, one per core; still one gateway; default: 1.",
 )
 def serve(
     config_option: str | None,
@@ -96,8 +96,8 @@ def serve(
 ) -> None:
     """Serve the configured models at one OpenAI-compatible endpoint.
 
-    A changed file is put in force while requests run; one with problems is refused, and the old
-    one stays.
+    A changed file takes effect while requests run; one with errors is rejected, and the old one
+    stays in force.
     """
     try:
         environment = read_environment(os.environ)
@@ -152,7 +152,7 @@ def _folder() -> Iterator[Path]:
         try:
             folder = stack.enter_context(runtime_folder())
         except OSError as error:
-            _fail(f"There is no place for the sockets of the engines: {error}.", 1)
+            _fail(f"No folder can be made for the engines' sockets: {error}.", 1)
         yield folder
 
 
@@ -161,7 +161,7 @@ def _allow_files(connections: int) -> None:
     taken = connections_within(allowed)
     if taken < connections:
         _log.warning(
-            "only %d files may be open at once: %d connections are taken, not the %d of "
+            "only %d files may be open at once: %d connections are accepted, not the %d of "
             "gateway.max_connections; raise the limit (ulimit -n, LimitNOFILE=)",
             allowed,
             taken,

@@ -63,7 +63,7 @@ def next_steps(target: str, what: str) -> None:
         return
     named = shlex.quote(target)
     option = "" if Path(target).resolve() == Path(DEFAULT).resolve() else f" --config {named}"
-    click.echo(f"{target} is written: {what}.")
+    click.echo(f"{target} is written, with {what}.")
     click.echo(
-        f"Look at it with `weighbridge check{option}`, serve with `weighbridge serve{option}`."
+        f"Check it with `weighbridge check{option}`, serve it with `weighbridge serve{option}`."
     )

@@ -29,12 +29,12 @@ class SplitOf(Section):
     """`{split: {...}}` in a rule's `use:`: each takes its share of the requests."""
 
     split: Annotated[dict[str, Share], Field(min_length=1)] = Field(
-        description="Models or their aliases, and the share of each; what they add up to is all."
+        description="Models or their aliases, with the share of each, relative to the sum."
     )
     sticky: Literal["user", "conversation", "none"] = Field(
         "user",
-        description="What stays with its model: all requests of a user (the body's `user`; without "
-        "one as `conversation`), a conversation (by how it begins), or nothing.",
+        description="What stays with its model: all requests of a user (the body's `user`; "
+        "without one as `conversation`), a conversation (by its beginning), or nothing.",
     )
 
 
@@ -57,7 +57,7 @@ class ShadowSection(Section):
     """`shadow:` of a rule: a copy of its requests for a second model, whose answers are dropped."""
 
     model: str = Field(description="A model or its alias.")
-    percent: Percent = Field(100, description="Of how many requests in a hundred.")
+    percent: Percent = Field(100, description="Percentage of the requests to copy.")
 
 
 class ScoreSection(Section):
@@ -65,22 +65,22 @@ class ScoreSection(Section):
 
     task: Weight = Field(6, description="Whether the model was made for the task.")
     language: Weight = Field(
-        4, description="Whether the language of the answer is one that the model officially speaks."
+        4, description="Whether the model officially supports the language of the answer."
     )
-    size: Weight = Field(2, description="Whether its size goes with the request's difficulty.")
+    size: Weight = Field(2, description="Whether its size suits the request's difficulty.")
     load: Weight = Field(2, description="How much room it has: 1 is idle, 0 is full.")
-    loaded: Weight = Field(1, description="Whether it serves now, and else how soon it will.")
-    cache: Weight = Field(1, description="How much of the prompt it has read for earlier requests.")
+    loaded: Weight = Field(1, description="Whether it is loaded, else how soon it will be.")
+    cache: Weight = Field(1, description="How much of the prompt is in its prefix cache.")
 
 
 class ObserveSection(Section):
     """`observe:` where `mode: observe` writes what it sees; no text of a request is kept."""
 
     file: str = Field(
-        "observed.jsonl", description="The file, relative to this one; a JSON object on each line."
+        "observed.jsonl", description="The file, relative to this one; one JSON object per line."
     )
     max_bytes: int = Field(
         64 * 1024 * 1024,
         ge=4_096,
-        description="Beyond this the file starts anew; the one before it is kept as `FILE.1`.",
+        description="The file is rotated at this size; the previous one is kept as `FILE.1`.",
     )

@@ -45,26 +45,26 @@ class WhenSection(Section):
 
     task: Words | None = Field(
         None,
-        description="What is to be done: code, math, reasoning, translation, summarization, "
-        "extraction, writing, general, tool_use, vision, audio, embedding, rerank or undecided.",
+        description="The task: code, math, reasoning, translation, summarization, extraction, "
+        "writing, general, tool_use, vision, audio, embedding, rerank or undecided.",
     )
     language: Words | None = Field(
-        None, description="Language the answer should be in (ISO 639-1), or undecided."
+        None, description="Language of the answer (ISO 639-1), or undecided."
     )
     prompt_language: Words | None = Field(
-        None, description="Language most of the prompt is written in, or undecided."
+        None, description="Language of most of the prompt, or undecided."
     )
     request_size: Words | None = Field(None, description="small, medium or large.")
     prompt_tokens: RangeClause | None = Field(None, description="Estimated prompt tokens.")
     difficulty: ShareClause | None = Field(
         None,
         description="How hard the request looks, 0 to 1: the share of ordinary requests that look "
-        "easier. A weak sign; `weighbridge route calibrate` finds the value for your models.",
+        "easier. A weak signal; `weighbridge route calibrate` finds the value for your models.",
     )
-    variant: Words | None = Field(None, description="The part after `auto:` in the asked name.")
+    variant: Words | None = Field(None, description="The part after `auto:` in the requested name.")
     tools: bool | None = Field(None, description="Whether the request carries tools.")
     images: bool | None = Field(None, description="Whether the request carries images.")
-    json_schema: bool | None = Field(None, description="Whether the request wants JSON back.")
+    json_schema: bool | None = Field(None, description="Whether the request asks for JSON.")
     header: dict[str, str] | None = Field(
         None, description="Request headers and the values they must have."
     )
@@ -74,38 +74,42 @@ class LicenceClause(Section):
     """A rule's `require: {licence: ...}`: which licences a chosen model may have."""
 
     classes: tuple[Literal["open", "conditional", "research", "unknown"], ...] | None = Field(
-        None, description="Licence classes that will do."
+        None, description="Accepted licence classes."
     )
-    spdx: tuple[str, ...] | None = Field(None, description="SPDX identifiers that will do.")
+    spdx: tuple[str, ...] | None = Field(None, description="Accepted SPDX identifiers.")
     commercial: bool | None = Field(None, description="Whether commercial use must be allowed.")
     region: str | None = Field(None, description="A region where use must be allowed (`EU`).")
     monthly_users: int | None = Field(
-        None, ge=0, description="Monthly active users the licence must allow."
+        None, ge=0, description="Monthly active users that the licence must allow."
     )
 
 
 class RequireSection(Section):
     """A rule's `require:`: constraints that filter the models of `use`."""
 
-    family: OneOrMore | None = Field(None, description="Catalogue families that will do.")
-    parameters: RangeClause | None = Field(None, description="Total parameters (a count).")
+    family: OneOrMore | None = Field(None, description="Accepted families of the catalogue.")
+    parameters: RangeClause | None = Field(None, description="Total number of parameters.")
     model_class: tuple[Literal["tiny", "small", "medium", "large"], ...] | None = Field(
         None,
-        description="Classes of size that will do, by (active) parameters: tiny below 2 billion, "
+        description="Accepted classes of size, by (active) parameters: tiny below 2 billion, "
         "small below 10, medium below 40, large.",
     )
-    context: int | None = Field(None, ge=1, description="Least context in tokens.")
-    licence: LicenceClause | None = Field(None, description="Licences that will do.")
+    context: int | None = Field(None, ge=1, description="Smallest context, in tokens.")
+    licence: LicenceClause | None = Field(None, description="Accepted licences.")
 
 
 class RouteSection(Section):
     """An entry of `routes:`: for requests to `auto`, the first rule that matches wins."""
 
     name: str = Field(min_length=1, max_length=64, description="Shown in headers and explanations.")
-    when: WhenSection | None = Field(None, description="Conditions; absent matches everything.")
+    when: WhenSection | None = Field(
+        None, description="Conditions; matches every request when absent."
+    )
     require: RequireSection | None = Field(None, description="Constraints on the models.")
     use: Use = Field(
         description="Models or their aliases in order of preference; `{any: [...]}` to let scores "
         "decide, `{split: {...}}` for shares."
     )
-    shadow: ShadowSection | None = Field(None, description="Who gets a copy of the requests.")
+    shadow: ShadowSection | None = Field(
+        None, description="A second model that gets copies of the requests."
+    )

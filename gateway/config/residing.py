@@ -43,7 +43,7 @@ class GroupSection(Section):
     models: tuple[str, ...] = Field(min_length=2, description="Models of managed engines.")
     live: Literal["together", "apart"] = Field(
         description="`together`: loaded and unloaded as one; `apart`: never two of them at once, "
-        "though there may be room."
+        "even if there is room."
     )
 
 
@@ -52,32 +52,34 @@ class ResidencySection(Section):
 
     memory: Size | dict[str, Size] | None = Field(
         None,
-        description="What models of managed engines may take of this machine's memory (`12GiB`), "
-        "or of each device (`{ram: 12GiB, gpu0: 20GiB}`). Without it all of them are loaded at "
-        "start, unless they say otherwise.",
+        description="Memory that models of managed engines may take on this machine (`12GiB`), or "
+        "on each device (`{ram: 12GiB, gpu0: 20GiB}`). Without it all are loaded at start, unless "
+        "a model says otherwise.",
     )
     swap_bound_s: Seconds = Field(
         10,
-        description="Where models that do not fit together are all wanted: seconds that a request "
-        "may wait while others go on with the models in its way. Then these take no younger "
-        "request, and leave when theirs have ended.",
+        description="If models that do not fit together are in demand: seconds that a request may "
+        "wait while others use the models in its way. After that these accept no newer requests "
+        "and are unloaded when theirs have finished.",
     )
     load_wait_s: Seconds = Field(
-        600, description="Seconds that a request may wait for its model to be loaded."
+        600, description="Seconds that a request may wait for its model to load."
     )
     heartbeat_after_s: Seconds = Field(
         5,
-        description="Seconds after which a stream that waits for a load gets its headers and "
-        "comments (`: loading`), as often again; within them it gets the true status.",
+        description="Seconds after which a stream that waits for a load gets its headers, then "
+        "comments (`: loading`) at this interval; before that it gets the true status.",
     )
     pull: Literal["demand", "never"] = Field(
         "demand",
-        description="`demand`: weights of a hub or a URL that are not here are fetched when "
-        "somebody asks for their model, or at start with `load: start`; where the licence is not "
-        "open source somebody has to agree once with `weighbridge pull`. `never`: only that "
-        "command fetches; a vLLM then fetches by itself.",
+        description="`demand`: weights on a hub or behind a URL are fetched on the model's first "
+        "request, or at start with `load: start`; a licence that is not open source has to be "
+        "accepted once with `weighbridge pull`. `never`: only that command fetches them; a vLLM "
+        "then fetches by itself.",
     )
-    groups: tuple[GroupSection, ...] = Field((), description="Who lives with whom.")
+    groups: tuple[GroupSection, ...] = Field(
+        (), description="Models that must, or must not, be loaded together."
+    )
 
     @property
     def budget(self) -> dict[str, int]:

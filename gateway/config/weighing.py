@@ -11,19 +11,19 @@ from engines.kinds.section import Section
 class SizeSection(Section):
     """`sizes:` what `request_size` means, in tokens of the prompt and of the wanted answer."""
 
-    small_below: int = Field(500, ge=1, description="Fewer tokens than this are small.")
+    small_below: int = Field(500, ge=1, description="Fewer tokens are small.")
     large_from: int = Field(4_000, ge=1, description="This many tokens or more are large.")
     counted_answer_tokens: int = Field(
         1_000,
         ge=0,
-        description="Of the answer that a request wants (`max_tokens`) at most so many tokens "
-        "count; many clients set it high on every request.",
+        description="Cap on how much of the requested answer (`max_tokens`) counts; many clients "
+        "set it high on every request.",
     )
     image_tokens: int = Field(800, ge=0, description="Tokens that an image counts as.")
     ask_tokenizer: bool = Field(
         True,
-        description="Whether an engine is asked to count where an estimate lies so near a "
-        "threshold or a context that another model would be chosen.",
+        description="Whether an engine counts the tokens where an estimate is so near a threshold "
+        "or a context limit that another model could be chosen.",
     )
 
 
@@ -34,7 +34,7 @@ class LanguageSection(Section):
         0.5,
         ge=0,
         le=1,
-        description="A language that is less likely than this is `undecided`; higher decides "
+        description="A language with a lower probability is `undecided`; a higher value decides "
         "fewer short texts, and fewer of them wrongly.",
     )
 
@@ -46,6 +46,6 @@ class TaskSection(Section):
         None,
         ge=0,
         le=1,
-        description="A task that is less likely than this is `undecided`; without it, what the "
-        "model was measured to need for 95% right on prompts of sources that it has not seen.",
+        description="A task with a lower probability is `undecided`; by default, the threshold "
+        "measured for 95% right on prompts from unseen sources.",
     )

@@ -63,12 +63,15 @@ def test_the_file_may_be_the_only_argument_as_it_is_for_init() -> None:
     assert by_argument.output == by_option.output
     assert ran(None, "mine.yaml", "--config", "mine.yaml").exit_code == 0
     both = ran(None, "mine.yaml", "--config", "other.yaml")
-    assert (both.exit_code, both.stderr) == (2, "FILE and --config name two files; give one.\n")
+    assert (both.exit_code, both.stderr) == (
+        2,
+        "FILE and --config name different files; give one.\n",
+    )
 
 
 def test_a_folder_is_not_said_to_be_missing() -> None:
     Path("conf").mkdir()
-    assert ran(None, "conf").stderr == "conf:1:1: this is no ordinary file (named by --config)\n"
+    assert ran(None, "conf").stderr == "conf:1:1: this is not a regular file (named by --config)\n"
 
 
 def test_every_problem_is_a_line_with_its_place_and_the_code_is_2() -> None:

@@ -139,7 +139,7 @@ _AMD = Gpu(0, "made up", 16 << 30, 16 << 30)
     [
         ("1 CUDA0 CUDA1 CPU", (_NVIDIA,), False, "ok", "CUDA0, CUDA1"),
         ("1 MTL0 BLAS CPU", (), True, "ok", "MTL0"),
-        ("0 CPU", (), False, "ok", "computes on the CPU"),
+        ("0 CPU", (), False, "ok", "is built for the CPU"),
         ("0 CPU", (_NVIDIA,), False, "warn", "CMAKE_ARGS=-DGGML_CUDA=on"),
         ("0 CPU", (_AMD,), False, "warn", "CMAKE_ARGS=-DGGML_HIP=on"),
         ("0 CPU", (), True, "warn", "CMAKE_ARGS=-DGGML_METAL=on"),

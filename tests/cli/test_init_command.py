@@ -146,7 +146,10 @@ def test_what_was_pulled_is_served_by_its_name(
     toy = weights_path("qwen").read_bytes()
     cached(store, "Qwen/Qwen2.5-0.5B-Instruct-GGUF", {"q-q4_0.gguf": toy})
     hinted = CliRunner().invoke(init, ["demo.yaml"])
-    assert "`weighbridge init --pulled` writes one for what you have pulled." in hinted.output
+    assert (
+        "`weighbridge init --pulled` writes one for the weights that you have pulled."
+        in hinted.output
+    )
     assert CliRunner().invoke(init, ["--pulled"]).exit_code == 0
     file = load_config(tmp_path / "routing.yaml", {}).file
     assert file.models["qwen2.5-0.5b"].weights == "Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_0"

@@ -54,7 +54,7 @@ def test_a_model_that_can_never_fit_fails_the_command(tmp_path: Path) -> None:
     result = _plan(tmp_path, residency="residency: {memory: 50MiB}")
     assert result.exit_code == 1
     assert "a can never fit." in result.output
-    assert "hint: 'a' never fits: take a smaller quantisation" in result.output
+    assert "hint: 'a' never fits: use a smaller quantisation" in result.output
 
 
 def test_a_models_own_word_counts_for_more_than_its_header(tmp_path: Path) -> None:
@@ -89,4 +89,4 @@ def test_weights_that_are_not_there_are_told_and_do_not_count(tmp_path: Path) ->
     )
     result = CliRunner().invoke(main, ["plan", "--config", str(path)])
     assert result.exit_code == 0
-    assert "nobody knows: there is no file 'gone.gguf'" in result.output
+    assert "unknown: there is no file 'gone.gguf'" in result.output

@@ -157,7 +157,7 @@ def test_ctrl_c_keeps_what_has_come(hub: Hub, tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGINT)
         said = process.stderr.read()
         assert process.wait(20) == 130
-    assert said.endswith("Stopped. What has come is kept: pull again to go on.\n")
+    assert said.endswith("Stopped. What has been fetched is kept: pull again to resume.\n")
     hub.faults.clear()
     ended = pull(hub, tmp_path, f"{QWEN}:Q4_0")
     assert ended.returncode == 0
@@ -170,9 +170,9 @@ def test_ctrl_c_keeps_what_has_come(hub: Hub, tmp_path: Path) -> None:
     [
         ("toy", "is here"),
         ("small", "is here"),
-        ("far", "is served by a server elsewhere"),
-        ("mine", "needs nothing from anywhere"),
-        ("nonesuch", "is no model of the file and none of the catalogue"),
+        ("far", "is served by a remote engine"),
+        ("mine", "needs no fetching"),
+        ("nonesuch", "is neither a model of the file nor one of the catalogue"),
     ],
 )
 def test_names_of_the_file_come_first(name: str, words: str, hub: Hub, tmp_path: Path) -> None:

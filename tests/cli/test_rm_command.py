@@ -88,13 +88,13 @@ def test_what_the_file_serves_is_kept_unless_forced() -> None:
     assert len(here()) == 3
     forced = run_rm("toy", "--force")
     assert forced.exit_code == 0
-    assert forced.stdout == f"Removed {QWEN}:Q4_0: 1.2 kB are free now.\n"
+    assert forced.stdout == f"Removed {QWEN}:Q4_0: 1.2 kB freed.\n"
     assert here() == [f"{QWEN}:Q8_0", "o/r:Q4_0"]
 
 
 def test_a_quantisation_or_a_whole_repository_goes() -> None:
     assert run_rm(f"{QWEN}:q8_0").exit_code == 0
-    assert run_rm("o/r").stdout == "Removed o/r:Q4_0: 1 bytes are free now.\n"
+    assert run_rm("o/r").stdout == "Removed o/r:Q4_0: 1 bytes freed.\n"
     assert here() == [f"{QWEN}:Q4_0"]
 
 

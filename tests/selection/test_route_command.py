@@ -181,7 +181,7 @@ def test_scores_are_shown_for_each_model_and_criterion(config: Path) -> None:
     assert head == ["total", "task", "language", "size", "load", "loaded", "cache"]
     row = next(line.split() for line in lines if line.startswith("  llama "))
     assert [float(cell) >= 0 for cell in row[1:]] == [True] * 7
-    assert "A copy goes to coder, whose answer is dropped" in lines
+    assert "A copy goes to coder, whose answer is discarded" in lines
     told = json.loads(ran(config, "What is rain?", "--json").output)
     assert [score["model"] for score in told["scores"]] == told["models"]
     assert told["shadow"] == "coder"

@@ -67,7 +67,7 @@ def test_without_a_place_for_sockets_there_is_one_line(
     (tmp_path / "r.yaml").write_text(REMOTE, encoding="utf-8")
     told = CliRunner().invoke(main, ["serve", str(tmp_path / "r.yaml"), "--port", "0"])
     assert told.exit_code == 1
-    assert "There is no place for the sockets of the engines: neither " in told.output
+    assert "No folder can be made for the engines' sockets: neither " in told.output
 
 
 def ipv6() -> bool:
@@ -91,7 +91,7 @@ async def test_the_banner_says_what_is_served_and_that_these_are_toys(
         assert re.search(rf"^  {model} +demo:\w+ on cpu", banner, re.MULTILINE)
     assert f"OpenAI base URL: {demo.url}/v1" in banner
     assert "toys" in banner
-    assert "No Meta or Alibaba weights" in banner
+    assert "no Meta or Alibaba weights" in banner
 
 
 async def test_the_curl_of_the_banner_works_as_it_stands(demo: GatewayProcess) -> None:
