@@ -123,8 +123,8 @@ class Reloader:
             self._refuse([str(problem) for problem in error.problems])
             return
         except Exception as error:  # noqa: BLE001 - the root of this task: later files are read too
-            _log.error("reading the file again has failed", exc_info=error)
-            self._refuse([f"{self._ground.path}:1:1: it cannot be put in force: {error!r}"])
+            _log.error("reloading the file has failed", exc_info=error)
+            self._refuse([f"{self._ground.path}:1:1: it cannot take effect: {error!r}"])
             return
         change = await self._put(blueprint)
         self._live.refused, self._live.held_back = (), held_back
@@ -138,10 +138,10 @@ class Reloader:
         try:
             blueprint = await asyncio.to_thread(self._blueprint, config, generation)
         except Exception as error:  # noqa: BLE001 - the root of this task: later files are read
-            _log.error("weights that have come cannot be taken up", exc_info=error)
+            _log.error("weights that were fetched cannot be used", exc_info=error)
             return
         change = await self._put(blueprint)
-        _log.info("weights have come: %s", said_of(change))
+        _log.info("weights were fetched: %s", said_of(change))
 
     async def _put(self, blueprint: Blueprint) -> Difference:
         await self._live.prepare(blueprint)
@@ -178,7 +178,7 @@ class Reloader:
         self._live.gateway.metrics.reloaded(Reload.REFUSED)
         for problem in problems:
             _log.error("%s", problem)
-        _log.error("%s is refused; what was in force stays in force", self._ground.path)
+        _log.error("%s is rejected; the previous file stays in force", self._ground.path)
 
     def _tell(self, config: LoadedConfig, change: Difference, held_back: Sequence[str]) -> None:
         for warning in config.warnings:
@@ -187,7 +187,7 @@ class Reloader:
             if replica.plan.problem is not None:
                 _log.error("%s cannot start: %s", replica.name, replica.plan.problem)
         for key in held_back:
-            _log.warning("%s has changed in the file and needs a restart", key)
+            _log.warning("%s has changed in the file, which takes effect after a restart", key)
         _log.info("%s is in force: %s", config.source, said_of(change))
 
 

@@ -65,7 +65,7 @@ def as_api_error(error: Exception, path: str, method: str) -> ApiError:
             hint = " ".join((signpost(path), "GET /docs lists what there is.")).lstrip()
             return NotFound(f"There is no {method} {shown} here. {hint}")
         if error.status_code == 405:
-            return MethodNotAllowed(f"{method} is not for this path. GET /docs lists what is.")
+            return MethodNotAllowed(f"{method} is not allowed here. GET /docs lists what is.")
         if error.status_code < 500:
             return InvalidRequest(str(error.detail))
     return InternalError(FAILED)

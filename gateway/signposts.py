@@ -26,21 +26,21 @@ _HERE = (
 _CHAT = "POST /v1/chat/completions"
 # How a path begins -> what is here in its place. The first that fits is told.
 _ELSEWHERE = (
-    ("/v1/responses/", "Nothing is kept of responses: send the whole conversation as `input`."),
+    ("/v1/responses/", "Responses are not stored: send the whole conversation as `input`."),
     ("/v1/messages", f"Anthropic's API is not served: use {_CHAT}."),
     ("/v1beta/", f"Gemini's API is not served: use {_CHAT}."),
     ("/api/", "Ollama's own API is not served: use OpenAI's, whose base URL here ends in /v1."),
     ("/completion", "llama-server's own endpoints are not served: use POST /v1/completions."),
     ("/infill", "Use POST /v1/completions with a `suffix`."),
     ("/embedding", "Use POST /v1/embeddings."),
-    ("/props", "GET /v1/models tells of models, GET /ready how they are doing."),
-    ("/slots", "GET /metrics tells what runs."),
-    ("/tokenize", "POST /v1/route tells the tokens of a prompt."),
-    ("/v1/tokenize", "POST /v1/route tells the tokens of a prompt."),
-    ("/v1/health", "It is GET /health."),
-    ("/healthz", "It is GET /health."),
-    ("/livez", "It is GET /health."),
-    ("/readyz", "It is GET /ready."),
+    ("/props", "Use GET /v1/models for models, GET /ready for their state."),
+    ("/slots", "Use GET /metrics for what is running."),
+    ("/tokenize", "Use POST /v1/route for the tokens of a prompt."),
+    ("/v1/tokenize", "Use POST /v1/route for the tokens of a prompt."),
+    ("/v1/health", "Use GET /health."),
+    ("/healthz", "Use GET /health."),
+    ("/livez", "Use GET /health."),
+    ("/readyz", "Use GET /ready."),
 )
 
 
@@ -48,7 +48,7 @@ def signpost(path: str) -> str:
     """Return a sentence for who has lost the way, "" for who cannot be helped."""
     asked = re.sub("/{2,}", "/", path).rstrip("/")
     if asked in ("", "/v1"):
-        return "OpenAI's clients take the base URL that ends in /v1."
+        return "The base URL for OpenAI's clients ends in /v1."
     for known in _HERE:
         tail = known.removeprefix("/v1")
         if asked == known or (tail != known and asked.endswith(tail)):

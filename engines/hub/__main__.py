@@ -110,8 +110,8 @@ def _pull(ground: Ground, prepared: Prepared) -> None:
     if terms is not None and not is_agreed(ground.store, terms):
         at = f" at {terms.url}" if terms.url else ""
         raise LicenceProblem(
-            f"{prepared.order.named} comes under {terms.name}, which is not open source, and "
-            f"nobody here has agreed to it: read it{at}, then run "
+            f"{prepared.order.named} is under {terms.name}, which is not open source, and the "
+            f"licence was not accepted on this machine: read it{at}, then run "
             f"`weighbridge pull {prepared.order.named}`"
         )
     carry_out(

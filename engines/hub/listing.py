@@ -64,8 +64,8 @@ def fetch_listing(settings: HubSettings, reference: HubRepo) -> Listing:
     """
     if settings.offline:
         raise PullProblem(
-            f"HF_HUB_OFFLINE is set, so that nothing is asked of {settings.shown}, and {reference} "
-            "is not here; unset it to pull"
+            f"HF_HUB_OFFLINE is set, so {settings.shown} is not asked, and {reference} is not "
+            "here; unset it to pull"
         )
     api = HfApi(endpoint=settings.endpoint, token=settings.token or False)
     try:
@@ -82,7 +82,7 @@ def fetch_listing(settings: HubSettings, reference: HubRepo) -> Listing:
     except RevisionNotFoundError:
         raise PullProblem(f"{reference.repo} has no revision {reference.revision}") from None
     except HFValidationError:
-        raise PullProblem(f"{reference.repo!r} is no name of a repository") from None
+        raise PullProblem(f"{reference.repo!r} is not the name of a repository") from None
     except HfHubHTTPError as error:
         raise refused(settings, reference.repo, error.response.status_code) from None
     except (OfflineModeIsEnabled, httpx2.HTTPError, OSError) as error:
@@ -95,9 +95,8 @@ def gated(settings: HubSettings, repo: str) -> PullProblem:
     page = f"{settings.endpoint}/{repo}"
     if settings.token is None:
         return PullProblem(
-            f"{repo} is gated: its makers give it to those who agree to their terms. Agree at "
-            f"{page}, make a token at {settings.endpoint}/settings/tokens, and pull again with "
-            "HF_TOKEN set to it"
+            f"{repo} is gated: accept its makers' terms at {page}, create a token at "
+            f"{settings.endpoint}/settings/tokens, and pull again with HF_TOKEN set to it"
         )
     return PullProblem(
         f"{repo} is gated, and the account of your token has no access to it yet: agree to the "
@@ -109,8 +108,8 @@ def refused(settings: HubSettings, repo: str, status: int) -> PullProblem:
     """Return what an answer with an error status comes to."""
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return PullProblem(
-            f"{settings.shown} refuses the token for {repo} (HTTP {status}): it may have run out, "
-            "or may not read this repository; put a good one into HF_TOKEN"
+            f"{settings.shown} refuses the token for {repo} (HTTP {status}): it may have expired, "
+            "or lack access to this repository; put a valid one into HF_TOKEN"
         )
     if status == HTTPStatus.NOT_FOUND:
         return _unknown(settings, repo)

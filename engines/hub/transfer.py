@@ -99,7 +99,7 @@ def fetch(
             _fetch_all(landing, client, pause)
             if not landing.is_right() and begun_with:
                 teller.says(
-                    f"{source.name}: what was here from before is wrong; it is fetched anew"
+                    f"{source.name}: the part fetched earlier is wrong; fetching it again"
                 )
                 landing.restart()
                 _fetch_all(landing, client, pause)

@@ -85,7 +85,7 @@ class RemoteEngine(Section):
     def _url_can_be_used(cls, given: OneOrMore) -> OneOrMore:
         addresses = [_place(address_of(url, None)) for url in several(given)]
         if len(set(addresses)) < len(addresses):
-            raise ValueError("the same server stands here twice; replicas have URLs of their own")
+            raise ValueError("the same server is listed twice; each replica needs a URL of its own")
         return given
 
     @field_validator("api_key")
@@ -109,8 +109,8 @@ class RemoteEngine(Section):
         addresses = [address_of(url, None) for url in several(self.url)]
         if not self.verify and any(one.host not in LOOPBACK_NAMES for one in addresses):
             raise ValueError(
-                "'verify: false' would send the key to anybody who answers; for other machines "
-                "name their authority with 'ca'"
+                "'verify: false' would send the key to anyone who answers; for other machines "
+                "give their CA certificate with 'ca'"
             )
         if self.discover is None:
             if self.nameserver is not None:
@@ -204,7 +204,7 @@ def _nameserver(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not (_is_ip(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-        raise ValueError(f"{text!r} is no nameserver; write IP:PORT, as 10.0.0.2:53")
+        raise ValueError(f"{text!r} is not a nameserver; write IP:PORT, such as 10.0.0.2:53")
     return host, int(port)
 
 
@@ -232,16 +232,16 @@ def address_of(url: str, key: str | None) -> ReplicaAddress:
     """
     # Before any message that repeats the URL.
     if "@" in url.partition("://")[2].partition("/")[0]:
-        raise ValueError("a URL must not carry a password; put the key into api_key")
+        raise ValueError("a URL must not contain a password; put the key into api_key")
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError(f"{url!r} is no URL: spaces and letters beyond ASCII are written as %20")
+        raise ValueError(f"{url!r} is not a URL: write spaces and letters beyond ASCII as %20")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:  # brackets that do not match, or a port beyond 65535
-        raise ValueError(f"{url!r} is no URL of a server; write http://host:port/v1") from None
+        raise ValueError(f"{url!r} is not the URL of a server; write http://host:port/v1") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is no URL of a server; write http://host:port/v1")
+        raise ValueError(f"{url!r} is not the URL of a server; write http://host:port/v1")
     if parts.query or parts.fragment:
         raise ValueError("a base URL has no ? and no #; write http://host:port/v1")
     tls = parts.scheme == "https"

@@ -97,7 +97,7 @@ class ManagedReplica:
                 _log.error("%s cannot start: %s", self._name, reason)
                 self._become(ReplicaState.FAILED, reason)
                 return
-            _log.warning("%s ended (%s); again in %.1f s", self._name, reason, restart.pause_s)
+            _log.warning("%s ended (%s); restarting in %.1f s", self._name, reason, restart.pause_s)
             self._become(ReplicaState.BACKING_OFF, reason, restarts=self._status.restarts + 1)
             await self._sleep(restart.pause_s)
             self._become(ReplicaState.STARTING, reason)
@@ -182,7 +182,7 @@ class ManagedReplica:
             else:
                 misses += 1
                 if misses >= _DEAF_AFTER:
-                    return f"gave no sign of health {misses} times in a row"
+                    return f"failed {misses} health checks in a row"
             await self._sleep(look_s)
 
     async def _read_output(self, child: asyncio.subprocess.Process) -> None:

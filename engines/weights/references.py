@@ -95,12 +95,12 @@ def _behind_url(weights: str) -> HubRepo | WebFile:
     except ValueError:
         raise WeightsProblem(f"{weights!r} is no URL; write https://HOST/x.gguf") from None
     if parts.username or parts.password:
-        raise WeightsProblem("a URL of weights must not carry a password")
+        raise WeightsProblem("a URL of weights must not contain a password")
     if host in _HUB_HOSTS and port is None:
         return _on_hub(weights, parts.path)
     shown = f"{parts.scheme}://{parts.netloc}{parts.path}"
     if parts.scheme.lower() != "https" or not host:
-        raise WeightsProblem(f"{shown!r} is fetched over https alone")
+        raise WeightsProblem(f"{shown!r} is fetched over https only")
     name = unquote(PurePosixPath(parts.path).name)
     if not name.lower().endswith(".gguf") or "/" in name or not name.isprintable():
         raise WeightsProblem(f"{shown!r} names no GGUF file; a URL ends with the name of one")
@@ -121,5 +121,5 @@ def _on_hub(weights: str, path: str) -> HubRepo:
     revision, _, file = rest.partition("/")
     pick = file or None
     if kind not in ("", "resolve", "blob", "tree") or _HUB.fullmatch(f"{owner}/{repo}") is None:
-        raise WeightsProblem(f"{weights!r} is no page of a model; write OWNER/REPO:QUANTISATION")
+        raise WeightsProblem(f"{weights!r} is not a model's page; write OWNER/REPO:QUANTISATION")
     return HubRepo(f"{owner}/{repo}", revision or MAIN, None if kind == "tree" else pick)

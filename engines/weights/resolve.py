@@ -132,7 +132,7 @@ def _from_hub(reference: HubRepo, weights: str, store: Store) -> Weights:
         except WeightsProblem:
             continue  # an earlier commit may have it
     raise NotPulled(
-        f"{weights!r} is no file here and has not been fetched from a model hub yet: run "
+        f"{weights!r} is not a file here and has not been fetched from a model hub yet: run "
         f"`weighbridge pull {reference}`"
     )
 

@@ -78,7 +78,7 @@ PAGES = (
     Page(
         "/v1/models/{name}/load",
         "load",
-        "Load a model, as a request for it would; answers when it is in memory.",
+        "Load a model, as a request for it would; answers when it is loaded.",
         ModelRow,
         (*_BY_HAND, NoModelAvailable, ModelBusy),
         method="post",
@@ -86,7 +86,7 @@ PAGES = (
     Page(
         "/v1/models/{name}/unload",
         "unload",
-        "Have a model leave memory when its requests have ended; answers when it has gone.",
+        "Unload a model when its running requests have ended; answers when it is done.",
         ModelRow,
         _BY_HAND,
         method="post",

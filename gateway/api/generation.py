@@ -69,7 +69,7 @@ GENERATION = (
         ResponsesRequest,
         ResponsesAnswer,
         ResponsesEvent,
-        "Answer a conversation, in the words of OpenAI's Responses API; nothing is kept.",
+        "Answer a conversation, as OpenAI's Responses API; nothing is stored.",
         operation="responses",
     ),
     GenerationRow(
@@ -102,7 +102,7 @@ GENERATION = (
         RerankRequest,
         RerankAnswer,
         None,
-        "Rank documents, where Cohere's clients ask for it.",
+        "Rank documents, for Cohere's clients.",
         operation="rerank_v2",
     ),
     GenerationRow(
@@ -111,7 +111,7 @@ GENERATION = (
         ScoreRequest,
         ScoreAnswer,
         None,
-        "Score how well texts go together.",
+        "Score pairs of texts.",
     ),
 )
 

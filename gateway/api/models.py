@@ -144,7 +144,7 @@ def named_model(gateway: Gateway, name: str) -> str:
     found = gateway.selector.meaning(name).model
     if found is None:
         raise InvalidRequest(
-            f"'{name}' is no model: for each request the rules choose one. Name the model itself; "
+            f"'{name}' is not a model: rules choose one for each request. Name the model itself; "
             "GET /v1/models lists them.",
             param="model",
         )

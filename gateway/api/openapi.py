@@ -23,11 +23,11 @@ SUMMARY = "One endpoint in front of many open-weight models."
 _DESCRIPTION = (
     "OpenAI's API for every model behind this gateway. `model` is a model's name, an alias, `auto` "
     "or a variant of it (`auto:small`, `auto:large`, `auto:fast`); without it, `auto`. Fields that "
-    "are not described here are passed on. What a request demands of its model stands in headers "
-    "or in `metadata`: `x-weighbridge-licence` or `weighbridge_licence`, and in the same way "
-    "`family`, `max-parameters` (`max_parameters`) and `min-context` (`min_context`). How urgent "
-    "it is where requests wait: `x-weighbridge-priority`, else `priority` (the lower the earlier), "
-    "else `service_tier`. Where the gateway has a key, send it as `Authorization: Bearer KEY`."
+    "are not described here are passed on. Constraints on the model are given in headers or in "
+    "`metadata`: `x-weighbridge-licence` or `weighbridge_licence`, and likewise `family`, "
+    "`max-parameters` (`max_parameters`) and `min-context` (`min_context`). The place in the queue "
+    "follows `x-weighbridge-priority`, else `priority` (lower is earlier), else `service_tier`. "
+    "If the gateway has a key, send it as `Authorization: Bearer KEY`."
 )
 _REF = "#/components/schemas/{name}"
 _OURS = {

@@ -25,7 +25,7 @@ def adapter_errors(file: RoutingFile) -> Iterator[Finding]:
         if model.adapter_of is not None:
             yield from _errors(name, model, model.adapter_of, file)
         elif "adapter_scale" in model.model_fields_set:
-            what = "'adapter_scale' has no effect: this is no adapter; remove it, or add adapter_of"
+            what = "'adapter_scale' has no effect without 'adapter_of'; add that, or remove it"
             yield Finding((*path, "adapter_scale"), what)
 
 
@@ -47,7 +47,7 @@ def _errors(name: str, adapter: ModelSection, base: str, file: RoutingFile) -> I
     remote = [e for e in several(adapter.engine) if e in file.engines and not _runs(file, e)]
     if remote:
         what = (
-            f"the engine '{remote[0]}' is run by somebody else, who loads its adapters; write "
+            f"the engine '{remote[0]}' is remote and loads its own adapters; write "
             "`upstream_model` with the adapter's name there instead"
         )
         yield Finding((*path, "adapter_of"), what, (("engines", remote[0], "kind"),))

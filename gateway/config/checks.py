@@ -67,7 +67,7 @@ def _model_errors(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> Iter
             yield Finding(path, "a model needs a name that clients can ask for")
         if is_reserved(name):
             yield Finding(
-                path, f"'{name}' is reserved for the choice by rules; give the model another name"
+                path, f"'{name}' is reserved for routing by rules; give the model another name"
             )
         seen: set[str] = set()
         for where, engine in placed((*path, "engine"), model.engine):
@@ -118,7 +118,7 @@ def _key_errors(name: str, model: ModelSection, file: RoutingFile) -> Iterator[F
     for key in () if managed else given:
         yield Finding(
             (*path, key),
-            f"'{key}' has no effect: the engine '{names[0]}' is run by somebody else; remove it",
+            f"'{key}' has no effect: the engine '{names[0]}' is remote; remove it",
             kinds,
         )
     others = [engine for engine in managed if file.engines[engine].kind != "llamacpp"]
@@ -131,7 +131,7 @@ def _key_errors(name: str, model: ModelSection, file: RoutingFile) -> Iterator[F
     if len(managed) == len(names) and model.upstream_model is not None:
         yield Finding(
             (*path, "upstream_model"),
-            f"'upstream_model' is for remote engines, and '{names[0]}' is none; remove it "
+            f"'upstream_model' is for remote engines, and '{names[0]}' is not one; remove it "
             "(`catalogue` says which model it is)",
             kinds,
         )
@@ -165,7 +165,7 @@ def _alias_errors(file: RoutingFile) -> Iterator[Finding]:
         if not alias.strip():
             yield Finding(where, "an alias needs a name that clients can ask for")
         elif is_reserved(alias):
-            yield Finding(where, f"'{alias}' is reserved for the choice by rules; choose another")
+            yield Finding(where, f"'{alias}' is reserved for routing by rules; choose another")
         elif alias in file.models:
             yield Finding(where, f"'{alias}' is a model's own name; an alias needs another")
         elif alias in first:
@@ -201,7 +201,7 @@ def _first(trail: Trail, file: RoutingFile) -> str:
 
 
 def _circle(trail: Trail) -> str:
-    return f"these aliases lead in a circle: {' -> '.join(trail.steps)}; let one name a model"
+    return f"these aliases form a cycle: {' -> '.join(trail.steps)}; let one of them name a model"
 
 
 def _size_errors(file: RoutingFile) -> Iterator[Finding]:

@@ -94,7 +94,7 @@ class Document:
             key = str(getattr(key_node, "value", ""))
             place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if key in found:
-                message = f"the key '{key}' stands here a second time; keep one"
+                message = f"the key '{key}' appears twice; keep one"
                 self.problems.append(Problem(self._file, *place, message))
                 self.unsure.add((*path, key))
             self._places[(*path, key)] = place

@@ -25,10 +25,10 @@ def group_errors(file: RoutingFile) -> Iterator[Finding]:
             elif not any(
                 e in file.engines and file.engines[e].managed for e in several(model.engine)
             ):
-                what = f"'{name}' is run by somebody else, who loads it; remove it here"
+                what = f"'{name}' runs on a remote engine, which loads it; remove it here"
                 yield Finding((*path, place), what, (("models", name, "engine"),))
             elif name in group.models[:place]:
-                yield Finding((*path, place), f"'{name}' stands here twice; remove one")
+                yield Finding((*path, place), f"'{name}' is listed twice; remove one")
             elif group.live == "together" and name in together:
                 what = f"'{name}' is in the group {together[name] + 1} already; make them one group"
                 yield Finding((*path, place), what)

@@ -48,10 +48,10 @@ def rule_errors(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> Iterat
     for index, route in enumerate(file.routes):
         path: Path = ("routes", index)
         if route.name in names:
-            what = f"an earlier rule is called '{route.name}' too; names tell rules apart"
+            what = f"an earlier rule is named '{route.name}' too; rule names must be unique"
             yield Finding((*path, "name"), what)
         if route.name in _TAKEN:
-            what = f"'{route.name}' is what answers say when no rule decided; call the rule another"
+            what = f"'{route.name}' is what answers report when no rule decided; rename the rule"
             yield Finding((*path, "name"), what)
         names.add(route.name)
         if route.when is not None:
@@ -77,7 +77,7 @@ def _used(path: Path, route: RouteSection) -> Iterator[tuple[Path, str]]:
 def _split_errors(path: Path, route: RouteSection) -> Iterator[Finding]:
     use = route.use
     if isinstance(use, SplitOf) and not any(use.split.values()):
-        yield Finding((*path, "use", "split"), "nobody has a share; give one more than 0")
+        yield Finding((*path, "use", "split"), "no model has a share; give one more than 0")
 
 
 def _use_errors(used: Iterable[tuple[Path, str]], file: RoutingFile) -> Iterator[Finding]:
@@ -120,7 +120,7 @@ def _when_errors(path: Path, when: WhenSection) -> Iterator[Finding]:
 def _not_among(key: str, word: str, known: tuple[str, ...]) -> str | None:
     if word.lower() in known:
         return None
-    return f"no request has the {key} '{word}'{near(word, known) or f'; there is {_or(known)}'}"
+    return f"there is no {key} '{word}'{near(word, known) or f'; use {_or(known)}'}"
 
 
 def _no_language(key: str, word: str) -> str | None:
@@ -128,9 +128,9 @@ def _no_language(key: str, word: str) -> str | None:
         return None
     code = language_meant(word)
     if code is None:
-        return f"no request has the {key} '{word}'; write an ISO 639-1 code, such as en or zh"
+        return f"there is no {key} '{word}'; write an ISO 639-1 code, such as en or zh"
     name = f" ({LANGUAGES[code]})" if code in LANGUAGES else ""
-    return f"no request has the {key} '{word}'; did you mean '{code}'{name}?"
+    return f"there is no {key} '{word}'; did you mean '{code}'{name}?"
 
 
 def _no_variant(_key: str, word: str) -> str | None:
@@ -148,8 +148,8 @@ def _require_errors(
         families = sorted({entry.family for entry in catalogue().entries})
         for where, family in placed((*path, "family"), require.family):
             if family.lower() not in families:
-                hint = near(family, families) or f"; there is {_or(families)}"
-                yield Finding(where, f"the catalogue knows no family '{family}'{hint}")
+                hint = near(family, families) or f"; use {_or(families)}"
+                yield Finding(where, f"the catalogue has no family '{family}'{hint}")
     region = require.licence.region if require.licence is not None else None
     if region is not None and (len(region) != 2 or not region.isalpha()):
         # Any other word would count as allowed wherever it is not excluded.

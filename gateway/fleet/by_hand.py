@@ -57,7 +57,7 @@ class ByHand:
         """
         tenant = self._unit(model)
         if tenant.residence.unit.pinned:
-            raise NotOnDemand(f"'{model}' is pinned: it never leaves. Remove `pin` from it.")
+            raise NotOnDemand(f"'{model}' is pinned and never unloaded. Remove its `pin` first.")
         self._resident.let_go(tenant)
         while tenant.state is State.DRAINING:
             await self._fleet.changed()
@@ -66,7 +66,7 @@ class ByHand:
         tenant = self._resident.unit_named(model)
         if tenant is None:
             raise NotOnDemand(
-                f"'{model}' is loaded all the time, or runs elsewhere. A managed model comes and "
-                "goes with `load: demand`, `keep_alive_s` or `residency: {memory: ...}`."
+                f"'{model}' is always loaded, or remote. Only a managed model is loaded and "
+                "unloaded, with `load: demand`, `keep_alive_s` or `residency: {memory: ...}`."
             )
         return tenant

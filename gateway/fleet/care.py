@@ -103,7 +103,7 @@ class Carer:
     async def _end(self, replica: Replica, life: "asyncio.Task[None]") -> None:
         """End a child that gets no new requests, when those that it has are over."""
         if replica.in_flight:
-            _log.info("%s ends after its requests: %d", replica.name, replica.in_flight)
+            _log.info("%s ends after its running requests: %d", replica.name, replica.in_flight)
         await replica.unused()
         await self._measure_leaving(replica)
         life.cancel()
@@ -158,8 +158,8 @@ class Carer:
         for the time that its answer says, again and again, until it is gone or takes requests.
         """
         if replica.plan.launch is not None and replica.ready:
-            _log.warning("%s was told to end by somebody else", replica.name)
-            self._fleet.update(replica, Condition.BACKING_OFF, "it ends and will be started again")
+            _log.warning("%s is shutting down, though the gateway did not ask for it", replica.name)
+            self._fleet.update(replica, Condition.BACKING_OFF, "it shuts down and will be restarted")
         elif poke := self._pokes.get(_site(replica.plan)):
             replica.suspect = True
             poke.set()

@@ -256,7 +256,7 @@ class Fleet:
     def why_not(self, models: Sequence[str], now_s: float = math.inf) -> str:
         """Say, for people, why none of these models serves now."""
         reasons = dict.fromkeys(
-            f"{name} is left alone for a while: it has failed or is full"
+            f"{name} is out of rotation for now: it failed or is full"
             if r.ready
             else f"{name} is {r.condition.value}{f' ({r.reason})' if r.reason else ''}"
             for name in models

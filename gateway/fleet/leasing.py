@@ -21,10 +21,10 @@ from gateway.fleet.tries import Tries
 from gateway.observe.account import Account
 
 _WHY = {
-    Refusal.FULL: "as many requests as may wait for it do (max_queued)",
-    Refusal.LATE: "it could not begin within its first_byte_timeout_s",
-    Refusal.DISPLACED: "more urgent requests have taken its place in the queue",
-    Refusal.EXPIRED: "its turn has not come within its first_byte_timeout_s",
+    Refusal.FULL: "its queue is full (max_queued)",
+    Refusal.LATE: "the request could not start within its first_byte_timeout_s",
+    Refusal.DISPLACED: "more urgent requests took its place in the queue",
+    Refusal.EXPIRED: "its turn did not come within its first_byte_timeout_s",
 }
 
 

@@ -60,7 +60,7 @@ class Looker:
             told = any(row.tells_uses for row in rows)
             return Look(ok=True, models=tuple(row.id for row in rows), tells_uses=told)
         if status in (401, 403):
-            return Look(ok=False, reason="it refuses the key; set the engine's api_key")
+            return Look(ok=False, reason="it rejects the key; set the engine's api_key")
         if status == 404:
             where = f"there is no {plan.health_path} at this server; check the engine's url"
             return Look(ok=False, reason=where)

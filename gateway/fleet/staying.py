@@ -100,7 +100,7 @@ class Stay:
         self.close()
         if self._reception.full(model):
             error = ModelBusy(
-                f"As many requests as may wait for '{model}' to be loaded do (max_queued)."
+                f"The queue of '{model}', which is being loaded, is full (max_queued)."
             )
             error.retry_after_s = max(1.0, self._reception.coming_s(model) or 0)
             raise error

@@ -19,9 +19,9 @@ from gateway.observe.residency import Leaving, ResidencyMetrics
 
 _log = logging.getLogger("weighbridge.engine")
 
-ON_DEMAND = "it is loaded when somebody asks for it"
-_PULLED_ON_DEMAND = "its weights are fetched when somebody asks for it"
-_ASLEEP = "it sleeps, and wakes when somebody asks for it"
+ON_DEMAND = "it is loaded when a request needs it"
+_PULLED_ON_DEMAND = "its weights are fetched when a request needs them"
+_ASLEEP = "it sleeps, and wakes on its next request"
 _WHY: Mapping[Leaving, str] = MappingProxyType(
     {
         Leaving.ROOM: "its room is needed",
@@ -121,7 +121,7 @@ class Turns:
         now_s = self._clock()
         tenant.broke(reason, now_s, for_good=for_good)
         rest_s = tenant.rests_until_s - now_s
-        _log.warning("%s could not be loaded; it is left alone for %g s", tenant.name, rest_s)
+        _log.warning("%s could not be loaded; not tried again for %g s", tenant.name, rest_s)
         self._metrics.failure(tenant.name)
         self.end(tenant)
 
@@ -179,7 +179,7 @@ class Turns:
         now_s = self._clock()
         tenant.not_pulled(reason, now_s)
         rest_s = tenant.rests_until_s - now_s
-        _log.warning("%s: %s; it is left alone for %g s", tenant.name, reason, rest_s)
+        _log.warning("%s: %s; not tried again for %g s", tenant.name, reason, rest_s)
         self._metrics.pull_failure(tenant.name)
         self.tell(tenant, Condition.FAILED, reason)
         self._fleet.wake()

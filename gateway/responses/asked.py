@@ -75,12 +75,12 @@ def as_chat(request: ResponsesRequest, body: bytes) -> bytes:
     for name in _KEPT:
         if getattr(request, name) is not None:
             raise InvalidRequest(
-                f"'{name}' names what this gateway does not keep: send the whole conversation as "
+                f"'{name}' names something that is not stored here: send the whole conversation as "
                 "'input'.",
                 param=name,
             )
     if request.background:
-        raise InvalidRequest("Nothing runs in the background here.", param="background")
+        raise InvalidRequest("'background' is not supported: leave it out.", param="background")
     given = {name: value for name, value in _FIELDS.decode(body).items() if name not in _OWN}
     logprobs = _LOGPROBS in (request.include or ())
     new = {
@@ -102,7 +102,7 @@ def _tools(given: Any) -> list[dict[str, Any]] | None:
     for index, tool in enumerate(given):
         if tool.get("type") != "function":
             raise InvalidRequest(
-                f"There are tools of the type 'function' here, none of '{tool.get('type')}'.",
+                f"Tools must be of type 'function', not '{tool.get('type')}'.",
                 param=f"tools[{index}].type",
             )
         function = {name: part for name, part in tool.items() if name != "type"}

@@ -45,10 +45,10 @@ def messages_of(instructions: str | None, given: str | Sequence[dict[str, Any]])
                 thought = _texts(item.get("content")) or _texts(item.get("summary"))
                 turns.append({"role": "assistant", "content": None, "reasoning_content": thought})
             case kind:
-                hint = " Nothing is kept: send it itself, 'store': false tells most clients to."
+                hint = " Nothing is stored: send the item itself; 'store': false makes clients do so."
                 hint = hint if kind == "item_reference" else ""
                 raise InvalidRequest(
-                    f"No chat has items of type '{kind}'.{hint}", param=f"{where}.type"
+                    f"Items of type '{kind}' are not supported.{hint}", param=f"{where}.type"
                 )
     return turns
 
@@ -99,6 +99,6 @@ def _part(part: Any, where: str) -> dict[str, Any]:
         detail = {"detail": part["detail"]} if part.get("detail") else {}
         return {"type": "image_url", "image_url": {"url": part["image_url"], **detail}}
     raise InvalidRequest(
-        "Parts are 'input_text', or 'input_image' with an 'image_url': files are kept nowhere.",
+        "Parts must be 'input_text', or 'input_image' with an 'image_url': no files are stored.",
         param=f"{where}.type",
     )

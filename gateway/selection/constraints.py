@@ -61,10 +61,10 @@ def _in_metadata(metadata: Mapping[Any, Any]) -> Iterator[Constraint]:
         if kind not in _READERS:
             known = ", ".join(f"{_FIELD}{name}" for name in _READERS)
             raise InvalidRequest(
-                f"'{where}' is no constraint that is known here; there are {known}.", param=where
+                f"'{where}' is not a known constraint; there are {known}.", param=where
             )
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise InvalidRequest(f"The value of '{where}' must be a text.", param=where)
+            raise InvalidRequest(f"The value of '{where}' must be a string.", param=where)
         yield _READERS[kind](where, str(value))
 
 
@@ -73,7 +73,7 @@ def _words(kind: str) -> Callable[[str, str], Constraint]:
         words = tuple(word.strip().lower() for word in value.split(",") if word.strip())
         if not words or len(words) > _MOST_WORDS:
             what = (
-                f"'{where}' must be one word or several with commas between, {_MOST_WORDS} at most"
+                f"'{where}' must be one word, or several separated by commas, at most {_MOST_WORDS}"
             )
             raise InvalidRequest(f"{what}.", param=where)
         return Constraint(where, kind, words=words)

@@ -122,8 +122,8 @@ class Selector:
         why = constraint_refusal(known.facts_of(model), asked.constraints)
         if why is not None:
             raise ConstraintsUnmet(
-                f"The model '{model}' does not meet the request: {why}. Ask for `auto`, or demand "
-                "less.",
+                f"The model '{model}' does not meet the request's constraints: {why}. Ask for "
+                "`auto`, or relax them.",
                 param="model",
             )
         Room(asked.takes, None, self.contexts, asked.endpoint).check((model,))

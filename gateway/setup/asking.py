@@ -89,13 +89,13 @@ def _asked(client: httpx.Client, base: str, key_env: str | None) -> Server:
     status, location, body = _fetch(client, f"{base}/models")
     if status in (401, 403):
         raise _Failed(
-            f"it refuses the key in {key_env} (HTTP {status}); put the right one there"
+            f"it rejects the key in {key_env} (HTTP {status}); put the right one there"
             if key_env
-            else f"it wants a key (HTTP {status}); put the key into an environment variable and "
+            else f"it needs a key (HTTP {status}); put the key into an environment variable and "
             "name the variable with --key-env"
         )
     if status in (301, 302, 303, 307, 308) and location:
-        raise _Failed(f"it sends callers on to {one_line(location)}; give that address")
+        raise _Failed(f"it redirects to {one_line(location)}; give that address")
     if status == 503:
         raise _Failed("it is not ready (HTTP 503); try again when it has loaded its model")
     try:
@@ -126,20 +126,20 @@ def _fetch(client: httpx.Client, url: str) -> tuple[int, str, bytes]:
             return answer.status_code, answer.headers.get("location", ""), body
     except httpx.ConnectTimeout:
         raise _Failed(
-            f"nobody answers there within {_CONNECT_S:g} s; is the address right, and the network?"
+            f"no connection within {_CONNECT_S:g} s; check the address and the network"
         ) from None
     except httpx.TimeoutException:
         raise _Failed(
-            f"it says nothing within {_ANSWER_S:g} s; try again when it is less busy"
+            f"no answer within {_ANSWER_S:g} s; try again when it is less busy"
         ) from None
     except httpx.ConnectError as problem:
         raise _Failed(
-            f"nobody listens there ({one_line(str(problem))}); start the server, or correct the "
+            f"nothing listens there ({one_line(str(problem))}); start the server, or correct the "
             "address"
         ) from None
     except (httpx.HTTPError, httpx.InvalidURL) as problem:
         raise _Failed(
-            f"it does not speak HTTP as it should ({one_line(str(problem))}); is the address right?"
+            f"it does not speak proper HTTP ({one_line(str(problem))}); is the address right?"
         ) from None
 
 

@@ -19,15 +19,15 @@ LOST = {
     "/openai/deployments/x/chat/completions": "Did you mean /v1/chat/completions?",
     "/v1/chat/completions/": "Did you mean /v1/chat/completions?",
     "//v1/models": "Did you mean /v1/models?",
-    "/v1": "the base URL that ends in /v1",
-    "/": "the base URL that ends in /v1",
+    "/v1": "base URL for OpenAI's clients ends in /v1",
+    "/": "base URL for OpenAI's clients ends in /v1",
     "/responses": "Did you mean /v1/responses?",
-    "/v1/responses/resp_1": "Nothing is kept of responses",
+    "/v1/responses/resp_1": "Responses are not stored",
     "/v1/messages": "use POST /v1/chat/completions.",
     "/api/chat": "Ollama's own API is not served",
     "/completion": "use POST /v1/completions.",
     "/props": "GET /v1/models",
-    "/healthz": "It is GET /health.",
+    "/healthz": "Use GET /health.",
 }
 
 

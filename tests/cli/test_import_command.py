@@ -75,10 +75,10 @@ def test_the_output_alone_goes_to_stdout(here: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("hello: world", "--from says which it is"),
+        ("hello: world", "name the tool with --from"),
         ("a: [", "not YAML"),
         ("model_list: []", "names no model"),
-        ("", "--from says which it is"),
+        ("", "name the tool with --from"),
     ],
 )
 def test_what_is_no_such_file_is_refused_in_words(here: Path, text: str, told: str) -> None:

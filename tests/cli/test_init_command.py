@@ -75,7 +75,7 @@ async def test_a_dash_prints_the_file_and_nothing_else(arguments: list[str], fol
         (["--from", ""], "http://host:port"),
         (["--from", "ftp://h"], "http://host:port"),
         (["--from", "http://h:99999"], "ort"),
-        (["--from", "a b"], "no URL"),
+        (["--from", "a b"], "is not a URL"),
         (["--gguf", "none.gguf"], "no file"),
     ],
 )

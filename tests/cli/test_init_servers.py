@@ -163,7 +163,7 @@ async def test_each_server_may_have_its_own_key() -> None:
         (lists({"object": "list", "data": None}), "no list of models"),
         (lists([1, 2]), "no list of models"),
         (lists(Play([b"[" * 100_000])), "no list of models"),
-        (lists(Play([b'{"data": [', None])), "does not speak HTTP"),
+        (lists(Play([b'{"data": [', None])), "does not speak proper HTTP"),
         (lists(Play([b" " * (1 << 20)] * 9)), "longer than"),
         (lists({}, 404), "HTTP 404"),
         (lists(listing(*map(str, range(1_001)))), "1,001 models"),
@@ -197,7 +197,7 @@ async def test_another_weighbridge_is_a_server_like_any_other() -> None:
 async def test_a_refused_key_is_named_by_its_variable() -> None:
     async with running(server := lists({"error": "Unauthorized"}, 401)):
         result = await run("--from", server.address, "--key-env", "GPU_KEY", GPU_KEY="sesame")
-    assert "refuses the key in GPU_KEY" in result.stderr
+    assert "rejects the key in GPU_KEY" in result.stderr
     assert "sesame" not in result.output
 
 
@@ -218,7 +218,7 @@ async def test_a_silent_server_is_left_as_a_comment_when_another_answers(folder:
         result = await run("--from", dead, "--from", server.address)
     assert result.exit_code == 0
     assert dead in result.stderr
-    assert "nobody listens" in result.stderr
+    assert "nothing listens" in result.stderr
     text = (folder / "routing.yaml").read_text()
     assert list(config(text).engines) == ["ollama"]
     assert f'  # local: {{kind: remote, url: "{dead}/v1"}}' in text

@@ -33,7 +33,7 @@ def test_what_fits_is_said_to_fit(tmp_path: Path) -> None:
     result = _plan(tmp_path)
     assert result.exit_code == 0, result.output
     assert "All models fit at once." in result.output
-    assert "what this machine has" in result.output
+    assert "all that this machine has" in result.output
 
 
 def _too_little_for_both(tmp_path: Path) -> int:

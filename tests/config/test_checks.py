@@ -85,7 +85,7 @@ CASES = {
     ),
     "weights of a remote model": (
         file(models="  m: {engine: lab, §weights: x.gguf}"),
-        "'weights' has no effect: the engine 'lab' is run by somebody else; remove it",
+        "'weights' has no effect: the engine 'lab' is remote; remove it",
     ),
     "replicas of a remote model": (
         file(models="  m: {engine: lab, §replicas: 1}"),
@@ -182,9 +182,9 @@ CASES = {
     ),
     "a circle of aliases": (
         file(rest="aliases:\n  in: a\n  §a: b\n  b: c\n  c: a"),
-        "these aliases lead in a circle: a -> b -> c -> a",
+        "these aliases form a cycle: a -> b -> c -> a",
     ),
-    "an alias of itself": (file(rest="aliases:\n  §a: a"), "lead in a circle: a -> a"),
+    "an alias of itself": (file(rest="aliases:\n  §a: a"), "form a cycle: a -> a"),
     "sizes that overlap": (
         file(rest="sizes:\n  §small_below: 5000"),
         "small_below (5000) is greater than large_from (4000)",
@@ -215,12 +215,12 @@ CASES = {
     ),
     "two rules of one name": (
         file(routes="  - {§name: first, use: big}"),
-        "an earlier rule is called 'first' too",
+        "an earlier rule is named 'first' too",
     ),
-    "a rule called none": (file(routes="  - {§name: none, use: big}"), "call the rule another"),
+    "a rule called none": (file(routes="  - {§name: none, use: big}"), "rename the rule"),
     "an unknown task": (
         file(routes="  - {name: r, when: {§task: coding}, use: big}"),
-        "no request has the task 'coding'; did you mean 'code'?",
+        "there is no task 'coding'; did you mean 'code'?",
     ),
     "an unknown task among others": (
         file(routes="  - {name: r, when: {task: {not: [code, §maths]}}, use: big}"),
@@ -228,15 +228,15 @@ CASES = {
     ),
     "an unknown size": (
         file(routes="  - {name: r, when: {§request_size: huge}, use: big}"),
-        "no request has the request_size 'huge'; there is small, medium or large",
+        "there is no request_size 'huge'; use small, medium or large",
     ),
     "a country's code for a language": (
         file(routes="  - {name: r, when: {language: [en, §jp]}, use: big}"),
-        "no request has the language 'jp'; did you mean 'ja' (Japanese)?",
+        "there is no language 'jp'; did you mean 'ja' (Japanese)?",
     ),
     "a language by its name": (
         file(routes="  - {name: r, when: {prompt_language: {§not: english}}, use: big}"),
-        "no request has the prompt_language 'english'; did you mean 'en' (English)?",
+        "there is no prompt_language 'english'; did you mean 'en' (English)?",
     ),
     "a variety of a language": (
         file(routes="  - {name: r, when: {§language: pt-BR}, use: big}"),
@@ -260,7 +260,7 @@ CASES = {
     ),
     "an unknown family": (
         file(routes="  - {name: r, require: {family: [qwen3, §qwen25]}, use: big}"),
-        "the catalogue knows no family 'qwen25'; did you mean 'qwen2.5'?",
+        "the catalogue has no family 'qwen25'; did you mean 'qwen2.5'?",
     ),
     "a region that is no code": (
         file(routes="  - {name: r, require: {licence: {§region: Europe}}, use: big}"),

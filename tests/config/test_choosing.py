@@ -36,7 +36,7 @@ def test_these_are_accepted(tail: str) -> None:
     ("tail", "said"),
     [
         ("routes: [{name: r, use: {split: {old: 1, nwe: 2}}}]", "did you mean 'new'?"),
-        ("routes: [{name: r, use: {split: {old: 0, new: 0}}}]", "nobody has a share"),
+        ("routes: [{name: r, use: {split: {old: 0, new: 0}}}]", "no model has a share"),
         ("routes: [{name: r, use: {split: {}}}]", "split"),
         ("routes: [{name: r, use: {split: {old: -1}}}]", "greater than or equal to 0"),
         ("routes: [{name: r, use: {split: {old: 1}, sticky: forever}}]", "sticky"),

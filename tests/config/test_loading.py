@@ -68,7 +68,7 @@ def test_a_variable_that_is_not_set_is_placed() -> None:
 
 
 def test_a_second_key_is_refused() -> None:
-    assert "routing.yaml:2:1: the key 'a' stands here a second time" in problems("a: 1\na: 2\n")
+    assert "routing.yaml:2:1: the key 'a' appears twice" in problems("a: 1\na: 2\n")
 
 
 def test_nested_aliases_are_bounded() -> None:

@@ -67,11 +67,11 @@ def test_mistakes_of_every_kind_are_told_together_in_the_order_of_the_file() -> 
         "6:42: unknown key 'wieght'; did you mean 'weights'?",
         "7:22: 'weights' has no effect",
         "8:3: the engine 'cpu' runs it, so it needs `weights`",
-        "9:11: these aliases lead in a circle: a -> b -> a",
+        "9:11: these aliases form a cycle: a -> b -> a",
         "9:23: there is no model or alias 'bigg'; did you mean 'big'?",
-        "11:25: no request has the task 'cod'; did you mean 'code'?",
+        "11:25: there is no task 'cod'; did you mean 'code'?",
         "11:43: there is no model or alias 'smal'; did you mean 'small'?",
-        "12:6: an earlier rule is called 'code' too",
+        "12:6: an earlier rule is named 'code' too",
         "12:38: 'use': this should be",
         "13:9: small_below (9) is greater than large_from (2)",
     )
@@ -150,4 +150,4 @@ def test_however_many_values_are_wrong_the_file_is_read_to_its_end(
 def test_a_second_copy_of_a_section_makes_its_names_unsure() -> None:
     text = yaml.safe_dump(GOOD, sort_keys=False) + "models: {other: {engine: lab}}\n"
     (only,) = said(text)
-    assert "the key 'models' stands here a second time" in only
+    assert "the key 'models' appears twice" in only

@@ -31,8 +31,8 @@ def only(served: Served) -> Replica:
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (401, "refuses the key"),
-        (403, "refuses the key"),
+        (401, "rejects the key"),
+        (403, "rejects the key"),
         (404, "engine's url"),
         (301, "redirects are not followed: check the engine's url"),
         (500, "500"),

@@ -195,7 +195,7 @@ async def test_what_nobody_foresaw_in_a_file_leaves_the_old_one_in_force(
         with monkeypatch.context() as patched:
             patched.setattr("gateway.reloading.blueprint_of", None)
             it.path.write_text(text_of(engine, "m", "n"))
-            assert "cannot be put in force" in await it.until_refused()
+            assert "cannot take effect" in await it.until_refused()
         assert (await it.ask("m")).status_code == 200
         it.reloader.ask()
         await it.until("m", "n")
@@ -232,7 +232,7 @@ async def test_what_needs_a_restart_is_said_and_the_rest_is_in_force(
         head = "gateway: {port: 1, body_limit_bytes: 10}\n"
         it.path.write_text(text_of(engine, "n", head=head))
         await it.until("n")
-        assert "gateway.port has changed in the file and needs a restart" in caplog.text
+        assert "gateway.port has changed in the file, which takes effect after a restart" in caplog.text
         assert (await it.served.http.get("/ready")).json()["config"]["needs_restart"] == [
             "gateway.port"
         ]

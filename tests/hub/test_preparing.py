@@ -135,7 +135,7 @@ def test_a_token_that_the_hub_refuses_a_hub_that_is_down_and_none_at_all_are_tol
     hub: Hub, store: Store, client: httpx2.Client
 ) -> None:
     hub.refused_token = "old"
-    with pytest.raises(PullProblem, match=r"refuses the token.*put a good one into HF_TOKEN"):
+    with pytest.raises(PullProblem, match=r"refuses the token.*put a valid one into HF_TOKEN"):
         prepare(ground(hub, store, client, token="old"), HubRepo(QWEN))
     with pytest.raises(PullProblem, match=r"cannot be reached .*HF_ENDPOINT"):
         prepare(ground(hub, store, client, endpoint="http://127.0.0.1:9"), HubRepo(QWEN))

@@ -186,7 +186,7 @@ async def test_a_deaf_child_is_killed_and_started_again(tmp_path: Path) -> None:
         down = await case.state(ReplicaState.BACKING_OFF)
         case.well = True
         await case.until(lambda s: s.state is ReplicaState.READY and s.pid != first.pid)
-    assert down.reason == "gave no sign of health 10 times in a row"
+    assert down.reason == "failed 10 health checks in a row"
 
 
 async def test_one_missed_look_is_forgiven(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ async def test_a_bad_file_is_told_in_the_log_and_ends_nothing(tmp_path: Path) ->
             file.write_text("models: [\n")
             os.kill(gateway.pid, signal.SIGHUP)
             await says(gateway, "routing.yaml:2:1: this is not YAML")
-            await says(gateway, "what was in force stays in force")
+            await says(gateway, "the previous file stays in force")
             async with gateway.client() as http:
                 await ready(http, "m")
                 text = (await http.get("/metrics")).text

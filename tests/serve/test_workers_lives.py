@@ -151,7 +151,7 @@ async def test_a_changed_file_is_in_force_in_all_workers_and_no_request_sees_hal
         os.kill(gateway.pid, signal.SIGHUP)
 
         async def refused() -> bool:
-            return "is refused; what was in force stays in force" in gateway.errors()
+            return "is rejected; the previous file stays in force" in gateway.errors()
 
         await until(refused)
         stop.set()

@@ -43,12 +43,12 @@ def test_the_form_tells_what_is_meant(weights: str, meant: object) -> None:
     [
         ("https://h.example/x.gguf", "write https://h.example/x.gguf#sha256=DIGEST"),
         ("https://h.example/x.gguf#sha256=abc", "needs the file's checksum"),
-        (f"http://h.example/x.gguf#sha256={SHA}", "over https alone"),
-        (f"https://u:secret@h.example/x.gguf#sha256={SHA}", "must not carry a password"),
+        (f"http://h.example/x.gguf#sha256={SHA}", "over https only"),
+        (f"https://u:secret@h.example/x.gguf#sha256={SHA}", "must not contain a password"),
         (f"https://h.example/x.bin#sha256={SHA}", "names no GGUF file"),
         (f"https://h.example/a%2fx.gguf#sha256={SHA}", "names no GGUF file"),
         (f"https://[x/x.gguf#sha256={SHA}", "is no URL"),
-        ("https://huggingface.co/datasets/o/r/x", "is no page of a model"),
+        ("https://huggingface.co/datasets/o/r/x", "is not a model's page"),
     ],
 )
 def test_a_url_that_cannot_be_used_says_how_to_write_it(weights: str, words: str) -> None:

@@ -79,7 +79,7 @@ def test_absolute_paths_and_the_home_are_taken_as_they_are(
         ("Qwen/Qwen2.5-7B-GGUF", "run `weighbridge pull Qwen/Qwen2.5-7B-GGUF`"),
         ("o/r@v1.0:Q4_K_M", "run `weighbridge pull o/r@v1.0:Q4_K_M`"),
         ("https://h.example/x.gguf", "needs the file's checksum"),
-        ("http://h.example/x.gguf#sha256=" + "0" * 64, "over https alone"),
+        ("http://h.example/x.gguf#sha256=" + "0" * 64, "over https only"),
         ("https://h.example/x.gguf?key=k#sha256=" + "0" * 64, "run `weighbridge pull`"),
         ("~nobody-of-this-name/x.gguf", "there is no user"),
         ("x" * 5_000 + ".gguf", "cannot be looked at"),

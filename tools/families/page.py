@@ -38,21 +38,21 @@ _OTHER_TEXTS = "llama-spm"
 _HEAD = """\
 # Families
 
-What our llama.cpp worker does with each family of the catalogue, written by
-`python -m tools.families.page` from what ran; a test holds the page to it.
+What our llama.cpp worker does with each family of the catalogue. `python -m tools.families.page`
+generates this page from real runs; a test compares the two.
 
 ## Architectures
 
 For each architecture a tiny model of random weights is made in its real tensor layout. It must
-load, give four streams at once the answers that each gets alone, use again what it has read of
-prompts that begin alike, and be gone from memory at its end.
+load, give four concurrent streams the answers that each gets alone (batches), reuse the common prefix
+of prompts (reuses prompts), and release all memory at its end.
 
 """
 _WINDOWS = """
 
-Where prompts are not used again, the attention window slides: what it has left behind is
-overwritten, so every prompt is read whole. Vocabularies are llama.cpp's own, with the tokens that
-its makers publish for each text; every text must come back from its tokens as it was.
+Where prompts are not reused, the attention window slides: what it has left behind is overwritten,
+so every prompt is prefilled whole. Vocabularies are llama.cpp's own, with the tokens that its makers
+publish for each text; every text must be tokenized and detokenized exactly.
 
 ## Chat templates
 
@@ -60,26 +60,26 @@ its makers publish for each text; every text must come back from its tokens as i
 _TALKS = f"""\
 The official templates that come with llama.cpp, each rendered in our sandbox for {len(TALKS)}
 conversations: {", ".join(TALKS)}.
-A call that a template writes must be read by us as that call. Families without a row have no
-template there.
+A call that a template writes must be parsed as that call. Families without a row have no template
+there.
 
 """
 _NEIGHBOURS = """
 
 ### Other templates
 
-All others that come with llama.cpp, tried in the same way, of models that are in no family of ours.
-"Not read" are calls in a form that we do not know: they reach the client as content, and are read
+All others that come with llama.cpp, tried in the same way, of models outside our families. "Not read"
+are calls in a format that we do not parse: they reach the client as content, and are parsed only
 where `tool_choice` forces them.
 
 """
 _TAIL = """
 
-Where the template itself does not tell of tools, we do, at the end of the system prompt, and ask
-for calls in the family's own form or in that of Hermes; calls and results that a template does not
-write become text in ordinary turns. A system prompt that a template does not take goes before the
-first user's turn. A template that rejects a conversation is a 400 with its own words; one that
-rejects all without tools is meant for conversations with tools only.
+If a template does not describe tools, the worker does, at the end of the system prompt, and asks for
+calls in the family's own format or in that of Hermes; calls and results that a template does not
+render become text in ordinary turns. A system prompt that a template does not accept is put before the
+first user turn. If a template rejects a conversation, the answer is a 400 with its own words; one that
+rejects all conversations without tools is meant for conversations with tools only.
 """
 
 

@@ -86,7 +86,7 @@ def _name(path: Path, given: str, sheet: Sheet) -> str:
     """Return the name that clients ask for: another where `auto` is taken for the choice."""
     if not is_reserved(given):
         return given
-    sheet.leave(path, f"{given!r} is reserved for the choice by rules; it is 'model-{given}' here")
+    sheet.leave(path, f"{given!r} is reserved for routing by rules; it is 'model-{given}' here")
     return f"model-{given}"
 
 

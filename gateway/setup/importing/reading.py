@@ -124,8 +124,8 @@ def _told(tree: Mapping[str, Any], source: str) -> Origin:
     if any("name" in mapping(row) for row in listed(models)):
         return Origin.OLLAMA
     raise NotReadable(
-        f"{source} is no configuration of LiteLLM (model_list:) or llama-swap (models: with cmd:) "
-        "and no list of Ollama's models (`ollama list`, /api/tags); --from says which it is"
+        f"{source} is neither a configuration of LiteLLM (model_list:) or llama-swap (models: with "
+        "cmd:) nor a list of Ollama's models (`ollama list`, /api/tags); name the tool with --from"
     )
 
 
