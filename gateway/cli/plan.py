@@ -26,8 +26,9 @@ from gateway.needs import ModelNeed, needs_of
 from gateway.placing import placed
 from gateway.together import Company, company, fits
 
-_HEAD = ("model", "engine", "weights", "cells", "prefixes", "step", "process", "total", "known by")
-_HOW = {"stated": "the file", "measured": "measured", "reckoned": "its header"}
+_COLUMNS = ("weights", "KV cache", "prefixes", "compute", "process")
+_HEAD = ("model", "engine", *_COLUMNS, "total", "source")
+_HOW = {"stated": "the file", "measured": "measured", "reckoned": "estimated"}
 # What is given up in turn until it fits: room first, then precision, then what is served at once.
 _STEPS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("prefix_cache_mib: 0", {"prefix_cache_mib": 0}),

@@ -159,7 +159,7 @@ class Carer:
         """
         if replica.plan.launch is not None and replica.ready:
             _log.warning("%s is shutting down, though the gateway did not ask for it", replica.name)
-            self._fleet.update(replica, Condition.BACKING_OFF, "it shuts down and will be restarted")
+            self._fleet.update(replica, Condition.BACKING_OFF, "it ends and will be restarted")
         elif poke := self._pokes.get(_site(replica.plan)):
             replica.suspect = True
             poke.set()

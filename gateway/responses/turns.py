@@ -45,7 +45,7 @@ def messages_of(instructions: str | None, given: str | Sequence[dict[str, Any]])
                 thought = _texts(item.get("content")) or _texts(item.get("summary"))
                 turns.append({"role": "assistant", "content": None, "reasoning_content": thought})
             case kind:
-                hint = " Nothing is stored: send the item itself; 'store': false makes clients do so."
+                hint = " Nothing is stored: send the item; 'store': false makes clients do so."
                 hint = hint if kind == "item_reference" else ""
                 raise InvalidRequest(
                     f"Items of type '{kind}' are not supported.{hint}", param=f"{where}.type"

@@ -37,7 +37,7 @@ def rules_for(models: Sequence[ModelDraft]) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     if embedders and len(models) > len(embedders):
         # One alone: the vectors of two models cannot be compared, so that nobody may stand in.
-        why = "vectors of different models cannot be compared, so that one model makes them all"
+        why = "vectors of different models cannot be compared, so one model makes them all"
         rules.append(Rule("embeddings", {"task": "embedding"}, _names(embedders[:1]), why))
     if chat:
         rules += _specials(chat)
@@ -67,8 +67,8 @@ def _default_why(chat: Sequence[ModelDraft]) -> str:
             "everything else" if chat[0].found.role is Role.CHAT else "there is no model for chat"
         )
     why = (
-        "everything else: models for all purposes, then those of which nothing is known, then "
-        "specialists; among these, servers before this machine and more parameters before fewer"
+        "everything else: general models, then those about which nothing is known, then "
+        "specialists; among these, servers before this machine and larger before smaller"
     )
     return why if len(chat) <= _MOST else f"{why}; {_MOST} are tried at most"
 
@@ -142,7 +142,7 @@ def _tongues(chat: Sequence[ModelDraft]) -> Iterator[Rule]:
     count = len(many.found.languages)
     why = f"none of the official languages of {chat[0].name}; {many.name} has {count}"
     yield Rule("other tongue", {"language": {"not": list(spoken)}}, use, why)
-    why = "a language that nobody can tell: the model with the most"
+    why = "an undecided language: the model with the most languages"
     yield Rule("unsure", {"language": UNDECIDED}, use, why)
 
 

@@ -26,8 +26,8 @@ def head(command: str, source: str) -> list[str]:
     """Return what stands at the head of a file that a command has written."""
     text = (
         f"What Weighbridge serves, and which request goes where: written by `weighbridge {command}`"
-        f" from {source}. Change what you like: `weighbridge check` reads it with you; "
-        "docs/configuration.md lists every key."
+        f" from {source}. Edit it as you like: `weighbridge check` validates it; "
+        "docs/configuration.md describes every key."
     )
     return comment(text, 0)
 
@@ -78,7 +78,7 @@ def _what(engine: EngineDraft) -> str:
     words = []
     if count > 1:
         words.append(
-            f"{count} servers with the same models: the one with fewer requests in flight is taken."
+            f"{count} servers with the same models: requests go to the less busy one."
         )
     if engine.key_env is not None:
         words.append(f"The key is in the environment variable {engine.key_env}.")
@@ -152,13 +152,12 @@ def _one_or_all(names: Sequence[str]) -> str | Sequence[str]:
 def _routes(rules: Sequence[Rule]) -> Iterator[str]:
     if not rules:
         yield from comment(
-            "No rules for `auto`: no model here is for chat, so that the name decides alone.", 0
+            "No rules for `auto`: no model here is for chat, so only names decide.", 0
         )
         return
     yield from comment(
-        "For requests to `auto` or without a model; the first rule that matches decides. The "
-        "models of a rule stand in order of preference; those that no rule names are served by "
-        "their names alone.",
+        "For requests to `auto` or without a model: the first rule that matches. A rule's models "
+        "are in order of preference; those that no rule names are served only by their names.",
         0,
     )
     yield "routes:"

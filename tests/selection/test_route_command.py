@@ -131,7 +131,7 @@ def test_a_body_of_the_responses_api_is_weighed_as_the_chat_that_it_is(
     ("line", "said"),
     [
         ("{", "not valid JSON"),
-        ('{"input": [{"type": "item_reference"}]}', "Items of type 'item_reference' are not supported"),
+        ('{"input": [{"type": "item_reference"}]}', "type 'item_reference' are not supported"),
         ('{"words": "x"}', "nothing to weigh"),
         ('{"text": 3}', "'text' is not allowed"),
         ('{"text": "hola", "model": "nobody"}', "not served here"),

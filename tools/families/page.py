@@ -44,15 +44,15 @@ generates this page from real runs; a test compares the two.
 ## Architectures
 
 For each architecture a tiny model of random weights is made in its real tensor layout. It must
-load, give four concurrent streams the answers that each gets alone (batches), reuse the common prefix
-of prompts (reuses prompts), and release all memory at its end.
+load, give four concurrent streams the answers that each gets alone (batches), reuse the common
+prefix of prompts (reuses prompts), and release all memory at its end.
 
 """
 _WINDOWS = """
 
 Where prompts are not reused, the attention window slides: what it has left behind is overwritten,
-so every prompt is prefilled whole. Vocabularies are llama.cpp's own, with the tokens that its makers
-publish for each text; every text must be tokenized and detokenized exactly.
+so every prompt is prefilled whole. Vocabularies are llama.cpp's own, with the tokens that their
+makers publish for each text; every text must be tokenized and detokenized exactly.
 
 ## Chat templates
 
@@ -68,18 +68,18 @@ _NEIGHBOURS = """
 
 ### Other templates
 
-All others that come with llama.cpp, tried in the same way, of models outside our families. "Not read"
-are calls in a format that we do not parse: they reach the client as content, and are parsed only
-where `tool_choice` forces them.
+All others that come with llama.cpp, tried in the same way, of models outside our families. "Not
+read" are calls in a format that we do not parse: they reach the client as content, and are parsed
+only where `tool_choice` forces them.
 
 """
 _TAIL = """
 
-If a template does not describe tools, the worker does, at the end of the system prompt, and asks for
-calls in the family's own format or in that of Hermes; calls and results that a template does not
-render become text in ordinary turns. A system prompt that a template does not accept is put before the
-first user turn. If a template rejects a conversation, the answer is a 400 with its own words; one that
-rejects all conversations without tools is meant for conversations with tools only.
+If a template does not describe tools, the worker does, at the end of the system prompt, and asks
+for calls in the family's own format or in that of Hermes; calls and results that a template does
+not render become text in ordinary turns. A system prompt that a template does not accept is put
+before the first user turn. If a template rejects a conversation, the answer is a 400 with its own
+words; one that rejects all conversations without tools is meant for those with tools only.
 """
 
 
