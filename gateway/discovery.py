@@ -66,7 +66,7 @@ class Discovery:
             answer = replace(answer, found=replace(known, reason=answer.found.reason))
         elif known is None or known.places != answer.found.places:
             where = ", ".join(f"{p.host}:{p.port}" for p in answer.found.places)
-            _log.info("'%s' stands for %s", lookup.name, where or "no server")
+            _log.info("'%s' resolves to %s", lookup.name, where or "no server")
         self._live.found = {**self._live.found, lookup: answer.found}
 
     def _put_in_force(self) -> None:

@@ -97,9 +97,9 @@ class Runtime:
         self.vocabulary = Vocabulary(self.model)
         why = _cannot_share(self.model) if generates else "it generates nothing"
         if generates and prefix_cache and why is not None:
-            _log.warning("a prompt goes on from an earlier one or is read whole: %s", why)
+            _log.warning("a prompt is prefilled whole unless it continues an earlier one: %s", why)
         if generates and limits.drafts and why is not None:
-            _log.warning("nothing is guessed of what this model says: %s", why)
+            _log.warning("prompt_lookup is off for this model: %s", why)
         self.cuts = why is None
         self.shares = prefix_cache and why is None
         self.parks = prefix_cache and generates and limits.parked_bytes > 0

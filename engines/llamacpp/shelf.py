@@ -62,7 +62,7 @@ class Shelf:
         try:
             found = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda file: file.stat().st_mtime)
         except OSError as error:
-            _log.warning("kept prefixes cannot be read: %s", error.strerror)
+            _log.warning("saved prefixes cannot be read: %s", error.strerror)
             return []
         return [leaving for file in found for leaving in _read(file)]
 
@@ -77,7 +77,7 @@ class Shelf:
                     file.unlink(missing_ok=True)
             os.utime(self._folder)  # where nothing was new
         except OSError as error:
-            _log.warning("prefixes cannot be kept: %s", error.strerror)
+            _log.warning("prefixes cannot be saved: %s", error.strerror)
 
     def _clear(self) -> None:
         """Remove the folders of others that have not been used for long."""
@@ -88,7 +88,7 @@ class Shelf:
             for file in folder.glob(f"*{_SUFFIX}*"):
                 file.unlink(missing_ok=True)
             folder.rmdir()
-            _log.info("kept prefixes that nobody has used for two weeks are gone: %s", folder.name)
+            _log.info("saved prefixes unused for two weeks are removed: %s", folder.name)
 
     def _write(self, at: int, leaving: Leaving) -> str:
         """Write a state, whole or not at all; return the file's name. What is there stays."""

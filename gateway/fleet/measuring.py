@@ -81,5 +81,5 @@ class Measuring:
                 return False
         own, files = in_words(use.anonymous_bytes), in_words(use.file_backed_bytes)
         when = "at its end" if full else "when loaded"
-        _log.info("%s takes %s and %s of files %s", replica.name, own, files, when)
+        _log.info("%s uses %s and %s of file-backed pages %s", replica.name, own, files, when)
         return True

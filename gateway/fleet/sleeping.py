@@ -64,7 +64,7 @@ class Sleepers:
                 await fall_asleep(self._post(replica))
         except SleepRefused as refused:
             if tenant.drowsy:
-                _log.warning("%s does not sleep, so it ends: %s", tenant.name, refused)
+                _log.warning("%s cannot sleep and is stopped instead: %s", tenant.name, refused)
                 tenant.drowsy = False
                 self._resident.turns.end(tenant)
             return

@@ -26,7 +26,7 @@ _WHY: Mapping[Leaving, str] = MappingProxyType(
     {
         Leaving.ROOM: "its room is needed",
         Leaving.IDLE: "it has been idle for long enough",
-        Leaving.ASKED: "somebody has asked for that",
+        Leaving.ASKED: "it was asked to",
     }
 )
 
@@ -128,7 +128,7 @@ class Turns:
     def unload(self, tenant: Tenant, why: Leaving) -> None:
         """Have a unit leave memory when the requests that it has are over."""
         tenant.turn(Event.UNLOAD, self._clock())
-        _log.info("%s leaves memory: %s", tenant.name, _WHY[why])
+        _log.info("%s is unloaded: %s", tenant.name, _WHY[why])
         self._metrics.unload(tenant.name, why)
         self.end(tenant)
 
@@ -154,9 +154,9 @@ class Turns:
         """Have a unit fall asleep when the requests that it has are over."""
         tenant.turn(Event.UNLOAD, now_s)
         tenant.drowsy = True
-        _log.info("%s falls asleep", tenant.name)
+        _log.info("%s goes to sleep", tenant.name)
         self._metrics.sleep(tenant.name)
-        self.tell(tenant, Condition.DRAINING, "it falls asleep")
+        self.tell(tenant, Condition.DRAINING, "it goes to sleep")
 
     def slept(self, tenant: Tenant) -> None:
         """Take that a unit has given its GPU memory up."""

@@ -98,7 +98,7 @@ class Journal:
                 os.close(file)
         except OSError as error:
             if not self._failed:
-                _log.warning("cannot write %s: %s; observing is lost", self._path, error.strerror)
+                _log.warning("cannot write %s: %s; nothing is recorded", self._path, error.strerror)
             self._failed = True
         else:
             self._failed = False

@@ -48,7 +48,7 @@ class Accepting:
         except OSError as error:
             if error.errno not in _NONE_LEFT:
                 raise
-            _log.warning("no connection can be taken: %s", error.strerror)
+            _log.warning("cannot accept a connection: %s", error.strerror)
             self._loop.remove_reader(self._listener)
             self._loop.call_later(_REST_S, self._begin)
             return

@@ -156,7 +156,7 @@ class Crew:
                 _log.error("%s cannot start (%s)", name, how)
                 break
             self._figures.restarts.inc()
-            _log.warning("%s ended (%s); another one in %.1f s", name, how, restart.pause_s)
+            _log.warning("%s ended (%s); restarting in %.1f s", name, how, restart.pause_s)
             await self._pause(restart.pause_s)
         if not self._ready and not self._ending.is_set():
             self._on_failure()
@@ -237,7 +237,7 @@ class Crew:
 def _report(life: "asyncio.Task[None]") -> None:
     """Log what nobody expected."""
     if not life.cancelled() and life.exception() is not None:
-        _log.critical("%s is looked after no more", life.get_name(), exc_info=life.exception())
+        _log.critical("%s is no longer supervised", life.get_name(), exc_info=life.exception())
 
 
 def command() -> tuple[str, ...]:

@@ -74,7 +74,7 @@ async def test_who_does_not_sleep_ends_and_the_other_is_loaded_all_the_same(
         assert (await stage.ask("a")).status_code == 200
         assert (await stage.ask("b")).status_code == 200
         assert stage.state("a") == "stopped"
-        assert "a does not sleep, so it ends: it answers with status 500" in caplog.text
+        assert "a cannot sleep and is stopped instead: it answers with status 500" in caplog.text
 
 
 async def test_who_does_not_wake_is_loaded_anew(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ models: {{m: {{engine: cpu, weights: m.gguf}}}}
             assert await reserved(http) == second["total_bytes"]
         gateway.process.send_signal(signal.SIGTERM)
         assert gateway.wait() == 0
-        assert "of files at its end" in gateway.errors(), gateway.errors()[-1500:]
+        assert "of file-backed pages at its end" in gateway.errors(), gateway.errors()[-1500:]
     third = planned(tmp_path)
     assert use is not None
     assert first["total_bytes"] == pytest.approx(use.total_bytes, rel=0.25)
