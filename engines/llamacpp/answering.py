@@ -69,8 +69,8 @@ async def chat(worker: Worker, asked: Asked) -> None:
     wish = wish_of_chat(request)
     if wish is not None and request.continue_final_message:
         raise InvalidRequest(
-            f"An answer that is continued cannot be held to '{wish.param}', which speaks of the "
-            "whole of it.",
+            f"'{wish.param}' applies to a whole answer and cannot be enforced on one that is "
+            "continued.",
             param="continue_final_message",
         )
     seen = await worker.see(request.messages)
@@ -203,4 +203,4 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
     except UNREADABLE as error:
-        raise InvalidRequest(f"The body is no JSON object: {error}.") from None
+        raise InvalidRequest(f"The body is not a JSON object: {error}.") from None

@@ -53,7 +53,7 @@ class _Endpoint:
             async with self._worker.beginnings.one() as begun:
                 body = await read_body(scope, receive, _MAX_BODY_BYTES)
                 if self._worker.draining:
-                    raise Draining("This engine is about to end.")
+                    raise Draining("This engine is shutting down.")
                 with Departure(scope, receive):
                     await self._answer(self._worker, Asked(body, send, use, begun))
         except ClientGone:

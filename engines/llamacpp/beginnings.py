@@ -56,4 +56,4 @@ class Beginnings:
 
 
 def _draining() -> Draining:
-    return Draining("This engine was told to end, and had not begun to answer.")
+    return Draining("This engine is shutting down, and had not started its answer.")

@@ -19,7 +19,7 @@ def check_continuing(request: ChatRequest, tags: Tags | None) -> None:
     last, at = request.messages[-1], f"messages[{len(request.messages) - 1}]"
     if request.add_generation_prompt:
         raise InvalidRequest(
-            "An answer is either continued or begun: with 'continue_final_message', "
+            "An answer is either continued or started: with 'continue_final_message', "
             "'add_generation_prompt' must be false.",
             param="add_generation_prompt",
         )
@@ -33,7 +33,7 @@ def check_continuing(request: ChatRequest, tags: Tags | None) -> None:
         raise InvalidRequest("A message with tool calls cannot be continued.", param=at)
     if last.thought() and tags is None:
         raise InvalidRequest(
-            "This model has no thoughts that could be continued; leave 'reasoning_content' out.",
+            "This model has no reasoning that could be continued; leave 'reasoning_content' out.",
             param=f"{at}.reasoning_content",
         )
     check_parts(last, len(request.messages) - 1)

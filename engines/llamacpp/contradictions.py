@@ -40,17 +40,17 @@ def check_completion(request: CompletionRequest) -> None:
     drawn, told = request.choices(), request.n or 1
     if drawn < told:
         raise InvalidRequest(
-            f"Of {drawn} answers {told} cannot be the best; 'best_of' must be 'n' or more.",
+            f"'best_of' ({drawn}) must not be less than 'n' ({told}).",
             param="best_of",
         )
     if request.stream and drawn > told:
         raise InvalidRequest(
-            "Which answers are the best is known at their end: 'best_of' cannot be streamed.",
+            "The best answers are known only when all have ended: 'best_of' cannot be streamed.",
             param="best_of",
         )
     if request.suffix and request.echo and request.logprobs is not None:
         raise InvalidRequest(
-            "With a 'suffix' the model reads other tokens than the echoed text has; leave out "
+            "With a 'suffix' the prompt's tokens are not those of the echoed text; leave out "
             "either 'echo' or 'logprobs'.",
             param="logprobs",
         )

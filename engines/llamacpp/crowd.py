@@ -42,7 +42,7 @@ class Crowd:
         """
         if count > self._most:
             raise InvalidRequest(
-                f"{count} at once are more than this engine takes, which is {self._most} "
+                f"{count} at once are more than this engine accepts, which is {self._most} "
                 "(--max-waiting); send them in several requests.",
                 param=param,
             )

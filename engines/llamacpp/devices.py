@@ -37,7 +37,7 @@ def devices_for(wanted_layers: int) -> Devices:
     if wanted_layers and not takes_layers:
         _log.warning(
             "gpu_layers is %d, but this build of llama-cpp-python has no GPU (it has %s): all "
-            "layers stay on the CPU; build it for yours, as with CMAKE_ARGS=-DGGML_CUDA=on, or "
+            "layers stay on the CPU; rebuild it, as with CMAKE_ARGS=-DGGML_CUDA=on, or "
             "leave gpu_layers out",
             wanted_layers,
             ", ".join(names),

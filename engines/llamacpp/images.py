@@ -70,7 +70,7 @@ def bytes_of(url: str, param: str) -> bytes:
     scheme, _, rest = url.partition(":")
     if scheme.lower() != "data":
         raise BadImage(
-            "This engine fetches no images; send it as 'data:image/png;base64,...'.",
+            "This engine does not fetch images; send 'data:image/png;base64,...'.",
             param=param,
             code="unsupported_image_url",
         )
@@ -95,11 +95,11 @@ def check_size(image: bytes, param: str) -> None:
         width, height = size_of(image)
     except (struct.error, ValueError, IndexError):
         raise BadImage(
-            "This is no image that can be read; send a PNG, JPEG, GIF or BMP.", param=param
+            "This image cannot be read; send a PNG, JPEG, GIF or BMP.", param=param
         ) from None
     if not width or not height or width * height > MOST_PIXELS:
         raise BadImage(
-            f"The image has {width} x {height} pixels; {MOST_PIXELS:,} are the most.", param=param
+            f"The image has {width} x {height} pixels; {MOST_PIXELS:,} is the limit.", param=param
         )
     if max(width, height) > _LONGEST * min(width, height):
         raise BadImage(

@@ -210,8 +210,8 @@ class Model:
         least = request.min_tokens or 0
         if most is not None and least > most:
             raise InvalidRequest(
-                f"An answer of {least} tokens or more and of at most {most} there is not; lower "
-                "'min_tokens', or let the answer be longer.",
+                f"'min_tokens' ({least}) is more than the {most} tokens that the answer may have; "
+                "lower it, or allow a longer answer.",
                 param="min_tokens",
             )
         return Order(
@@ -256,8 +256,8 @@ class Model:
         marks = self.vocabulary.gap_marks()
         if marks is None:
             raise InvalidRequest(
-                "This model was not made to fill in before a suffix: its vocabulary has no tokens "
-                "for that. Leave 'suffix' out, or ask a coder model.",
+                "This model does not support fill-in-the-middle: its vocabulary has no tokens for "
+                "it. Leave 'suffix' out, or use a coder model.",
                 param="suffix",
                 code="unsupported_capability",
             )
@@ -272,7 +272,7 @@ class Model:
         for token in ids:
             if type(token) is not int or not 0 <= token < self.vocabulary.size:
                 raise InvalidRequest(
-                    f"{token!r} is no token of this model; ids go from 0 to "
+                    f"{token!r} is not a token of this model; ids go from 0 to "
                     f"{self.vocabulary.size - 1}.",
                     param=param,
                 )

@@ -36,11 +36,9 @@ def _model(options: argparse.ArgumentParser) -> None:
         default=[],
         type=_adapter,
         metavar="NAME=PATH[:SCALE]",
-        help="a LoRA adapter, served as a model of that name; once for each",
+        help="a LoRA adapter, served as a model of that name; may be repeated",
     )
-    options.add_argument(
-        "--mmproj", help="the GGUF file of the model's projector: then it takes images"
-    )
+    options.add_argument("--mmproj", help="the GGUF file of the model's projector, for images")
     options.add_argument(
         "--embeddings", action=argparse.BooleanOptionalAction, help="default: what the file says"
     )
@@ -56,14 +54,14 @@ def _address(options: argparse.ArgumentParser) -> None:
     options.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     options.add_argument("--port", type=int, default=8080, help="port (default: %(default)s)")
     options.add_argument(
-        "--no-auth", action="store_true", help="serve other machines, which are asked for no key"
+        "--no-auth", action="store_true", help="serve other machines without asking for a key"
     )
     options.add_argument(
         "--allowed-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a Host name to serve beside loopback names and --host; once for each",
+        help="a Host name to accept besides loopback names and --host; may be repeated",
     )
 
 
@@ -71,51 +69,51 @@ def _sizes(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--context",
         type=_positive,
-        help=f"tokens a request may have; default: the file's own, at most {LARGEST_OWN_CONTEXT}",
+        help=f"context in tokens; default: the file's own, at most {LARGEST_OWN_CONTEXT}",
     )
     options.add_argument(
         "--cells",
         type=_positive,
-        help=f"tokens that all sequences share; default: what they need, at most {SHARED_CELLS}",
+        help=f"KV cache cells for all sequences; default: what they need, at most {SHARED_CELLS}",
     )
     options.add_argument(
         "--parallel",
         type=_slots,
         default=8,
-        help="sequences that run at once (default: %(default)s)",
+        help="sequences that decode at once (default: %(default)s)",
     )
     options.add_argument(
-        "--batch-tokens", type=_positive, default=512, help="tokens a step (default: %(default)s)"
+        "--batch-tokens", type=_positive, default=512, help="tokens per step (default: %(default)s)"
     )
     options.add_argument(
         "--max-waiting",
         type=_positive,
         default=MOST_WAITING,
-        help="answers and texts that run or wait at once; more get 503 (default: %(default)s)",
+        help="answers and texts that run or wait; more get a 503 (default: %(default)s)",
     )
 
 
 def _speed(options: argparse.ArgumentParser) -> None:
     options.add_argument("--threads", type=_positive, help="threads; default: all usable cores")
     options.add_argument(
-        "--batch-threads", type=_positive, help="threads for prompts; default: as --threads"
+        "--batch-threads", type=_positive, help="threads for prefill; default: as --threads"
     )
     options.add_argument(
         "--yield-cores",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="take fewer threads while other processes want the cores (default: yes)",
+        help="use fewer threads while other processes want the cores (default: yes)",
     )
     options.add_argument(
         "--gpu-layers",
         type=layers,
         default=0,
-        help="layers on the GPU; -1 is all, auto what fits now (default: %(default)s)",
+        help="layers to offload; -1 is all, auto what fits now (default: %(default)s)",
     )
     options.add_argument(
         "--prompt-lookup",
         action="store_true",
-        help="while one request runs alone, guess what it says from the text so far",
+        help="speculative decoding from the text so far, while one request runs alone",
     )
 
 
@@ -124,29 +122,29 @@ def _cache(options: argparse.ArgumentParser) -> None:
         "--prefix-cache",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="evaluate what prompts have in common once (default: yes)",
+        help="compute common prompt prefixes once (default: yes)",
     )
     options.add_argument(
         "--prefix-cache-mib",
         type=_mebibytes,
         default=512,
-        help="memory for what ended requests leave to later ones (default: %(default)s)",
+        help="memory for prefixes of finished requests (default: %(default)s)",
     )
     options.add_argument(
         "--prefix-cache-dir",
         type=Path,
-        help="a folder where it outlives the process; prompts of people are in it",
+        help="a folder where the prefix cache outlives the process; it holds users' prompts",
     )
     options.add_argument(
         "--kv-type",
         choices=KV_TYPES,
         default="f16",
-        help="how KV cells are stored (default: %(default)s)",
+        help="type of the KV cache (default: %(default)s)",
     )
     options.add_argument(
         "--context-shift",
         action="store_true",
-        help="let an answer outgrow the context: the middle of its text gives way",
+        help="let an answer outgrow the context by dropping the middle of the text",
     )
 
 
@@ -155,10 +153,10 @@ def _end(options: argparse.ArgumentParser) -> None:
         "--drain-timeout-s",
         type=float,
         default=10,
-        help="seconds that requests have to end in (default: %(default)s)",
+        help="seconds that running requests have to finish (default: %(default)s)",
     )
     options.add_argument(
-        "--exit-with-stdin", action="store_true", help="end when standard input ends"
+        "--exit-with-stdin", action="store_true", help="exit when standard input closes"
     )
 
 

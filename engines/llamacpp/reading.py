@@ -189,7 +189,7 @@ class Reader:
         width = self._batcher.pooled.width
         if request.dimensions is not None and request.dimensions > width:
             raise InvalidRequest(
-                f"This model's vectors have {width} dimensions; {request.dimensions} are more.",
+                f"This model's vectors have only {width} dimensions, not {request.dimensions}.",
                 param="dimensions",
             )
         return request.dimensions or width

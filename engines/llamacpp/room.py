@@ -32,7 +32,7 @@ class Room:
             InvalidRequest: it is empty, or too long.
         """
         if tokens == 0:
-            raise InvalidRequest(f"{who} is empty; there is nothing to read.", param=param)
+            raise InvalidRequest(f"{who} is empty.", param=param)
         if tokens + answer > self._context:
             raise self._too_long(f"{who} has {tokens}", param)
 

@@ -120,7 +120,7 @@ class Sight:
         chunks = self._mtmd.mtmd_input_chunks_init()
         try:
             if self._mtmd.mtmd_tokenize_from_parts(self._context, chunks, parts, 1, False) != 0:
-                raise BadImage("The model cannot look at this image.", param=param)
+                raise BadImage("The model cannot process this image.", param=param)
             yield chunks
         finally:
             self._mtmd.mtmd_input_chunks_free(chunks)
@@ -136,12 +136,12 @@ class Sight:
         whole = bool(mtmd.mtmd_decode_use_non_causal(self._context, chunk))
         if whole and count > self._limits.batch_tokens:
             raise InvalidRequest(
-                f"The model looks at the {count} tokens of an image at once, and takes "
-                f"{self._limits.batch_tokens} in a step; raise batch_tokens.",
+                f"The model processes the {count} tokens of an image at once, but a step has only "
+                f"{self._limits.batch_tokens}; raise batch_tokens.",
                 param=param,
             )
         if mtmd.mtmd_encode_chunk(self._context, chunk) != 0:
-            raise BadImage("The model cannot look at this image.", param=param)
+            raise BadImage("The model cannot process this image.", param=param)
         told = mtmd.mtmd_get_output_embd(self._context)
         vectors = np.ctypeslib.as_array(told, shape=(count, self._width)).copy()
         steps: int = mtmd.mtmd_input_chunk_get_n_pos(chunk)
@@ -171,7 +171,7 @@ class Sight:
             raise LoadFailed(f"llama.cpp cannot load {projector.name} for this model: {said}")
         if not mtmd.mtmd_support_vision(context):
             mtmd.mtmd_free(context)
-            raise LoadFailed(f"{projector.name} sees nothing: it has no part for images")
+            raise LoadFailed(f"{projector.name} has no encoder for images")
         return context
 
 
@@ -186,7 +186,7 @@ def library() -> Any:
     except (OSError, RuntimeError):
         raise LoadFailed(
             "images need libmtmd, and llama-cpp-python was built without it here: run `make vision`"
-            " in a checkout, or build it anew without -DLLAVA_BUILD=OFF"
+            " in a checkout, or rebuild it without -DLLAVA_BUILD=OFF"
         ) from None
     mtmd_cpp.mtmd_log_set(ON_LOG, ctypes.c_void_p(0))
     mtmd_cpp.mtmd_helper_log_set(ON_LOG, ctypes.c_void_p(0))

@@ -99,9 +99,9 @@ class Worker:
     def _failure(self, progress: Progress, order: Order) -> ApiError:
         if progress.refused:
             return UnsupportedGrammar(
-                f"What the answer must hold to has become too hard: {progress.error}.",
+                f"The answer's grammar has become too complex: {progress.error}.",
                 param=None if order.grammar is None else order.grammar.param,
             )
         if self.beginnings.over:
-            return Draining("This engine was told to end, and had not ended its answer.")
+            return Draining("This engine is shutting down, and had not finished its answer.")
         return EngineFailure(f"The engine failed: {progress.error}.")

@@ -31,7 +31,7 @@ def only_allowed(request: ChatRequest, body: bytes) -> bytes:
     mode = said.get("mode") if isinstance(said, dict) else None
     if mode not in _MODES or not isinstance(said.get("tools"), list):
         raise InvalidRequest(
-            "Of 'allowed_tools' there must be a 'mode', 'auto' or 'required', and the 'tools'.",
+            "'allowed_tools' needs a 'mode', 'auto' or 'required', and the 'tools'.",
             param="tool_choice",
         )
     offered = {_name(tool): tool for tool in request.tools or ()}

@@ -129,9 +129,7 @@ def _fetch(client: httpx.Client, url: str) -> tuple[int, str, bytes]:
             f"no connection within {_CONNECT_S:g} s; check the address and the network"
         ) from None
     except httpx.TimeoutException:
-        raise _Failed(
-            f"no answer within {_ANSWER_S:g} s; try again when it is less busy"
-        ) from None
+        raise _Failed(f"no answer within {_ANSWER_S:g} s; try again when it is less busy") from None
     except httpx.ConnectError as problem:
         raise _Failed(
             f"nothing listens there ({one_line(str(problem))}); start the server, or correct the "

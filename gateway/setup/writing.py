@@ -77,9 +77,7 @@ def _what(engine: EngineDraft) -> str:
     count = len(engine.urls)
     words = []
     if count > 1:
-        words.append(
-            f"{count} servers with the same models: requests go to the less busy one."
-        )
+        words.append(f"{count} servers with the same models: requests go to the less busy one.")
     if engine.key_env is not None:
         words.append(f"The key is in the environment variable {engine.key_env}.")
     return " ".join(words)

@@ -73,4 +73,4 @@ def test_a_template_that_is_no_jinja_ends_the_worker_with_2_and_one_line() -> No
     )
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
-    assert "is no Jinja" in ended.stderr
+    assert "is not valid Jinja" in ended.stderr

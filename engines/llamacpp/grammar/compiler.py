@@ -171,6 +171,4 @@ def _refusal(wish: Wish, of_calls: Part | None, flaw: Flaw) -> UnsupportedGramma
     what = f"'{param}'" if part is None else f"'{part.where}'"
     if part is not None and flaw.keyword is not None:
         what = f"'{flaw.keyword}' (at {flaw.pointer} in {part.where})"
-    return UnsupportedGrammar(
-        f"This engine cannot hold answers to {what}: {flaw.why}.", param=param
-    )
+    return UnsupportedGrammar(f"This engine cannot enforce {what}: {flaw.why}.", param=param)

@@ -52,8 +52,8 @@ def _compiler(vocabulary: Vocabulary, param: str) -> "Compiler":
         from engines.llamacpp.grammar.compiler import Compiler  # noqa: PLC0415 - see above
     except ImportError:
         raise UnsupportedGrammar(
-            "This engine cannot hold answers to anything: its environment lacks llguidance. "
-            "Install 'weighbridge[llamacpp]' again.",
+            "This engine cannot constrain answers: its environment lacks llguidance. Install "
+            "'weighbridge[llamacpp]' again.",
             param=param,
         ) from None
     return Compiler(vocabulary)

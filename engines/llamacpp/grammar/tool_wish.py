@@ -106,7 +106,7 @@ def _functions(tools: Sequence[Any]) -> list[_Function]:
         if not isinstance(function, dict) or not isinstance(name, str) or not name:
             raise InvalidRequest(
                 "A tool must be {'type': 'function', 'function': {'name': ..., ...}}: this engine "
-                "calls no others.",
+                "supports no others.",
                 param=f"tools[{index}]",
             )
         parameters = function.get("parameters") or {"type": "object", "properties": {}}

@@ -84,7 +84,7 @@ def wish_of(request: Sampling) -> Wish | None:
     if len(wishes) > 1:
         first, second = wishes[0].param, wishes[1].param
         raise InvalidRequest(
-            f"'{first}' and '{second}' both say what the answer must hold to; send one of them.",
+            f"'{first}' and '{second}' both constrain the answer; send one of them.",
             param=second,
         )
     if not wishes:
@@ -115,7 +115,8 @@ def _from_response_format(request: Sampling) -> Iterator[Wish]:
             loose = _ANYTHING
     elif kind != "json_object":
         raise InvalidRequest(
-            f"'{kind}' is no type of response_format; use 'text', 'json_object' or 'json_schema'.",
+            f"'{kind}' is not a type of response_format; use 'text', 'json_object' or "
+            "'json_schema'.",
             param=where,
         )
     if schema is None:
@@ -136,7 +137,7 @@ def _from_structured_outputs(request: Sampling) -> Iterator[Wish]:
     unknown = asked.keys() - {"json", "json_object", "regex", "choice", "grammar"}
     if unknown:
         raise UnsupportedGrammar(
-            f"This engine cannot hold answers to '{min(unknown)}'; "
+            f"This engine does not support '{min(unknown)}'; "
             "use one of json, json_object, regex, choice and grammar.",
             param=param,
         )
@@ -219,4 +220,4 @@ def _decoded(text: str, param: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except UNREADABLE as error:
-        raise InvalidRequest(f"'{param}' is no JSON: {error}.", param=param) from None
+        raise InvalidRequest(f"'{param}' is not JSON: {error}.", param=param) from None
