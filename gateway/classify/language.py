@@ -123,7 +123,7 @@ class LanguageFinder:
         votes = self._everyday.votes(spaced)
         clear = self._clear_winner(votes, script)
         if clear is not None:
-            count = votes.of(self._places[clear])
+            count = sum(votes.of(self._places[clear]))
             return Found(clear, _SURE, f"{script} script, {count} words or letters are {clear}")
         scores = self._scores(spaced, script, votes, said_in)
         return _likeliest(scores, script) if hints == NO_HINTS else _hinted(scores, script, hints)

@@ -63,6 +63,8 @@ def _served(config: LoadedConfig) -> str:
     served = f"{counted(len(file.models), 'model')} ({some_of([*file.models])})"
     if aliases:
         served += f" and {counted(len(aliases), 'alias', 'aliases')} ({some_of([*aliases])})"
+    if not file.routes:
+        return f"{served}; no rules for auto"
     rules = counted(len(file.routes), "rule")
     return f"{served}; {rules} {'chooses' if len(file.routes) == 1 else 'choose'} for auto"
 

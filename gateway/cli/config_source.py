@@ -70,13 +70,14 @@ def find_config(option: str | None, environment: Environment, folder: Path) -> C
     Raises:
         ConfigError: a file that was named does not exist.
     """
-    for named, by in ((option, "--config"), (environment.config, "WEIGHBRIDGE_CONFIG")):
+    places = (option, "on the command line"), (environment.config, "by WEIGHBRIDGE_CONFIG")
+    for named, where in places:
         if named:
             path = folder / named
             if not path.is_file():
                 what = "this is not a regular file" if path.exists() else "there is no such file"
-                raise ConfigError((Problem(named, 1, 1, f"{what} (named by {by})"),))
-            return ConfigSource(path, f"{named} (named by {by})")
+                raise ConfigError((Problem(named, 1, 1, f"{what} (named {where})"),))
+            return ConfigSource(path, f"{named} (named {where})")
     if (folder / _HERE).is_file():
         return ConfigSource(folder / _HERE, "./routing.yaml")
     return ConfigSource(

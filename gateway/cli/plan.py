@@ -138,8 +138,9 @@ def _lines(planned: Planned) -> Iterator[str]:
 
 def _verdict(planned: Planned) -> Iterator[str]:
     found = planned.company
-    if found.all_fit:
-        yield "All models fit at once."
+    unknown = sum(row.problem is not None for row in planned.rows)
+    if found.all_fit and unknown < len(planned.rows):
+        yield "All others fit at once." if unknown else "All models fit at once."
     for name in found.too_large:
         yield f"{name} can never fit."
     if not found.all_fit:

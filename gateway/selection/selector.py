@@ -209,7 +209,7 @@ def _unmet(asked: Asked, let: Kept) -> ConstraintsUnmet:
     told, more = [str(why) for why in let.reasons[:_TOLD]], len(let.reasons) - _TOLD
     rest = f"; and so are {more} more" if more > 0 else ""
     return ConstraintsUnmet(
-        f"No model here meets the request: {'; '.join(told)}{rest}.",
+        f"No model here meets the request's constraints: {'; '.join(told)}{rest}.",
         param=asked.constraints[0].where,
     )
 

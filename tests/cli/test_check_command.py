@@ -71,7 +71,7 @@ def test_the_file_may_be_the_only_argument_as_it_is_for_init() -> None:
 
 def test_a_folder_is_not_said_to_be_missing() -> None:
     Path("conf").mkdir()
-    assert ran(None, "conf").stderr == "conf:1:1: this is not a regular file (named by --config)\n"
+    assert ran(None, "conf").stderr == "conf:1:1: this is not a regular file (named on the command line)\n"
 
 
 def test_every_problem_is_a_line_with_its_place_and_the_code_is_2() -> None:
@@ -97,7 +97,7 @@ def test_the_option_wins_over_the_variable_and_the_variable_over_the_folder(
 def test_a_named_file_that_is_not_there_is_said_with_who_named_it() -> None:
     result = ran(None, "--config", "none.yaml")
     assert result.exit_code == 2
-    assert "none.yaml:1:1: there is no such file (named by --config)" in result.stderr
+    assert "none.yaml:1:1: there is no such file (named on the command line)" in result.stderr
 
 
 def test_what_is_not_meant_is_a_warning_and_no_failure() -> None:

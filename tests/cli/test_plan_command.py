@@ -90,3 +90,4 @@ def test_weights_that_are_not_there_are_told_and_do_not_count(tmp_path: Path) ->
     result = CliRunner().invoke(main, ["plan", "--config", str(path)])
     assert result.exit_code == 0
     assert "unknown: there is no file 'gone.gguf'" in result.output
+    assert "fit at once" not in result.output

@@ -88,7 +88,7 @@ async def test_a_replica_left_alone_is_not_leased_and_a_new_life_forgets() -> No
         assert lease is not None
         lease.end(Outcome.ENGINE_ERROR)
     assert fleet.lease("m", account()) is None
-    assert "left alone" in fleet.why_not(["m"], 1.0)
+    assert "out of rotation" in fleet.why_not(["m"], 1.0)
     assert fleet.rests_s(["m"], 1.0) == BreakerRules().open_s
     fleet.update(replica, Condition.BACKING_OFF)
     fleet.update(replica, Condition.READY)

@@ -1,6 +1,7 @@
 """`weighbridge route`: the explanation, as people and as programs read it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def test_a_table_shows_features_rules_and_the_choice(config: Path) -> None:
     assert result.exit_code == 0
     assert "task             writing" in result.output
     assert "language         de" in result.output
+    assert re.search(r"latin script, \d+ words or letters are de", result.output)
     assert "code             no             task is writing, not code" in result.output
     assert "other tongue     yes" in result.output
     assert "Decided by other tongue: qwen" in result.output
