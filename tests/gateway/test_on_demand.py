@@ -87,7 +87,7 @@ async def test_ready_tells_that_what_is_on_demand_can_serve(tmp_path: Path) -> N
         assert told.json()["models"]["a"]["state"] == "stopped"
         row = (await stage.served.http.get("/v1/models/a")).json()
         assert row["state"] == "stopped"
-        assert "when somebody asks" in row["replicas"][0]["reason"]
+        assert "when a request needs it" in row["replicas"][0]["reason"]
 
 
 async def test_an_idle_model_leaves_after_its_keep_alive_and_comes_again(tmp_path: Path) -> None:

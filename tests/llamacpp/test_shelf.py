@@ -103,7 +103,7 @@ def test_a_disk_that_is_full_keeps_what_it_had_and_no_halves(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert told(shelf.load()) == told([leaving(1)])
     assert len(files(tmp_path)) == 1
-    assert "prefixes cannot be kept" in caplog.text
+    assert "prefixes cannot be saved" in caplog.text
 
 
 def test_a_folder_that_cannot_be_is_told_and_serves_nothing(
@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_is_told_and_serves_nothing(
     shelf = Shelf(tmp_path / "file", "mark")
     shelf.store([leaving(1)])
     assert shelf.load() == []
-    assert "cannot be kept" in caplog.text
+    assert "cannot be saved" in caplog.text
 
 
 async def test_a_batcher_begins_with_what_another_has_left(tmp_path: Path) -> None:
