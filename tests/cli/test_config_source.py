@@ -27,7 +27,7 @@ def test_the_packaged_file_loads_and_serves_the_three_toys() -> None:
 
 def test_the_real_set_up_in_its_comments_loads_once_uncommented() -> None:
     """What people are told to put in place of the demo must work."""
-    _, _, example = PACKAGED.read_text().partition("one space less on each line).\n#\n")
+    _, _, example = PACKAGED.read_text().partition("without the leading `# ` of each line.\n#\n")
     text = "\n".join(line.removeprefix("#").removeprefix(" ") for line in example.splitlines())
     file = parse_config(text, "example.yaml", {}).file
     assert "qwen2.5-72b" in file.models
@@ -53,8 +53,8 @@ def test_with_nothing_else_it_is_the_packaged_demo_and_says_so(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("option", "environment", "by"),
     [
-        ("no.yaml", Environment(), "--config"),
-        (None, Environment(config="no.yaml"), "WEIGHBRIDGE_CONFIG"),
+        ("no.yaml", Environment(), "on the command line"),
+        (None, Environment(config="no.yaml"), "by WEIGHBRIDGE_CONFIG"),
     ],
 )
 def test_a_named_file_that_is_missing_is_never_replaced_by_another(

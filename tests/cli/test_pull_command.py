@@ -201,7 +201,7 @@ async def test_a_gateway_that_runs_serves_what_is_pulled_meanwhile(
 
             await until(answers)
         log = gateway.errors()
-    assert log.count("weights have come") == 1
+    assert log.count("weights were fetched") == 1
 
 
 def test_a_real_disk_without_room_is_seen_before_the_first_byte(hub: Hub, tmp_path: Path) -> None:
