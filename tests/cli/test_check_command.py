@@ -71,7 +71,10 @@ def test_the_file_may_be_the_only_argument_as_it_is_for_init() -> None:
 
 def test_a_folder_is_not_said_to_be_missing() -> None:
     Path("conf").mkdir()
-    assert ran(None, "conf").stderr == "conf:1:1: this is not a regular file (named on the command line)\n"
+    assert (
+        ran(None, "conf").stderr
+        == "conf:1:1: this is not a regular file (named on the command line)\n"
+    )
 
 
 def test_every_problem_is_a_line_with_its_place_and_the_code_is_2() -> None:

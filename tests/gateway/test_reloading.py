@@ -165,7 +165,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: path.write_text(path.read_text().replace("toy", "'${NO_SUCH}'")),
         "NO_SUCH is not set",
     ),
-    "a key twice": (lambda path: path.write_text(path.read_text() + "models: {}\n"), "appears twice"),
+    "a key twice": (
+        lambda path: path.write_text(path.read_text() + "models: {}\n"),
+        "appears twice",
+    ),
     "aliases of aliases": (lambda path: path.write_text(ALIASES), "too many values"),
     "nested deeply": (lambda path: path.write_text("[" * 100_000), "YAML"),
     "a folder": (_becomes_a_folder, "cannot read the file"),
