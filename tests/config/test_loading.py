@@ -98,7 +98,7 @@ def test_the_demo_and_the_real_set_up_in_its_comments_load_without_a_warning(
     tmp_path: Path,
 ) -> None:
     demo = PACKAGED.read_text(encoding="utf-8")
-    comments = demo.partition("# A real set-up")[2].splitlines()[1:]
+    comments = demo.partition("# A real setup")[2].splitlines()[1:]
     real = "\n".join(line.removeprefix("#").removeprefix(" ") for line in comments)
     assert loaded(demo, tmp_path).warnings == ()
     assert loaded(real, tmp_path).warnings == ()

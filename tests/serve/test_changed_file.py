@@ -114,7 +114,7 @@ async def test_workers_that_stay_are_the_same_processes_and_one_that_goes_ends_i
             os.kill(gateway.pid, signal.SIGHUP)
             answers = await asyncio.gather(*started)
             assert {said(events_of(text)) for text in answers} == {said(events_of(whole.text))}
-            await says(gateway, "m/cpu/0 ends after its requests")
+            await says(gateway, "m/cpu/0 ends after its running requests")
             await says(gateway, "m/cpu/0 has ended")
             assert list(gateway.workers()) == ["n"]
             assert (await http.post(CHAT, json=STORY | {"model": "m"})).status_code == 404

@@ -132,7 +132,7 @@ async def test_whoever_follows_the_banner_has_a_real_model(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--config", "nowhere.yaml"), ("nowhere.yaml:1:1", "--config")),
+        (("--config", "nowhere.yaml"), ("nowhere.yaml:1:1", "command line")),
         (("--port", "65536"), ("65536",)),
         (("--prot", "8000"), ("--prot",)),
         (("--host", "0.0.0.0"), ("WEIGHBRIDGE_API_KEY", "--no-auth")),
