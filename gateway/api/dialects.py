@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from engines.protocol.decoding import decode_request
+from engines.protocol.errors import ApiError
 from engines.protocol.requests import ChatRequest
 from gateway.api.allowed_tools import allows_some, only_allowed
 from gateway.api.older_functions import OlderReply, as_tools, is_older
 from gateway.relay.exchange import Reply
-from gateway.responses import ResponsesReply, ResponsesRequest, as_chat
+from gateway.responses import ResponsesReply, ResponsesRequest, as_chat, error_of
 
 _CHAT = msgspec.json.Decoder(ChatRequest)
 
@@ -33,3 +34,8 @@ def translated(body: bytes, request: Any, reply: Reply) -> tuple[bytes, Any, Rep
         body = only_allowed(request, body)
         request = decode_request(_CHAT, body)
     return body, request, reply
+
+
+def told(error: ApiError, request: Any) -> ApiError:
+    """Return an error in the words in which a request came."""
+    return error_of(request, error) if isinstance(request, ResponsesRequest) else error

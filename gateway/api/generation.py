@@ -27,7 +27,7 @@ from engines.protocol.answers import (
 from engines.protocol.decoding import decode_request
 from engines.protocol.readings import EmbeddingRequest, RerankRequest, ScoreRequest
 from engines.protocol.requests import ChatRequest, CompletionRequest
-from gateway.api.dialects import translated
+from gateway.api.dialects import told, translated
 from gateway.asking import Incoming
 from gateway.domain import Endpoint
 from gateway.errors import ApiError, BodyTooLarge
@@ -165,7 +165,7 @@ class Generation:
         """
         arrived_s, answer = time.perf_counter(), answer_of(scope, send)
         reply: Reply = AsgiReply(send) if answer is None else answer
-        gateway = self._live.gateway
+        gateway, asked = self._live.gateway, None
         limit_bytes = gateway.config.file.gateway.body_limit_bytes
         try:
             body = None if answer is None else answer.whole_request()
@@ -173,8 +173,8 @@ class Generation:
                 body = await read_body(scope, receive, limit_bytes)
             elif len(body) > limit_bytes:
                 raise BodyTooLong
-            request = decode_request(self._decoder, body)
-            body, request, reply = translated(body, request, reply)
+            asked = decode_request(self._decoder, body)
+            body, request, reply = translated(body, asked, reply)
             incoming = Incoming(
                 endpoint=self._row.endpoint,
                 body=body,
@@ -192,7 +192,7 @@ class Generation:
         except ApiError as error:
             if reply.started:
                 raise
-            await send_error(error, send)
+            await send_error(told(error, asked), send)
 
 
 class Shortcut:

@@ -1,13 +1,16 @@
 """A request of the Responses API as one for chat.
 
-Owns: its fields, and what each becomes. Must not: read conversations (`turns` does).
+Owns: its fields, what each becomes, and how an error names them.
+Must not: read conversations (`turns` does).
 """
 
+import re
+from bisect import bisect_right
 from typing import Annotated, Any
 
 import msgspec
 
-from engines.protocol.errors import InvalidRequest
+from engines.protocol.errors import ApiError, InvalidRequest
 from engines.protocol.requests import Budget
 from gateway.responses.turns import messages_of
 
@@ -22,6 +25,7 @@ _OWN = frozenset(
         "instructions",
         "max_output_tokens",
         "max_tool_calls",
+        "n",
         "previous_response_id",
         "prompt",
         "reasoning",
@@ -36,6 +40,7 @@ _OWN = frozenset(
 )
 # What of `include` has a counterpart in a chat; the rest asks for what is never left out here.
 _LOGPROBS = "message.output_text.logprobs"
+_BOUND = "max_output_tokens"
 _KEPT = ("previous_response_id", "conversation", "prompt")
 
 
@@ -97,6 +102,30 @@ def as_chat(request: ResponsesRequest, body: bytes) -> bytes:
     return msgspec.json.encode(given | {name: one for name, one in new.items() if one is not None})
 
 
+def error_of(request: ResponsesRequest, error: ApiError) -> ApiError:
+    """Return an error about the chat as one about the request, whose fields have other names."""
+
+    def place(found: re.Match[str]) -> str:
+        return "input" if found[1] is None else _item_of(request, int(found[1]))
+
+    for old, new in ((r"messages(?:\[(\d+)\])?", place), ("max_completion_tokens", _BOUND)):
+        error.message = re.sub(rf"\b{old}", new, error.message)
+        if error.param is not None:
+            error.param = re.sub(rf"^{old}", new, error.param)
+    return error
+
+
+def _item_of(request: ResponsesRequest, at: int) -> str:
+    """Return where the item stands of which a message was made, or the first of several."""
+    items = [] if isinstance(request.input, str) else request.input
+
+    def messages_up_to(index: int) -> int:
+        return len(messages_of(request.instructions, items[: index + 1]))
+
+    index = bisect_right(range(len(items)), at, key=messages_up_to)
+    return f"input[{index}]" if index < len(items) else "input"
+
+
 def _tools(given: Any) -> list[dict[str, Any]] | None:
     tools = []
     for index, tool in enumerate(given):
@@ -118,7 +147,11 @@ def _choice(given: str | dict[str, Any] | None) -> Any:
 
 def _form(text: dict[str, Any]) -> Any:
     form = text.get("format")
-    if not isinstance(form, dict) or form.get("type") == "text":
+    if form is None:
+        return None
+    if not isinstance(form, dict):
+        raise InvalidRequest("A format is an object with a 'type'.", param="text.format")
+    if form.get("type") == "text":
         return None
     if form.get("type") != "json_schema":
         return form

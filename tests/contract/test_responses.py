@@ -152,6 +152,12 @@ async def test_an_answer_that_is_cut_is_incomplete(client: openai.AsyncOpenAI) -
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
         ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, None),
         ({"input": 5}, "input"),
+        ({"input": []}, "input"),
+        ({"input": [{"role": "user", "content": "a"}, {"role": "x"}]}, "input[1].role"),
+        ({"instructions": "Help.", "input": [{"role": "user"}]}, "input[0].content"),
+        ({"input": "Hello " * 9_000}, "input"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"text": {"format": "json"}}, "text.format"),
     ],
 )
 async def test_what_is_not_there_is_refused_by_name(
@@ -159,6 +165,7 @@ async def test_what_is_not_there_is_refused_by_name(
 ) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         await client.responses.create(**{"model": "demo-qwen", "input": "Hello"} | asked)
+    assert "messages" not in refused.value.message
     assert refused.value.param == (param or "input[0].content[0].type")
 
 
@@ -191,6 +198,7 @@ async def test_an_engine_gets_a_chat() -> None:
         "tool_choice": {"type": "function", "name": "get_weather"},
         "store": True,
         "top_k": 5,
+        "n": 2,
     }
     async with running(engine), serving(lab(engine)) as served:
         await served.ready()
