@@ -131,7 +131,8 @@ class Asks:
         most = self._of(1, 3, 12, 40, min(300, self._able.context))
         body: Body = {"model": self._name("generation"), "max_tokens": most}
         if chance.random() < 0.6:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
+            told = self._rarely(continuous_usage_stats=True)
+            body |= {"stream": True, "stream_options": {"include_usage": True, **told}}
         body |= self._of({"temperature": 0}, {"temperature": 1}, {"temperature": 1.5, "top_p": 0.9})
         body |= self._rarely(
             n=chance.randint(2, 4),
@@ -239,7 +240,8 @@ class Asks:
 
     def _embedded(self) -> Ask:
         texts = [self._words(self._of(3, 30, 200)) for _ in range(self._of(1, 3, 20))]
-        return Ask("/v1/embeddings", {"model": self._name("embeddings"), "input": texts})
+        body = {"model": self._name("embeddings"), "input": texts}
+        return Ask("/v1/embeddings", body | self._rarely(truncate_prompt_tokens=self._of(-1, 3)))
 
     def _ranked(self) -> Ask:
         texts = [self._words(self._of(3, 30)) for _ in range(self._of(1, 5))]

@@ -10,7 +10,7 @@ import msgspec
 from engines.protocol.events import event_data, write_event
 from engines.protocol.unreadable import UNREADABLE
 from gateway.responses.asked import ResponsesRequest
-from gateway.responses.told import Item, ResponsesAnswer, begun, ended, logprobs_in
+from gateway.responses.told import Item, ResponsesAnswer, begun, cut_by, ended, logprobs_in
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
@@ -119,6 +119,7 @@ class EventWriter:
     def _end(self) -> bytes:
         if self._answer is None:
             return b""
+        cut_by(self._reason, self._items)
         out = self._close()
         for item in self._calls.values():
             called = {"name": item.name, "arguments": item.text}
@@ -147,7 +148,7 @@ class EventWriter:
         return item
 
     def _added(self, item: Item) -> bytes:
-        told = item.told("in_progress")
+        told = item.told(begun=True)
         return self._event("response.output_item.added", output_index=item.at, item=told)
 
     def _done(self, item: Item) -> bytes:

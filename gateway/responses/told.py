@@ -87,6 +87,7 @@ class Item:
     call_id: str = ""
     name: str = ""
     logprobs: list[Any] = field(default_factory=list)
+    status: str = "completed"
 
     @property
     def id(self) -> str:
@@ -100,12 +101,13 @@ class Item:
         told = {"type": "output_text", "text": self.text, "annotations": []}
         return told | {"logprobs": [*self.logprobs]}
 
-    def told(self, status: str = "completed") -> dict[str, Any]:
-        """Return it as clients get it; without its parts where it has only begun."""
+    def told(self, *, begun: bool = False) -> dict[str, Any]:
+        """Return it as clients get it; without its parts where it has only `begun`."""
+        status = "in_progress" if begun else self.status
         told: dict[str, Any] = {"id": self.id, "type": self.kind, "status": status}
         if self.kind == "function_call":
             return told | {"call_id": self.call_id, "name": self.name, "arguments": self.text}
-        parts = [self.part()] if status == "completed" else []
+        parts = [] if begun else [self.part()]
         if self.kind == "reasoning":
             return told | {"summary": [], "content": parts}
         return told | {"role": "assistant", "content": parts}
@@ -124,11 +126,19 @@ def begun(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
     )
 
 
+def cut_by(reason: str | None, items: list[Item]) -> str | None:
+    """Return what cut a response short, if anything; its last item is then marked as cut."""
+    cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(reason or "")
+    if cut and items:
+        items[-1].status = "incomplete"
+    return cut
+
+
 def ended(
     answer: ResponsesAnswer, items: list[Item], reason: str | None, usage: dict[str, Any] | None
 ) -> ResponsesAnswer:
     """Return a response that is whole, or as far as its bound let it come."""
-    cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(reason or "")
+    cut = cut_by(reason, items)
     return msgspec.structs.replace(
         answer,
         status="incomplete" if cut else "completed",

@@ -141,6 +141,12 @@ async def test_an_answer_that_is_cut_is_incomplete(client: openai.AsyncOpenAI) -
     assert answer.status == "incomplete"
     assert answer.incomplete_details is not None
     assert answer.incomplete_details.reason == "max_output_tokens"
+    fields: Any = {"model": "demo-qwen", "input": "Hello", "max_output_tokens": 3}
+    stream: Any = await client.responses.create(**fields, stream=True)
+    (done,) = [event async for event in stream if event.type == "response.output_item.done"]
+    items: list[Any] = [*answer.output, done.item]
+    assert [item.status for item in items] == ["incomplete", "incomplete"]
+    assert items[0].content[0].text == items[1].content[0].text != ""
 
 
 @pytest.mark.parametrize(
