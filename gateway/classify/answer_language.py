@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway.classify.lexicon import Hit, Index, entry_of, read_data
+from gateway.classify.naming import Place, place_of
 from gateway.classify.plain import plain
 
 _NEAR_CHARS = 70
 _BESIDE_WORDS = 1  # in a sentence that only asks, where a language's words of manner are not known
 _BESIDE_SIGNS = 3  # of scripts without spaces
+_BRIEF_CHARS = 40  # of what asks for a language without a verb
 _HEAD_LETTERS = 4  # what names are looked up by, before anything dearer
 
 
@@ -30,9 +34,7 @@ class _Asking:
 
     names: dict[str, str]  # as written here, code
     heads: frozenset[str]
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-    unless: tuple[str, ...]
+    place: Place
     own: tuple[str, ...]
     manner: frozenset[str]
     beside: int  # how many words more
@@ -54,18 +56,33 @@ class AnswerLanguageFinder:
         firsts = {phrase[0] for code in self._unspaced for phrase in self._askings[code].own}
         self._unspaced_firsts = re.compile(f"[{re.escape(''.join(sorted(firsts)))}]")
 
-    def find(self, spaced: str, written: str, *, strict: bool = False) -> str | None:
+    def find(self, spaced: str, written: str, *, strict: bool = False, raw: str = "") -> str | None:
         """Return the language that a text asks for, None where it names none.
 
-        `spaced` as `plain` returns it; `written` is the language that it is in. `strict` hears
-        only verbs of answering ("reply in French"), for text that may be somebody else's.
+        `spaced` as `plain` returns it; `written` is the language that it is in, `raw` the text
+        as it was written. `strict` hears only verbs of answering ("reply in French"), for text
+        that may be somebody else's.
         """
         heads = {word[:_HEAD_LETTERS] for word in spaced.split()}
         for code in self._read_with(written):
-            named = _named(spaced, heads, self._askings[code], "answer" if strict else "verb")
+            verb = "answer" if strict else "verb"
+            named = _named(spaced, heads, self._askings[code], verb, raw)
             if named is not None:
                 return named
         return None if strict else self._owned(spaced, heads, written)
+
+    def in_brief(self, spaced: str, written: str) -> str | None:
+        """Return the language that a few words ask for without a verb: "and now in French"."""
+        if len(spaced) > _BRIEF_CHARS:
+            return None
+        heads = {word[:_HEAD_LETTERS] for word in spaced.split()}
+        for code in self._read_with(written):
+            asking = self._askings[code]
+            for hit in _names_in(spaced, heads, asking):
+                named = asking.place.holds(spaced, hit, (), "")
+                if named and _is_all(spaced[hit.at :], [replace(hit, at=0)], asking):
+                    return asking.names[hit.entry]
+        return None
 
     def asks_only(self, spaced: str, written: str) -> bool:
         """Say whether a sentence does nothing but say in which language to answer."""
@@ -99,7 +116,8 @@ class AnswerLanguageFinder:
                 at = spaced.find(phrase)
                 if at < 0 or code == written:
                     continue
-                if not spaced[at + len(phrase) :].lstrip().startswith(self._askings[code].unless):
+                behind = spaced[at + len(phrase) :].lstrip()
+                if not behind.startswith(self._askings[code].place.unless):
                     return code
         if spaced.isascii() or not self._unspaced_firsts.search(spaced):
             return None
@@ -109,23 +127,35 @@ class AnswerLanguageFinder:
         return None
 
 
-def _named(spaced: str, heads: set[str], asking: _Asking, verb: str) -> str | None:
+def _named(spaced: str, heads: set[str], asking: _Asking, verb: str, raw: str) -> str | None:
     """Return the earliest language that stands where an asked one does."""
-    if asking.heads:
-        if asking.heads.isdisjoint(heads):
-            return None  # the common case, quickly
-    elif not any(name in spaced for name in asking.names):
-        return None
+    if not _may_name(spaced, heads, asking):
+        return None  # the common case, quickly
     hits = asking.index.scan(spaced)
     verbs = [hit for hit in hits if hit.key == verb]
-    names = [hit for hit in hits if hit.key == "name"]
     if not verbs:
         return None
-    for hit in sorted(names, key=lambda hit: (hit.at, -len(hit.entry))):
+    for hit in _ordered(hits):
         near = verb != "answer" or _near(hit, verbs)
-        if near and _stands_right(spaced, hit, asking):
+        if near and asking.place.holds(spaced, hit, verbs, raw):
             return asking.names[hit.entry]
     return None
+
+
+def _names_in(spaced: str, heads: set[str], asking: _Asking) -> list[Hit]:
+    return _ordered(asking.index.scan(spaced)) if _may_name(spaced, heads, asking) else []
+
+
+def _may_name(spaced: str, heads: set[str], asking: _Asking) -> bool:
+    if asking.heads:
+        return not asking.heads.isdisjoint(heads)
+    return any(name in spaced for name in asking.names)
+
+
+def _ordered(hits: Sequence[Hit]) -> list[Hit]:
+    """Return the names, the earliest first, of those at one place the longest."""
+    names = [hit for hit in hits if hit.key == "name"]
+    return sorted(names, key=lambda hit: (hit.at, -len(hit.entry)))
 
 
 def _is_all(spaced: str, hits: Sequence[Hit], asking: _Asking) -> bool:
@@ -144,15 +174,6 @@ def _near(name: Hit, verbs: Sequence[Hit]) -> bool:
     return any(abs(verb.at - name.at) <= _NEAR_CHARS for verb in verbs)
 
 
-def _stands_right(spaced: str, name: Hit, asking: _Asking) -> bool:
-    if asking.before and not spaced[: name.at].rstrip().endswith(asking.before):
-        return False
-    rest = spaced[name.end :].lstrip()
-    if asking.after and not rest.startswith(asking.after):
-        return False
-    return not rest.startswith(asking.unless)
-
-
 def _asking(data: dict[str, Any]) -> _Asking:
     spaced: bool = data.get("spaced", True)
     space = " " if spaced else ""
@@ -164,10 +185,8 @@ def _asking(data: dict[str, Any]) -> _Asking:
     entries += [("answer", entry_of(verb)) for verb in data.get("strict", ())]
     return _Asking(
         names=names,
-        heads=frozenset(name[:_HEAD_LETTERS].strip() for name in names if spaced),
-        before=tuple(space + plain(word).strip() for word in data.get("before", ())),
-        after=tuple(entry_of(word) for word in data.get("after", ())),
-        unless=tuple(entry_of(word) for word in data.get("unless", ())),
+        heads=frozenset(name.split()[0][:_HEAD_LETTERS] for name in names if spaced),
+        place=place_of(data, space),
         own=tuple(space + entry_of(phrase) for phrase in data["own"]),
         manner=frozenset(_manner(data)),
         beside=0 if "manner" in data else _BESIDE_WORDS,

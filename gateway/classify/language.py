@@ -18,6 +18,7 @@ import fasttext
 import msgspec
 from msgspec.structs import replace
 
+from engines.words import counted
 from gateway.classify.everyday import NO_LANGUAGE, Everyday, Votes
 from gateway.classify.han import varieties_of_han
 from gateway.classify.kin import NO_HINTS, Hints, kin_of
@@ -72,6 +73,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 NOTHING = Found(UNDECIDED, 0.0, "there are no words to tell a language by")
+ONLY_CODE = Found(UNDECIDED, 0.0, "there is nothing but code")
 
 
 class LanguageFinder:
@@ -123,8 +125,8 @@ class LanguageFinder:
         votes = self._everyday.votes(spaced)
         clear = self._clear_winner(votes, script)
         if clear is not None:
-            count = sum(votes.of(self._places[clear]))
-            return Found(clear, _SURE, f"{script} script, {count} words or letters are {clear}")
+            counts = told_by(*votes.of(self._places[clear]))
+            return Found(clear, _SURE, f"{script} script, {counts} {clear}")
         scores = self._scores(spaced, script, votes, said_in)
         return _likeliest(scores, script) if hints == NO_HINTS else _hinted(scores, script, hints)
 
@@ -183,6 +185,12 @@ class LanguageFinder:
                 code = _SAME.get(code, code)
             found[code] = found.get(code, 0.0) + float(share)
         return found
+
+
+def told_by(words: int, letters: int) -> str:
+    """Return how many words and letters speak for a language, as a sentence about it begins."""
+    told = [counted(*pair) for pair in ((words, "word"), (letters, "letter")) if pair[0]]
+    return f"{' and '.join(told)} {'is' if words + letters == 1 else 'are'}"
 
 
 def _hinted(scores: dict[str, float], script: str, hints: Hints) -> Found:

@@ -11,15 +11,23 @@ from msgspec.structs import replace
 
 from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.directives import without_directive
-from gateway.classify.kin import NO_HINTS, Hints
-from gateway.classify.language import Found, LanguageFinder
+from gateway.classify.kin import NO_HINTS, Hints, kin_of
+from gateway.classify.language import NOTHING, ONLY_CODE, Found, LanguageFinder
 from gateway.classify.lexicon import Lexicon
 from gateway.classify.plain import plain
 from gateway.classify.requesting import RequestWords, load_openings
-from gateway.classify.segments import clip, has_fence, instruction_of, prose_of
+from gateway.classify.segments import (
+    clip,
+    has_fence,
+    instruction_of,
+    is_code,
+    prose_of,
+    short_line_of,
+)
 from gateway.domain import UNDECIDED
 
 _INSTRUCTION_CHARS = 600
+_SURE = 0.9  # that one line is of another language than the rest
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -65,15 +73,28 @@ class Reader:
         supplied = len(instruction) < len(prose.strip())
         instruction = instruction[:_INSTRUCTION_CHARS]
         asked = plain(instruction)
-        found = self._languages.find(asked, hints)
-        if found.language == UNDECIDED and supplied:
-            found = self._languages.find(plain(prose), hints)
+        found = self._language(text, prose, asked, hints, supplied=supplied)
         read = Text(text, prose, instruction, asked, found.language, has_fence(text))
         return Turn(read, found, supplied)
 
+    def _language(
+        self, text: str, prose: str, asked: str, hints: Hints, *, supplied: bool
+    ) -> Found:
+        if is_code(text):
+            return ONLY_CODE
+        found = self._languages.find(asked, hints)
+        if supplied:
+            if found.language == UNDECIDED:
+                found = self._languages.find(plain(prose), hints)
+            return found
+        line = short_line_of(prose)
+        told = self._languages.find(plain(line), hints) if line else NOTHING
+        other = told.language not in (found.language, UNDECIDED, *kin_of(found.language))
+        return told if other and told.confidence >= _SURE else found
+
     def named(self, text: Text) -> str | None:
         """Return the language that a text asks for, by the words of its own and by English."""
-        return self._answers.find(text.asked, text.language)
+        return self._answers.find(text.asked, text.language, raw=text.instruction)
 
     def wanted(self, text: Text, named: str | None) -> Text:
         """Return a text for its task, without the sentence that only says how to answer.

@@ -43,6 +43,19 @@ _QUOTED = re.compile(
 )
 _PARAGRAPHS = re.compile(r"\n\s*\n+|\n\s*(?:-{3,}|={3,}|#{3,}|\*{3,})\s*\n")
 _ITEM = re.compile(r"\s*(?:[A-Za-z\d]{1,2}[.)]|[-*\u2022])\s")
+# What is nothing but code, for which `_CODE_LINE` is too generous: "And that is all;".
+_QUERY = re.compile(
+    r"\s*(?:SELECT\s.+?\sFROM\s|INSERT INTO\s|DELETE FROM\s|UPDATE\s\w+\sSET\s|CREATE TABLE\s)"
+    r"[\x00-\x7f]*",
+    re.DOTALL,
+)
+_CALL = re.compile(r"\s*[\w.]+\([\x00-\x7f]*\)")
+_BARE_STATEMENT = re.compile(
+    r"\s*(?:return\b[\x00-\x7f]{0,40}|import [\w., ]+|(?:for|while|if|elif) [^?]+:|else:|try:)"
+)
+_SENTENCE = re.compile(r"(?:^|(?<=\s))(?:[a-zA-Z]+\s){2}[a-zA-Z]+(?=[\s,.?!:]|$)")
+_CODE_SIGNS = ("=", "(", "{", "[", "<", ";", "_", '"', "*")
+_WORDS_PER_SIGN = 2
 _LETTER = re.compile(r"[^\W\d_]")
 _QUESTION = ("?", "\uff1f", "\u061f")
 _COLON = (":", "\uff1a")
@@ -50,6 +63,7 @@ _COLON = (":", "\uff1a")
 _LABEL_MAX_CHARS = 240  # an instruction before a colon is not longer
 _INSTRUCTION_MAX_CHARS = 600
 _FAR_SHORTER = 0.5
+_OF_DOCUMENT = 3  # a document of one line is so many times as long as what is said of it
 _ADDRESS_CHARS = 60
 _ADDRESSING = (",", "!", "\uff0c", "\uff01")
 
@@ -77,6 +91,28 @@ def prose_of(text: str) -> str:
     prose = _ADDRESS.sub(" ", _INLINE.sub(" ", _FENCE.sub("\n\n", text)))
     bare = _LOG_LINE.sub("", _CODE_LINE.sub("", prose))
     return bare if has_letters(bare, 4) else prose
+
+
+def is_code(text: str) -> bool:
+    """Say whether a text is nothing but code, without a word to anybody about it."""
+    if not any(map(text.__contains__, _CODE_SIGNS)):
+        return _is_query(text)
+    return all(map(_is_statement, filter(str.strip, text.splitlines()))) or _is_query(text)
+
+
+def _is_query(text: str) -> bool:
+    return _QUERY.fullmatch(text) is not None and not text.isupper()
+
+
+def _is_statement(line: str) -> bool:
+    words = sum(map(bool, map(_LETTER.search, line.split())))
+    if words > sum(map(line.count, _CODE_SIGNS)) * _WORDS_PER_SIGN:
+        return _BARE_STATEMENT.fullmatch(line) is not None
+    if _BARE_STATEMENT.fullmatch(line):
+        return True
+    if not line.isascii() or _SENTENCE.search(line):
+        return False
+    return (_CODE_LINE.fullmatch(line) or _CALL.fullmatch(line)) is not None
 
 
 def has_fence(text: str) -> bool:
@@ -107,6 +143,16 @@ def instruction_of(prose: str, asks: Asks) -> str:
         first, last = _without_quotations(paragraphs[0]), _without_quotations(paragraphs[-1])
         paragraphs = [last if _is_rather(last, first, asks) else first]
     return _without_supplied(_telling_line(paragraphs[0], asks), asks)
+
+
+def short_line_of(prose: str) -> str:
+    """Return the line of two that is far the shorter, as what is wanted of the other; else ""."""
+    if "\n" not in prose:
+        return ""
+    lines = sorted(filter(str.strip, prose.split("\n", 3)), key=len)
+    if len(lines) != 2 or len(lines[0]) * _OF_DOCUMENT > len(lines[1]):
+        return ""
+    return "" if lines[0].rstrip().endswith(_ADDRESSING) else lines[0]
 
 
 def _without_salutation(paragraphs: list[str], asks: Asks) -> list[str]:

@@ -13,6 +13,7 @@ from engines.protocol.requests import ChatRequest, CompletionRequest
 from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.counting import Counts
 from gateway.classify.difficulty import DifficultyFinder
+from gateway.classify.expecting import ExpectedLanguage, Talk
 from gateway.classify.kin import NO_HINTS, Hints
 from gateway.classify.language import NOTHING, Found, LanguageFinder
 from gateway.classify.lexicon import load_lexicons
@@ -31,10 +32,7 @@ _EARLIER_TURNS = 4
 _READ_TURNS = 2  # the newest and the one before it: what a task is told by
 _SHORT_LETTERS = 24  # a turn shorter than this leans on the turns before it
 _SURE = 0.75
-_ASKED = 0.95  # how sure it is that a language which the request names is meant
-_HINTED = 0.5
 _INSTRUCTION_CHARS = 600
-_CLOSING_CHARS = 240
 _SHORT_CHARS = 60
 
 
@@ -58,12 +56,13 @@ class Weigher:
         self._vocabulary = vocabulary or load_vocabularies().any
         languages = languages or LanguageSection()
         self._languages = LanguageFinder(languages.undecided_below)
-        self._answers = AnswerLanguageFinder()
+        answers = AnswerLanguageFinder()
+        self._expected = ExpectedLanguage(answers)
         lexicons = load_lexicons()
         least = (tasks or TaskSection()).undecided_below
         self._tasks = TaskFinder(lexicons, shipped_model(), least)
-        openings = openings_of(lexicons, self._answers)
-        self._reader = Reader(self._languages, self._answers, openings)
+        openings = openings_of(lexicons, answers)
+        self._reader = Reader(self._languages, answers, openings)
 
     def weigh(self, request: AnyRequest, hints: Sequence[str] = ()) -> Weighed:
         """Return what a request to any endpoint weighs; `hints` as for `weigh_chat`."""
@@ -127,9 +126,8 @@ class Weigher:
         prompt = self._prompt_language(read, earlier)
         named = self._reader.named(read[0].text) if read else None
         task = self._task(read, named, shape)
-        answer = self._answer_language(read, named, rules, prompt, task.name)
-        if answer.language == UNDECIDED and hints:
-            answer = Found(hints[0], _HINTED, "the request's headers hint at it")
+        talk = Talk(read, recent, rules, tuple(hints))
+        answer = self._expected.language(talk, named, prompt, task.name)
         prompt_tokens = estimate(shape.bulk, self._vocabulary, self._sizes.image_tokens)
         size = size_of(prompt_tokens, shape.answer_tokens, self._sizes)
         newest = self._newest(read, turns, shape)
@@ -197,35 +195,6 @@ class Weigher:
                 why = f"the newest turn is too short to tell; before it: {turn.found.reason}"
                 return Found(turn.found.language, turn.found.confidence, why)
         return newest
-
-    def _answer_language(
-        self,
-        turns: Sequence[Turn],
-        named: str | None,
-        rules: Sequence[tuple[str, str]],
-        prompt: Found,
-        task: str,
-    ) -> Found:
-        """Return the language of the answer; `named` is the one that the newest turn names.
-
-        `rules` are system prompts, each with the language that it is written in.
-        """
-        if turns:
-            text, asked = turns[0].text, named
-            # In "a script that translates into English" the language belongs to the script.
-            if task == "code" or prompt.language != text.language:
-                asked = self._answers.find(text.asked, prompt.language, strict=task == "code")
-            if asked is None and turns[0].supplied:
-                closing = plain(text.prose[-_CLOSING_CHARS:])
-                asked = self._answers.find(closing, prompt.language, strict=True)
-            if asked is not None:
-                return Found(asked, _ASKED, "the prompt asks for it")
-        for start, written in rules:
-            named = self._answers.find(start, written)
-            if named is not None:
-                return Found(named, _ASKED, "the system prompt asks for it")
-        why = "the prompt's own, as no other is asked for"
-        return Found(prompt.language, prompt.confidence, why)
 
     def _task(self, turns: Sequence[Turn], named: str | None, shape: Shape) -> Task:
         if shape.task is not None:

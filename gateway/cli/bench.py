@@ -18,7 +18,7 @@ from gateway.classify import Weigher
 from gateway.cli.bench_overhead import overhead
 from gateway.cli.config_source import find_config
 from gateway.cli.json_lines import LINES_FILE, read_lines
-from gateway.cli.routing_scores import Row, scores_of, weigh_all
+from gateway.cli.routing_scores import Row, scores_of, unknown_labels, weigh_all
 from gateway.config.loading import load_config
 from gateway.config.problems import ConfigError
 from gateway.environment import EnvironmentProblem, read_environment
@@ -62,6 +62,7 @@ def routing(file: Path, config_option: str | None, *, as_json: bool) -> None:
     FILE (- is standard input) has one JSON object per line: `text`, and where known `task`,
     `language` (of the answer), `prompt_language`, `kind`, `history` (earlier user turns) and
     `has_tools`. A language left undecided is a miss, except where the right one is `und`.
+    Labels that weighing never gives are misses too, and are reported.
     """
     try:
         source = find_config(config_option, read_environment(os.environ), Path())
@@ -76,6 +77,8 @@ def routing(file: Path, config_option: str | None, *, as_json: bool) -> None:
     if not rows:
         click.echo(f"{file.name}: there is no row in it", err=True)
         sys.exit(2)
+    for told in unknown_labels(rows):
+        click.echo(f"{file.name}: {told}", err=True)
     scores = scores_of(weigh_all(Weigher(config.sizes, config.languages, tasks=config.tasks), rows))
     click.echo(msgspec.json.encode(scores) if as_json else "\n".join(_table(scores)))
 

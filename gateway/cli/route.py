@@ -4,12 +4,15 @@ Owns: the table of its commands, and that whatever is none of them is a text to 
 Must not: do what a command does.
 """
 
+import difflib
+
 import click
 
 from gateway.cli.table import Table
 
 # What nobody types: the command that explains a text.
 _TEXT = "TEXT ..."
+_MISSPELT = 0.8  # so alike are a command's name and what was meant to be it
 COMMANDS = {
     "calibrate": ("gateway.cli.route_calibrate", "calibrate"),
     "diff": ("gateway.cli.route_diff", "diff"),
@@ -34,8 +37,19 @@ class _TextOrCommand(Table):
             formatter.write_dl([record for record in given if record is not None])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the command for texts before whatever names no other one."""
+        """Put the command for texts before whatever names no other one.
+
+        Raises:
+            click.UsageError: the first word is a command's name, misspelt.
+        """
         if args and args[0] not in COMMANDS and args[0] != "--help":
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=_MISSPELT)
+            if near:
+                raise click.UsageError(
+                    f"There is no command {args[0]!r}; did you mean {near[0]!r}? A text stands "
+                    "behind `--`.",
+                    ctx,
+                )
             args = [_TEXT, *args]
         return super().parse_args(ctx, args)
 
@@ -49,5 +63,5 @@ class _TextOrCommand(Table):
 def route() -> None:
     """Explain where a request with TEXT would go, and why, without sending it.
 
-    Put a text that is also the name of a command after `--`.
+    Put a text that is (nearly) the name of a command after `--`.
     """

@@ -29,7 +29,9 @@ from gateway.cli.difficulty_curve import (
 )
 from gateway.cli.json_lines import LINES_FILE, read_lines
 from gateway.config.loading import LoadedConfig, load_config
+from gateway.config.names import all_aliases
 from gateway.config.problems import ConfigError
+from gateway.config.vocabulary import near
 from gateway.environment import EnvironmentProblem, read_environment
 from gateway.explanation import read_request
 from gateway.known import gather_facts
@@ -127,6 +129,8 @@ def calibrate(
     except (ConfigError, EnvironmentProblem, LogProblem) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
+    for told in _strangers(config, weak, strong):
+        click.echo(f"{source.path.name} {told}", err=True)
     points = curve(rows, cost_ratio or _ratio_of(config, weak, strong))
     chosen = at_share(points, share) if share is not None else _keeping(points, keep)
     found = _found(rows, points, chosen)
@@ -167,6 +171,14 @@ def _grades(given: Verdicts, weak: str | None, strong: str | None) -> tuple[floa
         return None
     of_strong = by_name.get(strong or "", True)
     return float(of_weak), float(of_strong)
+
+
+def _strangers(config: LoadedConfig, *names: str | None) -> Iterator[str]:
+    """Yield what to say of names that the file does not serve: the rule would be refused."""
+    known = [*config.file.models, *all_aliases(config.file)]
+    for name in names:
+        if name is not None and name not in known:
+            yield f"serves no '{name}'{near(name, known)}"
 
 
 def _ratio_of(config: LoadedConfig, weak: str | None, strong: str | None) -> float:

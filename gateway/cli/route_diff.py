@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.cli.json_lines import LINES_FILE, read_lines
+from gateway.cli.json_lines import LINES_FILE, read_lines, tell_unread
 from gateway.cli.route_text import Line, explain_lines, explainer_of
 from gateway.config.loading import load_config
 from gateway.config.problems import ConfigError
@@ -44,19 +44,33 @@ class Move(msgspec.Struct, frozen=True, rename={"old": "from", "new": "to"}):
     new: Way
 
 
+class Unread(msgspec.Struct, frozen=True):
+    """A line of the log that is no request."""
+
+    line: int
+    error: str
+
+
 class Diff(msgspec.Struct, frozen=True):
-    """What changes over a log; `refused` counts those that both configurations refuse."""
+    """What changes over a log; `refused` counts those that both configurations refuse.
+
+    `unread` are its lines that are no requests, which count nowhere else.
+    """
 
     requests: int
     moved: int
     refused: int
     moves: tuple[Move, ...]
+    unread: tuple[Unread, ...] = ()
 
 
 def diff_of(old: Iterator[Line], new: Iterator[Line]) -> Diff:
     """Compare what two configurations make of the same requests."""
-    moves, requests, refused = [], 0, 0
+    moves, unread, requests, refused = [], [], 0, 0
     for before, after in zip(old, new, strict=True):
+        if before.unreadable:
+            unread.append(Unread(before.number, before.error))
+            continue
         requests += 1
         ways = _way(before), _way(after)
         refused += all(way.model is None for way in ways)
@@ -65,7 +79,7 @@ def diff_of(old: Iterator[Line], new: Iterator[Line]) -> Diff:
             task = weighed.weighed.task if weighed else None
             language = weighed.weighed.language if weighed else None
             moves.append(Move(before.number, task, language, *ways))
-    return Diff(requests, len(moves), refused, tuple(moves))
+    return Diff(requests, len(moves), refused, tuple(moves), tuple(unread))
 
 
 @click.command(short_help="List which requests of a log a new file would send elsewhere.")
@@ -84,6 +98,7 @@ def diff(old: Path, new: Path, log: Path, *, as_json: bool) -> None:
     """List which requests of a log would change models between two routing files, and why.
 
     Every model counts as up and idle. A request moves where another model would be asked first.
+    The exit status is 1 where a line is no request, or none is one.
     """
     try:
         explainers = [explainer_of(load_config(path, os.environ)) for path in (old, new)]
@@ -96,6 +111,9 @@ def diff(old: Path, new: Path, log: Path, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(found))
     else:
         click.echo("\n".join(_table(found)))
+    if found.unread or not found.requests:
+        tell_unread(log, {one.line: one.error for one in found.unread}, found.requests)
+        sys.exit(1)
 
 
 def _way(line: Line) -> Way:

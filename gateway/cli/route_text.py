@@ -16,7 +16,7 @@ import msgspec
 from engines.protocol.errors import ApiError
 from gateway.cli.config_source import find_config
 from gateway.cli.engine_counter import EngineCounter
-from gateway.cli.json_lines import LINES_FILE, read_lines
+from gateway.cli.json_lines import LINES_FILE, read_lines, tell_unread
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.names import all_aliases
 from gateway.config.problems import ConfigError
@@ -34,11 +34,15 @@ _FEATURES = ("task", "prompt_language", "language", "request_size", "difficulty"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One request of a file: its number, and its way or what is wrong with it."""
+    """One request of a file: its number, and its way or what is wrong with it.
+
+    `unreadable`: it is no request at all; else nobody can serve it.
+    """
 
     number: int
     explanation: Explanation | None
     error: str = ""
+    unreadable: bool = False
 
     def as_json(self) -> bytes:
         """Return the line as one JSON object."""
@@ -61,7 +65,12 @@ def explain_lines(explainer: Explainer, lines: Iterable[bytes]) -> Iterator[Line
         if not line.strip():
             continue
         try:
-            yield Line(number, explainer.explain(*read_request(line)))
+            asked = read_request(line)
+        except ApiError as error:
+            yield Line(number, None, error.message, unreadable=True)
+            continue
+        try:
+            yield Line(number, explainer.explain(*asked))
         except ApiError as error:
             yield Line(number, None, error.message)
 
@@ -171,12 +180,14 @@ def _headers(given: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _tell_file(explainer: Explainer, path: Path, *, as_json: bool) -> None:
-    """Print a line for each request; the exit status is 1 where one could not be explained."""
-    failed = False
-    for line in explain_lines(explainer, read_lines(path)):
+    """Print a line for each request; the exit status is 1 where one, or none, is explained."""
+    told, failed = 0, False
+    for told, line in enumerate(explain_lines(explainer, read_lines(path)), start=1):  # noqa: B007
         failed = failed or line.explanation is None
         click.echo(line.as_json() if as_json else _row_of(line))
-    if failed:
+    if not told:
+        tell_unread(path, {}, told)
+    if failed or not told:
         sys.exit(1)
 
 

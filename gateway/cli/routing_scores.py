@@ -7,14 +7,16 @@ Must not: print, or weigh differently from the gateway.
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from engines.protocol.requests import ChatRequest, Message
+from engines.words import counted
 from gateway.classify import Weigher
+from gateway.config.vocabulary import LANGUAGES, TASKS, language_meant, near
 from gateway.domain import UNDECIDED, Weighed
 
 SHORT_CHARS = 20
@@ -66,6 +68,24 @@ def weigh_all(weigher: Weigher, rows: Iterable[Row]) -> list[Decision]:
         weighed = weigher.weigh_chat(request)
         decisions.append(Decision(row, weighed, time.thread_time() - started))
     return decisions
+
+
+def unknown_labels(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield a sentence about each label that weighing never gives: whatever it says is a miss."""
+    rows = list(rows)
+    for key, known in (("task", TASKS), ("language", LANGUAGES), ("prompt_language", LANGUAGES)):
+        given = Counter(getattr(row, key) for row in rows)
+        for label, count in given.items():
+            if label is None or label in known or label in (_NO_LANGUAGE, UNDECIDED):
+                continue
+            meant = near(label, TASKS) if key == "task" else _meant(label)
+            rows_are = f"{counted(count, 'row')} {'has' if count == 1 else 'have'}"
+            yield f"{rows_are} the {key} '{label}', which weighing never tells{meant}"
+
+
+def _meant(label: str) -> str:
+    code = language_meant(label)
+    return f"; did you mean '{code}'?" if code is not None else ""
 
 
 def scores_of(decisions: Sequence[Decision]) -> dict[str, Any]:

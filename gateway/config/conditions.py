@@ -52,7 +52,9 @@ class WhenSection(Section):
         None, description="Language of the answer (ISO 639-1), or undecided."
     )
     prompt_language: Words | None = Field(
-        None, description="Language of most of the prompt, or undecided."
+        None,
+        description="Language of the instruction (not of a document that comes with it), or "
+        "undecided.",
     )
     request_size: Words | None = Field(None, description="small, medium or large.")
     prompt_tokens: RangeClause | None = Field(None, description="Estimated prompt tokens.")

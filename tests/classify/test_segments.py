@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.classify.segments import HEAD_CHARS, TAIL_CHARS, clip, instruction_of, prose_of
+from gateway.classify.segments import (
+    HEAD_CHARS,
+    TAIL_CHARS,
+    clip,
+    instruction_of,
+    is_code,
+    prose_of,
+)
 
 
 def asks(text: str) -> bool:
@@ -65,6 +72,37 @@ def test_code_without_fences_and_logs_are_no_prose() -> None:
 
 def test_what_is_nothing_but_code_stays() -> None:
     assert prose_of("import os") == "import os"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT name, price FROM items WHERE price > 5 ORDER BY price;",
+        "SELECT name\nFROM users",
+        "def f(x):\n    return x + 1",
+        '{"name": "Bob", "age": 5}',
+        "x = [1, 2, 3]\nprint(sum(x))",
+        "for (int i = 0; i < n; i++) { sum += a[i]; }",
+    ],
+)
+def test_what_is_nothing_but_code_is_told(text: str) -> None:
+    assert is_code(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Tell me about tea;",
+        "And that is all; or is it (maybe);",
+        "SELECT THE BEST ANSWER FROM THE LIST",
+        "Fix this:\nx = [1, 2",
+        "def add(a, b):\n    # addiert zwei Zahlen\n    return a + b",
+        'def add(x: int):\n    """Add one to it."""\n    return x + 1',
+    ],
+)
+def test_words_to_somebody_are_more_than_code(text: str) -> None:
+    assert not is_code(text)
 
 
 @given(st.text(st.characters(exclude_categories=())))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from engines.protocol.readings import EmbeddingRequest, RerankRequest, ScoreRequest
 from engines.protocol.requests import ChatRequest, CompletionRequest, ContentPart, Message
 from gateway.classify import Weigher
+from gateway.classify.language import told_by
 from gateway.config.weighing import LanguageSection, SizeSection
 from gateway.domain import UNDECIDED, Weighed
 
@@ -68,6 +69,20 @@ def test_the_instruction_counts_and_not_the_document(weigher: Weigher) -> None:
     assert (below.language, below.task) == ("de", "summarization")
 
 
+@pytest.mark.parametrize("text", ["{line}\n{document}", "{document}\n{line}"])
+def test_a_short_line_in_another_language_is_what_is_wanted_of_the_long_one(
+    weigher: Weigher, text: str
+) -> None:
+    document = (
+        "The old mill by the river was sold last autumn to a couple from Leeds. They plan to turn "
+        "the upper floor into a library."
+    )
+    asked = text.format(line="Rends ce passage plus aimable", document=document)
+    assert weigher.weigh_chat(chat(asked)).prompt_language == "fr"
+    addressed = text.format(line="Cher Monsieur,", document=document)
+    assert weigher.weigh_chat(chat(addressed)).prompt_language == "en"
+
+
 def test_comments_in_code_do_not_count(weigher: Weigher) -> None:
     code = "```python\n# 计算平均值\ndef avg(xs):\n    return sum(xs)/len(xs)\n```"
     assert weigher.weigh_chat(chat(f"Why does this crash?\n{code}")).prompt_language == "en"
@@ -86,6 +101,38 @@ def test_a_system_prompt_may_name_the_answers_language(weigher: Weigher) -> None
         ChatRequest(messages=[system, Message("user", "What is the capital of Peru?")])
     )
     assert (weighed.language, weighed.prompt_language) == ("de", "en")
+
+
+def test_a_few_words_behind_a_turn_name_the_next_language(weigher: Weigher) -> None:
+    weighed = weigher.weigh_chat(chat("Translate to Spanish: good night", "and now in French"))
+    assert (weighed.language, weighed.prompt_language) == ("fr", "en")
+    mentioned = chat("How is public transport in French cities?", "and in German cities?")
+    assert weigher.weigh_chat(mentioned).language == "en"
+
+
+def test_a_turn_that_only_says_how_to_answer_holds_for_those_behind_it(weigher: Weigher) -> None:
+    order, question = "Please answer in German from now on.", "What is the capital of Peru?"
+    weighed = weigher.weigh_chat(chat(order, question))
+    assert (weighed.language, weighed.prompt_language) == ("de", "en")
+    assert "an earlier turn asks for it" in weighed.reasons[2]
+    assert weigher.weigh_chat(chat(order, question, "Now in English please")).language == "en"
+    assert weigher.weigh_chat(chat("Answer in German: what is HTTP?", question)).language == "en"
+
+
+def test_what_is_nothing_but_code_has_no_language(weigher: Weigher) -> None:
+    query = "SELECT name FROM users WHERE id = 5;"
+    weighed = weigher.weigh_chat(chat(query))
+    assert (weighed.task, weighed.language, weighed.prompt_language) == ("code", *[UNDECIDED] * 2)
+    assert weighed.reasons[1] == "prompt_language is undecided: there is nothing but code"
+    assert weigher.weigh_chat(chat("Warum ist das so langsam?", query)).language == "de"
+    assert weigher.weigh_chat(chat(query), ["de"]).language == "de"
+
+
+def test_words_and_letters_that_tell_a_language_are_counted_in_words(weigher: Weigher) -> None:
+    reasons = weigher.weigh_chat(chat("Why is the sky blue in the morning?")).reasons
+    assert reasons[1] == "prompt_language is en: latin script, 7 words are en"
+    assert told_by(1, 0) == "1 word is"
+    assert told_by(2, 1) == "2 words and 1 letter are"
 
 
 def test_nothing_to_read_is_undecided_and_never_english(weigher: Weigher) -> None:

@@ -89,6 +89,25 @@ def test_a_line_that_is_no_utf8_is_told_by_its_number(tmp_path: Path) -> None:
     assert ended.stderr.startswith("rows.jsonl: line 2: 'utf-8' codec")
 
 
+def test_labels_that_weighing_never_gives_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [
+        {"text": "Hi", "task": "coding", "prompt_language": "english"},
+        {"text": "Hi", "task": "general", "prompt_language": "und"},
+        {"text": "Ho", "task": "coding", "language": "xx"},
+    ]
+    path.write_bytes(b"\n".join(map(msgspec.json.encode, rows)))
+    ended = run(str(path), "--json")
+    assert ended.exit_code == 0
+    assert ended.stderr.splitlines() == [
+        "rows.jsonl: 2 rows have the task 'coding', which weighing never tells; "
+        "did you mean 'code'?",
+        "rows.jsonl: 1 row has the language 'xx', which weighing never tells",
+        "rows.jsonl: 1 row has the prompt_language 'english', which weighing never tells; "
+        "did you mean 'en'?",
+    ]
+
+
 def test_a_file_without_rows_is_no_measurement(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("\n")

@@ -149,8 +149,13 @@ def test_the_cost_is_by_the_models_active_parameters_where_they_are_known(tmp_pa
     config.write_text(f"engines: {lab}\nmodels: {models}\n", encoding="utf-8")
     log = written(tmp_path, [{"text": "Hi", "verdict": True}] * 30)
     names = ("--weak", "qwen2.5-7b", "--strong", "qwen2.5-72b", "--config", str(config))
-    found = json.loads(ran(log, *names, "--json").stdout)
+    ended = ran(log, *names, "--json")
+    found = json.loads(ended.stdout)
     assert found["curve"][0]["cost"] == pytest.approx(7.6 / 72.7, abs=0.005)
+    assert not ended.stderr
+    misspelt = ran(log, "--weak", "qwen2.5-7", "--config", str(config))
+    assert misspelt.exit_code == 0
+    assert "routing.yaml serves no 'qwen2.5-7'; did you mean 'qwen2.5-7b'?" in misspelt.stderr
 
 
 PROMPTS = ("en-exam", "eu-school", "xx-worded")

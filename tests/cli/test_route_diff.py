@@ -80,9 +80,26 @@ def test_a_file_moves_nothing_from_itself(folder: Path) -> None:
     assert "0 of 6 requests move (0.0%)" in ran(folder, new="old.yaml").output
 
 
-def test_an_empty_log_moves_nothing(folder: Path) -> None:
+def test_an_empty_log_moves_nothing_and_is_told(folder: Path) -> None:
     (folder / "log.jsonl").write_text("\n", encoding="utf-8")
-    assert "0 of 0 requests move" in ran(folder).output
+    result = ran(folder)
+    assert result.exit_code == 1
+    assert "0 of 0 requests move" in result.stdout
+    assert result.stderr == "log.jsonl: there is no request in it\n"
+
+
+def test_lines_that_are_no_requests_are_told_by_their_numbers_and_count_nowhere(
+    folder: Path,
+) -> None:
+    broken = '{"text": "broken\n' + '{"foo": 1}\n' * 6
+    (folder / "log.jsonl").write_text(LOG + broken, encoding="utf-8")
+    result = ran(folder)
+    assert result.exit_code == 1
+    assert "3 of 6 requests move (50.0%)" in result.stdout
+    assert result.stderr.startswith("log.jsonl: line 7: The body is not valid JSON")
+    assert result.stderr.endswith("and 2 lines more are no requests\n")
+    told = json.loads(ran(folder, "--json").stdout)
+    assert (told["requests"], told["refused"], len(told["unread"])) == (6, 1, 7)
 
 
 def test_a_broken_file_is_told_with_its_place(folder: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_table_shows_features_rules_and_the_choice(config: Path) -> None:
     assert result.exit_code == 0
     assert "task             writing" in result.output
     assert "language         de" in result.output
-    assert re.search(r"latin script, \d+ words or letters are de", result.output)
+    assert re.search(r"latin script, \d+ words( and \d+ letters?)? are de", result.output)
     assert "code             no             task is writing, not code" in result.output
     assert "other tongue     yes" in result.output
     assert "Decided by other tongue: qwen" in result.output
@@ -159,6 +159,22 @@ def test_lines_may_come_from_the_standard_input(config: Path, tmp_path: Path) ->
     piped = CliRunner().invoke(route, arguments, input=path.read_bytes())
     assert piped.exit_code == 0
     assert piped.output == ran(config, "--file", str(path)).output
+
+
+def test_a_file_without_a_request_is_told(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "asked.jsonl"
+    path.write_text("\n", encoding="utf-8")
+    result = ran(config, "--file", str(path), "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "asked.jsonl: there is no request in it\n"
+
+
+def test_a_command_that_is_misspelt_is_told_the_nearest(config: Path) -> None:
+    refused = CliRunner().invoke(route, ["dif", "a.yaml", "b.yaml"])
+    assert refused.exit_code == 2
+    assert "no command 'dif'; did you mean 'diff'?" in refused.output
+    meant = CliRunner().invoke(route, ["--config", str(config), "--", "dif"])
+    assert "Decided by" in meant.output
 
 
 def test_a_text_and_a_file_are_not_explained_together(config: Path) -> None:
