@@ -77,15 +77,6 @@ class EventSplitter:
         """Whether no event has begun that has not ended."""
         return not self._rest
 
-    def whole(self, piece: bytes) -> list[bytes]:
-        """Return the events of a piece that begins and ends with one, as most do; else none.
-
-        Nothing is taken: `feed` goes on as if nobody had asked.
-        """
-        if self._rest or not self._plain or not piece.endswith(b"\n\n") or b"\r" in piece:
-            return []
-        return [event + b"\n\n" for event in piece[:-2].split(b"\n\n")]
-
     def rest(self) -> bytes:
         """Return the bytes of an event that has not ended."""
         return bytes(self._rest)

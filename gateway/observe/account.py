@@ -36,15 +36,17 @@ class Account(msgspec.Struct):
     goes_on: bool = False
     _tell_s: float = 0.0
 
-    def content_seen(self) -> None:
-        """Note that an event with content has arrived now."""
+    def content_seen(self, events: int = 1) -> None:
+        """Note that events with content have arrived now."""
         now_s, last_s = self.clock(), self.last_token_s
         if last_s is None:
             self.first_token_s = now_s
         else:
             self.gaps_s.append(now_s - last_s)
+        if events > 1:
+            self.gaps_s += [0.0] * (events - 1)
         self.last_token_s = now_s
-        self.content_events += 1
+        self.content_events += events
         if now_s >= self._tell_s and self.on_token is not None:
             self.on_token(self.content_events - self.told_events)
             self.told_events = self.content_events

@@ -44,13 +44,14 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
+        self._pieces: deque[bytes] = deque()
+        # What httptools calls for each part of a body: every event is one, so no function of ours.
+        self.on_body = self._pieces.append
         self._parser = httptools.HttpResponseParser(self)
         self._loop = asyncio.get_running_loop()
         self.watch = Watch(self, self._loop)
         self._waiter: asyncio.Future[None] | None = None
         self._passing: Callable[[bytes], bool] | None = None
-        self._pieces: deque[bytes] = deque()
-        self.buffered_bytes = 0
         self._reading_paused = False
         self._lost: str | None = None
         self._stopped: Exception | None = None
@@ -72,6 +73,11 @@ class Connection(asyncio.Protocol):
             and self._transport is not None
             and not self._transport.is_closing()
         )
+
+    @property
+    def buffered_bytes(self) -> int:
+        """How much of the answer has come and was not read."""
+        return sum(map(len, self._pieces))
 
     @property
     def waits(self) -> bool:
@@ -113,7 +119,6 @@ class Connection(asyncio.Protocol):
         """Return the whole body, if all of it has come before any was asked for; else None."""
         if not self._complete or self._stopped is not None or len(self._pieces) > 1:
             return None
-        self.buffered_bytes = 0
         return self._pieces.popleft() if self._pieces else b""
 
     async def next_piece(self) -> bytes:
@@ -184,28 +189,36 @@ class Connection(asyncio.Protocol):
             self._lose("the engine sent bytes that nobody asked for")
             return
         self._answered = True
+        before = len(self._pieces)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._lose("the engine asked for a protocol upgrade")
         except httptools.HttpParserError as error:
             self._lose(f"the engine's answer is not HTTP/1.1 ({error})")
-        if self._passing is not None and self._pieces and self.waits:
-            self._pass(self._passing)
+        if len(self._pieces) > before:
+            self._body_came()
 
-    def _pass(self, take: Callable[[bytes], bool]) -> None:
-        """Give what has come to who takes it in the reader's place, or wake the reader."""
-        if take(self._joined()):
-            self._taken()
-        else:
+    def _body_came(self) -> None:
+        """Give it to who takes it in the reader's place, or wake the reader; pause while behind."""
+        if self._waiter is not None:
+            if self._passing is not None and self.waits and self._passing(self._joined()):
+                self._taken()
+                return
             self._wake()
+        if self.buffered_bytes > BUFFER_LIMIT_BYTES and not self._reading_paused:
+            self._pause()
+
+    def _pause(self) -> None:
+        if self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
 
     def _joined(self) -> bytes:
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
     def _taken(self) -> None:
         self._pieces.clear()
-        self.buffered_bytes = 0
         if self._reading_paused and self._transport is not None and self._lost is None:
             self._reading_paused = False
             self._transport.resume_reading()
@@ -240,20 +253,6 @@ class Connection(asyncio.Protocol):
         self.status = self._parser.get_status_code()
         if self.status >= 200:
             self._headers_complete = True
-            self._wake()
-
-    def on_body(self, body: bytes) -> None:
-        """Queue a piece; pause reading while the reader is behind."""
-        self._pieces.append(body)
-        self.buffered_bytes += len(body)
-        if (
-            self.buffered_bytes > BUFFER_LIMIT_BYTES
-            and not self._reading_paused
-            and self._transport is not None
-        ):
-            self._reading_paused = True
-            self._transport.pause_reading()
-        if self._waiter is not None and self._passing is None:
             self._wake()
 
     def on_message_complete(self) -> None:

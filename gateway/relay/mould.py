@@ -31,23 +31,44 @@ class Mould(msgspec.Struct, frozen=True):
         """Say whether an event has what this mould has, with any text."""
         return event.startswith(self.before) and event.endswith(self.behind)
 
-    def read(self, event: bytes) -> tuple[str, bytes] | None:
-        """Return the text of an event of this mould, and the event as the client gets it.
+    def read(self, piece: bytes) -> tuple[int, str, bytes] | None:
+        """Return how many events of this mould a piece is, their text, and what the client gets.
 
-        None where it is of another, has no text, or where the bytes do not tell what its text is.
+        None where one is of another, has no text, or the bytes do not tell what its text is.
         """
-        if not self.is_of(event):
+        if not self.is_of(piece):
             return None
-        said = event[len(self.before) : -len(self.behind)]
-        if not said or b'"' in said or b"\\" in said:
+        said = piece[len(self.before) : -len(self.behind)]
+        if b'"' not in said:
+            text = _plain(said)
+            if text is None:
+                return None
+            new = b"%b%b%b" % (self.new_before, said, self.new_behind) if self.changes else piece
+            return 1, text, new
+        texts = said.split(self.behind + self.before)
+        text = _plain(b"".join(texts))
+        if text is None or not all(map(_whole, texts)):
             return None
-        try:
-            text = said.decode()
-        except UnicodeDecodeError:
-            return None
-        if not text.isprintable():
-            return None
-        return text, b"%b%b%b" % (self.new_before, said, self.new_behind) if self.changes else event
+        if self.changes:
+            between = self.new_behind + self.new_before
+            piece = b"%b%b%b" % (self.new_before, between.join(texts), self.new_behind)
+        return len(texts), text, piece
+
+
+def _plain(said: bytes) -> str | None:
+    """Return the text that stands for itself between quotes; None where there is none."""
+    if not said or b'"' in said or b"\\" in said:
+        return None
+    try:
+        text = said.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if text.isprintable() else None
+
+
+def _whole(said: bytes) -> bool:
+    """Say whether a part of a text that is UTF-8 begins where a character does."""
+    return bool(said) and said[0] & 0xC0 != 0x80
 
 
 def only_text(chunk: Chunk) -> str | None:

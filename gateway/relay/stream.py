@@ -82,27 +82,10 @@ class StreamEditor:
 
         Returns whether both did; otherwise nothing is changed, and the piece is one for `feed`.
         """
-        if self._mould is None:
-            return False
         read = self._cast(piece) if self._splitter.between else None
-        if read is None:
-            return self._pass_several(piece, send)
-        if not send(read[1]):
+        if read is None or not send(read[2]):
             return False
-        self._count(read[0])
-        return True
-
-    def _pass_several(self, piece: bytes, send: AtOnce) -> bool:
-        reads = []
-        for event in self._splitter.whole(piece):
-            read = self._cast(event)
-            if read is None:
-                return False
-            reads.append(read)
-        if not reads or not send(b"".join([event for _, event in reads])):
-            return False
-        for text, _ in reads:
-            self._count(text)
+        self._count(read[0], read[1])
         return True
 
     def close(self) -> bytes:
@@ -124,21 +107,21 @@ class StreamEditor:
         read = self._cast(event)
         if read is None:
             return self._edited_whole(event)
-        self._count(read[0])
-        return read[1]
+        self._count(read[0], read[1])
+        return read[2]
 
-    def _cast(self, event: bytes) -> tuple[str, bytes] | None:
-        """Return the text of an event like most and what the client gets; None for any other."""
+    def _cast(self, piece: bytes) -> tuple[int, str, bytes] | None:
+        """Return of events like most how many they are, their text and what the client gets."""
         if self._mould is None or self._held or self._done or self.failure is not None:
             return None
-        return self._mould.read(event)
+        return self._mould.read(piece)
 
-    def _count(self, text: str) -> None:
-        """Account an event that says a text and nothing else."""
-        self.events += 1
+    def _count(self, events: int, text: str) -> None:
+        """Account events that say a text and nothing else."""
+        self.events += events
         self._told.said(text)
-        self._told.events += 1
-        self._account.content_seen()
+        self._told.events += events
+        self._account.content_seen(events)
 
     def _edited_whole(self, event: bytes) -> bytes:
         data = event_data(event)

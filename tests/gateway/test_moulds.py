@@ -77,7 +77,7 @@ def relayed(pieces: list[bytes], taken: Iterator[bool] | None = None) -> tuple[A
         b"".join(out),
         str(editor.failure),
         (told.text, told.thought, told.events, told.finished, editor.events),
-        (account.content_events, account.gaps_s, account.usage),
+        (account.content_events, len(account.gaps_s), account.usage),
     )
 
 
@@ -131,6 +131,16 @@ def test_several_events_like_most_pass_at_once_and_others_do_not() -> None:
     assert len(passed) == 2
 
 
+def test_events_that_come_together_have_no_time_between_them() -> None:
+    ticks = iter(range(100))
+    account = Account(clock=lambda: float(next(ticks)), arrived_s=0.0)
+    account.content_seen()
+    account.content_seen(3)
+    account.content_seen()
+    assert account.gaps_s == [1.0, 0.0, 0.0, 1.0]
+    assert account.content_events == 5
+
+
 def test_a_text_with_signs_that_json_escapes_is_of_no_mould() -> None:
     first = event(chat(" a"), (",", ":"), escaped=False)
     mould = mould_of(first, first, " a")
@@ -138,7 +148,10 @@ def test_a_text_with_signs_that_json_escapes_is_of_no_mould() -> None:
     for text in ('"', "\\", "\n", "\x07"):
         other = event(chat(text), (",", ":"), escaped=False)
         assert mould.read(other) is None
-    assert mould.read(first) == (" a", first)
+    assert mould.read(first) == (1, " a", first)
+    assert mould.read(first * 3) == (3, " a a a", first * 3)
+    halves = [first.replace(b" a", half) for half in ("é".encode()[:1], "é".encode()[1:])]
+    assert mould.read(b"".join(halves)) is None
     assert mould.read(first.replace(b" a", b"")) is None
     assert mould.read(first.replace(b" a", b"\xff")) is None
     assert mould.read(first.replace(b" a", b"a\n\ndata: ")) is None
