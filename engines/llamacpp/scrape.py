@@ -12,17 +12,17 @@ from engines.llamacpp.counts import Counts, Histogram
 _ROWS = (
     ("requests_running", "gauge", "Sequences that hold a slot.", "running"),
     ("requests_waiting", "gauge", "Sequences that wait for a slot.", "waiting"),
-    ("threads", "gauge", "Threads of a step, fewer while others want the cores.", "threads"),
+    ("threads", "gauge", "Threads per step, fewer while others want the cores.", "threads"),
     ("kv_used_ratio", "gauge", "KV cells of running sequences, 0 to 1.", "kv_used_ratio"),
-    ("prefix_cache_bytes", "gauge", "Memory of what is kept for later.", "prefix_cache_bytes"),
+    ("prefix_cache_bytes", "gauge", "Memory of kept prefixes.", "prefix_cache_bytes"),
     ("steps_total", "counter", "Batches evaluated.", "steps"),
     ("text_batches_total", "counter", "Batches for vectors and ranks.", "text_batches"),
     ("prompt_tokens_total", "counter", "Prompt tokens evaluated.", "prompt_tokens"),
-    ("cached_tokens_total", "counter", "Prompt tokens found in the cache.", "cached_tokens"),
+    ("cached_tokens_total", "counter", "Prompt tokens from the prefix cache.", "cached_tokens"),
     ("completion_tokens_total", "counter", "Tokens generated.", "completion_tokens"),
-    ("preemptions_total", "counter", "Sequences put back for want of cells.", "preemptions"),
-    ("drafted_tokens_total", "counter", "Tokens guessed and evaluated.", "drafted_tokens"),
-    ("accepted_tokens_total", "counter", "Guessed tokens that were right.", "accepted_tokens"),
+    ("preemptions_total", "counter", "Sequences preempted for lack of KV cells.", "preemptions"),
+    ("drafted_tokens_total", "counter", "Tokens drafted and evaluated.", "drafted_tokens"),
+    ("accepted_tokens_total", "counter", "Drafted tokens accepted.", "accepted_tokens"),
 )
 _HISTOGRAMS = (
     ("step_tokens", "Tokens evaluated in a step.", "step_tokens"),

@@ -22,42 +22,42 @@ class Families:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         outcome_labels = (*LABELS, "outcome")
-        self.requests = self._counter("requests", "Requests that have ended.", outcome_labels)
+        self.requests = self._counter("requests", "Finished requests.", outcome_labels)
         self.retries = self._counter(
             "retries",
-            "Requests that came here after a try elsewhere had failed, by how it failed.",
+            "Requests retried here after an attempt elsewhere failed, by how it failed.",
             (*LABELS, "reason"),
         )
         self.fallbacks = self._counter(
             "fallbacks",
-            "Requests answered here though another model came first, by why it did not.",
+            "Requests answered here although another model came first, by reason.",
             (*LABELS, "reason"),
         )
-        self.breaks = self._counter("stream_breaks", "Streams that broke here in the middle.")
+        self.breaks = self._counter("stream_breaks", "Streams that broke here.")
         self.continuations = self._counter(
-            "continuations", "Streams brought to their end after another replica broke."
+            "continuations", "Streams completed here after another replica broke."
         )
-        self.prompt_tokens = self._counter("prompt_tokens", "Prompt tokens, as engines report.")
+        self.prompt_tokens = self._counter("prompt_tokens", "Prompt tokens, as reported.")
         self.cached_tokens = self._counter(
-            "cached_prompt_tokens", "Prompt tokens that engines found in their caches."
+            "cached_prompt_tokens", "Prompt tokens found in the engines' prefix caches."
         )
         self.completion_tokens = self._counter("completion_tokens", "Completion tokens generated.")
         self.hedges = self._counter(
             "hedges",
-            "Requests that were late elsewhere and sent here too, by whether that was quicker.",
+            "Requests that were late elsewhere and sent here too, by whether that was faster.",
             (*LABELS, "result"),
         )
         self.hedged_tokens = self._counter(
             "hedged_completion_tokens",
-            "Completion tokens of requests that were cut off as another replica was quicker.",
+            "Completion tokens of requests cut off because another replica was faster.",
         )
         self.undelivered_tokens = self._counter(
             "completion_tokens_undelivered",
-            "Completion tokens that were generated and not sent, as engines that can tell do.",
+            "Completion tokens generated but not sent, where the engine can tell.",
         )
         self.estimated_tokens = self._counter(
             "completion_tokens_estimated",
-            "Completion tokens counted as events, for want of the engine's own count.",
+            "Completion tokens estimated from events, without the engine's own count.",
         )
         self.first_token = self._histogram(
             "time_to_first_token_seconds",
@@ -73,27 +73,27 @@ class Families:
             "request_duration_seconds", "Arrival to the answer's last byte.", _SECONDS_LONG
         )
         self.queue = self._histogram(
-            "queue_seconds", "Waiting in the gateway for a replica.", _SECONDS_LONG
+            "queue_seconds", "Time queued in the gateway.", _SECONDS_LONG
         )
         self.overhead = self._histogram(
             "overhead_seconds",
-            "The gateway's own time before the engine: arrival to forwarding, less queueing.",
+            "The gateway's own work before the engine: arrival to forwarding, less queueing.",
             _SECONDS_SHORT,
         )
         self.shadows = self._counter(
             "shadow_requests",
-            "Copies of requests for a second model that have ended; their answers are dropped.",
+            "Finished copies of requests for a second model; their answers are discarded.",
             ("model", "outcome"),
         )
         self.shadow_duration = self._histogram(
             "shadow_duration_seconds",
-            "Sending of a copy to its answer's last byte.",
+            "From sending a copy to the last byte of its answer.",
             _SECONDS_LONG,
             ("model",),
         )
         self.prompt_counts = self._counter(
             "prompt_counts",
-            "Times a model's engine was asked for the tokens of a prompt, by whether it told them.",
+            "Times a model's engine was asked to count a prompt's tokens, by whether it did.",
             ("model", "told"),
         )
         self.refusals = self._counter(
@@ -103,23 +103,23 @@ class Families:
         )
         self.waiting = Gauges(
             "weighbridge_requests_waiting",
-            "Requests that wait in the gateway for a place at the model.",
+            "Requests queued in the gateway for the model.",
             ("model",),
         )
         self.registry.register(self.waiting)
         self.reloads = self._counter(
-            "config_reloads", "Times the file was read again, by what came of it.", ("result",)
+            "config_reloads", "Reloads of the file, by result.", ("result",)
         )
         current = Gauges(
             "weighbridge_config_current",
-            "1 when the file, as it was last read, is in force; 0 when it was refused.",
+            "1 while the file, as last read, is in force; 0 when it was rejected.",
             (),
         )
         self.registry.register(current)
         self.config_current = current.labels()
         self.config_current.value = 1
         self.in_flight = Gauges(
-            "weighbridge_requests_in_flight", "Requests given to a replica and not ended.", LABELS
+            "weighbridge_requests_in_flight", "Requests given to a replica, not finished.", LABELS
         )
         self.registry.register(self.in_flight)
 

@@ -12,10 +12,10 @@ class ProcessMetrics:
     """Told as it happens; nothing is shown by a gateway of one process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        up = Gauges("weighbridge_gateway_workers", "Gateway workers that take connections.", ())
+        up = Gauges("weighbridge_gateway_workers", "Gateway workers that accept connections.", ())
         ended = Counters(
             "weighbridge_gateway_worker_restarts",
-            "Times another took a gateway worker's place.",
+            "Gateway workers that ended and were replaced.",
             (),
         )
         for family in (up, ended):

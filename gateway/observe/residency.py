@@ -60,23 +60,23 @@ class ResidencyMetrics(Collector):
     def __init__(self, registry: CollectorRegistry) -> None:
         self._figures: Callable[[], Iterable[UnitFigures]] = tuple
         self._budget: Mapping[str, int] = {}
-        self._loads = Counters("weighbridge_model_loads", "Loads that were begun.", ("model",))
+        self._loads = Counters("weighbridge_model_loads", "Loads started.", ("model",))
         self._failures = Counters("weighbridge_model_load_failures", "Loads failed.", ("model",))
         self._sleeps = Counters(
-            "weighbridge_model_sleeps", "Models that fell asleep in place of ending.", ("model",)
+            "weighbridge_model_sleeps", "Models put to sleep, not stopped.", ("model",)
         )
-        self._pulls = Counters("weighbridge_model_pulls", "Pulls that were begun.", ("model",))
+        self._pulls = Counters("weighbridge_model_pulls", "Downloads started.", ("model",))
         self._pull_failures = Counters(
-            "weighbridge_model_pull_failures", "Pulls failed.", ("model",)
+            "weighbridge_model_pull_failures", "Downloads failed.", ("model",)
         )
         self._unloads = Counters(
             "weighbridge_model_unloads",
-            "Models that left: for others' room, idle for keep_alive_s, or asked to by hand.",
+            "Unloads: for others' room, idle for keep_alive_s, or by hand.",
             ("model", "reason"),
         )
         self._seconds = Distributions(
             "weighbridge_model_load_seconds",
-            "A load's beginning to the model's first readiness, warm-up included.",
+            "From the start of a load until the model is ready, including its warm-up.",
             ("model",),
             _SECONDS,
         )
@@ -136,11 +136,11 @@ class ResidencyMetrics(Collector):
             "weighbridge_model_state", "1 for the state that it is in.", labels=("model", "state")
         )
         budget = GaugeMetricFamily(
-            "weighbridge_memory_budget_bytes", "What models may take.", labels=("device",)
+            "weighbridge_memory_budget_bytes", "Memory for models.", labels=("device",)
         )
         used = GaugeMetricFamily(
             "weighbridge_memory_reserved_bytes",
-            "What models in memory are reckoned to need, those that load or end included.",
+            "Estimated memory of models that are loaded, loading or unloading.",
             labels=("device",),
         )
         here, size = _pulled_families()
@@ -160,9 +160,9 @@ class ResidencyMetrics(Collector):
 def _pulled_families() -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
     return (
         GaugeMetricFamily(
-            "weighbridge_model_pull_here_bytes", "What is here of weights.", labels=("model",)
+            "weighbridge_model_pull_here_bytes", "Bytes fetched.", labels=("model",)
         ),
         GaugeMetricFamily(
-            "weighbridge_model_pull_size_bytes", "All of them, 0 if unknown.", labels=("model",)
+            "weighbridge_model_pull_size_bytes", "Size, 0 if unknown.", labels=("model",)
         ),
     )

@@ -21,13 +21,13 @@ LABELS = ("model", "engine", "replica")
 _Labels = tuple[str, str, str]
 
 _OWN_GAUGES = {
-    "running": ("engine_requests_running", "Sequences the engine runs."),
-    "waiting": ("engine_requests_waiting", "Requests the engine holds."),
+    "running": ("engine_requests_running", "Sequences that the engine is running."),
+    "waiting": ("engine_requests_waiting", "Requests queued in the engine."),
     "kv_used_ratio": ("engine_kv_used_ratio", "KV cache in use, 0 to 1."),
 }
 _OWN_COUNTERS = {
     "prompt_tokens": ("engine_prompt_tokens", "Prompt tokens, by the engine's own count."),
-    "cached_tokens": ("engine_cached_tokens", "Those of them that its prefix cache spared."),
+    "cached_tokens": ("engine_cached_tokens", "Prompt tokens from its prefix cache."),
     "completion_tokens": ("engine_completion_tokens", "Tokens generated, by its own count."),
 }
 _OWN_DURATIONS = {
@@ -68,12 +68,12 @@ class Scrape(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield one family for each figure."""
-        up = _gauge("engine_up", "1 when the replica serves.")
-        restarts = _counter("engine_restarts", "Times a replica was started again.")
-        circuit = _gauge("circuit_open", "1 while a replica is left alone.")
-        openings = _counter("circuit_openings", "Times that failures had it left alone.")
+        up = _gauge("engine_up", "1 while the replica accepts requests.")
+        restarts = _counter("engine_restarts", "Restarts of the replica.")
+        circuit = _gauge("circuit_open", "1 while a replica is out of rotation.")
+        openings = _counter("circuit_openings", "Times failures took it out of rotation.")
         outstanding = _gauge(
-            "outstanding_tokens", "Tokens that requests given to the replica still ask of it."
+            "outstanding_tokens", "Estimated tokens left to process for requests in flight."
         )
         rate = _gauge(
             "tokens_per_second", "Completion tokens per second over the last 10 s; 0 when idle."
