@@ -129,7 +129,7 @@ class Attempts:
                 editor = StreamEditor(account, lease.model, wants_usage(request), told)
                 await relay_stream(answer, reply, editor, headers)
             elif reply.started:
-                raise EngineFailed("The engine sent no stream where one was to go on.")
+                raise EngineFailed("The engine sent no stream where one was to be continued.")
             else:
                 await relay_whole(answer, reply, account, lease.model, headers)
         finally:

@@ -65,7 +65,7 @@ def largest_that_fits(
     raise WeightsProblem(
         f"no quantisation of {what} fits this machine: the smallest, {_named(smallest)}, takes "
         f"{in_words(need_of(smallest))}, and there are {in_words(room_bytes)}; choose a smaller "
-        f"model, or take it all the same with --quant {_named(smallest)}"
+        f"model, or fetch it anyway with --quant {_named(smallest)}"
     )
 
 

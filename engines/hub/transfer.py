@@ -190,11 +190,11 @@ def _fetch_all(landing: _Landing, client: httpx2.Client, pause: Callable[[float]
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             if tries >= _TRIES:
                 raise PullProblem(
-                    f"{name} breaks off again and again ({reason}); what has come is kept: pull "
-                    "again to go on"
+                    f"{name} keeps breaking off ({reason}); what has been fetched is kept: pull "
+                    "again to resume"
                 ) from None
             asked_s = error.after_s if isinstance(error, _Broken) else None
-            landing.teller.says(f"{name}: {reason}; going on")
+            landing.teller.says(f"{name}: {reason}; resuming")
             pause(min(2.0**tries / 2 if asked_s is None else asked_s, _LONGEST_PAUSE_S))
 
 

@@ -37,7 +37,7 @@ def _known(token: int, vocabulary: Vocabulary) -> int:
     if 0 <= token < vocabulary.size:
         return token
     raise _wrong(
-        f"{token} is no token of this model, whose ids go from 0 to {vocabulary.size - 1}; ids of "
+        f"{token} is not a token of this model; its ids go from 0 to {vocabulary.size - 1}; ids of "
         "another model's vocabulary mean other texts here."
     )
 
@@ -46,7 +46,7 @@ def _number(key: str) -> int:
     digits = key.removeprefix("-")
     if digits.isascii() and digits.isdigit() and len(digits) < _MOST_DIGITS:
         return int(key)
-    raise _wrong('Keys must be token ids; text stands in pairs: [["text", -100]].')
+    raise _wrong('Keys must be token ids; text is given in pairs: [["text", -100]].')
 
 
 def _value(given: float | bool) -> float:

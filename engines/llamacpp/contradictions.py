@@ -26,7 +26,7 @@ def check_chat(request: ChatRequest) -> None:
         )
     if request.top_logprobs and not request.logprobs:
         raise InvalidRequest(
-            "'top_logprobs' is told beside 'logprobs': set that to true as well.",
+            "'top_logprobs' needs 'logprobs': set that to true as well.",
             param="top_logprobs",
         )
 

@@ -30,7 +30,7 @@ def layers(text: str) -> int | str:
         number = -2
     if number < -1:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no number of layers; write auto for what fits"
+            f"{text!r} is not a number of layers; write auto for what fits"
         )
     return number
 

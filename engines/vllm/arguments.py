@@ -5,11 +5,11 @@ Owns: the refused options, each with the reason. Must not: know the others: vLLM
 
 from collections.abc import Iterator, Sequence
 
-_ADDRESS = "the gateway chooses where it listens: a socket that nobody else can reach"
-_NAME = "the gateway asks for it by its name in the file"
-_DOOR = "it leaves most paths open; nobody but the gateway reaches it anyway"
-_ENDS = "write `drain_timeout_s`: without an end vLLM lets streams hang for ever"
-_ELSEWHERE = "its processes would be started, or asked, by somebody else; use `kind: remote`"
+_ADDRESS = "the gateway chooses where it listens: a socket that only it can reach"
+_NAME = "its name is that of the model in the file"
+_DOOR = "it leaves most paths open, and only the gateway can reach it anyway"
+_ENDS = "set `drain_timeout_s`: without a timeout vLLM lets streams hang for ever"
+_ELSEWHERE = "its processes would be started, or used, by others; use `kind: remote`"
 
 _REFUSED = {
     "--host": _ADDRESS,
@@ -20,8 +20,8 @@ _REFUSED = {
     "--ssl-certfile": _ADDRESS,
     "--ssl-ca-certs": _ADDRESS,
     "--served-model-name": _NAME,
-    "--model": "write `weights` at the model",
-    "--config": "it could set what the gateway must set; write its options here",
+    "--model": "set `weights` on the model",
+    "--config": "it could set what the gateway must set; list its options here",
     "--api-key": _DOOR,
     "--shutdown-timeout": _ENDS,
     "--headless": _ELSEWHERE,
@@ -29,9 +29,9 @@ _REFUSED = {
     "--data-parallel-external-lb": _ELSEWHERE,
     "--data-parallel-hybrid-lb": _ELSEWHERE,
     "--data-parallel-rank": _ELSEWHERE,
-    "--help": "it would print and end",
-    "-h": "it would print and end",
-    "--lora-modules": "write an entry of `models:` with `adapter_of`",
+    "--help": "it would print and exit",
+    "-h": "it would print and exit",
+    "--lora-modules": "add an entry to `models:` with `adapter_of`",
     "--enable-lora": "an entry of `models:` with `adapter_of` sets it",
 }
 # Options that have a key of their own: two places for one value is one too many.

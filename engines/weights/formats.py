@@ -104,7 +104,7 @@ def _shards(folder: Path) -> set[str]:
     try:
         index = msgspec.json.decode((folder / INDEX).read_bytes(), type=_Index)
     except (OSError, *UNREADABLE):
-        raise WeightsProblem(f"{INDEX} cannot be read; fetch it anew") from None
+        raise WeightsProblem(f"{INDEX} cannot be read; fetch it again") from None
     return set(index.weight_map.values())
 
 

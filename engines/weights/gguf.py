@@ -138,7 +138,7 @@ class _Reader:
 
     def description(self) -> Description:
         if self._take(4) != _MAGIC:
-            raise self._wrong("is no GGUF file")
+            raise self._wrong("is not a GGUF file")
         version = self._number("<I")
         if version and version % 0x10000 == 0:
             raise self._wrong("is a big-endian GGUF file; little-endian ones are read")

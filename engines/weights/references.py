@@ -93,7 +93,7 @@ def _behind_url(weights: str) -> HubRepo | WebFile:
         parts = urlsplit(weights)
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
-        raise WeightsProblem(f"{weights!r} is no URL; write https://HOST/x.gguf") from None
+        raise WeightsProblem(f"{weights!r} is not a URL; write https://HOST/x.gguf") from None
     if parts.username or parts.password:
         raise WeightsProblem("a URL of weights must not contain a password")
     if host in _HUB_HOSTS and port is None:

@@ -78,7 +78,7 @@ GENERATION = (
         CompletionRequest,
         TextAnswer,
         TextAnswer,
-        "Go on with a text.",
+        "Complete a text.",
     ),
     GenerationRow(
         "/v1/embeddings",

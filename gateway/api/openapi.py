@@ -170,7 +170,7 @@ def _page(page: Page) -> dict[str, Any]:
                 "name": "name",
                 "in": "path",
                 "required": True,
-                "description": "A model, an alias, `auto` or a variant of it; slashes may stand.",
+                "description": "A model, an alias, `auto` or a variant of it; slashes are allowed.",
                 "schema": {"type": "string"},
             }
         ]

@@ -115,7 +115,7 @@ def _table(scores: Mapping[str, Any]) -> Iterator[str]:
         for part in scores[f"{subject}_curve"]:
             decided, right = _percent(part["coverage"]), _percent(part["accuracy"])
             yield f"  {part['confidence']:<8} {decided} decided, {right} of them right"
-    yield "\nTasks: right -> told"
+    yield "\nTasks: right -> classified as"
     for task, told in scores["confusion"].items():
         most = sorted(told.items(), key=lambda item: -item[1])
         yield f"  {task:<14} {', '.join(f'{name} {count}' for name, count in most)}"

@@ -137,7 +137,7 @@ def _no_variant(_key: str, word: str) -> str | None:
     if not is_reserved(word):
         return None
     after = word.partition(":")[2]
-    return f"a variant is what stands after `{AUTO}:`; write '{after}', not '{word}'"
+    return f"a variant is the part after `{AUTO}:`; write '{after}', not '{word}'"
 
 
 def _require_errors(

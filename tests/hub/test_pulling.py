@@ -93,7 +93,7 @@ def test_an_interrupted_pull_is_gone_on_with_and_nothing_half_is_found(
 ) -> None:
     hub.faults = [Fault(), *(Fault(cut_after=700 if n == 0 else 0) for n in range(9))]
     one = puller(hub, store, client, told)
-    with pytest.raises(PullProblem, match="pull again to go on"):
+    with pytest.raises(PullProblem, match="pull again to resume"):
         one.pull(HubRepo("o/r", pick="Q4_0"))
     with pytest.raises(NotPulled):
         locate("o/r:Q4_0", Path(), store)

@@ -228,7 +228,7 @@ def test_an_adapter_that_vllm_cannot_serve_so_is_told_by_name(folder: Path) -> N
         ("--port", "the gateway chooses where it listens"),
         ("--api-key=x", "leaves most paths open"),
         ("--api_key=x", "leaves most paths open"),
-        ("--served-model-name=x", "by its name"),
+        ("--served-model-name=x", "its name is"),
         ("--shutdown-timeout=0", "drain_timeout_s"),
         ("--headless", "kind: remote"),
         ("--max-model-len=10", "write `context`"),

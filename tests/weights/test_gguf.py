@@ -106,8 +106,8 @@ def test_another_alignment_moves_the_tensors(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        (GgufFile(magic=b"PK\x03\x04"), "is no GGUF file"),
-        (GgufFile(magic=b"ggml"), "is no GGUF file"),
+        (GgufFile(magic=b"PK\x03\x04"), "is not a GGUF file"),
+        (GgufFile(magic=b"ggml"), "is not a GGUF file"),
         (GgufFile(version=1), "of version 1; 2 and 3 are read"),
         (GgufFile(version=4), "of version 4; 2 and 3 are read"),
         (GgufFile(version=0), "of version 0; 2 and 3 are read"),

@@ -47,7 +47,7 @@ def test_the_form_tells_what_is_meant(weights: str, meant: object) -> None:
         (f"https://u:secret@h.example/x.gguf#sha256={SHA}", "must not contain a password"),
         (f"https://h.example/x.bin#sha256={SHA}", "names no GGUF file"),
         (f"https://h.example/a%2fx.gguf#sha256={SHA}", "names no GGUF file"),
-        (f"https://[x/x.gguf#sha256={SHA}", "is no URL"),
+        (f"https://[x/x.gguf#sha256={SHA}", "is not a URL"),
         ("https://huggingface.co/datasets/o/r/x", "is not a model's page"),
     ],
 )

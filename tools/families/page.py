@@ -31,7 +31,7 @@ from tools.families.toys import TOYS
 from tools.families.trying import try_toy
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "families.md"
-_TEMPLATE = ("template", "prompts", "tools told", "calls", "thoughts")
+_TEMPLATE = ("template", "prompts", "tools described", "calls", "reasoning")
 # For vocabularies that are published without vectors.
 _OTHER_TEXTS = "llama-spm"
 
@@ -158,7 +158,7 @@ def _of_template(models: Path, file: str, architecture: str) -> tuple[str, ...]:
     lost = list(failures(source, architecture))
     rejected = f"; not: {', '.join(lost)}" if lost else ""
     manner = spoken(source, architecture)
-    told = "yes" if manner.template.tells_of_tools else "by us"
+    told = "yes" if manner.template.tells_of_tools else "by the worker"
     tags = manner.dialect.tags
     thoughts = f"`{tags.opening}`".replace("|", "\\|") if tags else ""
     prompts = f"{len(TALKS) - len(lost)} of {len(TALKS)}{rejected}"

@@ -26,17 +26,17 @@ _CARRIED = frozenset(
 )
 _MODES = {"embedding": "embeddings", "rerank": "reranks"}
 _WHY = {
-    "rpm": "requests are not counted by the minute; `max_concurrent` bounds what runs at once",
-    "tpm": "tokens are not counted by the minute; `max_concurrent` bounds what runs at once",
-    "stream_timeout": "`first_byte_timeout_s` and `idle_timeout_s` of a model bound its streams",
-    "max_retries": "who failed is tried again elsewhere; `gateway.retry_share` bounds how often",
-    "num_retries": "who failed is tried again elsewhere; `gateway.retry_share` bounds how often",
-    "api_version": "only servers with OpenAI's own API are reached",
-    "organization": "no header but the key is added to a request",
-    "extra_headers": "no header but the key is added to a request",
+    "rpm": "requests are not limited per minute; `max_concurrent` limits concurrent ones",
+    "tpm": "tokens are not limited per minute; `max_concurrent` limits concurrent requests",
+    "stream_timeout": "use `first_byte_timeout_s` and `idle_timeout_s` of the model",
+    "max_retries": "failed requests are retried elsewhere; `gateway.retry_share` limits how often",
+    "num_retries": "failed requests are retried elsewhere; `gateway.retry_share` limits how often",
+    "api_version": "only servers with OpenAI's own API are supported",
+    "organization": "only the key is added to a request's headers",
+    "extra_headers": "only the key is added to a request's headers",
     "order": "a rule's `use` list is an order of preference",
 }
-_ELSE = "what a request asks for is the client's to send; nothing is added to it here"
+_ELSE = "parameters of requests are sent by the client; nothing is added here"
 
 _Providers: TypeAlias = Mapping[str, Mapping[str, Any]]
 
@@ -114,7 +114,7 @@ def _deployment(
     params = mapping(row.get("litellm_params"))
     provider, upstream = _provider(params, providers)
     if not name or "*" in name or "*" in upstream:
-        sheet.leave(path, "a name with `*` stands for names that nobody lists; list the models")
+        sheet.leave(path, "a name with `*` does not say which models there are; list them")
         return None
     known = providers.get(provider)
     base = params.get("api_base") or params.get("base_url") or mapping(known).get("url")
@@ -154,7 +154,7 @@ def _engine(
 ) -> str | None:
     where = (*path, "litellm_params")
     if base.startswith("os.environ/"):
-        sheet.leave(where, "its api_base stands in a variable; write the engine's url by hand")
+        sheet.leave(where, "its api_base is in a variable; set the engine's url by hand")
         return None
     url = base if "://" in base else f"http://{base}"
     try:
@@ -220,7 +220,7 @@ def _rule(
         sheet.rule(name, {"split": _whole_shares(shares), "sticky": "none"})
         return
     if len(shares) > 1:
-        what = "its deployments are asked in their order, not by shares, since it has fallbacks"
+        what = "its deployments are used in order, not by shares, because it has fallbacks"
         sheet.leave(deployments[0].path, what)
     sheet.rule(name, [*shares, *stand_ins])
 
@@ -232,7 +232,7 @@ def _section(
     first = same[0]
     for other in same[1:]:
         if other.settings != first.settings:
-            sheet.leave(other.path, "its settings differ from its twin's, whose are taken")
+            sheet.leave(other.path, "its settings differ from its twin's, which are used")
     section: dict[str, Any] = {
         "engine": engines if len(engines) > 1 else engines[0],
         "upstream_model": upstream,

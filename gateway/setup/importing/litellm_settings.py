@@ -16,20 +16,20 @@ _TIMES = ("request_timeout", "timeout")
 _GRANTED = frozenset({"drop_params", "set_verbose", "json_logs", "num_workers", "debug_level"})
 _AS_HERE = frozenset({"simple-shuffle", "least-busy", "usage-based-routing-v2", "weighted-pick"})
 _WHY = {
-    "master_key": "set the variable WEIGHBRIDGE_API_KEY: the one key that clients send",
-    "num_retries": "who failed is tried again elsewhere; `gateway.retry_share` bounds how often",
-    "content_policy_fallbacks": "answers are not judged, so nobody stands in for a refusal",
-    "callbacks": "nothing is sent to other services; figures are at `/metrics`",
-    "success_callback": "nothing is sent to other services; figures are at `/metrics`",
-    "failure_callback": "nothing is sent to other services; figures are at `/metrics`",
-    "service_callback": "nothing is sent to other services; figures are at `/metrics`",
-    "cache": "answers are not kept; engines keep what they have read of prompts",
-    "cache_params": "answers are not kept; engines keep what they have read of prompts",
-    "routing_strategy": "replicas are chosen by what is under way at each",
-    "routing_strategy_args": "replicas are chosen by what is under way at each",
-    "redis_host": "gateways share nothing, so that they need no Redis",
-    "database_url": "nothing is kept in a database",
-    "store_model_in_db": "models stand in the file alone, which is read again when it changes",
+    "master_key": "set the variable WEIGHBRIDGE_API_KEY: the single key for all clients",
+    "num_retries": "failed requests are retried elsewhere; `gateway.retry_share` limits how often",
+    "content_policy_fallbacks": "answers are not judged, so a refusal has no fallback",
+    "callbacks": "nothing is sent to other services; metrics are at `/metrics`",
+    "success_callback": "nothing is sent to other services; metrics are at `/metrics`",
+    "failure_callback": "nothing is sent to other services; metrics are at `/metrics`",
+    "service_callback": "nothing is sent to other services; metrics are at `/metrics`",
+    "cache": "answers are not cached; engines cache the prefixes of prompts",
+    "cache_params": "answers are not cached; engines cache the prefixes of prompts",
+    "routing_strategy": "replicas are chosen by their outstanding tokens",
+    "routing_strategy_args": "replicas are chosen by their outstanding tokens",
+    "redis_host": "gateways share nothing, so they need no Redis",
+    "database_url": "nothing is stored in a database",
+    "store_model_in_db": "models are only in the file, which is reloaded when it changes",
 }
 _ELSE = "this has no counterpart here"
 

@@ -36,10 +36,10 @@ _MODEL_KEYS = frozenset(
 )
 _WHY = {
     "env": "a worker gets the gateway's own environment; set variables for `weighbridge serve`",
-    "filters": "what a request asks for is sent on as it came",
-    "timeouts": "`first_byte_timeout_s`, `idle_timeout_s` and `total_timeout_s` bound a model",
-    "sendLoadingState": "nobody is told of a load in the answer's text",
-    "unlisted": "every model that is served is listed",
+    "filters": "requests are forwarded unchanged",
+    "timeouts": "use `first_byte_timeout_s`, `idle_timeout_s` and `total_timeout_s` of a model",
+    "sendLoadingState": "an answer's text never mentions a load",
+    "unlisted": "all served models are listed",
 }
 _TOP = frozenset({"models", "macros", "peers", "groups", "hooks", "logLevel", "startPort"})
 _GRANTED = frozenset(
@@ -76,7 +76,7 @@ def read_llama_swap(tree: Mapping[str, Any], sheet: Sheet) -> None:
         _peer(name, mapping(row), sheet)
     for key in tree:
         if key == "apiKeys":
-            what = "set the variable WEIGHBRIDGE_API_KEY: the one key that clients send"
+            what = "set the variable WEIGHBRIDGE_API_KEY: the single key for all clients"
             sheet.leave((key,), what)
         elif key not in _TOP | _GRANTED:
             sheet.leave((key,), _WHY.get(key, _ELSE))
@@ -108,7 +108,7 @@ def _model(
     try:
         words = words_of(filled(str(row.get("cmd") or ""), own))
     except ValueError:
-        sheet.leave((*path, "cmd"), "the command has a quotation that is not closed")
+        sheet.leave((*path, "cmd"), "the command has an unclosed quotation mark")
         return None
     section = _section(path, row, read_command(words), own, sheet)
     if section is None:
@@ -133,13 +133,13 @@ def _section(
         return {"engine": _engine(path, row, command, sheet), **command.model, **common}
     proxy = filled(str(row.get("proxy") or ""), macros)
     if not proxy or "${" in proxy:
-        what = "only llama-server and `vllm serve` are started; name `proxy` to reach a server"
+        what = "only llama-server and `vllm serve` are started; set `proxy` to reach a server"
         sheet.leave((*path, "cmd"), what)
         return None
     engine = _reached(path, proxy, None, sheet)
     if engine is None:
         return None
-    sheet.leave((*path, "cmd"), "this program is not started; start it yourself, it is reached")
+    sheet.leave((*path, "cmd"), "this program is not started here; start it yourself")
     return {"engine": engine, "upstream_model": str(row.get("useModelName") or path[-1]), **common}
 
 

@@ -87,11 +87,11 @@ class Sheet:
         else:
             name = f"{_NO_NAME.sub('_', engine.upper()).strip('_')}_KEY"
             self.leave(
-                path, f"the key stands in the file itself; put it into the variable {name} instead"
+                path, f"the key is in the file itself; put it into the variable {name} instead"
             )
         if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) is None:
             self.leave(
-                path, "this is no name of a variable of the environment; set api_key by hand"
+                path, "this is not the name of an environment variable; set api_key by hand"
             )
             return None
         self.variables[name] = None
