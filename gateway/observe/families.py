@@ -72,9 +72,7 @@ class Families:
         self.duration = self._histogram(
             "request_duration_seconds", "Arrival to the answer's last byte.", _SECONDS_LONG
         )
-        self.queue = self._histogram(
-            "queue_seconds", "Time queued in the gateway.", _SECONDS_LONG
-        )
+        self.queue = self._histogram("queue_seconds", "Time queued in the gateway.", _SECONDS_LONG)
         self.overhead = self._histogram(
             "overhead_seconds",
             "The gateway's own work before the engine: arrival to forwarding, less queueing.",

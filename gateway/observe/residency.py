@@ -159,9 +159,7 @@ class ResidencyMetrics(Collector):
 
 def _pulled_families() -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
     return (
-        GaugeMetricFamily(
-            "weighbridge_model_pull_here_bytes", "Bytes fetched.", labels=("model",)
-        ),
+        GaugeMetricFamily("weighbridge_model_pull_here_bytes", "Bytes fetched.", labels=("model",)),
         GaugeMetricFamily(
             "weighbridge_model_pull_size_bytes", "Size, 0 if unknown.", labels=("model",)
         ),

@@ -90,9 +90,7 @@ class Sheet:
                 path, f"the key is in the file itself; put it into the variable {name} instead"
             )
         if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) is None:
-            self.leave(
-                path, "this is not the name of an environment variable; set api_key by hand"
-            )
+            self.leave(path, "this is not the name of an environment variable; set api_key by hand")
             return None
         self.variables[name] = None
         return Variable(name)
