@@ -138,8 +138,14 @@ class Reader:
 
     def _most(self, request: EmbeddingRequest | RerankRequest | ScoreRequest) -> int | None:
         """Return how many tokens of a text are read; None where longer ones are refused."""
-        most = request.truncate_prompt_tokens
-        return self._model.context if most == -1 else most
+        most, context = request.truncate_prompt_tokens, self._model.context
+        if most is not None and most > context:
+            raise InvalidRequest(
+                f"{most} tokens are more than this model's context length of {context}; -1 is as "
+                "many as fit.",
+                param="truncate_prompt_tokens",
+            )
+        return context if most == -1 else most
 
     def _paired(self, pairs: Sequence[Pair], param: str, most: int | None) -> list[list[int]]:
         """Return the tokens of each pair; what cannot fit is refused before it is read."""

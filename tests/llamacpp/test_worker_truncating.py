@@ -63,8 +63,9 @@ async def test_as_much_is_read_as_there_is_room_for(
     told = await asked(worker, EMBEDDINGS, input=[LONG, "one"], truncate_prompt_tokens=-1)
     one = len(await tokens_of(worker, "one"))
     assert told["usage"]["prompt_tokens"] == 48 + one
-    wrong = await asked(worker, EMBEDDINGS, 400, input="a", truncate_prompt_tokens=-2)
-    assert wrong["error"]["param"] == "truncate_prompt_tokens"
+    for count in (-2, 49):
+        wrong = await asked(worker, EMBEDDINGS, 400, input="a", truncate_prompt_tokens=count)
+        assert wrong["error"]["param"] == "truncate_prompt_tokens"
 
 
 @pytest.mark.parametrize(
