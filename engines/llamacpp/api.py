@@ -143,7 +143,7 @@ async def _metrics(worker: Worker, _request: Request) -> Response:
 
 async def _error(_request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
-        error = NotFound("There is no such endpoint here.")
+        error = NotFound("There is no such endpoint.")
     if not isinstance(error, ApiError):  # it is raised again, and so logged
         error = EngineFailure(f"The engine failed: {type(error).__name__}; its log says more.")
     headers = None if error.retry_after_s is None else {"retry-after": f"{error.retry_after_s:.0f}"}

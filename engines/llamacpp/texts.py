@@ -44,7 +44,7 @@ class Text:
         if self.pending:
             return
         if not np.isfinite(self._numbers).all():
-            self.fail("what came out is no number")
+            self.fail("the result is not a number")
         elif self.outcome.set_running_or_notify_cancel():
             self.outcome.set_result(self._numbers)
 

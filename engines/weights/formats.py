@@ -61,7 +61,7 @@ def weights_of(folder: Path, variant: Variant, what: str) -> Weights:
     if variant.missing:
         parts = ", ".join(map(str, variant.missing))
         raise WeightsProblem(
-            f"{what} is not whole: of the {variant.expected_parts} parts of "
+            f"{what} is incomplete: of the {variant.expected_parts} parts of "
             f"{Path(variant.stem).name} there is no {parts}"
         )
     files = tuple(folder / file.path for file in variant.files)
@@ -95,7 +95,7 @@ def _safetensors(folder: Path, found: list[SizedFile], what: str) -> Weights:
     if not names & set(_CONFIGS):
         missing.append(_CONFIGS[0])
     if missing:
-        raise WeightsProblem(f"{what} is not whole: there is no {', '.join(missing[:3])}")
+        raise WeightsProblem(f"{what} is incomplete: there is no {', '.join(missing[:3])}")
     files = tuple(folder / file.path for file in found if _is_safetensors(file.path))
     return Weights(folder, "safetensors", files)
 

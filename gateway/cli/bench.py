@@ -75,7 +75,7 @@ def routing(file: Path, config_option: str | None, *, as_json: bool) -> None:
         click.echo(f"{file.name}: {error}", err=True)
         sys.exit(2)
     if not rows:
-        click.echo(f"{file.name}: there is no row in it", err=True)
+        click.echo(f"{file.name} contains no row", err=True)
         sys.exit(2)
     for told in unknown_labels(rows):
         click.echo(f"{file.name}: {told}", err=True)

@@ -22,7 +22,7 @@ from gateway.config.problems import ConfigError
 from gateway.environment import EnvironmentProblem, read_environment
 
 
-@click.command(short_help="Look for problems of this machine and the file.")
+@click.command(short_help="Check this machine and the file for problems.")
 @names_config
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def doctor(config_option: str | None, *, as_json: bool) -> None:

@@ -28,6 +28,6 @@ def tell_unread(path: Path, errors: Mapping[int, str], requests: int) -> None:
     for number, error in islice(errors.items(), _TOLD):
         click.echo(f"{path.name}: line {number}: {error}", err=True)
     if len(errors) > _TOLD:
-        click.echo(f"and {len(errors) - _TOLD:,} lines more are no requests", err=True)
+        click.echo(f"and {len(errors) - _TOLD:,} more lines are not requests", err=True)
     if not requests:
-        click.echo(f"{path.name}: there is no request in it", err=True)
+        click.echo(f"{path.name} contains no request", err=True)

@@ -46,8 +46,8 @@ class _TextOrCommand(Table):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=_MISSPELT)
             if near:
                 raise click.UsageError(
-                    f"There is no command {args[0]!r}; did you mean {near[0]!r}? A text stands "
-                    "behind `--`.",
+                    f"There is no command {args[0]!r}; did you mean {near[0]!r}? Put a text "
+                    "after `--`.",
                     ctx,
                 )
             args = [_TEXT, *args]

@@ -80,7 +80,7 @@ def unknown_labels(rows: Iterable[Row]) -> Iterator[str]:
                 continue
             meant = near(label, TASKS) if key == "task" else _meant(label)
             rows_are = f"{counted(count, 'row')} {'has' if count == 1 else 'have'}"
-            yield f"{rows_are} the {key} '{label}', which weighing never tells{meant}"
+            yield f"{rows_are} the {key} '{label}', which weighing never assigns{meant}"
 
 
 def _meant(label: str) -> str:

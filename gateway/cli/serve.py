@@ -58,7 +58,7 @@ _log = logging.getLogger("weighbridge")
     "--log-level",
     type=click.Choice(LOG_LEVELS),
     default=None,
-    help="The least severe messages to log; default: info.",
+    help="The lowest level to log; default: info.",
 )
 @click.option(
     "--log-format",

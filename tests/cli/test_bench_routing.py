@@ -100,10 +100,10 @@ def test_labels_that_weighing_never_gives_are_told(tmp_path: Path) -> None:
     ended = run(str(path), "--json")
     assert ended.exit_code == 0
     assert ended.stderr.splitlines() == [
-        "rows.jsonl: 2 rows have the task 'coding', which weighing never tells; "
+        "rows.jsonl: 2 rows have the task 'coding', which weighing never assigns; "
         "did you mean 'code'?",
-        "rows.jsonl: 1 row has the language 'xx', which weighing never tells",
-        "rows.jsonl: 1 row has the prompt_language 'english', which weighing never tells; "
+        "rows.jsonl: 1 row has the language 'xx', which weighing never assigns",
+        "rows.jsonl: 1 row has the prompt_language 'english', which weighing never assigns; "
         "did you mean 'en'?",
     ]
 

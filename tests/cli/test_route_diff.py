@@ -85,7 +85,7 @@ def test_an_empty_log_moves_nothing_and_is_told(folder: Path) -> None:
     result = ran(folder)
     assert result.exit_code == 1
     assert "0 of 0 requests move" in result.stdout
-    assert result.stderr == "log.jsonl: there is no request in it\n"
+    assert result.stderr == "log.jsonl contains no request\n"
 
 
 def test_lines_that_are_no_requests_are_told_by_their_numbers_and_count_nowhere(
@@ -97,7 +97,7 @@ def test_lines_that_are_no_requests_are_told_by_their_numbers_and_count_nowhere(
     assert result.exit_code == 1
     assert "3 of 6 requests move (50.0%)" in result.stdout
     assert result.stderr.startswith("log.jsonl: line 7: The body is not valid JSON")
-    assert result.stderr.endswith("and 2 lines more are no requests\n")
+    assert result.stderr.endswith("and 2 more lines are not requests\n")
     told = json.loads(ran(folder, "--json").stdout)
     assert (told["requests"], told["refused"], len(told["unread"])) == (6, 1, 7)
 

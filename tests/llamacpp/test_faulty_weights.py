@@ -76,5 +76,5 @@ async def test_weights_that_are_no_numbers_end_requests_and_not_the_worker(tmp_p
                 assert "no token has a finite logit" in answer.json()["error"]["message"]
             embedded = await http.post(EMBEDDINGS, json={"input": "a"})
             assert embedded.status_code == 500
-            assert "no number" in embedded.json()["error"]["message"]
+            assert "not a number" in embedded.json()["error"]["message"]
             assert (await http.get("/health")).status_code == 200

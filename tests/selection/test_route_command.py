@@ -166,7 +166,7 @@ def test_a_file_without_a_request_is_told(config: Path, tmp_path: Path) -> None:
     path.write_text("\n", encoding="utf-8")
     result = ran(config, "--file", str(path), "--json")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "asked.jsonl: there is no request in it\n"
+    assert result.stderr == "asked.jsonl contains no request\n"
 
 
 def test_a_command_that_is_misspelt_is_told_the_nearest(config: Path) -> None:
