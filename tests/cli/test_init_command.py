@@ -130,7 +130,7 @@ async def test_a_file_that_is_no_gguf_is_one_line_and_nobody_is_asked(folder: Pa
         result = await run("--from", server.address, "--gguf", "x.gguf")
         assert server.asked == []
     assert result.exit_code == 2
-    assert result.stderr == "--gguf x.gguf: x.gguf is no GGUF file\n"
+    assert result.stderr == "--gguf x.gguf: x.gguf is not a GGUF file\n"
 
 
 def test_what_was_pulled_is_served_by_its_name(

@@ -45,13 +45,13 @@ def test_elsewhere_each_tenth_and_each_half_minute_is_a_line() -> None:
     for percent in range(1, 21):
         screen.goes_on(1, percent * GB)
     screen.goes_on(31, 21 * GB)
-    screen.progress.says("m.gguf: HTTP 503; going on")
+    screen.progress.says("m.gguf: HTTP 503; resuming")
     assert screen.text.splitlines() == [
         "m.gguf: 0% of 100.0 GB",
         "m.gguf: 10% of 100.0 GB, 1.0 GB/s, 1 min 30 s left",
         "m.gguf: 20% of 100.0 GB, 1.0 GB/s, 1 min 20 s left",
         "m.gguf: 21% of 100.0 GB, 32.3 MB/s, 40 min 49 s left",
-        "m.gguf: HTTP 503; going on",
+        "m.gguf: HTTP 503; resuming",
     ]
 
 

@@ -142,11 +142,11 @@ async def test_a_child_that_was_killed_comes_back(tmp_path: Path) -> None:
 
 async def test_exit_2_is_hopeless(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "x.gguf"
-    case = Case(tmp_path, f"import sys; print('{path} is no GGUF file'); sys.exit(2)")
+    case = Case(tmp_path, f"import sys; print('{path} is not a GGUF file'); sys.exit(2)")
     async with asyncio.timeout(WAIT_S), running(case) as task:
         await task
         assert case.states() == ["starting", "failed"]
-        assert case.replica.status.reason == "exit code 2: x.gguf is no GGUF file"
+        assert case.replica.status.reason == "exit code 2: x.gguf is not a GGUF file"
         assert case.replica.status.pid is None
     assert case.pauses == []
 

@@ -137,7 +137,7 @@ async def test_what_had_not_begun_is_answered_by_the_other_replica(
 
 @pytest.mark.parametrize(
     ("model", "why"),
-    [("gone", "there is no file './gone.gguf'"), ("broken", "broken.gguf is no GGUF file")],
+    [("gone", "there is no file './gone.gguf'"), ("broken", "broken.gguf is not a GGUF file")],
 )
 async def test_a_model_that_cannot_start_says_why_and_harms_nobody(
     gateway: GatewayProcess, model: str, why: str
