@@ -12,14 +12,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from gateway.classify.kin import kin_of
 from gateway.classify.lexicon import Hit, Index, entry_of, read_data
 from gateway.classify.naming import Place, place_of
 from gateway.classify.plain import plain
+from gateway.classify.scripts import SHARED
 
 _NEAR_CHARS = 70
 _BESIDE_WORDS = 1  # in a sentence that only asks, where a language's words of manner are not known
 _BESIDE_SIGNS = 3  # of scripts without spaces
 _BRIEF_CHARS = 40  # of what asks for a language without a verb
+_KIN_CHARS = 80  # of a text that may well be of one of the kin of what it is taken for
 _HEAD_LETTERS = 4  # what names are looked up by, before anything dearer
 
 
@@ -46,6 +49,11 @@ class AnswerLanguageFinder:
 
     def __init__(self) -> None:
         self._askings = {code: _asking(data) for code, data in read_data("asking")}
+        # Short texts are taken for their kin's, and what these have in common is much.
+        self._kin = {
+            language: sorted(kin_of(language) & self._askings.keys())
+            for language in SHARED["latin"]
+        }
         self._own: dict[str, list[tuple[str, str]]] = {}
         for code, asking in self._askings.items():
             for phrase in asking.own:
@@ -64,19 +72,22 @@ class AnswerLanguageFinder:
         that may be somebody else's.
         """
         heads = {word[:_HEAD_LETTERS] for word in spaced.split()}
-        for code in self._read_with(written):
+        for code in self._read_with(written, len(spaced)):
             verb = "answer" if strict else "verb"
             named = _named(spaced, heads, self._askings[code], verb, raw)
             if named is not None:
                 return named
         return None if strict else self._owned(spaced, heads, written)
 
-    def in_brief(self, spaced: str, written: str) -> str | None:
-        """Return the language that a few words ask for without a verb: "and now in French"."""
-        if len(spaced) > _BRIEF_CHARS:
+    def in_brief(self, spaced: str, written: str, most: int = _BRIEF_CHARS) -> str | None:
+        """Return the language that a text of few words names at its end: "and now in French".
+
+        A longer one than `most` signs names none.
+        """
+        if len(spaced) > most:
             return None
         heads = {word[:_HEAD_LETTERS] for word in spaced.split()}
-        for code in self._read_with(written):
+        for code in self._read_with(written, len(spaced)):
             asking = self._askings[code]
             for hit in _names_in(spaced, heads, asking):
                 named = asking.place.holds(spaced, hit, (), "")
@@ -86,7 +97,7 @@ class AnswerLanguageFinder:
 
     def asks_only(self, spaced: str, written: str) -> bool:
         """Say whether a sentence does nothing but say in which language to answer."""
-        for code in self._read_with(written):
+        for code in self._read_with(written, len(spaced)):
             asking = self._askings[code]
             hits = asking.index.scan(spaced)
             keys = {hit.key for hit in hits}
@@ -99,13 +110,15 @@ class AnswerLanguageFinder:
         for asking in self._askings.values():
             yield from (entry for key, entry in asking.index.entries() if key != "name")
 
-    def _read_with(self, written: str) -> Iterator[str]:
-        """Yield the languages whose words may be used: the text's, and English for its names."""
+    def _read_with(self, written: str, chars: int) -> Iterator[str]:
+        """Yield the languages whose words may be used: a text's, a short one's kin's, English."""
         base = written.partition("-")[0]
         if written in self._askings:
             yield written
         elif base in self._askings:
             yield base
+        if chars <= _KIN_CHARS:
+            yield from self._kin.get(written, ())
         if written != "en":
             yield "en"
 

@@ -9,14 +9,17 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.classify.answer_language import AnswerLanguageFinder
-from gateway.classify.language import Found
+from gateway.classify.language import Found, LanguageFinder
 from gateway.classify.plain import plain
-from gateway.classify.reading import Turn
+from gateway.classify.reading import Text, Turn
 from gateway.domain import UNDECIDED
 
+# Tasks whose answers are texts as such, not what is found out by them.
+_OF_WORDS = frozenset(("translation", "writing", "general", UNDECIDED))
 _ASKED = 0.95  # how sure it is that a language which the request names is meant
 _HINTED = 0.5
 _CLOSING_CHARS = 240
+_LABEL_CHARS = 80  # of a line that says what is wanted of the text behind it
 _STANDING_CHARS = 120  # of a turn that says nothing but how to answer from now on
 
 
@@ -37,8 +40,9 @@ class Talk(msgspec.Struct, frozen=True):
 class ExpectedLanguage:
     """Finds the language of the answer. Built once, then read only."""
 
-    def __init__(self, answers: AnswerLanguageFinder) -> None:
+    def __init__(self, answers: AnswerLanguageFinder, languages: LanguageFinder) -> None:
         self._answers = answers
+        self._languages = languages
 
     def language(self, talk: Talk, named: str | None, prompt: Found, task: str) -> Found:
         """Return it; `named` is what the newest turn names, `prompt` the prompt's own language."""
@@ -69,10 +73,23 @@ class ExpectedLanguage:
             asked = self._answers.find(text.asked, written, strict=strict, raw=raw)
         if asked is None and (task == "translation" or len(turns) > 1):
             asked = self._answers.in_brief(text.asked, written)
+        if asked is None and turns[0].supplied and task in _OF_WORDS:
+            asked = self._labelled(text, written)
         if asked is None and turns[0].supplied:
             closing = text.prose[-_CLOSING_CHARS:]
             asked = self._answers.find(plain(closing), written, strict=True, raw=closing)
         return asked
+
+    def _labelled(self, text: Text, written: str) -> str | None:
+        """Return the language at the end of what stands before a text: "this in French: ...".
+
+        Where that text is in this language already, it is what is named.
+        """
+        asked = self._answers.in_brief(text.asked, written, _LABEL_CHARS)
+        if asked is None:
+            return None
+        supplied = text.prose.partition(text.instruction)[2][:_CLOSING_CHARS]
+        return None if self._languages.find(plain(supplied)).language == asked else asked
 
     def _standing(self, earlier: Sequence[str], written: str) -> str | None:
         """Return what the newest turn asks for of those that ask for nothing but a language."""

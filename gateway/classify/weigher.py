@@ -57,7 +57,7 @@ class Weigher:
         languages = languages or LanguageSection()
         self._languages = LanguageFinder(languages.undecided_below)
         answers = AnswerLanguageFinder()
-        self._expected = ExpectedLanguage(answers)
+        self._expected = ExpectedLanguage(answers, self._languages)
         lexicons = load_lexicons()
         least = (tasks or TaskSection()).undecided_below
         self._tasks = TaskFinder(lexicons, shipped_model(), least)

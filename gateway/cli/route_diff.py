@@ -127,7 +127,7 @@ def _table(found: Diff) -> Iterator[str]:
     share = found.moved / found.requests if found.requests else 0.0
     yield f"{found.moved:,} of {found.requests:,} requests move ({share:.1%})"
     if found.refused:
-        yield f"{found.refused:,} are refused by both files"
+        yield f"{found.refused:,} {'is' if found.refused == 1 else 'are'} refused by both files"
     counted = Counter((str(move.old), str(move.new)) for move in found.moves)
     for (before, after), count in counted.most_common():
         yield f"  {count:>7,}  {before} -> {after}"

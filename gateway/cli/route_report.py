@@ -182,13 +182,17 @@ def _table(found: Report) -> Iterator[str]:
         return
     days = " to ".join(_day(at_s) for at_s in (found.first_at_s, found.last_at_s))
     share = found.moved / found.requests
-    yield f"{found.requests:,} requests to named models, {days}; {share:.1%} would move"
+    yield f"{_requests(found.requests)} to named models, {days}; {share:.1%} would move"
     names = ("share", "requests", "prompt", "answer", "p50 s", "p95 s", "first s", "p50 s there")
     for rule in found.rules:
-        yield f"\n{rule.rule}: {rule.requests:,} requests, {rule.moved:,} would move"
+        yield f"\n{rule.rule}: {_requests(rule.requests)}, {rule.moved:,} would move"
         yield f"  {'':<40}" + "".join(f"{name:>12}" for name in names)
         for group in rule.groups:
             yield _row(group)
+
+
+def _requests(count: int) -> str:
+    return f"{count:,} request{'' if count == 1 else 's'}"
 
 
 def _row(group: Group) -> str:

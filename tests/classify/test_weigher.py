@@ -110,6 +110,15 @@ def test_a_few_words_behind_a_turn_name_the_next_language(weigher: Weigher) -> N
     assert weigher.weigh_chat(mentioned).language == "en"
 
 
+def test_what_stands_before_a_text_names_a_language_without_a_verb(weigher: Weigher) -> None:
+    wanted = weigher.weigh_chat(chat("Quiero esta frase en checo: hasta la semana que viene"))
+    assert (wanted.language, wanted.prompt_language) == ("cs", "es")
+    given_in = chat(
+        "Trouve les fautes dans ce texte en anglais : He have went to school yesterday."
+    )
+    assert weigher.weigh_chat(given_in).language == "fr"
+
+
 def test_a_turn_that_only_says_how_to_answer_holds_for_those_behind_it(weigher: Weigher) -> None:
     order, question = "Please answer in German from now on.", "What is the capital of Peru?"
     weighed = weigher.weigh_chat(chat(order, question))

@@ -50,7 +50,7 @@ def test_the_requests_that_move_are_listed_with_both_rules(folder: Path) -> None
     result = ran(folder)
     assert result.exit_code == 0, result.output
     assert "3 of 6 requests move (50.0%)" in result.output
-    assert "1 are refused by both files" in result.output
+    assert "1 is refused by both files" in result.output
     assert "2  llama (default) -> qwen (other tongue)" in result.output
     assert "refused -> qwen (alias)" in result.output
     assert "not served here" in result.output
