@@ -49,7 +49,8 @@ async def test_usage_may_come_with_each_event_and_grows_to_what_it_is_at_the_end
         assert len({usage["prompt_tokens"] for usage in told}) == 1
         completions = [usage["completion_tokens"] for usage in told]
         assert completions == sorted(completions)
-        assert completions[0] <= 1 < completions[-1] == completions[-2]
+        # The first event has as many tokens as the engine had drawn when its server looked.
+        assert completions[0] < completions[-1] == completions[-2]
 
 
 @pytest.mark.parametrize("options", [{}, {"stream_options": {"include_usage": False}}])
