@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -78,7 +77,7 @@ class Reader:
             Overloaded: too many wait already.
         """
         _, texts = request.sides()
-        scores, usage = await self._scores(request, "documents")
+        scores, usage = await self._scores(request, ("query", "documents"))
         order = sorted(range(len(scores)), key=lambda at: -scores[at])
         told = request.return_documents is not False
         results = [
@@ -95,20 +94,20 @@ class Reader:
             DecodeFailed: the engine could not go on.
             Overloaded: too many wait already.
         """
-        scores, usage = await self._scores(request, "text_2")
+        scores, usage = await self._scores(request, ("text_1", "text_2"))
         data = [Score(at, score) for at, score in enumerate(scores)]
         name = f"score-{uuid.uuid4().hex}"
         return ScoreAnswer(name, int(time.time()), self._model.name, data, usage)
 
     async def _scores(
-        self, request: RerankRequest | ScoreRequest, param: str
+        self, request: RerankRequest | ScoreRequest, params: tuple[str, str]
     ) -> tuple[list[float], Usage]:
         self._model.check_ranks(request.model)
         pairs = _pairs(request)
         if not self._model.abilities.reranks:
             return await self._likeness(pairs, _places(pairs, request), self._most(request))
-        prompts = await asyncio.to_thread(self._paired, pairs, param, self._most(request))
-        told = await self._evaluate(prompts, param)
+        prompts = await asyncio.to_thread(self._paired, pairs, params, self._most(request))
+        told = await self._evaluate(prompts, params[1])
         # Of several scores llama.cpp has made chances, of which the first is that of "yes".
         bare = request.use_activation is False or self._batcher.pooled.width > 1
         score = float if bare else _chance
@@ -116,17 +115,19 @@ class Reader:
 
     def _inputs(self, request: EmbeddingRequest) -> list[list[int]]:
         """Return the tokens of each input; of one that is cut, what stands behind a text stays."""
-        most, given = self._most(request), request.input
+        most = self._most(request)
         if most is None:
-            return self._model.prompts(given, "input")
-        if isinstance(given, str):
-            given = self._model.vocabulary.beginning(given, most)
-        else:
-            given = [self._beginning(one, most) for one in given]
+            return self._model.prompts(request.input, "input")
+        texts = [request.input] if isinstance(request.input, str) else request.input
+        beginning = self._model.vocabulary.beginning
+        given = [beginning(one, most) if isinstance(one, str) else one for one in texts]
         return [self._cut(prompt, most) for prompt in self._model.prompts(given, "input")]
 
-    def _beginning(self, one: Any, most: int) -> Any:
-        return self._model.vocabulary.beginning(one, most) if isinstance(one, str) else one
+    def _tokens(self, text: str, param: str, most: int | None) -> list[int]:
+        if most is None:
+            return self._model.tokens(text, param)
+        beginning = self._model.vocabulary.beginning(text, most)
+        return self._cut(self._model.tokens(beginning, param), most)
 
     def _cut(self, tokens: list[int], most: int) -> list[int]:
         if len(tokens) <= most:
@@ -139,6 +140,11 @@ class Reader:
     def _most(self, request: EmbeddingRequest | RerankRequest | ScoreRequest) -> int | None:
         """Return how many tokens of a text are read; None where longer ones are refused."""
         most, context = request.truncate_prompt_tokens, self._model.context
+        if most == 0:
+            raise InvalidRequest(
+                "'truncate_prompt_tokens' must be 1 or more, or -1 for as many as fit.",
+                param="truncate_prompt_tokens",
+            )
         if most is not None and most > context:
             raise InvalidRequest(
                 f"{most} tokens are more than this model's context length of {context}; -1 is as "
@@ -147,14 +153,29 @@ class Reader:
             )
         return context if most == -1 else most
 
-    def _paired(self, pairs: Sequence[Pair], param: str, most: int | None) -> list[list[int]]:
+    def _paired(
+        self, pairs: Sequence[Pair], params: tuple[str, str], most: int | None
+    ) -> list[list[int]]:
         """Return the tokens of each pair; what cannot fit is refused before it is read."""
         if most is not None:
-            beginning = self._model.vocabulary.beginning
-            pairs = [(first, beginning(second, most)) for first, second in pairs]
+            return [self._cut_pair(pair, params[0], most) for pair in pairs]
         for first, second in pairs:
-            self._model.room.check_text(first if most else first + second, param)
-        return [self._model.pairs.tokens(first, second, most) for first, second in pairs]
+            self._model.room.check_text(first + second, params[1])
+        return [self._model.pairs.tokens(first, second) for first, second in pairs]
+
+    def _cut_pair(self, pair: Pair, param: str, most: int) -> list[int]:
+        """Return the tokens of a pair; `param` is the first text's field, which is never cut."""
+        first, second = pair
+        self._model.room.check_text(first, param)
+        beginning = self._model.vocabulary.beginning(second, most)
+        tokens = self._model.pairs.tokens(first, beginning, most)
+        if len(tokens) > most:  # nothing of the second is left: its score would mean nothing
+            raise InvalidRequest(
+                f"'{param}' leaves no room for the other text: {most} tokens of a pair are read, "
+                f"and without that text it has {len(tokens)}. Shorten it, or have more read.",
+                param=param,
+            )
+        return tokens
 
     async def _likeness(
         self, pairs: Sequence[Pair], places: Mapping[str, _Place], most: int | None
@@ -162,13 +183,7 @@ class Reader:
         """Return the cosine of each pair; a text that stands in several is evaluated once."""
 
         def read() -> list[list[int]]:
-            if most is None:
-                return [self._model.tokens(text, place.param) for text, place in places.items()]
-            beginning = self._model.vocabulary.beginning
-            return [
-                self._cut(self._model.tokens(beginning(text, most), place.param), most)
-                for text, place in places.items()
-            ]
+            return [self._tokens(text, place.param, most) for text, place in places.items()]
 
         prompts = await asyncio.to_thread(read)
         numbers = await self._pooled(prompts, [*places.values()])

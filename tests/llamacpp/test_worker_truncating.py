@@ -63,7 +63,7 @@ async def test_as_much_is_read_as_there_is_room_for(
     told = await asked(worker, EMBEDDINGS, input=[LONG, "one"], truncate_prompt_tokens=-1)
     one = len(await tokens_of(worker, "one"))
     assert told["usage"]["prompt_tokens"] == 48 + one
-    for count in (-2, 49):
+    for count in (-2, 0, 49):
         wrong = await asked(worker, EMBEDDINGS, 400, input="a", truncate_prompt_tokens=count)
         assert wrong["error"]["param"] == "truncate_prompt_tokens"
 
@@ -86,6 +86,21 @@ async def test_of_a_pair_the_document_is_cut(
     assert scores[1] == pytest.approx(alone["data"][0]["score"], abs=NOISE)
     score = await asked(worker, SCORE, text_1=QUERY, text_2=LONG, truncate_prompt_tokens=-1)
     assert scores[0] == pytest.approx(score["data"][0]["score"], abs=NOISE)
+
+
+@pytest.mark.parametrize(
+    "pooled", [BERT_RERANKER, QWEN3_RERANKER], ids=lambda pooled: pooled.toy.name
+)
+async def test_a_query_that_leaves_no_room_for_a_document_is_refused_by_name(
+    worker_of: WorkerOf, folder: Path, pooled: PooledToy
+) -> None:
+    worker = worker_of(str(file_of(folder, pooled)), *SMALL, "--context=200")
+    few = await asked(worker, SCORE, 400, text_1=QUERY, text_2="one two", truncate_prompt_tokens=3)
+    assert few["error"]["param"] == "text_1"
+    assert "3 tokens of a pair are read" in few["error"]["message"]
+    long: dict[str, Any] = {"query": LONG, "documents": ["one two"]}
+    told = await asked(worker, RERANK, 400, **long, truncate_prompt_tokens=-1)
+    assert told["error"]["param"] == "query"
 
 
 async def test_likeness_is_that_of_what_was_read(worker_of: WorkerOf) -> None:
