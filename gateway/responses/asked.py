@@ -41,6 +41,7 @@ _OWN = frozenset(
 # What of `include` has a counterpart in a chat; the rest asks for what is never left out here.
 _LOGPROBS = "message.output_text.logprobs"
 _BOUND = "max_output_tokens"
+_MESSAGE = r"messages(?:\[(\d+)\]((?:\.\w+|\[\d+\])*))?"
 _KEPT = ("previous_response_id", "conversation", "prompt")
 
 
@@ -104,11 +105,14 @@ def as_chat(request: ResponsesRequest, body: bytes) -> bytes:
 
 def error_of(request: ResponsesRequest, error: ApiError) -> ApiError:
     """Return an error about the chat as one about the request, whose fields have other names."""
+    if (error.param or "").startswith("input"):
+        return error  # it is about the request, and quotes it
 
     def place(found: re.Match[str]) -> str:
-        return "input" if found[1] is None else _item_of(request, int(found[1]))
+        item = "input" if found[1] is None else _item_of(request, int(found[1]))
+        return f"{item}{found[2]}" if item.endswith("]") else item  # a text has no parts
 
-    for old, new in ((r"messages(?:\[(\d+)\])?", place), ("max_completion_tokens", _BOUND)):
+    for old, new in ((_MESSAGE, place), ("max_completion_tokens", _BOUND)):
         error.message = re.sub(rf"\b{old}", new, error.message)
         if error.param is not None:
             error.param = re.sub(rf"^{old}", new, error.param)
@@ -117,6 +121,8 @@ def error_of(request: ResponsesRequest, error: ApiError) -> ApiError:
 
 def _item_of(request: ResponsesRequest, at: int) -> str:
     """Return where the item stands of which a message was made, or the first of several."""
+    if at == 0 and request.instructions:
+        return "instructions"
     items = [] if isinstance(request.input, str) else request.input
 
     def messages_up_to(index: int) -> int:

@@ -1,0 +1,41 @@
+"""A request of the Responses API as one for chat, and what is told of it."""
+
+import pytest
+
+from engines.protocol.errors import InvalidRequest
+from gateway.responses import ResponsesRequest, error_of
+
+ITEMS = [
+    {"role": "user", "content": "Hello"},
+    {"type": "reasoning", "summary": []},
+    {"role": "assistant", "content": "Hello!"},
+    {"role": "user", "content": "Weather?"},
+]
+
+
+@pytest.mark.parametrize(
+    ("instructions", "param", "expected"),
+    [
+        (None, "messages[0].content", "input[0].content"),
+        ("Help.", "messages[0].content", "instructions"),
+        ("Help.", "messages[1]", "input[0]"),
+        (None, "messages[1]", "input[1]"),
+        (None, "messages[2].role", "input[3].role"),
+        (None, "messages", "input"),
+        (None, "max_completion_tokens", "max_output_tokens"),
+        (None, "temperature", "temperature"),
+    ],
+)
+def test_an_error_about_the_chat_names_what_the_client_has_sent(
+    instructions: str | None, param: str, expected: str
+) -> None:
+    request = ResponsesRequest(input=ITEMS, instructions=instructions)
+    told = error_of(request, InvalidRequest(f"'{param}' is wrong.", param=param))
+    assert told.param == expected
+    assert told.message == f"'{expected}' is wrong."
+
+
+def test_an_error_that_quotes_the_request_stays_as_it_is() -> None:
+    said = "Items of type 'messages' are not supported."
+    told = error_of(ResponsesRequest(input="Hello"), InvalidRequest(said, param="input[0].type"))
+    assert (told.message, told.param) == (said, "input[0].type")
