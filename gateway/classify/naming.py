@@ -81,7 +81,7 @@ class Place(msgspec.Struct, frozen=True):
         words = head.removesuffix(longest).split()
         while words and words[-1] in self.objects:
             words.pop()
-        return bool(words) and any(words[-1].startswith(verb.entry) for verb in verbs)
+        return bool(words) and any(f"{words[-1]} ".startswith(verb.entry) for verb in verbs)
 
 
 def place_of(data: Mapping[str, Any], space: str) -> Place:

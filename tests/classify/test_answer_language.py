@@ -82,6 +82,7 @@ def test_the_asked_language_is_heard(
         ("Write a poem in French about the sea", "fr"),
         ("Explain it in Greek", "el"),
         ("explain in spanish photosynthesis", "es"),
+        ("put this in german good morning everyone", "de"),
         ("Give me a summary in the Italian language", "it"),
         ("Translate the text about life in Greek villages into French: the sea", "fr"),
         ("translate to german and keep the tone: how are you", "de"),
