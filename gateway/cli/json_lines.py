@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from engines.words import counted
+
 _TOLD = 5
 LINES_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
@@ -28,6 +30,7 @@ def tell_unread(path: Path, errors: Mapping[int, str], requests: int) -> None:
     for number, error in islice(errors.items(), _TOLD):
         click.echo(f"{path.name}: line {number}: {error}", err=True)
     if len(errors) > _TOLD:
-        click.echo(f"and {len(errors) - _TOLD:,} more lines are not requests", err=True)
+        more = "more line is not a request", "more lines are not requests"
+        click.echo(f"and {counted(len(errors) - _TOLD, *more)}", err=True)
     if not requests:
         click.echo(f"{path.name} contains no request", err=True)

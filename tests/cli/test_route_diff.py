@@ -100,6 +100,8 @@ def test_lines_that_are_no_requests_are_told_by_their_numbers_and_count_nowhere(
     assert result.stderr.endswith("and 2 more lines are not requests\n")
     told = json.loads(ran(folder, "--json").stdout)
     assert (told["requests"], told["refused"], len(told["unread"])) == (6, 1, 7)
+    (folder / "log.jsonl").write_text("{\n" * 6, encoding="utf-8")
+    assert "and 1 more line is not a request\n" in ran(folder).stderr
 
 
 def test_a_broken_file_is_told_with_its_place(folder: Path) -> None:
