@@ -1,11 +1,13 @@
 """A request of the Responses API as one for chat, and what is told of it."""
 
+from typing import Any
+
 import pytest
 
 from engines.protocol.errors import InvalidRequest
 from gateway.responses import ResponsesRequest, error_of
 
-ITEMS = [
+ITEMS: list[dict[str, Any]] = [
     {"role": "user", "content": "Hello"},
     {"type": "reasoning", "summary": []},
     {"role": "assistant", "content": "Hello!"},
