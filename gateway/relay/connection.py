@@ -119,7 +119,9 @@ class Connection(asyncio.Protocol):
         """Return the whole body, if all of it has come before any was asked for; else None."""
         if not self._complete or self._stopped is not None or len(self._pieces) > 1:
             return None
-        return self._pieces.popleft() if self._pieces else b""
+        body = self._joined()
+        self._taken()  # over TLS one piece may be more than what reading pauses at
+        return body
 
     async def next_piece(self) -> bytes:
         """Return what has arrived since the last call, joined; `b""` at the answer's end.

@@ -10,7 +10,7 @@ import pytest
 from engines.kinds import Deadlines, ReplicaAddress
 from gateway.relay.client import Unreachable, UpstreamClient
 from gateway.relay.client import UpstreamRequest as Request
-from gateway.relay.connection import ConnectionLost
+from gateway.relay.connection import BUFFER_LIMIT_BYTES, Connection, ConnectionLost
 from gateway.relay.watch import DeadlinePassed, TotalPassed
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -64,6 +64,37 @@ async def test_pieces_arrive_and_the_connection_is_used_again(tmp_path: Path) ->
     assert connections == 1
     assert heads[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
     assert b"authorization: Bearer k\r\n" in heads[0]
+
+
+class StillTransport(asyncio.Transport):
+    """A transport that only notes whether it reads."""
+
+    paused = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        del data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+
+async def test_behind_a_large_answer_that_came_at_once_the_connection_reads_on() -> None:
+    """TLS may hand over more at once than a read of a socket does."""
+    transport, link = StillTransport(), Connection()
+    link.connection_made(transport)
+    link.begin(b"GET / HTTP/1.1\r\n\r\n")
+    body = b"x" * (BUFFER_LIMIT_BYTES + 1)
+    link.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    assert transport.paused
+    assert link.whole() == body
+    assert not transport.paused
+    assert link.reusable
 
 
 async def test_what_passes_by_wakes_no_reader_and_the_rest_is_read(tmp_path: Path) -> None:
