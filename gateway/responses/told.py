@@ -4,6 +4,7 @@ Owns: the shapes. Must not: know streams (`events` does).
 """
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -156,8 +157,9 @@ def whole(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
     for kind, text in (("reasoning", thought), ("message", message.get("content"))):
         if text:
             items.append(Item(kind, of, len(items), text))
-    if len(items) == 1 and not message.get("tool_calls"):  # else they are of more than the message
-        items[0].logprobs = logprobs_in(choice)
+    if items and not message.get("tool_calls"):  # else they are of more than what is said
+        tokens = logprobs_in(choice)
+        items[-1].logprobs = tokens if len(items) == 1 else _those_of(items[-1].text, tokens)
     for call in message.get("tool_calls") or ():
         function = call["function"]
         items.append(
@@ -176,6 +178,21 @@ def whole(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
 def logprobs_in(choice: dict[str, Any]) -> list[Any]:
     """Return what a chat's choice, or a part of one, tells of its tokens."""
     return [*((choice.get("logprobs") or {}).get("content") or ())]
+
+
+def _those_of(text: str, tokens: list[Any]) -> list[Any]:
+    """Return the tokens that a text was made of, which others went before; none if it is unclear.
+
+    It is where letters are of several tokens, each of which is told as a sign that stands for none.
+    """
+    texts = [str(one.get("token", "")) if isinstance(one, dict) else "" for one in tokens]
+    begins = "".join(texts).rfind(text)
+    if begins < 0:
+        return []
+    ends = accumulate(map(len, texts))
+    spans = zip(tokens, map(len, texts), ends, strict=True)
+    until = begins + len(text)
+    return [token for token, size, end in spans if end > begins and end - size < until]
 
 
 def _bare(chat: dict[str, Any]) -> str:

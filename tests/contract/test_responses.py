@@ -29,6 +29,7 @@ WEATHER: Any = {
     },
     "strict": True,
 }
+PRIME = "Is 91 a prime number?"  # which is thought about
 BOTH = "What is the weather in Berlin and Rome?"
 
 
@@ -107,6 +108,22 @@ async def test_log_probabilities_are_those_of_chat_whole_and_streamed(
     assert len(done.logprobs) == len(expected)
     without: Any = await client.responses.create(**fields, input="Hello")
     assert without.output[0].content[0].logprobs == []
+
+
+async def test_log_probabilities_behind_a_thought_are_the_messages_own(
+    client: openai.AsyncOpenAI,
+) -> None:
+    fields: Any = {"include": ["message.output_text.logprobs"], "temperature": 0}
+    answer: Any = await client.responses.create(model="demo-qwen", input=PRIME, **fields)
+    thought, message = answer.output
+    assert (thought.type, message.type) == ("reasoning", "message")
+    (part,) = message.content
+    assert "".join(one.token for one in part.logprobs).strip() == part.text != ""
+    stream: Any = await client.responses.create(
+        model="demo-qwen", input=PRIME, stream=True, **fields
+    )
+    (done,) = [event async for event in stream if event.type == "response.output_text.done"]
+    assert "".join(one.token for one in done.logprobs).strip() == part.text
 
 
 @pytest.mark.parametrize("stream", [False, True])
