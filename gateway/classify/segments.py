@@ -45,13 +45,17 @@ _PARAGRAPHS = re.compile(r"\n\s*\n+|\n\s*(?:-{3,}|={3,}|#{3,}|\*{3,})\s*\n")
 _ITEM = re.compile(r"\s*(?:[A-Za-z\d]{1,2}[.)]|[-*\u2022])\s")
 # What is nothing but code, for which `_CODE_LINE` is too generous: "And that is all;".
 _QUERY = re.compile(
-    r"\s*(?:SELECT\s.+?\sFROM\s|INSERT INTO\s|DELETE FROM\s|UPDATE\s\w+\sSET\s|CREATE TABLE\s)"
-    r"[\x00-\x7f]*",
+    r"\s*(?:SELECT\s.+?\sFROM\s|INSERT INTO\s|DELETE FROM\s|UPDATE\s\w+\sSET\s|CREATE TABLE\s)",
     re.DOTALL,
 )
+_STRING = re.compile(r"'[^']*'")
+# No query has three words of small letters in a row, or a word's question mark: they are a request.
+_TOLD = re.compile(r"(?<![\w.])[a-z]+(?:\s+[a-z]+){2}(?!\.?\w)|[a-z]\?")
 _CALL = re.compile(r"\s*[\w.]+\([\x00-\x7f]*\)")
+# "return a list of primes" asks for code, and is none.
 _BARE_STATEMENT = re.compile(
-    r"\s*(?:return\b[\x00-\x7f]{0,40}|import [\w., ]+|(?:for|while|if|elif) [^?]+:|else:|try:)"
+    r"\s*(?:return\b(?!.*\b(?:an? [a-z]{3,}|the|of|to|me|my|each|every)\b)[\x00-\x7f]{0,40}"
+    r"|import [\w., ]+|(?:for|while|if|elif) [^?]+:|else:|try:)"
 )
 _SENTENCE = re.compile(r"(?:^|(?<=\s))(?:[a-zA-Z]+\s){2}[a-zA-Z]+(?=[\s,.?!:]|$)")
 _CODE_SIGNS = ("=", "(", "{", "[", "<", ";", "_", '"', "*")
@@ -101,7 +105,10 @@ def is_code(text: str) -> bool:
 
 
 def _is_query(text: str) -> bool:
-    return _QUERY.fullmatch(text) is not None and not text.isupper()
+    if _QUERY.match(text) is None or text.isupper() or not text.isascii():
+        return False
+    pieces = filter(str.strip, _STRING.sub("''", text).split(";"))
+    return all(_QUERY.match(piece) and not _TOLD.search(piece) for piece in pieces)
 
 
 def _is_statement(line: str) -> bool:
