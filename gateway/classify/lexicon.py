@@ -135,6 +135,10 @@ class Lexicon:
         """Yield what a request may open with."""
         yield from (entry for key, entry in self.tasks.entries() if key in LEADS)
 
+    def greetings(self) -> Iterator[str]:
+        """Yield what people greet and thank with."""
+        yield from (entry for key, entry in self.tasks.entries() if key == "greet")
+
 
 @functools.cache
 def load_lexicons() -> Mapping[str, Lexicon]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.directives import without_directive
 from gateway.classify.kin import NO_HINTS, Hints, kin_of
-from gateway.classify.language import NOTHING, ONLY_CODE, Found, LanguageFinder
+from gateway.classify.language import ONLY_CODE, Found, LanguageFinder
 from gateway.classify.lexicon import Lexicon
 from gateway.classify.plain import plain
 from gateway.classify.requesting import RequestWords, load_openings
@@ -27,6 +27,7 @@ from gateway.classify.segments import (
 from gateway.domain import UNDECIDED
 
 _INSTRUCTION_CHARS = 600
+_GREETING_WORDS = 4
 _SURE = 0.9  # that one line is of another language than the rest
 
 
@@ -58,12 +59,17 @@ class Reader:
     """Reads turns. Built once, then read only."""
 
     def __init__(
-        self, languages: LanguageFinder, answers: AnswerLanguageFinder, openings: Iterable[str]
+        self,
+        languages: LanguageFinder,
+        answers: AnswerLanguageFinder,
+        openings: Iterable[str],
+        greetings: Iterable[str],
     ) -> None:
-        """Take what requests open with beside the finders of languages."""
+        """Take what requests and greetings open with beside the finders of languages."""
         self._languages = languages
         self._answers = answers
         self._requests = RequestWords(openings)
+        self._greetings = tuple(f" {entry}" for entry in greetings)
 
     def read(self, raw: str, hints: Hints = NO_HINTS) -> Turn:
         """Return a turn, read; any text will do. Long texts are read at their ends only."""
@@ -88,9 +94,15 @@ class Reader:
                 found = self._languages.find(plain(prose), hints)
             return found
         line = short_line_of(prose)
-        told = self._languages.find(plain(line), hints) if line else NOTHING
+        if not line or self._greets(plain(line)):
+            return found
+        told = self._languages.find(plain(line), hints)
         other = told.language not in (found.language, UNDECIDED, *kin_of(found.language))
         return told if other and told.confidence >= _SURE else found
+
+    def _greets(self, line: str) -> bool:
+        """Say whether a line does no more than greet or thank, which people do in any language."""
+        return len(line.split()) <= _GREETING_WORDS and line.startswith(self._greetings)
 
     def named(self, text: Text) -> str | None:
         """Return the language that a text asks for, by the words of its own and by English."""
@@ -120,3 +132,9 @@ def openings_of(lexicons: Mapping[str, Lexicon], answers: AnswerLanguageFinder) 
     yield from answers.verbs()
     for lexicon in lexicons.values():
         yield from lexicon.leads()
+
+
+def greetings_of(lexicons: Mapping[str, Lexicon]) -> Iterator[str]:
+    """Yield everything that people greet and thank with."""
+    for lexicon in lexicons.values():
+        yield from lexicon.greetings()

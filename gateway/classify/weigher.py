@@ -18,7 +18,7 @@ from gateway.classify.kin import NO_HINTS, Hints
 from gateway.classify.language import NOTHING, Found, LanguageFinder
 from gateway.classify.lexicon import load_lexicons
 from gateway.classify.plain import plain
-from gateway.classify.reading import Reader, Turn, openings_of
+from gateway.classify.reading import Reader, Turn, greetings_of, openings_of
 from gateway.classify.segments import clip, has_letters
 from gateway.classify.shape import Shape, ShapeReader, texts_of
 from gateway.classify.size import counted, is_open, size_of
@@ -62,7 +62,7 @@ class Weigher:
         least = (tasks or TaskSection()).undecided_below
         self._tasks = TaskFinder(lexicons, shipped_model(), least)
         openings = openings_of(lexicons, answers)
-        self._reader = Reader(self._languages, answers, openings)
+        self._reader = Reader(self._languages, answers, openings, greetings_of(lexicons))
 
     def weigh(self, request: AnyRequest, hints: Sequence[str] = ()) -> Weighed:
         """Return what a request to any endpoint weighs; `hints` as for `weigh_chat`."""

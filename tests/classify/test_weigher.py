@@ -79,8 +79,9 @@ def test_a_short_line_in_another_language_is_what_is_wanted_of_the_long_one(
     )
     asked = text.format(line="Rends ce passage plus aimable", document=document)
     assert weigher.weigh_chat(chat(asked)).prompt_language == "fr"
-    addressed = text.format(line="Cher Monsieur,", document=document)
-    assert weigher.weigh_chat(chat(addressed)).prompt_language == "en"
+    for line in ("Cher Monsieur,", "Gracias por todo", "Guten Morgen"):
+        polite = text.format(line=line, document=document)
+        assert weigher.weigh_chat(chat(polite)).prompt_language == "en"
 
 
 def test_comments_in_code_do_not_count(weigher: Weigher) -> None:

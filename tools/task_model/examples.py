@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.language import LanguageFinder
 from gateway.classify.lexicon import load_lexicons
-from gateway.classify.reading import Reader, openings_of
+from gateway.classify.reading import Reader, greetings_of, openings_of
 from gateway.classify.task_evidence import EvidenceReader
 from gateway.config.weighing import LanguageSection
 from tools.task_model.rows import TASKS, Source
@@ -40,7 +40,7 @@ def read_examples(sources: Iterable[Source]) -> list[Example]:
     lexicons = load_lexicons()
     languages = LanguageFinder(LanguageSection().undecided_below)
     answers = AnswerLanguageFinder()
-    turns = Reader(languages, answers, openings_of(lexicons, answers))
+    turns = Reader(languages, answers, openings_of(lexicons, answers), greetings_of(lexicons))
     evidence = EvidenceReader(lexicons)
 
     def features(text: str) -> Collection[str]:
