@@ -48,7 +48,8 @@ class Crowd:
             )
         if self._inside + count > self._most:
             raise Overloaded(
-                f"{self._inside} answers and texts wait here, and {self._most} are the most."
+                f"{self._inside} answers and texts run or wait, of at most {self._most} "
+                "(--max-waiting); try again later."
             )
         self._inside += count
         try:

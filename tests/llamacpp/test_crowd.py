@@ -12,7 +12,7 @@ def test_who_would_be_too_many_beside_others_is_told_to_come_back() -> None:
     crowd = Crowd(3)
     with crowd.with_these(2):
         too_many = crowd.with_these(2)
-        with pytest.raises(Overloaded, match="2 answers and texts wait here") as refused, too_many:
+        with pytest.raises(Overloaded, match="2 answers and texts run") as refused, too_many:
             pass
         assert refused.value.retry_after_s
         with crowd.with_these(1):
