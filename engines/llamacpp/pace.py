@@ -84,8 +84,7 @@ class Pace:
         tokens = max(_LEAST, short, int(wanted_s / self._token_s))
         if decoding < _MANY and tokens > _TILE // 2:
             return min(_TILE * round(tokens / _TILE), batch_tokens)
-        block = _TILE if tokens >= _TILE else _BLOCK if tokens >= 2 * _BLOCK else _SMALL_BLOCK
-        return min(tokens - tokens % block, batch_tokens)
+        return min(_in_blocks(decoding, tokens), batch_tokens)
 
     def patience_s(self, prompt_tokens: int, batch_tokens: int) -> float:
         """Return how long it pays to wait for who comes with such prompts: a fiftieth of them.
@@ -101,6 +100,27 @@ class Pace:
         if not self._alone_s:
             return None
         return self._alone_s[min(self._alone_s, key=lambda known: abs(known - decoding))]
+
+
+def together(decoding: int, prompt_tokens: int) -> bool:
+    """Say whether a CPU evaluates a piece sooner in one batch with those who decode than alone.
+
+    A small one shares their last block of the matrix products; a large one goes by tiles of
+    attention, which others' cells would make as dear as its own.
+    """
+    return decoding % _BLOCK != 0 and prompt_tokens <= 2 * _BLOCK + _SMALL_BLOCK
+
+
+def _in_blocks(decoding: int, tokens: int) -> int:
+    """Return about so many tokens of a piece, none of which costs as much as several.
+
+    A small piece fills the last block of those who decode beside it.
+    """
+    if tokens < 2 * _BLOCK and together(decoding, tokens):
+        full = (decoding + tokens + _SMALL_BLOCK) // _BLOCK * _BLOCK - decoding
+        return full if full >= _LEAST else tokens - tokens % _SMALL_BLOCK
+    block = _TILE if tokens >= _TILE else _BLOCK if tokens >= 2 * _BLOCK else _SMALL_BLOCK
+    return tokens - tokens % block
 
 
 def _mixed(before: float | None, newest: float) -> float:

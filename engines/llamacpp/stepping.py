@@ -21,6 +21,7 @@ from engines.llamacpp.cells import Cells, Start
 from engines.llamacpp.counts import Counts
 from engines.llamacpp.experience import Experience
 from engines.llamacpp.orders import Progress
+from engines.llamacpp.pace import together
 from engines.llamacpp.scheduler import Turn, Waiting, next_turn, share_step, who_catches_up
 from engines.llamacpp.sequence import SequenceState
 
@@ -140,15 +141,14 @@ class Stepper:
         """Return who takes part in a step, with how many tokens: in one batch, or in two.
 
         Where a step's time is what it reckons, and not the weights that it reads, those who decode
-        go first, alone: beside pieces of prompts each would cost twice as much, and wait for them.
+        go first, alone: beside large pieces of prompts each would cost twice as much.
         """
         taking = [(s, shares[s.slot]) for s in self.running if s.slot in shares]
-        if not self._runtime.apart:
+        decoding = [one for one in taking if one[0].pending == 1]
+        reading = [one for one in taking if one[0].pending != 1]
+        if not self._runtime.apart or together(len(decoding), sum(share for _, share in reading)):
             return [taking] if taking else []
-        parts = (
-            [one for one in taking if (one[0].pending == 1) is first] for first in (True, False)
-        )
-        return [part for part in parts if part]
+        return [part for part in (decoding, reading) if part]
 
     def _who_looks(self, most: int) -> tuple[SequenceState, View] | None:
         """Return who evaluates a picture in this step: one, so that others wait for no more."""

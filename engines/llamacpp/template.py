@@ -67,7 +67,9 @@ class ChatTemplate:
             self._template = self._sandbox.from_string(source)
         except TemplateSyntaxError as error:
             why = f"{error.message} in its line {error.lineno}"
-            raise TemplateProblem(f"the weights' chat template is not valid Jinja: {why}") from None
+            raise TemplateProblem(
+                f"the chat template in the weights is not valid Jinja: {why}"
+            ) from None
         except (TemplateError, SyntaxError, *_STUMBLES):
             raise TemplateProblem("the chat template in the weights cannot be compiled") from None
         self._special = dict(special)
