@@ -114,11 +114,13 @@ def together(decoding: int, prompt_tokens: int) -> bool:
 def _in_blocks(decoding: int, tokens: int) -> int:
     """Return about so many tokens of a piece, none of which costs as much as several.
 
-    A small piece fills the last block of those who decode beside it.
+    A small piece fills the last block of those who decode beside it, and no more: what is learned
+    of that says nothing of another one.
     """
     if tokens < 2 * _BLOCK and together(decoding, tokens):
-        full = (decoding + tokens + _SMALL_BLOCK) // _BLOCK * _BLOCK - decoding
-        return full if full >= _LEAST else tokens - tokens % _SMALL_BLOCK
+        full = -decoding % _BLOCK
+        full += _BLOCK * (full < _LEAST)
+        return full if full <= tokens + 1 else tokens - tokens % _SMALL_BLOCK
     block = _TILE if tokens >= _TILE else _BLOCK if tokens >= 2 * _BLOCK else _SMALL_BLOCK
     return tokens - tokens % block
 

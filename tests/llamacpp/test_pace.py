@@ -23,8 +23,8 @@ def test_one_long_prompt_beside_many_at_most_doubles_a_step_unless_the_least_doe
     alone_s: float, token_s: float, decoding: int
 ) -> None:
     tokens = learned(alone_s, token_s, decoding).prompt_tokens(decoding, [1_500], 512)
-    # So few more fill a block of the matrix products, which costs as much without them.
-    assert (tokens - 4) * token_s <= alone_s * 1.01 or tokens <= 8
+    # One more fills a block of the matrix products, which costs as much without it.
+    assert (tokens - 1) * token_s <= alone_s * 1.01 or tokens <= 5
 
 
 @given(COST, COST, COUNT, COUNT)
@@ -36,8 +36,8 @@ def test_a_step_is_never_longer_than_prompts_have_a_right_to_or_a_bounded_gap(
     most = int(max(alone_s * max(1, reading / decoding), 0.4) / token_s)
     # What is more than half a tile of attention is rounded up to a whole one.
     tile = tokens % 64 == 0 and tokens - most <= 32
-    # And so few more fill the last block of those who decode.
-    filled = (decoding + tokens) % 16 == 0 and tokens - max(4, most) <= 4
+    # And one more fills the last block of those who decode.
+    filled = (decoding + tokens) % 16 == 0 and tokens - max(4, most) <= 1
     assert tokens <= max(4, most * 1.01) or tile or filled
 
 
@@ -48,7 +48,7 @@ def test_prompts_never_get_less_time_than_those_that_decode(
     tokens = learned(alone_s, token_s, decoding).prompt_tokens(decoding, [1_500], 512)
     # Less a tile of attention, or a block of the matrix products: a part costs as much as a whole.
     fills = (decoding + tokens) % 16 == 0
-    block = 64 if tokens >= 64 else 16 if tokens >= 32 or fills else 4
+    block = 64 if tokens >= 64 else 32 if fills else 16 if tokens >= 32 else 4
     assert (tokens + block) * token_s >= alone_s * 0.99 or tokens == 512
     assert fills or tokens % block == 0
 
@@ -77,7 +77,7 @@ def test_a_piece_of_more_than_half_a_tile_is_a_whole_one() -> None:
 
 def test_a_small_piece_fills_the_last_block_of_those_who_decode() -> None:
     for decoding, tokens in ((8, 8), (10, 6), (12, 4), (24, 8)):
-        for token_s in (0.045 / 8, 0.045 / 6):
+        for token_s in (0.045 / 8, 0.045 / 15):
             found = learned(0.045, token_s, decoding).prompt_tokens(decoding, [1_500], 512)
             assert found == tokens
             assert together(decoding, found)
