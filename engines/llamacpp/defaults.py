@@ -20,6 +20,8 @@ from engines.protocol.requests import Sampling
 # How far back llama.cpp looks for repetitions.
 _LLAMA_LAST_N = 64
 _BREAKERS = ("\n", ":", '"', "*")
+# A seed that is none, in the words of llama-server and vLLM.
+_ANY_SEED = -1
 
 
 class Defaults:
@@ -41,7 +43,7 @@ class Defaults:
         return SamplingParams(
             temperature=_given(request.temperature, self._temperature),
             narrowing=self._narrowing(request),
-            seed=request.seed,
+            seed=None if request.seed == _ANY_SEED else request.seed,
             presence_penalty=request.presence_penalty or 0.0,
             frequency_penalty=request.frequency_penalty or 0.0,
             repetition_penalty=request.repetition_penalty or request.repeat_penalty or 1.0,

@@ -41,6 +41,12 @@ async def test_the_same_seed_says_nearly_always_the_same_alone_cached_and_in_com
         assert sum(one != other for one, other in zip(alone, others, strict=True)) <= 5
 
 
+async def test_the_seed_that_llama_server_and_vllm_call_none_is_none(worker_of: WorkerOf) -> None:
+    async with worker_of().client() as http:
+        said = [await text(http, "Hello", seed=-1) for _ in range(4)]
+    assert len(set(said)) > 1
+
+
 async def test_each_sampler_changes_what_is_drawn_and_is_reproducible(worker_of: WorkerOf) -> None:
     samplers: list[dict[str, Any]] = [
         {},
