@@ -53,8 +53,11 @@ class Shelf:
     def __init__(self, folder: Path, mark: str) -> None:
         self._folder = folder / mark
 
-    def load(self) -> list[Leaving]:
-        """Return the states, the least recently used first."""
+    def load(self) -> Iterator[Leaving]:
+        """Yield the states, the least recently used first; each is read when it is asked for.
+
+        There may be more than are kept now, and more than there is memory for.
+        """
         with contextlib.suppress(OSError):
             os.utime(self._folder)  # used now
         with contextlib.suppress(OSError):
@@ -63,8 +66,9 @@ class Shelf:
             found = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda file: file.stat().st_mtime)
         except OSError as error:
             _log.warning("saved prefixes cannot be read: %s", error.strerror)
-            return []
-        return [leaving for file in found for leaving in _read(file)]
+            return
+        for file in found:
+            yield from _read(file)
 
     def store(self, kept: Iterable[Leaving]) -> None:
         """Keep just these, of which the least recently used come first."""
