@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from engines.llamacpp.scheduler import who_gives_way
+from engines.llamacpp.scheduler import WHOLE, who_gives_way
 
 Tokens = npt.NDArray[np.int32]
 
@@ -75,6 +75,13 @@ class _Holder:
     adapter: int
     last: _Run
 
+    def is_waited_for(self, tokens: Tokens) -> bool:
+        """Say whether a prompt may wait for what this one still has to read.
+
+        A long one may get nothing for as long as others are read; a short one is read in a step.
+        """
+        return len(tokens) > WHOLE or len(self.tokens) - self.last.end <= WHOLE
+
 
 class Prefixes:
     """The mirror of a cache of `cells` with `slots` sequences; owned by the batcher's thread.
@@ -101,8 +108,8 @@ class Prefixes:
                 if holder.adapter != adapter:
                     continue
                 common = whole(min(common_length(tokens, holder.tokens), most))
-                soon = max(soon, common)
                 there = whole(min(common, holder.last.end))
+                soon = max(soon, common if holder.is_waited_for(tokens) else there)
                 if there > reused:
                     donor, reused = slot, there
         outlook = Outlook(donor, reused, soon, len(tokens) - reused)

@@ -65,6 +65,18 @@ def test_what_another_evaluates_at_this_moment_is_worth_waiting_for() -> None:
     assert cache.look(prompt).reused == 35
 
 
+def test_a_short_prompt_waits_for_no_long_one() -> None:
+    cache = prefixes()
+    long = tokens(*[0] * 100)
+    slot = cache.admit(long, cache.look(long))
+    assert cache.look(long).waits
+    assert not cache.look(tokens(*[0] * 30, 1)).waits
+    cache.grow(slot, 20)
+    assert cache.look(tokens(*[0] * 30, 1)).reused == 20
+    cache.grow(slot, 16)  # the rest is read in a step
+    assert cache.look(tokens(*[0] * 50, 1)).waits
+
+
 def test_nobody_waits_for_a_few_tokens() -> None:
     cache = prefixes()
     prompt = tokens(0, 0, 0, 0)

@@ -83,6 +83,33 @@ async def test_those_that_arrive_together_read_their_common_prompt_once() -> Non
         check_cells(batcher, runtime)
 
 
+async def test_a_short_prompt_is_not_stuck_behind_a_long_one_with_its_beginning() -> None:
+    runtime = ToyRuntime(cells=500, batch_tokens=16, shares=True)
+    gate = Gate()
+    runtime.before = gate
+    async with batching(runtime) as batcher:
+        # The long one gets nothing as long as the other, which is older and shorter, is read.
+        other, long, short = client(100, 4, 50), after_system(*range(110)), after_system(55)
+        batcher.submit(other.sequence)
+        await arrive(gate)
+        batcher.submit(long.sequence)
+        batcher.submit(short.sequence)
+        gate.open_for_good()
+        for one in (other, long, short):
+            assert (await one.end()).text == answer(one.prompt, one.count)
+        check_cells(batcher, runtime)
+    ends = [(99, other.prompt[-1]), (40, short.prompt[-1])]  # where the prompts do
+    at_end = [
+        next(
+            at
+            for at, rows in enumerate(runtime.steps)
+            if any((row.position, row.token, row.wanted) == (*end, True) for row in rows)
+        )
+        for end in ends
+    ]
+    assert at_end[1] < at_end[0]
+
+
 async def test_equal_prompts_are_evaluated_once_but_for_the_last_token() -> None:
     runtime = ToyRuntime(cells=500, parallel=4, batch_tokens=64, shares=True)
     async with batching(runtime) as batcher:
