@@ -25,7 +25,8 @@ class Place(msgspec.Struct, frozen=True):
     that a name may have beyond what is written, `tongue` what the word for "language" begins with:
     before it, a name may end in any way. Names that end in `adverb` need nothing before. `follows`
     are the words that no adjective stands before, `objects` those that may stand between verb and
-    name. Behind `into`, of the verbs `carry`, whatever follows is text to translate.
+    name. Behind `into`, of the verbs `carry`, whatever follows is text to translate. What stands
+    right behind `denied`, with or without its verb, is not asked for: "do not answer in Greek".
     """
 
     before: tuple[str, ...] = ()
@@ -39,12 +40,15 @@ class Place(msgspec.Struct, frozen=True):
     objects: frozenset[str] = frozenset()
     carry: tuple[str, ...] = ()
     into: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
 
     def holds(self, spaced: str, name: Hit, verbs: Sequence[Hit], raw: str) -> bool:
         """Say whether a name stands right; `raw` is the text with its punctuation, or less."""
         head, rest = spaced[: name.at].rstrip(), spaced[name.end :]
         bare = bool(self.adverb) and name.entry.endswith(self.adverb)
         if not (bare or self._follows(head)) or (not verbs and head.endswith(self.described)):
+            return False
+        if self.denied and self._is_denied(head, verbs):
             return False
         if self.after and not rest.lstrip().startswith(self.after):
             return False
@@ -77,11 +81,30 @@ class Place(msgspec.Struct, frozen=True):
 
     def _is_beside(self, head: str, verbs: Sequence[Hit]) -> bool:
         """Say whether the verb stands right before the name: "explain it in Greek"."""
+        words = self._without_objects(self._without_before(head))
+        return _ends_in_one(words, verbs)
+
+    def _is_denied(self, head: str, verbs: Sequence[Hit]) -> bool:
+        """Say whether what stands before a name forbids it, or says that it is not so."""
+        head = self._without_before(head)
+        words = self._without_objects(head)
+        if _ends_in_one(words, verbs):
+            words.pop()
+        return head.endswith(self.denied) or f" {' '.join(words)}".endswith(self.denied)
+
+    def _without_before(self, head: str) -> str:
         longest = max((one for one in self.before if head.endswith(one)), key=len, default="")
-        words = head.removesuffix(longest).split()
+        return head.removesuffix(longest).rstrip()
+
+    def _without_objects(self, head: str) -> list[str]:
+        words = head.split()
         while words and words[-1] in self.objects:
             words.pop()
-        return bool(words) and any(f"{words[-1]} ".startswith(verb.entry) for verb in verbs)
+        return words
+
+
+def _ends_in_one(words: Sequence[str], verbs: Sequence[Hit]) -> bool:
+    return bool(words) and any(f"{words[-1]} ".startswith(verb.entry) for verb in verbs)
 
 
 def place_of(data: Mapping[str, Any], space: str) -> Place:
@@ -102,4 +125,5 @@ def place_of(data: Mapping[str, Any], space: str) -> Place:
         objects=frozenset(data.get("objects", ())),
         carry=entries("carry"),
         into=tuple(space + plain(word).strip() for word in data.get("into", ())),
+        denied=tuple(space + plain(word).strip() for word in data.get("denied", ())),
     )

@@ -95,6 +95,36 @@ def test_a_language_that_is_only_mentioned_is_not_asked_for(
     assert finder.find(plain(text), "en") == asked
 
 
+@pytest.mark.parametrize(
+    ("text", "written", "asked"),
+    [
+        ("Do not answer in French", "en", None),
+        ("Please don't reply in German, I do not read it", "en", None),
+        ("Never translate it into Spanish", "en", None),
+        ("Do not answer in French but in Italian", "en", "it"),
+        ("Do not use any lists and answer in French", "en", "fr"),
+        ("How do I say no in French? Translate it", "en", "fr"),
+        ("Antworte nicht auf Englisch, sondern auf Polnisch", "de", "pl"),
+        ("Antworte bitte nicht auf Englisch", "de", None),
+        ("Ne réponds pas en anglais", "fr", None),
+        ("No respondas en inglés", "es", None),
+        ("No uses listas y responde en inglés", "es", "en"),
+        ("Non rispondere in inglese", "it", None),
+        ("Não responda em inglês", "pt", None),
+        ("Antwoord niet in het Engels", "nl", None),
+        ("Svara inte på engelska", "sv", None),
+        ("Nie odpowiadaj po angielsku", "pl", None),
+        ("Не отвечай на английском", "ru", None),  # noqa: RUF001 - Russian
+        ("不要用英语回答", "zh", None),
+        ("请用英语回答", "zh", "en"),
+    ],
+)
+def test_a_language_that_is_forbidden_is_not_asked_for(
+    finder: AnswerLanguageFinder, text: str, written: str, asked: str | None
+) -> None:
+    assert finder.find(plain(text), written, raw=text) == asked
+
+
 def test_a_mark_behind_a_name_tells_that_no_noun_follows(finder: AnswerLanguageFinder) -> None:
     text = "Describe this picture in Italian, short"
     assert finder.find(plain(text), "en", raw=text) == "it"
