@@ -41,6 +41,13 @@ _OWN = frozenset(
 # What of `include` has a counterpart in a chat; the rest asks for what is never left out here.
 _LOGPROBS = "message.output_text.logprobs"
 _BOUND = "max_output_tokens"
+# Other fields that are called otherwise in a chat, and errors about it name.
+_RENAMED = (
+    ("max_completion_tokens", _BOUND),
+    (r"response_format(?:\.json_schema)?", "text.format"),
+    ("reasoning_effort", "reasoning.effort"),
+    (r"(tools\[\d+\])\.function", r"\1"),
+)
 _MESSAGE = r"messages(?:\[(\d+)\]((?:\.\w+|\[\d+\])*))?"
 _KEPT = ("previous_response_id", "conversation", "prompt")
 
@@ -112,7 +119,7 @@ def error_of(request: ResponsesRequest, error: ApiError) -> ApiError:
         item = "input" if found[1] is None else _item_of(request, int(found[1]))
         return f"{item}{found[2]}" if item.endswith("]") else item  # a text has no parts
 
-    for old, new in ((_MESSAGE, place), ("max_completion_tokens", _BOUND)):
+    for old, new in ((_MESSAGE, place), *_RENAMED):
         error.message = re.sub(rf"\b{old}", new, error.message)
         if error.param is not None:
             error.param = re.sub(rf"^{old}", new, error.param)

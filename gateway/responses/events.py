@@ -42,9 +42,10 @@ class EventWriter:
             told = _ANY.decode(data)
         except UNREADABLE:
             return b""
-        if "error" in told:
+        if isinstance(told.get("error"), dict):
             return self._fail(told["error"])
-        out = b"" if self._answer is not None else self._begin(told)
+        begins = self._answer is None and told.get("choices")  # what comes before has no name
+        out = self._begin(told) if begins else b""
         self._usage = told.get("usage") or self._usage
         self._mark = told.get("weighbridge", self._mark)
         for choice in told.get("choices") or ():
@@ -134,6 +135,8 @@ class EventWriter:
         if self._answer is None:
             what = {"code": error.get("code"), "message": message, "param": error.get("param")}
             return self._event("error", **what)
+        for item in self._items[-1:]:
+            item.status = "incomplete"
         failed = msgspec.structs.replace(
             self._answer,
             status="failed",

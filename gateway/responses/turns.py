@@ -37,10 +37,7 @@ def messages_of(instructions: str | None, given: str | Sequence[dict[str, Any]])
             case "function_call":
                 _add_call(turns, item)
             case "function_call_output":
-                output = _content(item.get("output"), f"{where}.output")
-                turns.append(
-                    {"role": "tool", "tool_call_id": item.get("call_id"), "content": output}
-                )
+                turns.append(_result(item, where))
             case "reasoning":
                 thought = _texts(item.get("content")) or _texts(item.get("summary"))
                 turns.append({"role": "assistant", "content": None, "reasoning_content": thought})
@@ -58,7 +55,7 @@ def _add_message(turns: list[_Turn], item: dict[str, Any], where: str) -> None:
     if role != "assistant":
         turns.append({"role": role, "content": _content(content, f"{where}.content")})
         return
-    text = content if isinstance(content, str) else _texts(content)
+    text = _texts(content) if content is None or isinstance(content, list) else content
     last = turns[-1] if turns else {}
     if last.get("role") == "assistant" and last["content"] is None and "tool_calls" not in last:
         last["content"] = text
@@ -74,9 +71,19 @@ def _add_call(turns: list[_Turn], item: dict[str, Any]) -> None:
     turns[-1].setdefault("tool_calls", []).append(call)
 
 
+def _result(item: dict[str, Any], where: str) -> _Turn:
+    output = _content(item.get("output"), f"{where}.output")
+    if not isinstance(output, str | list):
+        raise InvalidRequest(
+            "The output of a function is a text, or a list of parts.", param=f"{where}.output"
+        )
+    return {"role": "tool", "tool_call_id": item.get("call_id"), "content": output}
+
+
 def _texts(parts: Any) -> str:
     """Return the texts of parts, whatever kind they are of, one after the other."""
-    known = [part for part in parts or () if isinstance(part, dict)]
+    listed = parts if isinstance(parts, list) else []
+    known = [part for part in listed if isinstance(part, dict)]
     found = [part.get("text") or part.get("refusal") for part in known]
     return "".join(text for text in found if isinstance(text, str))
 

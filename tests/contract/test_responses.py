@@ -178,6 +178,10 @@ async def test_an_answer_that_is_cut_is_incomplete(client: openai.AsyncOpenAI) -
         ({"input": []}, "input"),
         ({"input": [{"role": "user", "content": "a"}, {"role": "x"}]}, "input[1].role"),
         ({"instructions": "Help.", "input": [{"role": "user"}]}, "input[0].content"),
+        ({"input": [{"role": "assistant", "content": 5}]}, "input[0].content"),
+        ({"input": [{"type": "function_call_output", "call_id": "c"}]}, "input[0].output"),
+        ({"reasoning": {"effort": 5}}, "reasoning.effort"),
+        ({"text": {"format": {"type": "json_schema", "schema": {"not": {}}}}}, "text.format"),
         ({"input": "Hello " * 9_000}, "input"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"text": {"format": "json"}}, "text.format"),
@@ -298,3 +302,16 @@ async def test_a_stream_that_breaks_ends_as_failed() -> None:
     events = await told(FIRST, chunk("It "), CUT)
     assert events[-1].type == "response.failed"
     assert events[-1].response.error.message
+    assert [item.status for item in events[-1].response.output] == ["incomplete"]
+
+
+async def test_what_comes_before_an_answer_does_not_begin_the_response() -> None:
+    """As Azure's first event, which tells of the prompt alone and has no name."""
+    before = FIRST.replace(b'"chatcmpl-1"', b'""').replace(b'"toy"', b'""')
+    before = before[: before.index(b'"choices"')] + b'"choices":[],"prompt_filter_results":[]}\n\n'
+    spoken = chunk("It weighs.").replace(b'"object"', b'"error":null,"object"')
+    events = await told(before, FIRST, spoken, chunk(finish="stop"), usage_chunk(), DONE)
+    first, last = events[0].response, events[-1].response
+    assert (first.id, first.model) == (last.id, last.model) == ("resp_1", "toy")
+    assert (last.status, last.output_text) == ("completed", "It weighs.")
+    assert [item.status for item in last.output] == ["completed"]

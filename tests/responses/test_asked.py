@@ -26,6 +26,8 @@ ITEMS: list[dict[str, Any]] = [
         (None, "messages", "input"),
         (None, "max_completion_tokens", "max_output_tokens"),
         (None, "temperature", "temperature"),
+        (None, "response_format.json_schema.schema", "text.format.schema"),
+        (None, "tools[1].function.parameters", "tools[1].parameters"),
     ],
 )
 def test_an_error_about_the_chat_names_what_the_client_has_sent(
