@@ -21,10 +21,20 @@ class Pairs:
         template = runtime.meta(_TEMPLATE)
         self._parts = None if template is None else self._split(template)
 
-    def tokens(self, query: str, document: str, most: int | None = None) -> list[int]:
-        """Return the tokens of a pair; of those beyond `most` the document is cut at its end."""
+    def tokens(
+        self, query: str, document: str, most: int | None = None, own: int | None = None
+    ) -> list[int]:
+        """Return the tokens of a pair.
+
+        The document is cut at its end, to `own` tokens, and further where the pair has more than
+        `most`.
+        """
         tokens = self._written(query, document)
-        kept = self._read(document) if most is not None and len(tokens) > most else []
+        too_long = most is not None and len(tokens) > most
+        kept = self._read(document) if too_long or own is not None else []
+        if own is not None and len(kept) > own:
+            kept = kept[:own]
+            tokens = self._written(query, self._vocabulary.text(kept), kept)
         while most is not None and len(tokens) > most and kept:
             kept = kept[: max(0, len(kept) - (len(tokens) - most))]
             # Words may join anew where it is put into a template.

@@ -42,6 +42,14 @@ class _Place:
     param: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """How many tokens are read of a text, or of a pair's, and of a document; None for all."""
+
+    text: int | None
+    document: int | None
+
+
 class Reader:
     """Answers for one model. Where the model has no head that ranks, likeness of vectors ranks.
 
@@ -103,10 +111,10 @@ class Reader:
         self, request: RerankRequest | ScoreRequest, params: tuple[str, str]
     ) -> tuple[list[float], Usage]:
         self._model.check_ranks(request.model)
-        pairs = _pairs(request)
+        pairs, bounds = _pairs(request), _Bounds(self._most(request), _most_of_document(request))
         if not self._model.abilities.reranks:
-            return await self._likeness(pairs, _places(pairs, request), self._most(request))
-        prompts = await asyncio.to_thread(self._paired, pairs, params, self._most(request))
+            return await self._likeness(pairs, _places(pairs, request), bounds)
+        prompts = await asyncio.to_thread(self._paired, pairs, params, bounds)
         told = await self._evaluate(prompts, params[1])
         # Of several scores llama.cpp has made chances, of which the first is that of "yes".
         bare = request.use_activation is False or self._batcher.pooled.width > 1
@@ -154,21 +162,25 @@ class Reader:
         return context if most == -1 else most
 
     def _paired(
-        self, pairs: Sequence[Pair], params: tuple[str, str], most: int | None
+        self, pairs: Sequence[Pair], params: tuple[str, str], bounds: _Bounds
     ) -> list[list[int]]:
         """Return the tokens of each pair; what cannot fit is refused before it is read."""
-        if most is not None:
-            return [self._cut_pair(pair, params[0], most) for pair in pairs]
+        own = bounds.document
+        if own is not None:
+            beginning = self._model.vocabulary.beginning
+            pairs = [(first, beginning(second, own)) for first, second in pairs]
+        if bounds.text is not None:
+            return [self._cut_pair(pair, params[0], bounds.text, own) for pair in pairs]
         for first, second in pairs:
             self._model.room.check_text(first + second, params[1])
-        return [self._model.pairs.tokens(first, second) for first, second in pairs]
+        return [self._model.pairs.tokens(first, second, own=own) for first, second in pairs]
 
-    def _cut_pair(self, pair: Pair, param: str, most: int) -> list[int]:
+    def _cut_pair(self, pair: Pair, param: str, most: int, own: int | None) -> list[int]:
         """Return the tokens of a pair; `param` is the first text's field, which is never cut."""
         first, second = pair
         self._model.room.check_text(first, param)
         beginning = self._model.vocabulary.beginning(second, most)
-        tokens = self._model.pairs.tokens(first, beginning, most)
+        tokens = self._model.pairs.tokens(first, beginning, most, own)
         if len(tokens) > most:  # nothing of the second is left: its score would mean nothing
             raise InvalidRequest(
                 f"'{param}' leaves no room for the other text: {most} tokens of a pair are read, "
@@ -178,12 +190,20 @@ class Reader:
         return tokens
 
     async def _likeness(
-        self, pairs: Sequence[Pair], places: Mapping[str, _Place], most: int | None
+        self, pairs: Sequence[Pair], places: Mapping[str, _Place], bounds: _Bounds
     ) -> tuple[list[float], Usage]:
         """Return the cosine of each pair; a text that stands in several is evaluated once."""
+        own = bounds.text
+        if bounds.document is not None:  # what stands around a text is none of it
+            opening, ending, _ = self._model.vocabulary.frame()
+            whole = bounds.document + len(opening) + len(ending)
+            own = whole if own is None else min(own, whole)
 
         def read() -> list[list[int]]:
-            return [self._tokens(text, place.param, most) for text, place in places.items()]
+            return [
+                self._tokens(text, place.param, own if place.param == "documents" else bounds.text)
+                for text, place in places.items()
+            ]
 
         prompts = await asyncio.to_thread(read)
         numbers = await self._pooled(prompts, [*places.values()])
@@ -214,6 +234,10 @@ class Reader:
                 param="dimensions",
             )
         return request.dimensions or width
+
+
+def _most_of_document(request: RerankRequest | ScoreRequest) -> int | None:
+    return request.max_tokens_per_doc if isinstance(request, RerankRequest) else None
 
 
 def _pairs(request: RerankRequest | ScoreRequest) -> list[Pair]:

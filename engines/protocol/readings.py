@@ -40,7 +40,8 @@ class RerankRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `/v1/rerank`. `top_n` bounds the results; 0, as without it, is all of them.
 
     Documents come back with the results unless `return_documents` is false. `use_activation`
-    false asks for scores as the model's head gives them, where it has one.
+    false asks for scores as the model's head gives them, where it has one. `max_tokens_per_doc` is
+    Cohere's: of each document the first so many tokens are read.
     """
 
     query: str
@@ -50,6 +51,7 @@ class RerankRequest(msgspec.Struct, frozen=True, kw_only=True):
     return_documents: bool | None = None
     use_activation: bool | None = None
     truncate_prompt_tokens: Budget | None = None
+    max_tokens_per_doc: PositiveInt | None = None
     user: str | None = None
     metadata: Any = None
 

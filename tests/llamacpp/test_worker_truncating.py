@@ -103,6 +103,40 @@ async def test_a_query_that_leaves_no_room_for_a_document_is_refused_by_name(
     assert told["error"]["param"] == "query"
 
 
+@pytest.mark.parametrize("options", [(), ("--embeddings",)], ids=["head", "likeness"])
+async def test_of_each_document_only_as_much_is_read_as_coheres_field_says(
+    worker_of: WorkerOf, folder: Path, options: tuple[str, ...]
+) -> None:
+    """`max_tokens_per_doc` bounds no query, and what stands around a text is none of it."""
+    weights = "demo:qwen" if options else str(file_of(folder, QWEN3_RERANKER))
+    worker = worker_of(weights, *SMALL, "--context=200", *options)
+    start, query = "the weigh bridge weighs", "the weigh bridge weighs one two three"
+    count = len(await tokens_of(worker, start)) - len(await tokens_of(worker, ""))
+    ask: dict[str, Any] = {"query": query, "max_tokens_per_doc": count}
+    told = await asked(worker, RERANK, documents=[LONG, "one two"], **ask)
+    short = await asked(worker, RERANK, documents=[start, "one two"], query=query)
+    assert told["usage"] == short["usage"]
+    scores = [
+        {row["index"]: row["relevance_score"] for row in each["results"]} for each in (told, short)
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=NOISE)
+    assert {row["document"]["text"] for row in told["results"]} == {LONG, "one two"}
+    both = await asked(worker, RERANK, documents=[LONG], **ask, truncate_prompt_tokens=-1)
+    assert both["results"][0]["relevance_score"] == pytest.approx(scores[1][0], abs=NOISE)
+    wrong = await asked(worker, RERANK, 400, documents=["a"], query="b", max_tokens_per_doc=0)
+    assert wrong["error"]["param"] == "max_tokens_per_doc"
+
+
+@pytest.mark.parametrize("own", [1, 3, 9])
+async def test_bert_reads_the_first_tokens_of_a_document(
+    worker_of: WorkerOf, folder: Path, own: int
+) -> None:
+    worker = worker_of(str(file_of(folder, BERT_RERANKER)), *SMALL, "--context=200")
+    none = await asked(worker, RERANK, query=QUERY, documents=[""])
+    told = await asked(worker, RERANK, query=QUERY, documents=[LONG], max_tokens_per_doc=own)
+    assert told["usage"]["prompt_tokens"] == none["usage"]["prompt_tokens"] + own
+
+
 async def test_likeness_is_that_of_what_was_read(worker_of: WorkerOf) -> None:
     worker = worker_of("demo:qwen", "--embeddings", "--context=64")
     told = await asked(
