@@ -26,6 +26,8 @@ from engines.protocol.requests import ChatRequest, Message
 
 # Enough for a tag that opens a thought, even where each of its bytes is a token.
 _PROMPT_END = 16
+# Longer answers that go on are not read again: a call in which they break off stays content.
+_MOST_HEARD = 16 * 1024
 
 
 class _Limits(Protocol):
@@ -131,13 +133,24 @@ class Conversations:
         return Frame(form, (tags.opening, tags.closing), thinking, tags.turn, tags.answer)
 
     def _speech(self, request: ChatRequest, order: Order) -> Speech:
-        return self._for(request).dialect.hear(
-            _functions(request),
-            thinking=self._thinks_after(request, order.prompt),
-            amid=bool(request.continue_final_message) and has_begun(request.messages[-1]),
-            split=request.reasoning_format != "none",
-            most=_most_calls(request),
-        )
+        dialect, last = self._for(request).dialect, request.messages[-1]
+        thinking = self._thinks_after(request, order.prompt)
+        goes_on = bool(request.continue_final_message) and has_begun(last)
+
+        def hear() -> Speech:
+            return dialect.hear(
+                _functions(request),
+                thinking=thinking,
+                amid=goes_on,
+                split=request.reasoning_format != "none",
+                most=_most_calls(request),
+            )
+
+        speech = hear()
+        said = last.text() if goes_on and not (thinking or dialect.form.envelops) else ""
+        if said and len(said) <= _MOST_HEARD and not _has_calls(hear(), said):
+            speech.go_on_from(said)
+        return speech
 
     def _ear(self, request: ChatRequest, order: Order) -> Callable[[], Callable[[str], bool]]:
         """Return what listens until there are as many calls as the request wants."""
@@ -216,6 +229,11 @@ class Conversations:
         last = [token for token in prompt[-_PROMPT_END:] if is_text(token)]
         end = self._vocabulary.text(last, special=True)
         return self._for(request).dialect.thinks_after(end)
+
+
+def _has_calls(speech: Speech, text: str) -> bool:
+    speech.feed(text)
+    return speech.calls > 0
 
 
 def _most_calls(request: ChatRequest) -> int | None:

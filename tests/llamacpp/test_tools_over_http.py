@@ -39,15 +39,14 @@ CUT = {"tools": TOOLS, "max_tokens": 30}
 
 
 async def whole(parrot: Parrot, **fields: Any) -> Any:
-    return await parrot.client.chat.completions.create(model="parrot", messages=ASK, **fields)
+    fields = {"messages": ASK} | fields
+    return await parrot.client.chat.completions.create(model="parrot", **fields)
 
 
 async def streamed(parrot: Parrot, **fields: Any) -> Any:
     """Return what the SDK makes of a stream: the same as an answer at once."""
-    options: Any = {"include_usage": True}
-    async with parrot.client.chat.completions.stream(
-        model="parrot", messages=ASK, stream_options=options, **fields
-    ) as stream:
+    fields = {"messages": ASK, "stream_options": {"include_usage": True}} | fields
+    async with parrot.client.chat.completions.stream(model="parrot", **fields) as stream:
         return await stream.get_final_completion()
 
 
@@ -120,6 +119,22 @@ async def test_without_parallel_calls_an_answer_ends_with_the_first(ask: Any) ->
         both = await ask(served, tools=TOOLS, parallel_tool_calls=True)
         assert len(plain(both)["calls"]) == 2
     assert answer.usage.completion_tokens < both.usage.completion_tokens
+
+
+@pytest.mark.parametrize("ask", [whole, streamed])
+@pytest.mark.parametrize("start", ['<tool_call>{"na', '<tool_call>{"name": "add", "argu'])
+async def test_a_call_that_the_client_has_begun_reaches_it_whole(ask: Any, start: str) -> None:
+    start = "Let me see." + start
+    begun: Any = {"continue_final_message": True, "add_generation_prompt": False}
+    turns = [*ASK, {"role": "assistant", "content": start}]
+    async with parrot(HERMES, TWO) as served:
+        answer = await ask(served, messages=turns, tools=TOOLS, extra_body=begun)
+    assert plain(answer) == {
+        "content": "",
+        "thought": "",
+        "calls": [("add", '{"a": 1}'), ("now", "{}")],
+        "finish_reason": "tool_calls",
+    }
 
 
 async def test_a_conversation_goes_on_with_the_results() -> None:

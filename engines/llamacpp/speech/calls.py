@@ -120,12 +120,12 @@ class Calls:
 
     def give_up(self) -> None:
         """Make content of what was read since the last whole call."""
-        text = self._tape.since
+        text, known = self._tape.since, self._tape.known
         if self._open:
-            self._say(CallBroke(self._index, text, text[self._told :]))
+            self._say(CallBroke(self._index, text[known:], text[max(known, self._told) :]))
             self._close()
         else:
-            self._say(Content(text))
+            self._say(Content(text[known:]))
         self._tape.begin()
 
     def _close(self) -> None:

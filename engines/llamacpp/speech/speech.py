@@ -12,7 +12,7 @@ from typing import Any
 from engines.llamacpp.speech.calls import Calls, Enough
 from engines.llamacpp.speech.form import Format
 from engines.llamacpp.speech.json_text import NotACall
-from engines.llamacpp.speech.parts import Content, Part, Thought, joined
+from engines.llamacpp.speech.parts import CallBegan, Content, Part, Thought, joined
 from engines.llamacpp.speech.tape import SPACES, Steps, Tape
 
 
@@ -80,6 +80,17 @@ class Speech:
     def over(self) -> bool:
         """Whether there are as many calls as are wanted."""
         return self.calls == self._most
+
+    def go_on_from(self, said: str) -> None:
+        """Take what was said before of this answer, none of whose calls is whole.
+
+        It is not told again, but for a call in which it breaks off: that is told whole.
+        """
+        before = self.feed(said)
+        self._tape.know()
+        if self._calls.is_open:
+            begun = max(at for at, part in enumerate(before) if isinstance(part, CallBegan))
+            self._said += before[begun:]
 
     def feed(self, text: str) -> list[Part]:
         """Take the next piece of text; return what is known now."""
@@ -149,7 +160,8 @@ class Speech:
         yield from tape.until(form.markers, self._content)
 
     def _content(self, text: str) -> None:
-        self._said.append(Content(text))
+        """Say what was read since the tape's last `begin`."""
+        self._said.append(Content(text[self._tape.known :]))
 
     def _think(self, text: str) -> None:
         self._said.append(Thought(text))

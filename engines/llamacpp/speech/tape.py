@@ -16,9 +16,13 @@ SPACES = " \t\r\n"
 
 
 class Tape:
-    """Owned by one reader, which remembers with `begin` where it may have to go back to."""
+    """Owned by one reader, which remembers with `begin` where it may have to go back to.
+
+    `known`: how many characters behind that place somebody has told already.
+    """
 
     def __init__(self) -> None:
+        self.known = 0
         self._text = ""
         self._at = 0
         self._ended = False
@@ -31,8 +35,13 @@ class Tape:
         """Say that no more will come."""
         self._ended = True
 
+    def know(self) -> None:
+        """Take all that has arrived for told."""
+        self.known = len(self._text)
+
     def begin(self) -> None:
         """Let go of what was read."""
+        self.known = max(0, self.known - self._at)
         self._text, self._at = self._text[self._at :], 0
 
     def rewind(self) -> None:
