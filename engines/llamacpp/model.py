@@ -187,7 +187,9 @@ class Model:
         choices = request.choices()
         if choices * len(prompts) > _MAX_SEQUENCES:
             raise InvalidRequest(
-                f"{choices * len(prompts)} answers are more than {_MAX_SEQUENCES}.", param="n"
+                f"One request has at most {_MAX_SEQUENCES} answers, not {choices * len(prompts)}; "
+                "send several requests.",
+                param="n" if len(prompts) == 1 else param,
             )
         order = self._order(request, most, alternatives)
         orders: list[Order] = []

@@ -15,6 +15,8 @@ _WHOLE = (
     native.LLAMA_VOCAB_TYPE_BPE,
     native.LLAMA_VOCAB_TYPE_RWKV,
 )
+# llama.cpp says with the least number there is that they are too many to count.
+_MOST_TOKENS = (1 << 31) - 1
 _NO_TEXT = (
     native.LLAMA_TOKEN_ATTR_CONTROL
     | native.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -106,13 +108,17 @@ class Vocabulary:
         """
         raw = text.encode("utf-8", "replace")
         room = len(raw) + 8
-        found = (native.llama_token * room)()
-        count: int = native.llama_tokenize(
-            self._vocab, raw, len(raw), found, room, add_special, parse_special
-        )
-        if count < 0:
-            raise ValueError("the text cannot be tokenized")
-        return list(found[:count])
+        while True:
+            found = (native.llama_token * room)()
+            count: int = native.llama_tokenize(
+                self._vocab, raw, len(raw), found, room, add_special, parse_special
+            )
+            if count >= 0:
+                return list(found[:count])
+            # Some vocabularies write a sign out first: one of Arabic's three bytes as four words.
+            if not room < -count <= _MOST_TOKENS:
+                raise ValueError("the text cannot be tokenized")
+            room = -count
 
     def fewest(self, text: str) -> int:
         """Return how many tokens a text has at least, without reading it; 0 where none can tell."""

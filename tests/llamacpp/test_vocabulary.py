@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import llama_cpp as native
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -48,6 +50,27 @@ def test_no_text_has_fewer_tokens_than_its_length_tells(
     vocabulary = vocabularies[family]
     tokens = vocabulary.tokens(text, add_special=False, parse_special=True)
     assert (len(text) > 0) <= vocabulary.fewest(text) <= len(tokens)
+
+
+def test_a_text_may_have_more_tokens_than_bytes(
+    vocabularies: dict[str, Vocabulary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with XLM-R's vocabulary, which reads one sign for "peace be upon him" as four words."""
+    vocabulary, text = vocabularies["qwen2"], "the weighbridge weighs"
+    tokens = vocabulary.tokens(text, add_special=False, parse_special=False)
+    tokenize = native.llama_tokenize
+
+    def verbose(vocab: Any, raw: bytes, length: int, found: Any, room: int, *how: bool) -> int:
+        count: int = tokenize(vocab, raw, length, found, room, *how)
+        whole = count + 2 * length
+        if whole > room:
+            return -whole
+        found[count:whole] = [tokens[0]] * (whole - count)
+        return whole
+
+    monkeypatch.setattr(native, "llama_tokenize", verbose)
+    more = vocabulary.tokens(text, add_special=False, parse_special=False)
+    assert more == tokens + [tokens[0]] * 2 * len(text)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

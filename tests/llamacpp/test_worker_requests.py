@@ -43,7 +43,7 @@ WRONG: list[tuple[str, dict[str, Any], str | None]] = [
     (COMPLETIONS, {"prompt": [True]}, "prompt"),
     (COMPLETIONS, {"prompt": [[1, "a"]]}, "prompt"),
     (COMPLETIONS, {"prompt": [{"a": 1}]}, "prompt"),
-    (COMPLETIONS, {"prompt": ["a"] * 129}, "n"),
+    (COMPLETIONS, {"prompt": ["a"] * 129}, "prompt"),
     (EMBEDDINGS, {"input": ["a", ""]}, "input"),
     ("/tokenize", {"prompt": 5}, "prompt"),
     ("/detokenize", {"tokens": [99_999]}, "tokens"),

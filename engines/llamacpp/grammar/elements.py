@@ -118,7 +118,7 @@ def _comes_apart(schema: Any, how: Elements) -> bool:
         and schema.get("type", "object") == "object"
         and isinstance(properties, dict)
         and isinstance(required, list)
-        and all(key in properties for key in required)
+        and all(isinstance(key, str) and key in properties for key in required)
         and all(_can_be_written(schema, key, how) for key in properties)
     )
 
@@ -129,6 +129,8 @@ def _can_be_written(schema: dict[str, Any], key: str, how: Elements) -> bool:
         return False
     if kinds_of(schema, key) != TEXT:
         return True
+    if not isinstance(own.get("enum", []), list):
+        return False
     texts = _texts(own)
     return own.keys() <= _OF_TEXTS and all(
         isinstance(text, str) and text == text.strip("\n") and how.value_end not in text

@@ -136,6 +136,21 @@ async def test_a_function_that_cannot_be_taken_apart_is_called_in_json(
     assert said(compiled, text, vocabulary) == "open"
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"a": {"type": "string", "enum": 5}}},
+        {"type": "object", "properties": {"a": {"type": "string"}}, "required": [["a"]]},
+    ],
+)
+async def test_what_is_no_schema_is_refused_where_parameters_are_elements(
+    compiler: Compiler, schema: dict[str, Any]
+) -> None:
+    calls = Calls(("look",), (Part("json", "tools", json.dumps(schema)),), 1)
+    with pytest.raises(UnsupportedGrammar):
+        await compiled_by(compiler, Wish("tool_choice", calls=calls), Frame(QWEN_XML.form))
+
+
 async def test_a_marker_that_is_a_token_is_that_token(
     compiler: Compiler, vocabulary: Vocabulary
 ) -> None:
