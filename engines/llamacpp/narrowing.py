@@ -21,6 +21,8 @@ _ROWS = 64
 _PARTS = (1e-2, 1e-4)
 _MOST_SORTED = 2_048
 _LEAST_POWER = -32
+# None at all would be reached before the first weight.
+_LEAST_WANTED = 1e-300
 # Of a float32: the first seven bits behind its exponent.
 _KIND_BITS, _KINDS = 16, 127
 
@@ -128,10 +130,11 @@ def first_within(weights: Floats, least: np.float32, count: int) -> Tokens:
 def least_within(weights: Floats, wanted: float) -> tuple[np.float32, int]:
     """Return the least of the largest weights that come to `wanted`, and how many these are.
 
-    No weight is below 0 or above 1. Sorting a whole vocabulary takes milliseconds: first is found
-    between which two powers of two the least one lies, then among 128 kinds of these, and only
-    weights of one kind are sorted.
+    That is one at least. No weight is below 0 or above 1. Sorting a whole vocabulary takes
+    milliseconds: first is found between which two powers of two the least one lies, then among 128
+    kinds of these, and only weights of one kind are sorted.
     """
+    wanted = max(wanted, _LEAST_WANTED)
     for part in _PARTS:
         likely = weights >= np.float32(part)
         if np.count_nonzero(likely) > _MOST_SORTED:
@@ -187,9 +190,12 @@ def _typical(weights: Floats, typical_p: float) -> Tokens:
 
 
 def _without_top(weights: Floats, threshold: float) -> Tokens:
-    """Return all but those that reach the threshold, and of these the least likely."""
+    """Return all but those that reach the threshold, and of these the least likely.
+
+    What is impossible reaches none, be it 0.
+    """
     chances = weights / weights.sum(dtype=np.float64)
-    top = np.flatnonzero(chances >= threshold)
+    top = np.flatnonzero((chances >= threshold) & (weights > 0))
     if len(top) < 2:
         return np.arange(len(weights))
     kept = top[chances[top].argmin()]

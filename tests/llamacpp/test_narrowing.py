@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from engines.llamacpp.heat import Dynamic
 from engines.llamacpp.narrowing import (
     Floats,
     Narrowing,
@@ -76,6 +77,12 @@ def test_xtc_leaves_the_least_likely_of_the_top(
         assert lucky == everything
 
 
+def test_xtc_that_leaves_out_all_that_it_can_draws_nothing_impossible() -> None:
+    logits: Floats = np.array([3, -np.inf, 2, 1, -np.inf], dtype=np.float32)
+    sets = Narrowing(xtc_probability=1, xtc_threshold=0)
+    assert Sampler(SamplingParams(narrowing=sets)).pick(logits) == 3
+
+
 @given(LOGITS, st.integers(1, 30), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_all_sets_together_always_leave_something(
     values: list[int], top_k: int, typical_p: float, min_p: float, top_p: float
@@ -126,6 +133,13 @@ def test_the_nucleus_of_a_large_vocabulary_is_what_sorting_finds(
     if not near:
         order = np.lexsort((np.arange(size), -weights))[:expected]
         assert sorted(kept.tolist()) == sorted(order.tolist())
+
+
+def test_the_smallest_nucleus_of_a_large_vocabulary_of_equals_is_its_first() -> None:
+    flat: Floats = np.zeros(9_000, dtype=np.float32)
+    sets = Narrowing(top_p=0)
+    for params in (SamplingParams(narrowing=sets), SamplingParams(0, sets, dynamic=Dynamic(1))):
+        assert Sampler(params).pick(flat.copy()) == 0
 
 
 def test_of_a_large_nucleus_tokens_are_drawn_by_their_chances() -> None:
