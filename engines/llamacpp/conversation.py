@@ -195,8 +195,7 @@ class Conversations:
     def _for(self, request: ChatRequest) -> Manner:
         """Return how the model speaks here; where it must call and has no form, in a common one."""
         manner = self._with_tools if request.functions() else self._plain
-        forced = request.tool_choice not in (None, "auto", "none")
-        if forced and manner.dialect.form.form is None:
+        if _must_call(request) and manner.dialect.form.form is None:
             return replace(manner, dialect=replace(manner.dialect, form=HERMES))
         return manner
 
@@ -214,7 +213,9 @@ class Conversations:
         most, tags = thought_tokens(request), dialect.tags
         if most is None or tags is None:
             return None
-        closing = self._vocabulary.tokens(tags.ending, add_special=False, parse_special=True)
+        # The header of an answer would be no call.
+        ending = tags.closing + tags.turn if tags.turn and _must_call(request) else tags.ending
+        closing = self._vocabulary.tokens(ending, add_special=False, parse_special=True)
         return ThoughtBudget(tags, self._thinks_after(request, prompt), most, tuple(closing))
 
     def _thinks_after(self, request: ChatRequest, prompt: Sequence[int]) -> bool:
@@ -229,6 +230,10 @@ class Conversations:
         last = [token for token in prompt[-_PROMPT_END:] if is_text(token)]
         end = self._vocabulary.text(last, special=True)
         return self._for(request).dialect.thinks_after(end)
+
+
+def _must_call(request: ChatRequest) -> bool:
+    return request.tool_choice not in (None, "auto", "none")
 
 
 def _has_calls(speech: Speech, text: str) -> bool:

@@ -3,12 +3,16 @@
 from collections.abc import Iterable
 
 import numpy as np
+import pytest
 
+from engines.llamacpp.conversation import Conversations
 from engines.llamacpp.orders import Order
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.speech.budget import ThoughtBudget, ThoughtMeter
 from engines.llamacpp.speech.speech import Tags
+from engines.protocol.requests import ChatRequest, Message
+from tests.support.parrot import ParrotRuntime
 from tests.support.toy_runtime import END, SIZE, ToyVocabulary
 
 TAGS = Tags("<think>", "</think>", "\n</think>\n\n")
@@ -95,3 +99,28 @@ def test_a_sequence_that_may_not_think_at_all_begins_with_the_closing_tag() -> N
 
 def test_control_tokens_are_text_where_somebody_looks_for_them() -> None:
     assert answer(None, SHOWN, [OPEN, LETTER, CLOSE]) == "<think>a</think>"
+
+
+GPT_OSS = "{# <|channel|>analysis<|message|> #}{{ messages[0].content }}<|start|>assistant"
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("auto", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+        ("required", "<|end|><|start|>assistant"),
+    ],
+)
+def test_a_thought_that_is_spent_gives_way_to_a_call_that_must_come(
+    choice: str, expected: str
+) -> None:
+    runtime = ParrotRuntime([GPT_OSS], [], "gpt-oss")
+    request = ChatRequest(
+        messages=[Message("user", "What?")],
+        tools=[{"type": "function", "function": {"name": "now"}}],
+        tool_choice=choice,
+        thinking_token_budget=3,
+    )
+    order = Conversations(runtime).told(request, Order((1,), 20))
+    assert order.thoughts is not None
+    assert runtime.vocabulary.text(order.thoughts.closing_tokens, special=True) == expected

@@ -10,9 +10,9 @@ import pytest
 from engines.llamacpp.grammar.compiler import Compiler
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.wish import Calls, Part, UnsupportedGrammar, Wish
-from engines.llamacpp.speech.dialect import Dialect
+from engines.llamacpp.speech.dialect import Dialect, dialect_of
 from engines.llamacpp.speech.form import Elements, Form, Format
-from engines.llamacpp.speech.formats import FORMATS, HERMES, LLAMA, QWEN_XML
+from engines.llamacpp.speech.formats import FORMATS, HARMONY, HERMES, LLAMA, QWEN_XML
 from engines.llamacpp.speech.parts import CallBegan, CallEnded, CallGrew
 from engines.llamacpp.vocabulary import Vocabulary
 from tests.support.compiling import OBJECT, THOUGHT, TWO, compiled_by, form, said, taken
@@ -216,6 +216,21 @@ async def test_calls_that_no_token_tells_from_text_are_not_held_amid_it(
     compiler: Compiler, frame: Frame
 ) -> None:
     assert await compiler.compile(Wish("tools", calls=TWO, free=True), frame) is None
+
+
+async def test_behind_a_thought_of_gpt_oss_a_forced_call_comes_and_no_answer(
+    compiler: Compiler, vocabulary: Vocabulary
+) -> None:
+    tags = dialect_of("<|channel|>analysis<|message|>", "gpt-oss").tags
+    assert tags is not None
+    thought = (tags.opening, tags.closing)
+    frame = Frame(HARMONY.form, thought, turn=tags.turn, answer=tags.answer)
+    compiled = await compiled_by(compiler, Wish("tool_choice", calls=TWO), frame)
+    how = form(HARMONY)
+    call = how.before + "wait" + how.middle + "{}" + how.after
+    start = tags.opening + "Hm."
+    assert said(compiled, start + tags.closing + tags.turn + call, vocabulary) == "may end"
+    assert said(compiled, start + tags.ending, vocabulary) == "refused"
 
 
 async def test_a_model_without_a_form_of_calls_answers(
