@@ -17,7 +17,7 @@ from engines.llamacpp.beginnings import Draining
 from engines.llamacpp.binding import DecodeFailed
 from engines.llamacpp.grammar.frame import Frame
 from engines.llamacpp.grammar.tool_wish import wish_of_chat
-from engines.llamacpp.grammar.wish import UnsupportedGrammar, wish_of
+from engines.llamacpp.grammar.wish import wish_of
 from engines.llamacpp.model import Model
 from engines.llamacpp.orders import Order
 from engines.llamacpp.pictures import Seen
@@ -142,7 +142,7 @@ async def _generate(
                 if event:
                     await more(send, event)
                 use.delivered(progress.tokens)
-        except (Draining, EngineFailure, UnsupportedGrammar) as error:
+        except (Draining, EngineFailure, InvalidRequest) as error:
             if not started:
                 raise
             await end(send, write_event(error.body()))

@@ -60,8 +60,9 @@ class TokenTold:
 class Progress:
     """What one step added to a sequence. `error` ends it, as does `finish_reason`.
 
-    `refused`: the error is the request's, not the engine's. The first one tells how many tokens of
-    the prompt were `cached`, and what is told of all but the first, where that is wanted.
+    `refused`: the error is the request's, not the engine's; so it is with `forbidden`: no token is
+    left of those that it does not forbid. The first one tells how many tokens of the prompt were
+    `cached`, and what is told of all but the first, where that is wanted.
     """
 
     text: str = ""
@@ -72,6 +73,7 @@ class Progress:
     refused: bool = False
     cached: int = 0
     prompt: tuple[TokenTold, ...] | None = None
+    forbidden: bool = False
 
     @property
     def ends(self) -> bool:

@@ -5,6 +5,7 @@ Must not: know models or text.
 """
 
 import math
+import sys
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,11 @@ class SamplingParams:
     mirostat: Mirostat | None = None
     dynamic: Dynamic | None = None
     adaptive: Adaptive | None = None
+
+    @property
+    def forbids(self) -> bool:
+        """Whether there are tokens that may never come."""
+        return -math.inf in self.logit_bias.values()
 
     @property
     def is_greedy(self) -> bool:
@@ -240,7 +246,7 @@ def _seen(params: SamplingParams, prompt: Sequence[int]) -> set[int] | deque[int
         return set()
     if params.repetition_last_n < 0:
         return set(prompt)
-    return deque(prompt, maxlen=params.repetition_last_n)
+    return deque(prompt, maxlen=min(params.repetition_last_n, sys.maxsize))
 
 
 def _cleaned(logits: Floats) -> Floats:

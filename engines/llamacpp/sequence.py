@@ -187,7 +187,7 @@ class SequenceState:
         try:
             token, complete = self._next(logits, self._too_early(vocabulary))
         except NothingToPick as error:
-            return Progress(error=str(error))
+            return Progress(error=str(error), forbidden=order.sampling.forbids)
         except GrammarTooHard as error:
             return Progress(error=str(error), refused=True)
         self.generated += 1

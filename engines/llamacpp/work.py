@@ -18,7 +18,7 @@ from engines.llamacpp.pictures import Seen
 from engines.llamacpp.reading import Reader
 from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.uses import Use, Uses
-from engines.protocol.errors import ApiError
+from engines.protocol.errors import ApiError, InvalidRequest
 from engines.protocol.requests import Message
 
 
@@ -65,7 +65,7 @@ class Worker:
         Raises:
             Draining: the engine had to end before they did.
             EngineFailure: the engine could not go on.
-            InvalidRequest: they are more than may ever be here.
+            InvalidRequest: they are more than may ever be here, or forbid all that may come next.
             Overloaded: too many wait already.
             UnsupportedGrammar: an answer's grammar has grown beyond what can be held.
         """
@@ -101,6 +101,11 @@ class Worker:
             return UnsupportedGrammar(
                 f"The answer's grammar has become too complex: {progress.error}.",
                 param=None if order.grammar is None else order.grammar.param,
+            )
+        if progress.forbidden:
+            return InvalidRequest(
+                "'logit_bias' forbids every token that may come next. Forbid fewer.",
+                param="logit_bias",
             )
         if self.beginnings.over:
             return Draining("This engine is shutting down, and had not finished its answer.")

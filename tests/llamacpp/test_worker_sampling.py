@@ -47,6 +47,27 @@ async def test_the_seed_that_llama_server_and_vllm_call_none_is_none(worker_of: 
     assert len(set(said)) > 1
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_bias_that_leaves_no_token_is_the_clients_to_mend(
+    worker_of: WorkerOf, stream: bool
+) -> None:
+    """To a gateway a 500 would be the engine's failure, and more of them a reason to avoid it."""
+    ask = {"prompt": "Hello", "guided_choice": ["7"], "stream": stream}
+    async with worker_of().client() as http:
+        told = await http.post(COMPLETIONS, json=ask | {"logit_bias": [["7", False]]})
+        assert told.status_code == 400, told.text
+        assert told.json()["error"]["param"] == "logit_bias"
+        assert (await http.post(COMPLETIONS, json=ask)).status_code == 200
+
+
+async def test_bounds_may_be_larger_than_any_text(worker_of: WorkerOf) -> None:
+    most = 2**64 - 1
+    fields = {"repeat_penalty": 1.1, "repeat_last_n": most, "top_k": most, "dry_multiplier": 1}
+    fields |= {"dry_allowed_length": most, "dry_penalty_last_n": most}
+    async with worker_of().client() as http:
+        assert await text(http, "Hello", **fields)
+
+
 async def test_each_sampler_changes_what_is_drawn_and_is_reproducible(worker_of: WorkerOf) -> None:
     samplers: list[dict[str, Any]] = [
         {},
