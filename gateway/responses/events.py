@@ -10,7 +10,15 @@ import msgspec
 from engines.protocol.events import event_data, write_event
 from engines.protocol.unreadable import UNREADABLE
 from gateway.responses.asked import ResponsesRequest
-from gateway.responses.told import Item, ResponsesAnswer, begun, cut_by, ended, logprobs_in
+from gateway.responses.told import (
+    Item,
+    ResponsesAnswer,
+    begun,
+    cut_by,
+    cut_off,
+    ended,
+    logprobs_in,
+)
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
@@ -135,8 +143,7 @@ class EventWriter:
         if self._answer is None:
             what = {"code": error.get("code"), "message": message, "param": error.get("param")}
             return self._event("error", **what)
-        for item in self._items[-1:]:
-            item.status = "incomplete"
+        cut_off(self._items)
         failed = msgspec.structs.replace(
             self._answer,
             status="failed",

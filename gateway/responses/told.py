@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from engines.protocol.unreadable import UNREADABLE
 from gateway.responses.asked import ResponsesRequest
 
 _PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc"}
@@ -128,11 +129,22 @@ def begun(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
 
 
 def cut_by(reason: str | None, items: list[Item]) -> str | None:
-    """Return what cut a response short, if anything; its last item is then marked as cut."""
+    """Return what cut a response short, if anything; its items are then marked as cut."""
     cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(reason or "")
-    if cut and items:
-        items[-1].status = "incomplete"
+    if cut:
+        cut_off(items)
     return cut
+
+
+def cut_off(items: list[Item]) -> None:
+    """Mark what is not whole of a response that broke off: its last item, calls without all JSON.
+
+    Behind such a call may stand what an engine told of its rest as text.
+    """
+    for item in items:
+        called = item.kind == "function_call"
+        if item is items[-1] or (called and not _is_json(item.text)):
+            item.status = "incomplete"
 
 
 def ended(
@@ -193,6 +205,14 @@ def _those_of(text: str, tokens: list[Any]) -> list[Any]:
     spans = zip(tokens, map(len, texts), ends, strict=True)
     until = begins + len(text)
     return [token for token, size, end in spans if end > begins and end - size < until]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except UNREADABLE:
+        return False
+    return True
 
 
 def _bare(chat: dict[str, Any]) -> str:

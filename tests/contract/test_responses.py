@@ -305,6 +305,22 @@ async def test_a_stream_that_breaks_ends_as_failed() -> None:
     assert [item.status for item in events[-1].response.output] == ["incomplete"]
 
 
+@pytest.mark.parametrize("end", [(chunk(finish="length"), usage_chunk(), DONE), (CUT,)])
+async def test_a_call_that_broke_is_incomplete_though_its_rest_came_as_text(end: Any) -> None:
+    def call(index: int, arguments: str) -> bytes:
+        function = {"name": "f", "arguments": arguments}
+        calls = [{"index": index, "id": f"c{index}", "type": "function", "function": function}]
+        return chunk("x").replace(b'"content":"x"', b'"tool_calls":%b' % json.dumps(calls).encode())
+
+    events = await told(FIRST, call(0, "{}"), call(1, ""), chunk("argum"), *end)
+    output = events[-1].response.output
+    assert [(item.type, item.status) for item in output] == [
+        ("function_call", "completed"),
+        ("function_call", "incomplete"),
+        ("message", "incomplete"),
+    ]
+
+
 async def test_what_comes_before_an_answer_does_not_begin_the_response() -> None:
     """As Azure's first event, which tells of the prompt alone and has no name."""
     before = FIRST.replace(b'"chatcmpl-1"', b'""').replace(b'"toy"', b'""')
