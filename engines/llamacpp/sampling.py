@@ -98,6 +98,7 @@ class Sampler:
         self._repetition = None if params.dry is None else Repetition(params.dry, prompt)
         self._surprise = None if params.mirostat is None else Surprise(params.mirostat)
         self._aim = None if params.adaptive is None else Aim(params.adaptive)
+        self._bias: tuple[npt.NDArray[np.int64], Floats] | None = None
 
     def pick(self, logits: Floats) -> int:
         """Return the next token; `logits` [vocabulary] may be changed.
@@ -128,9 +129,9 @@ class Sampler:
 
     def _adjust(self, logits: Floats) -> None:
         params = self._params
-        for token, bias in params.logit_bias.items():
-            if 0 <= token < len(logits):
-                logits[token] += bias
+        if params.logit_bias:
+            biased, bias = self._biases(len(logits))
+            logits[biased] += bias
         if params.repetition_penalty != 1.0 and self._seen:
             tokens = np.fromiter(self._seen, dtype=np.int64)
             values, factor = logits[tokens], params.repetition_penalty
@@ -142,6 +143,14 @@ class Sampler:
         if self._repetition is not None:
             for token, cost in self._repetition.costs().items():
                 logits[token] -= cost
+
+    def _biases(self, vocabulary: int) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Return the tokens that have a bias, and theirs: a request may have one for each."""
+        if self._bias is None:
+            known = {t: b for t, b in self._params.logit_bias.items() if 0 <= t < vocabulary}
+            tokens = np.fromiter(known.keys(), dtype=np.int64)
+            self._bias = tokens, np.fromiter(known.values(), dtype=np.float32)
+        return self._bias
 
     def _draw(self, logits: Floats) -> int:
         params, luck = self._params, self._race.begin()

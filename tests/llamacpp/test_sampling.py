@@ -184,6 +184,13 @@ def test_a_bias_of_100_forces_and_of_minus_100_bans(values: list[float], token: 
     assert token not in draws(values, 50, logit_bias={token: -100.0})
 
 
+@given(LOGITS, st.sampled_from([-100.0, 50.0, 100.0]))
+def test_the_same_bias_on_every_token_changes_nothing(values: list[float], bias: float) -> None:
+    whole = [float(round(value)) for value in values]  # which no rounding brings nearer
+    every = dict.fromkeys(range(len(whole)), bias)
+    assert draws(whole, logit_bias=every) == draws(whole)
+
+
 def test_a_bias_on_no_token_of_the_model_changes_nothing() -> None:
     bias = {-1: 100.0, 99: 100.0}
     assert draws([0.0, 1.0, 2.0], logit_bias=bias) == draws([0.0, 1.0, 2.0])
