@@ -8,6 +8,7 @@ Must not: render or log; `gateway.rendering` has the one renderer.
     |   +-- ContextLengthExceeded .. client: prompt and answer do not fit
     |   +-- CapabilityMissing ...... client: the model cannot do this
     |   +-- ConstraintsUnmet ....... client: it demands what no model here has
+    |   +-- RefusedMidway .......... client: the engine found out in the middle of its answer
     +-- NotAuthenticated 401 ....... client: no key, or a wrong one
     +-- Forbidden 403 .............. client: foreign Host or Origin
     +-- NotFound 404
@@ -62,6 +63,7 @@ __all__ = [
     "NotFound",
     "NotOnDemand",
     "RateLimited",
+    "RefusedMidway",
     "RequestTimeout",
     "TooManyConnections",
     "UnsupportedMediaType",
@@ -78,6 +80,10 @@ class ConstraintsUnmet(InvalidRequest):
     """No model meets the constraints of the request: 400."""
 
     default_code = "no_model_meets_constraints"
+
+
+class RefusedMidway(InvalidRequest):
+    """What an answer must keep to turned out to be impossible behind its first words: 400."""
 
 
 class NotAuthenticated(ApiError):

@@ -26,9 +26,11 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def is_older(request: object) -> bool:
     """Say whether a request offers functions in the older way, or tells what one has returned."""
-    return isinstance(request, ChatRequest) and bool(
-        request.older_functions or request.messages[-1].role == "function"
-    )
+    if not isinstance(request, ChatRequest):
+        return False
+    if request.older_functions or request.messages[-1].role == "function":
+        return True
+    return not request.tools and any(one.role == "function" for one in request.messages)
 
 
 def as_tools(body: bytes) -> bytes:

@@ -19,6 +19,7 @@ from gateway.errors import (
     EngineTimeout,
     InvalidRequest,
     RateLimited,
+    RefusedMidway,
 )
 from gateway.relay.bodies import model_fields
 
@@ -87,7 +88,8 @@ class _LateError(msgspec.Struct, frozen=True):
     error: _Late = _Late()
 
 
-_SAID_LATE = (400, 413, 422, 429)
+_CLIENTS_FAULT = "invalid_request_error"
+_REFUSED = (400, 413, 422)
 _LATE = msgspec.json.Decoder(_LateError)
 _HEAD = msgspec.json.Decoder(_Head)
 _ANY = msgspec.json.Decoder()
@@ -151,28 +153,30 @@ def streamed_error(data: bytes, *, begun: bool) -> ApiError:
     """Turn an error event of a stream into ours.
 
     Before the answer has begun it may say what a status would have said: vLLM refuses some requests
-    only then, with the status as `code`.
+    only then, with the status as `code`. Behind that a status is not believed, as some engines call
+    every failure a 400, but OpenAI's word for a client's fault is.
     """
-    message, _, _ = error_words(data)
-    status = _status_in(data)
-    if not begun and status in _SAID_LATE:
+    message, param, code = error_words(data)
+    late = _late_in(data)
+    named = late.type == _CLIENTS_FAULT
+    status = late.code if isinstance(late.code, int) else 400 if named else None
+    if begun and named and status in _REFUSED:
+        return RefusedMidway(message, param=param, code=code)
+    if not begun and status in (*_REFUSED, 429):
         return foreign_error(status, data)
     return EngineFailed(message or "The engine failed in the middle.")
 
 
-def _status_in(data: bytes) -> int | None:
+def _late_in(data: bytes) -> _Late:
     try:
-        error = _LATE.decode(data).error
+        return _LATE.decode(data).error
     except UNREADABLE:
-        return None
-    if isinstance(error.code, int):
-        return error.code
-    return 400 if error.type == "invalid_request_error" else None
+        return _Late()
 
 
 def _foreign(status: int, body: bytes) -> ApiError:
     message, param, code = error_words(body)
-    if status in (400, 413, 422):
+    if status in _REFUSED:
         if _CONTEXT_WORDS.search(message):
             return ContextLengthExceeded(message, param=param or "messages")
         return InvalidRequest(message or "The engine refused the request.", param=param, code=code)

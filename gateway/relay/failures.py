@@ -13,6 +13,7 @@ Owns: the table. Must not: ask anybody.
 | silence beyond a deadline | 504: it has cost enough time | another, or it when it is back |
 | the total deadline | 504 | the end |
 | an error or nonsense in the stream | another | another |
+| a client's fault, told in the stream | the client gets it | the same |
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from gateway.errors import (
     EngineFailed,
     EngineTimeout,
     RateLimited,
+    RefusedMidway,
     TooManyConnections,
 )
 from gateway.relay.client import ConnectTimeout, NoFileLeft, Unreachable
@@ -74,7 +76,7 @@ def failure_of(error: Exception, *, begun: bool) -> Failure:
             failure = Failure(gone, Outcome.ENGINE_ERROR, said, died=True, back=True)
         case DeadlinePassed():
             failure = _late(error, begun=begun)
-        case ApiError(fault="client") if begun:
+        case ApiError(fault="client") if begun and not isinstance(error, RefusedMidway):
             gone = ContinuationImpossible(f"The engine that was to go on refused: {said}")
             failure = Failure(gone, Outcome.ENGINE_ERROR, said, final=True, blamed=False)
         case ApiError(fault="client"):

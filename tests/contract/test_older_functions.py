@@ -94,6 +94,22 @@ async def test_an_engine_gets_tools_with_ids_and_everything_else_as_it_came() ->
     assert not {"functions", "function_call"} & {*told, *call}
 
 
+@pytest.mark.parametrize("offered", [{}, {"tools": [{"type": "function", "function": WEATHER}]}])
+async def test_what_a_function_returned_long_ago_is_told_as_a_tools_result(offered: Any) -> None:
+    engine = ScriptedEngine(answer=lambda _: json_play({"error": {"message": "No."}}, 400))
+    turns: Any = [*ASK, {"role": "assistant", "content": None, "function_call": CALL}]
+    turns.append({"role": "function", "name": "get_weather", "content": "sunny"})
+    turns += [{"role": "assistant", "content": "Sunny."}, {"role": "user", "content": "Thanks!"}]
+    lab = "engines: {lab: {kind: remote, url: 'URL'}}\nmodels: {toy: {engine: lab}}"
+    async with running(engine), serving(lab.replace("URL", engine.url)) as served:
+        await served.ready()
+        await served.http.post(CHAT, json={"model": "toy", "messages": turns} | offered)
+    told: Any = engine.heard[-1].json()
+    # Who offers tools is answered in today's words, and says all of it in them.
+    roles = [turn["role"] for turn in told["messages"]]
+    assert roles == ["user", "assistant", "function" if offered else "tool", "assistant", "user"]
+
+
 async def test_a_worker_by_itself_names_what_it_knows(subject: Subject) -> None:
     answer = await subject.post(messages=ASK, functions=[WEATHER])
     if subject.direct:

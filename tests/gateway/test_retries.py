@@ -215,6 +215,23 @@ async def test_what_the_client_did_wrong_may_be_said_in_the_stream_and_blames_no
         assert figure(served.gateway.metrics, "weighbridge_circuit_openings_total") == 0
 
 
+async def test_a_clients_fault_that_shows_behind_the_first_words_is_told_and_blames_no_engine() -> (
+    None
+):
+    event = refused_late("null", "invalid_request_error")
+    play = lambda _: events_play(*STREAM[:2], event)  # noqa: E731 - both engines' answer
+    one, two = (ScriptedEngine(answer=play) for _ in range(2))
+    door = "breaker_failures: 1"
+    async with running(one), running(two), serving(config(one, two, door=door)) as served:
+        for _ in range(6):
+            lines = (await ask(served, stream=True)).text.split("\n\n")
+            assert '"It "' in lines[1]
+            assert '"message":"No."' in lines[2]
+            assert '"type":"invalid_request_error"' in lines[2]
+        assert len(one.heard) + len(two.heard) == 6
+        assert figure(served.gateway.metrics, "weighbridge_circuit_openings_total") == 0
+
+
 async def test_an_engine_that_fails_in_a_stream_before_its_first_word_is_followed_by_another() -> (
     None
 ):
