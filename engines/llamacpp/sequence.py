@@ -4,6 +4,7 @@ Owns: its tokens, its limits, why it ended.
 Must not: evaluate or deliver; `engines.llamacpp.batcher` does.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,8 @@ from engines.llamacpp.sampling import (
 from engines.llamacpp.speech.budget import ThoughtMeter
 from engines.llamacpp.text import TextStream
 from engines.llamacpp.vocabulary import Vocabulary
+
+_log = logging.getLogger("weighbridge.worker")
 
 
 class SequenceState:
@@ -164,7 +167,7 @@ class SequenceState:
         drafted, self.draft = self.draft, ()
         said: list[Progress] = []
         for row, guessed in zip_longest(logits, drafted):
-            said.append(self.advance(row, vocabulary))
+            said.append(self._contained(row, vocabulary))
             if said[-1].ends or self.tokens[-1] != guessed:
                 break
         if first:
@@ -175,6 +178,14 @@ class SequenceState:
         if drafted:
             self._drafter.learn(len(drafted), right, len(self.tokens))
         return said
+
+    def _contained(self, logits: Floats, vocabulary: Vocabulary) -> Progress:
+        """Draw a token; a defect that shows there ends this sequence and no other."""
+        try:
+            return self.advance(logits, vocabulary)
+        except Exception:  # noqa: BLE001 - all others are drawn on this thread too
+            _log.exception("no token could be drawn")
+            return Progress(error="no token could be drawn; the engine's log says more")
 
     def advance(self, logits: Floats, vocabulary: Vocabulary) -> Progress:
         """Draw a token from `logits` [vocabulary]; return what that adds."""

@@ -187,6 +187,21 @@ async def test_broken_logits_end_one_sequence_only() -> None:
         assert (await broken.end()).error == "no token has a finite logit"
 
 
+async def test_a_defect_while_one_is_drawn_ends_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime = ToyRuntime()
+    async with batching(runtime) as batcher:
+        broken, sound = client(3, 8, 5), client(4, 8, 1)
+        monkeypatch.setattr(broken.sequence, "advance", _explode)
+        batcher.submit(broken.sequence)
+        await together(batcher, [sound])
+        assert "no token could be drawn" in ((await broken.end()).error or "")
+        assert not batcher.failed.is_set()
+    assert runtime.cache == {}
+    assert "no token could be drawn" in caplog.text
+
+
 async def test_an_unknown_error_fails_everybody_and_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -218,7 +233,7 @@ async def test_an_unknown_error_fails_everybody_and_says_so(
     assert "RuntimeError: boom" in caplog.text
 
 
-def _explode() -> None:
+def _explode(*_: object) -> None:
     raise RuntimeError("boom")
 
 
