@@ -37,6 +37,8 @@ from benchmarks.honest import figures_in, wrong_with
 from benchmarks.soak import rss_mib
 
 _CLIENTS = 12
+# A worker remembers what its last 4,096 requests used: more must not come in a round.
+_ROUND_S, _FEWEST_ROUNDS = 10, 6
 _FLAT_BEYOND = 4  # rounds
 _MAY_GROW_MIB = 8.0
 _SETTLES_S = 20
@@ -145,9 +147,10 @@ async def _run(worker: "subprocess.Popen[str]", port: int, asked: argparse.Names
     alone = [(ask, await soak.once(ask)) for ask in soak.asks.greedy()]
     soak.alone += [(ask, told) for ask, told in alone if told.status == 200]
     counted, sizes = 0, list[float]()
+    rounds = asked.rounds or max(_FEWEST_ROUNDS, round(asked.seconds / _ROUND_S))
     print("  round  requests  RSS MiB  tokens  cached  preempted  drafted  other answers")
-    for number in range(asked.rounds):
-        await soak.round(asked.seconds / asked.rounds, asked.clients)
+    for number in range(rounds):
+        await soak.round(asked.seconds / rounds, asked.clients)
         if worker.poll() is not None:
             return [*soak.wrong, f"the worker ended with {worker.returncode}"]
         found = await soak.settled()
@@ -215,7 +218,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=120, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--clients", type=int, default=_CLIENTS, help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=6, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, help="default: one in 10 s, 6 at least")
     parser.add_argument("--weights", default="demo:qwen", help="default: %(default)s")
     parser.add_argument("options", nargs="*", help="what the worker is started with")
     return parser
