@@ -47,7 +47,7 @@ class GatewaySection(Section):
     )
     unread_timeout_s: Seconds = Field(
         60,
-        description="Seconds after which a client that does not read its answer is disconnected.",
+        description="Seconds within which a client must read its answer, or the next 64 KiB of it.",
     )
     max_connections: int = Field(
         4_096,

@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 
 from gateway.errors import ApiError, RequestTimeout, TooManyConnections
 from gateway.rendering import headers_of
-from gateway.wire.line import HttpLine
+from gateway.wire.line import BODY_STEP_BYTES, HttpLine
 
 _access = logging.getLogger("weighbridge.access")
 # A client that was refused may end what it sends, and read why: where it has not been read, the
@@ -43,9 +43,9 @@ class WireLimits:
     """What one client may take of the gateway.
 
     A head has `head_s` seconds, from the connection's first moment or the head's first byte. Of a
-    body `BODY_STEP_BYTES` or its end must come every `body_s`. A client that reads
-    nothing of what waits for it for `unread_s` is cut off. Where other processes serve as well, a
-    `census` counts the connections of all.
+    body `BODY_STEP_BYTES` or its end must come every `body_s`. Of what waits for a client as much
+    must be read every `unread_s`, or it is cut off. Where other processes serve as well, a `census`
+    counts the connections of all.
     """
 
     head_s: float = 10
@@ -80,8 +80,8 @@ class HttpProtocol(HttpLine):
     | a head is awaited (the first), or has begun | its end -> body | `head_s` |
     | body | its end -> answering; a step of it -> body | `body_s` |
     | idle | the first byte of a head -> head | `timeout_keep_alive` of uvicorn's configuration |
-    | unread: so much waits for the client that the rest is held back | it reads | `unread_s` |
-    | closing, while the rest waits for the client | it reads | `unread_s` |
+    | unread: so much waits for it that the rest is held back | it reads a step | `unread_s` |
+    | closing, while little waits for the client | it reads | `unread_s` |
     | refused: what still comes is dropped | its end | `_PARTING_S`, `_PARTING_BYTES` |
     """
 
@@ -147,9 +147,17 @@ class HttpProtocol(HttpLine):
             self.transport.close()
 
     def pause_writing(self) -> None:
-        """Hold the answer back, for a while."""
+        """Hold the answer back, as long as the client reads what waits for it."""
         super().pause_writing()
-        self._unread = self.loop.call_later(self._limits.unread_s, self.transport.abort)
+        self._await_reading()
+
+    def _await_reading(self, before_bytes: int | None = None) -> None:
+        """Cut the client off, unless it has read a step of the `before_bytes` of the last look."""
+        left_bytes = self.transport.get_write_buffer_size()
+        if before_bytes is not None and before_bytes - left_bytes < BODY_STEP_BYTES:
+            self.transport.abort()
+            return
+        self._unread = self.loop.call_later(self._limits.unread_s, self._await_reading, left_bytes)
 
     def resume_writing(self) -> None:
         """Go on."""
@@ -167,10 +175,10 @@ class HttpProtocol(HttpLine):
             self._judge(now_s)
         if self._parted:
             return
-        self._closes = self.transport.is_closing()
-        self._receiving = self.loop.call_at(
-            now_s + limits.unread_s if self._closes else self._due_s(now_s), self._look
-        )
+        closing = self.transport.is_closing()
+        self._closes = closing and not self.flow.write_paused  # else `_await_reading` looks
+        due_s = now_s + limits.unread_s if closing else self._due_s(now_s)
+        self._receiving = self.loop.call_at(due_s, self._look)
 
     def _judge(self, now_s: float) -> None:
         if self.idle_since_s is not None and now_s >= self.idle_since_s + self._keep_s:

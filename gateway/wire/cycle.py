@@ -36,6 +36,9 @@ class Line(Protocol):
     def on_response_complete(self) -> None:
         """Take the next request."""
 
+    def read_on(self) -> None:
+        """Read what the client sends, if there is room for more of it."""
+
     def part(self) -> None:
         """Close once the client has read the answer; what it still sends is dropped."""
 
@@ -161,7 +164,7 @@ class Cycle:
             self.expects_continue = False
             line.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if not self._news and not self.disconnected and not self.response_complete:
-            line.flow.resume_reading()
+            line.read_on()
             self._waiter = line.loop.create_future()
             try:
                 await self._waiter
@@ -178,7 +181,7 @@ class Cycle:
         if self.more_body or not self._news or self.disconnected or self.response_complete:
             return None
         self._news = False
-        self._line.flow.resume_reading()  # else nobody would notice that the client goes
+        self._line.read_on()  # else nobody would notice that the client goes
         body, self.body = self.body, b""
         return body
 

@@ -71,7 +71,9 @@ class HttpLine(asyncio.Protocol):
         self._expects_continue = False
         self._head_bytes = 0
         self._body_bytes = 0
-        self._waiting_bytes = 0  # received for a head whose end has not come: the parser holds them
+        # Received for a head, or a trailer, whose end has not come: the parser holds them.
+        self._waiting_bytes = 0
+        self._steps = 0
         self._head_known = False
         self._common: list[tuple[bytes, bytes]] = []
         self._common_lines = b""
@@ -132,9 +134,9 @@ class HttpLine(asyncio.Protocol):
         return self._common_lines
 
     def data_received(self, data: bytes) -> None:
-        """Parse; a head that never ends is refused once it is too large."""
-        self.idle_since_s = None
-        was_open = self.head_open
+        """Parse; a head or a trailer that never ends is refused once it is too large."""
+        idle_since_s, self.idle_since_s = self.idle_since_s, None
+        steps = self._steps
         try:
             self._feed(data)
         except httptools.HttpParserError:
@@ -144,7 +146,11 @@ class HttpLine(asyncio.Protocol):
                 told = "Invalid HTTP request received. This port speaks HTTP/1.1."
                 self.refuse(InvalidRequest(told, code="no_http"))
             return
-        if was_open and self.head_open:
+        if self.since_s is None:
+            if self.cycle is not None and self.cycle.response_complete:
+                # An empty line, or the end of a body that was answered before: nothing is awaited.
+                self.idle_since_s = idle_since_s or self.loop.time()
+        elif steps == self._steps:
             self._waiting_bytes += len(data)
             if self._waiting_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self.refuse(_too_large())
@@ -183,6 +189,7 @@ class HttpLine(asyncio.Protocol):
         if self._head_known:
             return
         self.head_open, self.since_s = True, self.loop.time()
+        self._steps += 1
         self._head_bytes = self._waiting_bytes = 0
         self._url, self._headers, self._expects_continue = b"", [], False
 
@@ -215,7 +222,8 @@ class HttpLine(asyncio.Protocol):
             return
         self.head_open = False
         self.since_s = self.loop.time()
-        self._body_bytes = 0
+        self._steps += 1
+        self._body_bytes = self._waiting_bytes = 0
         before, scope = self.cycle, self._scope()
         older = scope["http_version"] == "1.0"
         self.cycle = cycle = Cycle(
@@ -266,6 +274,8 @@ class HttpLine(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body; enough of it buys time for more."""
+        self._steps += 1
+        self._waiting_bytes = 0
         self._body_bytes += len(body)
         if self._body_bytes >= BODY_STEP_BYTES:
             self._body_bytes = 0
@@ -289,11 +299,16 @@ class HttpLine(asyncio.Protocol):
         self._server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self._pipeline:
             self._start(*self._pipeline.popleft())
         else:
             self.idle_since_s = self.loop.time()
+        self.read_on()
+
+    def read_on(self) -> None:
+        """Read, unless so many requests wait that no more are to come."""
+        if len(self._pipeline) < _MOST_WAITING:
+            self.flow.resume_reading()
 
 
 def _too_large() -> ApiError:

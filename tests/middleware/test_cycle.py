@@ -42,6 +42,9 @@ class Line:
     def on_response_complete(self) -> None:
         self.answered += 1
 
+    def read_on(self) -> None:
+        self.flow.resume_reading()
+
     def part(self) -> None:
         self.transport.close()
 
