@@ -22,6 +22,7 @@ from gateway.relay.watch import Watch
 # Reading stops while this much of an answer waits for a slow client.
 BUFFER_LIMIT_BYTES = 256 * 1024
 MAX_HEADERS = 128
+_UNASKED = "the engine sent bytes that nobody asked for"
 
 
 class ConnectionLost(Exception):
@@ -188,7 +189,7 @@ class Connection(asyncio.Protocol):
         """Feed the parser; nonsense closes the connection."""
         if self._complete:
             # An engine that speaks out of turn cannot be trusted with another request.
-            self._lose("the engine sent bytes that nobody asked for")
+            self._lose(_UNASKED)
             return
         self._answered = True
         before = len(self._pieces)
@@ -240,7 +241,14 @@ class Connection(asyncio.Protocol):
     # Called by httptools
 
     def on_message_begin(self) -> None:
-        """Start over: after an informational answer (1xx) comes the real one."""
+        """Start over: after an informational answer (1xx) comes the real one.
+
+        Raises:
+            ConnectionLost: the answer is whole; the parser stops before it takes another for it.
+        """
+        if self._complete:
+            self._lose(_UNASKED)
+            raise ConnectionLost(_UNASKED, answered=True)
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -150,6 +150,28 @@ async def test_a_kept_connection_that_closed_is_replaced(tmp_path: Path) -> None
         client.close()
 
 
+async def test_an_answer_behind_the_asked_one_is_taken_for_none(tmp_path: Path) -> None:
+    connections = 0
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await read_request(reader)
+        late = b"HTTP/1.1 408 Request Timeout\r\nx-late: 1\r\ncontent-length: 4\r\n\r\nlate"
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok" + late)
+        await reader.read()
+
+    client = UpstreamClient()
+    async with listening(peer, tmp_path) as address:
+        for _ in range(2):
+            answer = await client.send(address, ASK, Deadlines())
+            assert (answer.status, answer.header(b"x-late")) == (200, None)
+            assert await answer.read(10) == b"ok"
+            answer.release()
+        client.close()
+    assert connections == 2
+
+
 async def test_a_release_in_the_middle_hangs_up_on_the_engine(tmp_path: Path) -> None:
     hung_up = asyncio.Event()
 
