@@ -12,7 +12,7 @@ import msgspec
 class PromptTokensDetails(msgspec.Struct, frozen=True):
     """`usage.prompt_tokens_details`: prompt tokens that came from the KV cache."""
 
-    cached_tokens: int = 0
+    cached_tokens: int | None = 0
 
 
 class CompletionTokensDetails(msgspec.Struct, frozen=True):

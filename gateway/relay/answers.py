@@ -79,6 +79,10 @@ class _Head(msgspec.Struct, frozen=True):
     usage: Usage | None = None
 
 
+class _Named(msgspec.Struct, frozen=True):
+    model: str | None = None
+
+
 class _Late(msgspec.Struct, frozen=True):
     code: int | str | None = None
     type: str | None = None
@@ -92,22 +96,34 @@ _CLIENTS_FAULT = "invalid_request_error"
 _REFUSED = (400, 413, 422)
 _LATE = msgspec.json.Decoder(_LateError)
 _HEAD = msgspec.json.Decoder(_Head)
+_NAMED = msgspec.json.Decoder(_Named)
 _ANY = msgspec.json.Decoder()
 
 
 def read_usage(body: bytes) -> tuple[str | None, Usage | None]:
-    """Return the model's name and the usage that a JSON answer states.
+    """Return the model's name and the usage that a JSON answer states, None in another shape.
 
     Raises:
         EngineFailed: the answer is not a JSON object.
     """
     try:
         head = _HEAD.decode(body)
+    except msgspec.ValidationError:
+        return _name_in(body), None
     except UNREADABLE:
-        raise EngineFailed(
-            "The engine's answer is not readable JSON. The engine's log says more."
-        ) from None
+        raise _unreadable() from None
     return head.model, head.usage
+
+
+def _name_in(body: bytes) -> str | None:
+    try:
+        return _NAMED.decode(body).model
+    except UNREADABLE:
+        raise _unreadable() from None
+
+
+def _unreadable() -> EngineFailed:
+    return EngineFailed("The engine's answer is not readable JSON. The engine's log says more.")
 
 
 def rename_model(body: bytes, told: str, served: str) -> bytes:

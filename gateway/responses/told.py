@@ -124,7 +124,10 @@ def begun(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
         if name in given and name != "model" and given[name] is not None
     }
     return ResponsesAnswer(
-        id=f"resp_{_bare(chat)}", created_at=chat["created"], model=chat["model"], **echoed
+        id=f"resp_{_bare(chat)}",
+        created_at=chat.get("created") or 0,  # some servers leave out what no chat needs
+        model=chat.get("model") or request.model or "",
+        **echoed,
     )
 
 
@@ -216,7 +219,7 @@ def _is_json(text: str) -> bool:
 
 
 def _bare(chat: dict[str, Any]) -> str:
-    return str(chat["id"]).removeprefix("chatcmpl-")
+    return str(chat.get("id") or "").removeprefix("chatcmpl-")
 
 
 def _usage(chat: dict[str, Any]) -> ResponsesUsage:

@@ -82,8 +82,21 @@ def test_usage_is_read_and_nonsense_is_the_engines_fault() -> None:
     assert model == "m"
     assert usage is not None
     assert usage.prompt_tokens == 1
-    with pytest.raises(EngineFailed):
-        read_usage(b"<html>")
+    for nonsense in (b"<html>", b"[]", b'{"usage":{"prompt_tokens":null},"data":'):
+        with pytest.raises(EngineFailed):
+            read_usage(nonsense)
+
+
+def test_an_answer_whose_usage_is_of_another_shape_is_one_all_the_same() -> None:
+    odd = b'{"model":"m","usage":{"prompt_tokens":1,"completion_tokens":null}}'
+    assert read_usage(odd) == ("m", None)
+    _, usage = read_usage(
+        b'{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,'
+        b'"prompt_tokens_details":{"audio_tokens":null,"cached_tokens":null},'
+        b'"completion_tokens_details":{"reasoning_tokens":null}}}'
+    )
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens) == (1, 2)
 
 
 FULL = (

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
+from engines.protocol.events import DONE, write_event
 from gateway.responses.asked import ResponsesRequest
+from gateway.responses.events import EventWriter
 from gateway.responses.told import whole
 
 
@@ -43,3 +46,16 @@ def test_log_probabilities_of_calls_are_of_no_message() -> None:
         ResponsesRequest(input="Hello"), chat({"content": "Ok", "tool_calls": [call]}, ["Ok", "{}"])
     )
     assert answer.output[0]["content"][0]["logprobs"] == []
+
+
+def test_what_says_neither_its_id_nor_its_time_nor_its_model_is_a_response_all_the_same() -> None:
+    request = ResponsesRequest(input="Hello", model="big")
+    bare = {"choices": chat({"content": "Ok"}, ["Ok"])["choices"]}
+    answer = whole(request, bare)
+    assert (answer.status, answer.model) == ("completed", "big")
+    assert answer.output[0]["content"][0]["text"] == "Ok"
+    writer = EventWriter(request)
+    event = {"choices": [{"delta": {"content": "Ok"}, "finish_reason": "stop"}]}
+    told = writer.feed(write_event(msgspec.json.encode(event))) + writer.feed(DONE)
+    assert b'"type":"response.completed"' in told
+    assert b'"model":"big"' in told
