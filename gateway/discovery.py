@@ -13,7 +13,7 @@ from pathlib import Path
 from engines.kinds import RemoteEngine, Room
 from engines.kinds.lookup import Lookup
 from gateway.config.loading import LoadedConfig
-from gateway.parts import Live, with_replicas
+from gateway.parts import Gateway, Live, with_replicas
 from gateway.planning import plans_in
 from gateway.resolving import Resolved, resolve
 
@@ -34,6 +34,7 @@ class Discovery:
         self._clock = clock
         self._ask = ask
         self._due_s: dict[Lookup, float] = {}
+        self._put: Gateway | None = None
 
     async def look(self) -> None:
         """Ask for every name that is due, and put what is new in force."""
@@ -41,14 +42,16 @@ class Discovery:
         for gone in self._due_s.keys() - wanted:
             del self._due_s[gone]
         due = [one for one in wanted if self._due_s.get(one, 0.0) <= self._clock()]
-        if not due:
+        # A file that was put in force meanwhile was made by what had been found before.
+        another = bool(wanted) and self._live.gateway is not self._put
+        if not due and not another:
             return
         answers = await asyncio.gather(*(self._ask(lookup) for lookup in due))
         before, now_s = dict(self._live.found), self._clock()
         for lookup, answer in zip(due, answers, strict=True):
             self._due_s[lookup] = now_s + answer.holds_s
             self._note(lookup, answer)
-        if self._live.found != before:
+        if another or self._live.found != before:
             self._put_in_force()
 
     async def run(self) -> None:
@@ -79,7 +82,8 @@ class Discovery:
             if isinstance(engine, RemoteEngine) and engine.discover is not None
         }
         anew = [plan for plan in plans_in(gateway.config, room) if plan.engine in named]
-        self._live.put(with_replicas(gateway, anew, named))
+        self._put = with_replicas(gateway, anew, named)
+        self._live.put(self._put)
 
 
 def lookups_of(config: LoadedConfig) -> Iterator[Lookup]:

@@ -142,6 +142,8 @@ class Hedger:
             one.task = asyncio.create_task(
                 self._attempts.make(lease, incoming, decided, told, one), name="hedged attempt"
             )
+            # A task that is cancelled before its first step runs nothing, not even its end.
+            one.task.add_done_callback(lambda _: lease.end(lease.cancelled_as))
             return one
 
         rivals = [enter(lease, telling.told)]

@@ -132,6 +132,7 @@ class ManagedReplica:
             await asyncio.wait([reading], timeout=1)
             return child.returncode, describe_exit(child.returncode, self._lines)
         except asyncio.CancelledError:
+            watching.cancel()  # who loads to its end meanwhile is not ready for anybody
             self._become(ReplicaState.DRAINING)
             await _finish(self._drain(child, ended))
             raise

@@ -50,7 +50,7 @@ class ByHand:
         """Have a model leave memory, after the requests that it has; return when it has gone.
 
         Those that wait for it meanwhile load it again, as does the next one. Cancellation ends the
-        wait alone.
+        wait alone, as does another file by which the model is another or always there.
 
         Raises:
             NotOnDemand: it is loaded all the time, runs elsewhere, or is pinned.
@@ -59,7 +59,7 @@ class ByHand:
         if tenant.residence.unit.pinned:
             raise NotOnDemand(f"'{model}' is pinned and never unloaded. Remove its `pin` first.")
         self._resident.let_go(tenant)
-        while tenant.state is State.DRAINING:
+        while tenant.state is State.DRAINING and self._resident.unit_named(model) is tenant:
             await self._fleet.changed()
 
     def _unit(self, model: str) -> Tenant:

@@ -96,7 +96,8 @@ class Carer:
             ending = self._end(replica, self._lives.pop(replica))
             tasks.create_task(ending, name=f"end {replica.name}")
         for replica in wanted:
-            if replica not in self._lives:
+            # Another file may want one again that is ending: two children would share a socket.
+            if replica not in self._lives and replica not in self._ending:
                 life = tasks.create_task(self._run_child(replica), name=replica.name)
                 self._lives[replica] = life
 
@@ -109,6 +110,7 @@ class Carer:
         life.cancel()
         await asyncio.wait([life])
         self._ending.discard(replica)
+        self.adjust()
         self._resident.ended(replica)
         self._warned.pop(replica, None)
         _log.info("%s has ended", replica.name)

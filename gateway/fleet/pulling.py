@@ -47,7 +47,10 @@ class Pulls:
         async with self._places:
             for absent in tenant.absent:
                 _log.info("%s: %s is pulled", tenant.name, absent.weights)
-                problem = await self._fetch(tenant, absent)
+                try:
+                    problem = await self._fetch(tenant, absent)
+                except OSError as error:
+                    problem = f"no process can be started that pulls it: {error.strerror}"
                 if problem:
                     self._resident.turns.not_pulled(tenant, problem)
                     return

@@ -40,7 +40,7 @@ class Refused:
 class Ticket:
     """One request that waits since `since_s`; `wake` is called once, when granted or refused."""
 
-    priority: int
+    priority: float
     wake: Callable[[], None]
     since_s: float
     granted: bool = False
@@ -75,6 +75,8 @@ class ModelQueue:
         """Go by other limits; with None all who wait begin, as there is none any more."""
         everybody = max(1, self.running + self.waiting)
         self.limits = limits or replace(self.limits, max_concurrent=everybody)
+        if limits is None:
+            self._held_since_s = math.inf  # whoever is held waits for that elsewhere from now on
         self._grant()
 
     def hold(self, since_s: float) -> None:
@@ -110,10 +112,11 @@ class ModelQueue:
         A lower number is more urgent. In a full queue the last of the less urgent makes room.
         `must`: one that had begun before is never refused, and is the first.
         """
-        ticket = Ticket(priority, wake, since_s)
         if must:
+            ticket = Ticket(-math.inf, wake, since_s)
             self._waiting.insert(0, ticket)
             return ticket
+        ticket = Ticket(priority, wake, since_s)
         full = self.waiting >= self.limits.max_queued
         if full and not (self._waiting and self._waiting[-1].priority > priority):
             return Refused(Refusal.FULL, self._place_s(patience_s))

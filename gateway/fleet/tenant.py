@@ -77,6 +77,8 @@ class Tenant:
         elif event is Event.LOAD:
             self.wanted, self.wakes = False, before is State.SLEEPING
             self.loading_since_s = None if self.wakes else now_s
+        elif event is Event.UNLOAD:
+            self.wakes = False
         elif event is Event.DIED:
             self.loading_since_s = None
         elif event is Event.LOADED:

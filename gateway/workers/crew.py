@@ -6,7 +6,7 @@ Must not: know what they do; what they hold is their desk's.
 | what happens | then |
 |---|---|
 | a worker dies, or hangs and is killed | another takes its place, after a growing pause |
-| none has ever been ready, and all have given up | the gateway ends |
+| all are given up, as they never become ready | the gateway ends |
 | the gateway is told to end | workers take no connections, and end with their last request |
 | it is told so again, or they are late | they are killed |
 | the parent dies | its end of the line closes, and the worker ends |
@@ -76,6 +76,7 @@ class Crew:
         self._telling: asyncio.Task[None] | None = None
         self._ready: dict[int, float] = {}  # since when
         self._hung: set[int] = set()
+        self._given_up = 0
         self._changed = asyncio.Event()
         self._ending, self._hurry = asyncio.Event(), asyncio.Event()
         # Beginnings of prompts are told apart by hashes, which are to be the same in all workers.
@@ -92,7 +93,7 @@ class Crew:
         return self._office.running
 
     async def start(self, stop: Callable[[], bool]) -> None:
-        """Start all; return when they are ready, when none can start, or when told to `stop`."""
+        """Start all; return when each is ready or given up, or when told to `stop`."""
         self._telling = asyncio.create_task(self._office.run(), name="tell workers")
         self._lives = [
             asyncio.create_task(self._live(number), name=f"gateway worker {number}")
@@ -100,7 +101,7 @@ class Crew:
         ]
         for life in self._lives:
             life.add_done_callback(_report)
-        while self.ready < self._terms.workers and not stop():
+        while self.ready + self._given_up < self._terms.workers and not stop():
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.2):
@@ -158,7 +159,11 @@ class Crew:
             self._figures.restarts.inc()
             _log.warning("%s ended (%s); restarting in %.1f s", name, how, restart.pause_s)
             await self._pause(restart.pause_s)
-        if not self._ready and not self._ending.is_set():
+        if self._ending.is_set():
+            return
+        self._given_up += 1
+        self._changed.set()
+        if self._given_up == self._terms.workers:
             self._on_failure()
 
     async def _pause(self, pause_s: float) -> None:

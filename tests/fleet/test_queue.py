@@ -179,3 +179,23 @@ def test_nobody_begins_where_a_limit_is_lowered_until_enough_have_ended() -> Non
         assert not ticket.granted
     queue.ended(1)
     assert ticket.granted
+
+
+def test_one_that_had_begun_before_keeps_its_place_before_the_more_urgent() -> None:
+    queue = full(queued=1)
+    again = queue.join(5, 0, nothing, must=True)
+    assert isinstance(again, Ticket)
+    assert isinstance(queue.join(-5, 600, nothing), Refused)  # nobody is turned out for it
+    assert again.refused is None
+    queue.follow(Limits(1, 2))
+    urgent = joined(queue, -5)
+    queue.ended(1)
+    assert (again.granted, urgent.granted) == (True, False)
+
+
+def test_where_a_limit_is_gone_nobody_is_kept_in_its_queue_by_a_hold() -> None:
+    queue = full()
+    ticket = joined(queue)
+    queue.hold(-1)
+    queue.follow(None)
+    assert ticket.granted

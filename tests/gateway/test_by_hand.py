@@ -1,11 +1,15 @@
 """Models that are loaded and unloaded by hand, over HTTP."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from gateway.blueprint import blueprint_of
+from gateway.known import gather_facts
+from gateway.parts import changed_gateway
 from tests.support.fleets import figure
 from tests.support.staging import Stage, staged
 
@@ -85,3 +89,37 @@ async def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
         assert failed.status_code == 503
         assert "no tensor called output.weight" in error(failed)["message"]
         assert int(failed.headers["retry-after"]) >= 1
+
+
+def keep_always(stage: Stage, model: str) -> None:
+    """Put a file in force by which the model is not loaded on demand, but always there."""
+    live = stage.served.live
+    config, (mould,) = live.gateway.config, live.gateway.moulds.values()
+    assert mould.address.socket_path is not None
+    section = config.file.models[model].model_copy(update={"load": None})
+    file = config.file.model_copy(update={"models": {**config.file.models, model: section}})
+    config = replace(config, file=file)
+    folder = mould.address.socket_path.parent
+    blueprint = blueprint_of(config, gather_facts(config), runtime_folder=folder, cores=2)
+    gateway, change = changed_gateway(live.gateway, blueprint)
+    assert len(change.kept) == 1
+    live.put(gateway)
+
+
+async def test_a_file_that_wants_a_model_always_starts_it_again_when_it_has_been_unloaded(
+    tmp_path: Path,
+) -> None:
+    async with staged(tmp_path, "a: load: demand", go="a") as stage:
+        stage.tell("a", "hold")
+        running = stage.ask("a", "first")
+        await stage.logged("ask a first")
+        leaving = by_hand(stage, "a", "unload")
+        await stage.reaches("a", "draining")
+        keep_always(stage, "a")
+        assert (await leaving).status_code == 200  # nobody waits for a unit that is none any more
+        assert stage.log("load") == ["load a"]
+        stage.untell("a", "hold")
+        assert (await running).status_code == 200
+        await stage.served.ready("a")
+        assert (await stage.ask("a")).status_code == 200
+        assert stage.log("load") == ["load a", "load a"]

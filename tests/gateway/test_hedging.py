@@ -1,14 +1,19 @@
 """A request that is late is sent to a second replica too: one answers, the other is cut off."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+import msgspec
 import pytest
 
-from gateway.domain import Outcome
+from engines.protocol.requests import ChatRequest
+from gateway.asking import Incoming
+from gateway.domain import Endpoint, Outcome
+from gateway.relay.shadows import Nowhere
 from tests.support.answers import STREAM, as_vllm, chat_answer
 from tests.support.fleets import figure
 from tests.support.scripted import Heard, Play, ScriptedEngine, events_play, json_play, running
@@ -16,6 +21,7 @@ from tests.support.serving import Served, serving
 from tests.support.waiting import until
 
 CHAT = "/v1/chat/completions"
+JSON = {"content-type": "application/json"}
 
 
 @dataclass
@@ -197,3 +203,23 @@ async def test_without_the_key_nobody_is_asked_twice() -> None:
         late.gate.set()
         assert (await task).status_code == 200
         assert len(other.heard) == heard
+
+
+async def test_a_client_that_leaves_as_soon_as_it_has_asked_leaves_its_replica_free() -> None:
+    async with running(Moody()) as engine:
+        text = f"""
+engines: {{lab: {{kind: remote, url: "{engine.url}", health_interval_s: 60}}}}
+models: {{m: {{engine: lab, upstream_model: toy, max_concurrent: 1, hedge: {{share: 1}}}}}}
+"""
+        async with serving(text) as served:
+            await served.ready()
+            body = b'{"model": "m", "messages": [{"role": "user", "content": "x"}]}'
+            request = msgspec.json.decode(body, type=ChatRequest)
+            incoming = Incoming(Endpoint.CHAT, body, request, (), "id", time.perf_counter())
+            asking = asyncio.create_task(served.gateway.dispatcher.dispatch(incoming, Nowhere()))
+            # In the turn of the loop in which it was given a replica, before anything was sent.
+            asyncio.get_running_loop().call_soon(asking.cancel)
+            await asyncio.wait([asking])
+            assert asking.cancelled()
+            assert figure(served.gateway.metrics, "weighbridge_requests_in_flight") == 0
+            assert (await served.http.post(CHAT, content=body, headers=JSON)).status_code == 200

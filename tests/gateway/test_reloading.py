@@ -9,12 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.blueprint import Blueprint
 from gateway.fleet.difference import Difference
 from gateway.known import gather_facts
 from gateway.reloading import Ground, Reloader, mark_of, said_of
 from tests.support.answers import as_vllm
 from tests.support.contract import CHAT, user
 from tests.support.fleets import figure
+from tests.support.names import Names, naming
 from tests.support.scripted import ScriptedEngine, running
 from tests.support.serving import Served, serving
 from tests.support.waiting import until
@@ -246,3 +248,29 @@ def test_what_becomes_of_the_replicas_is_said_in_a_line() -> None:
     assert said_of(Difference(("a",))) == "1 replica as before"
     change = Difference((), added=("b", "c"), removed=("c", "d"))
     assert said_of(change) == "starts b; ends d; replaces c; 0 replicas as before"
+
+
+async def test_servers_that_dns_names_while_a_file_is_read_are_those_in_force(
+    engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    name = ("pods.lab.test", "A")
+    names = Names({name: ["127.0.0.1"]})
+    async with naming(names) as nameserver:
+        found = f"discover: a, nameserver: '{nameserver}'"
+        url = f"http://pods.lab.test:{engine.port}/v1"
+
+        def text(*models: str) -> str:
+            rows = "".join(f"  {model}: {{engine: lab}}\n" for model in models)
+            return f"engines: {{lab: {{kind: remote, url: '{url}', {found}}}}}\nmodels:\n{rows}"
+
+        async with reloading(text("m"), tmp_path) as it:
+            live, fleet = it.served.live, it.served.gateway.fleet
+
+            async def two_come(_: Blueprint) -> None:
+                names.records[name] = ["127.0.0.1", "127.0.0.2"]
+                await it.served.until(lambda: len(fleet.views("m")) == 2)
+
+            live.prepare = two_come
+            it.path.write_text(text("m", "n"))
+            await it.until("m", "n")
+            await it.served.until(lambda: len(fleet.views("m")) == len(fleet.views("n")) == 2)

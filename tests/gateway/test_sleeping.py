@@ -101,3 +101,19 @@ async def test_a_busy_one_sleeps_when_its_answer_is_whole(tmp_path: Path) -> Non
         assert (await first).text.endswith("data: [DONE]\n\n")
         assert (await other).status_code == 200
         assert stage.log("sleep") == ["sleep a"]
+
+
+async def test_who_is_unloaded_while_it_wakes_ends_and_is_loaded_anew_for_who_waits(
+    tmp_path: Path,
+) -> None:
+    big(tmp_path)
+    async with staged(tmp_path, TWO, ROOMY, go="a b", engine=SLEEPS) as stage:
+        assert (await stage.ask("a")).status_code == 200
+        assert (await stage.ask("b")).status_code == 200
+        stage.tell("a", "dream")
+        waiting = stage.ask("a")
+        await stage.logged("wake_up a")
+        unloaded = await stage.served.http.post("/v1/models/a/unload", json={})
+        assert unloaded.status_code == 200
+        assert (await waiting).status_code == 200
+        assert stage.log("load") == ["load a", "load b", "load a"]

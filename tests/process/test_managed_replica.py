@@ -340,3 +340,23 @@ async def test_cancelled_in_a_pause_it_is_stopped(tmp_path: Path) -> None:
     async with running(case):
         await case.state(ReplicaState.BACKING_OFF)
     assert case.states() == ["starting", "backing_off", "stopped"]
+
+
+async def test_who_becomes_well_while_it_is_ended_is_not_ready_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.process.replica._KILL_GRACE_S", 0.2)
+    script = (
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: pathlib.Path(sys.argv[1]).touch())\n"
+        "print('it loads', flush=True)\n"
+        "while True: time.sleep(1)\n"
+    )
+    case = Case(tmp_path, script, drain_s=0.3)
+    async with running(case):
+        await case.state(ReplicaState.STARTING)
+        async with asyncio.timeout(WAIT_S):
+            while "it loads" not in case.replica._lines:
+                await case._pause(0)
+    assert case.mark.exists()
+    assert case.states() == ["starting", "draining", "stopped"]

@@ -14,6 +14,7 @@ import pytest
 from engines.demo import weights_path
 from tests.support.hub import Fault, Hub, Repo, running_hub
 from tests.support.process import GatewayProcess, children, gateway_process, living, run_command
+from tests.support.serving import serving
 from tests.support.waiting import until
 
 TOY = "o/toy-GGUF"
@@ -250,3 +251,15 @@ async def test_where_nothing_is_to_be_pulled_the_command_is_named(hub: Hub, tmp_
             assert answer.status_code == 503
             assert f"weighbridge pull {TOY}:Q8_0" in answer.json()["error"]["message"]
     assert not hub.asked
+
+
+async def test_a_pull_whose_process_cannot_be_started_fails_alone(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ(hub, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("gateway.fleet.pulling.Pulls._argv", lambda *_: ["/nowhere/python"])
+    async with serving(CONFIG) as served:
+        refused = await served.http.post(CHAT, json=ask("toy"))
+        assert refused.status_code == 503
+        assert "No such file" in refused.json()["error"]["message"]

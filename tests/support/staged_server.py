@@ -4,7 +4,8 @@
 
 It loads until FOLDER/NAME.go is there; with FOLDER/NAME.fail it says the words in there and exits;
 while FOLDER/NAME.hold is there, its answers do not end; with FOLDER/NAME.insomnia it neither sleeps
-nor wakes. Each load, sleep and wake-up adds a line to FOLDER/log.
+nor wakes; while FOLDER/NAME.dream is there, it does not finish waking up. Each load, sleep and
+wake-up adds a line to FOLDER/log.
 """
 
 import asyncio
@@ -48,7 +49,7 @@ class Server:
 
     async def one(self, path: str, body: dict, writer: asyncio.StreamWriter) -> None:  # type: ignore[type-arg]
         if path.startswith(("/sleep", "/wake_up")):
-            self.nap(path, writer)
+            await self.nap(path, writer)
             return
         if not path.startswith("/v1/chat"):
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
@@ -83,9 +84,11 @@ class Server:
             % (len(said), said)
         )
 
-    def nap(self, path: str, writer: asyncio.StreamWriter) -> None:
+    async def nap(self, path: str, writer: asyncio.StreamWriter) -> None:
         with (self.folder / "log").open("a", encoding="utf-8") as log:
             log.write(f"{path[1:].partition('?')[0]} {self.name}\n")
+        while path == "/wake_up" and self.is_there("dream"):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(LOOK_S)
         status = 500 if self.is_there("insomnia") else 200
         said = b'{"status": "sleeping"}' if path.startswith("/sleep") else b'{"status": "awake"}'
         writer.write(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%b" % (status, len(said), said))

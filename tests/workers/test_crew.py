@@ -5,6 +5,7 @@ import socket
 import sys
 from pathlib import Path
 
+import msgspec
 from pydantic import SecretStr
 
 from gateway.config.loading import parse_config
@@ -12,7 +13,9 @@ from gateway.known import gather_facts
 from gateway.middleware import DoorRules
 from gateway.observe.processes import ProcessMetrics
 from gateway.parts import Live, build_gateway
+from gateway.workers import words
 from gateway.workers.crew import Crew, Terms
+from gateway.workers.line import framed
 from gateway.workers.office import Office
 from gateway.workers.picture import House, settings_in
 
@@ -49,6 +52,27 @@ async def test_the_gateway_ends_when_no_worker_can_start(tmp_path: Path) -> None
         await asyncio.wait_for(crew.start(failed.is_set), 20)
         assert failed.is_set()
         assert crew.ready == 0
+        await crew.end()
+
+
+async def test_who_is_given_up_neither_holds_the_start_up_nor_ends_the_others(
+    tmp_path: Path,
+) -> None:
+    live, failed = live_of(tmp_path), asyncio.Event()
+    ready = framed(msgspec.msgpack.encode(words.Ready()))
+    script = (
+        "import os, sys\n"
+        "number, line = int(sys.argv[1]), int(sys.argv[3])\n"
+        "if number == 0: raise SystemExit(2)\n"
+        f"os.write(line, {ready!r})\n"
+        "while os.read(line, 65536): pass\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        terms = Terms(2, (sys.executable, "-c", script), listener, drain_timeout_s=1)
+        figures = ProcessMetrics(live.gateway.metrics.registry)
+        crew = Crew(Office(live, house_of(tmp_path)), terms, figures, failed.set)
+        await asyncio.wait_for(crew.start(failed.is_set), 20)
+        assert (crew.ready, failed.is_set()) == (1, False)
         await crew.end()
 
 
