@@ -192,6 +192,8 @@ class Carer:
         async def healthy() -> bool:
             nonlocal cold
             seen = await self._looker.look(replica.plan)
+            if not seen.asked:
+                return child.status.state is ReplicaState.READY
             replica.suspect = replica.suspect and not seen.ok
             if seen.ok and cold:
                 cold = False
@@ -249,7 +251,7 @@ class Carer:
             poke.clear()
             seen = await self._looker.look(plan)
             silences = silences + 1 if seen.late else 0
-            for replica in self._watched[site]:
+            for replica in self._watched[site] if seen.asked else ():
                 replica.suspect = replica.suspect and poked
                 if seen.ok:
                     replica.tells_uses = seen.tells_uses

@@ -13,13 +13,14 @@ from engines.kinds import Deadlines, ReplicaPlan
 from engines.protocol.unreadable import UNREADABLE
 from gateway.fleet.replica import Replica
 from gateway.observe.engine_figures import read_engine_figures
-from gateway.relay.client import Unreachable, UpstreamClient, UpstreamRequest
+from gateway.relay.client import NoFileLeft, Unreachable, UpstreamClient, UpstreamRequest
 from gateway.relay.connection import ConnectionLost
 from gateway.relay.watch import DeadlinePassed
 
 _LOOK = Deadlines(connect_s=3, first_byte_s=5, idle_s=5)
 _LOOK_AT_CHILD = Deadlines(connect_s=1, first_byte_s=1, idle_s=1)  # next door, and looked at often
 _SCRAPE = Deadlines(connect_s=0.5, first_byte_s=1, idle_s=1)
+_NOT_ASKED = -1
 
 
 class _Listed(msgspec.Struct, frozen=True):
@@ -33,11 +34,15 @@ class _ModelList(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at a replica's health told. `late` means: no answer, but not refused either."""
+    """What one look at a replica's health told. `late` means: no answer, but not refused either.
+
+    Where it was not `asked`, for want of a file to do so with, nothing is known.
+    """
 
     ok: bool
     reason: str = ""
     late: bool = False
+    asked: bool = True
     models: tuple[str, ...] = ()
     tells_uses: bool = False
 
@@ -64,12 +69,13 @@ class Looker:
         if status == 404:
             where = f"there is no {plan.health_path} at this server; check the engine's url"
             return Look(ok=False, reason=where)
-        if status:
+        if status > 0:
             moved = 300 <= status < 400
             hint = "; redirects are not followed: check the engine's url" if moved else ""
             what = f"it answers {plan.health_path} with status {status}{hint}"
             return Look(ok=False, reason=what)
-        return Look(ok=False, reason=body.decode(), late=body.startswith(b"no answer"))
+        late, asked = body.startswith(b"no answer"), status != _NOT_ASKED
+        return Look(ok=False, reason=body.decode(), late=late, asked=asked)
 
     async def fetch_figures(self, replica: Replica) -> None:
         """Ask a replica for its own figures; where it does not answer it shows none."""
@@ -78,9 +84,14 @@ class Looker:
         replica.figures = read_engine_figures(text)
 
     async def _get(self, plan: ReplicaPlan, path: str, deadlines: Deadlines) -> tuple[int, bytes]:
-        """Return status and body; status 0 with the reason as its body when there is no answer."""
+        """Return status and body; status 0 with the reason as its body when there is no answer.
+
+        `_NOT_ASKED` where there was no file left to ask with.
+        """
         try:
             return await self._client.fetch(plan.address, UpstreamRequest("GET", path), deadlines)
+        except NoFileLeft as error:
+            return _NOT_ASKED, f"cannot connect: {error}".encode()
         except Unreachable as error:
             return 0, f"cannot connect: {error}".encode()
         except (ConnectionLost, DeadlinePassed) as error:

@@ -92,6 +92,9 @@ class Resident:
         tenant.wanted = False
         if tenant.state in (State.LOADING, State.READY, State.SLEEPING):
             self.turns.unload(tenant, Leaving.ASKED)
+        elif tenant.drowsy:
+            tenant.drowsy = False
+            self.turns.end(tenant)
 
     def unit_of(self, replica: Replica) -> Residence | None:
         """Return the unit that a replica belongs to, None where it is loaded all the time."""

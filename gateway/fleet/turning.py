@@ -75,6 +75,7 @@ class Turns:
         elif any(map(self.lives, tenant.replicas)) and not tenant.absent:
             tenant.turn(Event.LOAD, now_s)
             if any(replica.ready for replica in tenant.replicas):
+                tenant.loading_since_s = None  # nobody saw how long its load took
                 tenant.turn(Event.LOADED, now_s)
         else:
             self._rests(tenant)

@@ -3,13 +3,17 @@
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from gateway.fleet import Replica
+from gateway.relay.client import NoFileLeft, UpstreamClient
 from tests.support.answers import as_vllm
 from tests.support.scripted import Heard, Play, ScriptedEngine, running
 from tests.support.serving import Served, serving
+from tests.support.staging import staged
+from tests.support.waiting import until
 
 ASK = {"model": "big", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -223,3 +227,42 @@ async def test_an_engine_that_is_slow_with_its_figures_does_not_hold_a_scrape() 
         answer = await served.http.get("/metrics")
         assert answer.status_code == 200
         assert "weighbridge_engine_up{" in answer.text
+
+
+async def looked_in_vain(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Return when so many looks have found that no file is left to connect with."""
+    looks = 0
+
+    async def none_left(*_: object) -> None:
+        nonlocal looks
+        looks += 1
+        raise NoFileLeft("Too many open files")
+
+    async def have() -> bool:
+        return looks >= times
+
+    monkeypatch.setattr(UpstreamClient, "_take_idle", lambda *_: None)
+    monkeypatch.setattr(UpstreamClient, "_connect", none_left)
+    await until(have)
+
+
+async def test_without_a_file_left_to_look_with_a_server_does_not_count_as_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = ScriptedEngine(answer=as_vllm)
+    async with running(engine), serving(config(engine.url, interval_s=0.02)) as served:
+        await served.ready()
+        await looked_in_vain(monkeypatch, 5)
+        assert only(served).ready
+
+
+async def test_without_a_file_left_to_look_with_a_child_does_not_count_as_deaf(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("engines.process.replica._READY_LOOK_S", 0.01)
+    monkeypatch.setattr("engines.process.replica._DEAF_AFTER", 2)
+    async with staged(tmp_path, "a: load: start", go="a") as stage:
+        await stage.served.ready("a")
+        await looked_in_vain(monkeypatch, 6)
+        assert only(stage.served).ready
+        assert only(stage.served).restarts == 0

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from gateway.blueprint import blueprint_of
+from gateway.fleet.tenant import UNKNOWN_LOAD_S
 from gateway.known import gather_facts
 from gateway.parts import changed_gateway
 from tests.support.fleets import figure
@@ -91,12 +92,12 @@ async def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
         assert int(failed.headers["retry-after"]) >= 1
 
 
-def keep_always(stage: Stage, model: str) -> None:
-    """Put a file in force by which the model is not loaded on demand, but always there."""
+def put(stage: Stage, model: str, load: str | None) -> None:
+    """Put a file in force that says when to load the model; None: it is always there."""
     live = stage.served.live
     config, (mould,) = live.gateway.config, live.gateway.moulds.values()
     assert mould.address.socket_path is not None
-    section = config.file.models[model].model_copy(update={"load": None})
+    section = config.file.models[model].model_copy(update={"load": load})
     file = config.file.model_copy(update={"models": {**config.file.models, model: section}})
     config = replace(config, file=file)
     folder = mould.address.socket_path.parent
@@ -115,7 +116,7 @@ async def test_a_file_that_wants_a_model_always_starts_it_again_when_it_has_been
         await stage.logged("ask a first")
         leaving = by_hand(stage, "a", "unload")
         await stage.reaches("a", "draining")
-        keep_always(stage, "a")
+        put(stage, "a", None)
         assert (await leaving).status_code == 200  # nobody waits for a unit that is none any more
         assert stage.log("load") == ["load a"]
         stage.untell("a", "hold")
@@ -123,3 +124,14 @@ async def test_a_file_that_wants_a_model_always_starts_it_again_when_it_has_been
         await stage.served.ready("a")
         assert (await stage.ask("a")).status_code == 200
         assert stage.log("load") == ["load a", "load a"]
+
+
+async def test_a_model_that_has_always_been_there_has_not_been_loaded_in_no_time(
+    tmp_path: Path,
+) -> None:
+    async with staged(tmp_path, "a: load: start", go="a") as stage:
+        await stage.served.ready("a")
+        put(stage, "a", "demand")
+        unit = stage.served.gateway.resident.unit_named("a")
+        assert unit is not None
+        assert (unit.state, unit.load_s) == ("ready", UNKNOWN_LOAD_S)

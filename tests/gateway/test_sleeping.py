@@ -117,3 +117,15 @@ async def test_who_is_unloaded_while_it_wakes_ends_and_is_loaded_anew_for_who_wa
         assert unloaded.status_code == 200
         assert (await waiting).status_code == 200
         assert stage.log("load") == ["load a", "load b", "load a"]
+
+
+async def test_who_is_unloaded_while_it_falls_asleep_ends(tmp_path: Path) -> None:
+    big(tmp_path)
+    async with staged(tmp_path, TWO, ROOMY, go="a b", engine=SLEEPS) as stage:
+        assert (await stage.ask("a")).status_code == 200
+        stage.tell("a", "dream")
+        other = stage.ask("b")
+        await stage.logged("sleep a")
+        unloaded = await stage.served.http.post("/v1/models/a/unload", json={})
+        assert (unloaded.status_code, unloaded.json()["state"]) == (200, "stopped")
+        assert (await other).status_code == 200

@@ -4,8 +4,8 @@
 
 It loads until FOLDER/NAME.go is there; with FOLDER/NAME.fail it says the words in there and exits;
 while FOLDER/NAME.hold is there, its answers do not end; with FOLDER/NAME.insomnia it neither sleeps
-nor wakes; while FOLDER/NAME.dream is there, it does not finish waking up. Each load, sleep and
-wake-up adds a line to FOLDER/log.
+nor wakes; while FOLDER/NAME.dream is there, it finishes neither. Each load, sleep and wake-up adds
+a line to FOLDER/log.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ class Server:
     async def nap(self, path: str, writer: asyncio.StreamWriter) -> None:
         with (self.folder / "log").open("a", encoding="utf-8") as log:
             log.write(f"{path[1:].partition('?')[0]} {self.name}\n")
-        while path == "/wake_up" and self.is_there("dream"):  # noqa: ASYNC110 - as above
+        while self.is_there("dream"):  # noqa: ASYNC110 - as above
             await asyncio.sleep(LOOK_S)
         status = 500 if self.is_there("insomnia") else 200
         said = b'{"status": "sleeping"}' if path.startswith("/sleep") else b'{"status": "awake"}'
