@@ -29,6 +29,7 @@ class ByHand:
 
         Raises:
             NotOnDemand: it is loaded all the time, or runs elsewhere.
+            ModelBusy: as many wait for it as may.
             NoModelAvailable: it could not be loaded, or not within `load_wait_s`.
         """
         self._unit(model)
@@ -40,6 +41,8 @@ class ByHand:
                 await stay.wait(model)
         finally:
             stay.close()
+        if stay.busy is not None:
+            raise stay.busy
         if self._unit(model).state is not State.READY:
             why = self._fleet.why_not((model,), self._clock())
             error = NoModelAvailable(f"{why}. GET /ready says more.")

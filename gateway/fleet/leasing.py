@@ -188,7 +188,7 @@ class Leasing:
             tries.patience_s += waited_s  # that is for starts
         if tries.failure is not None:
             raise tries.failure
-        raise self._nobody(models, stay.given_up if stay is not None else ())
+        raise self._nobody(models, stay)
 
     async def _started(self, models: Sequence[str], tries: Tries, deadline_s: float) -> bool:
         """Wait until a replica's condition has changed; say whether that may have helped."""
@@ -274,7 +274,10 @@ class Leasing:
         error.retry_after_s = min(refused.retry_after_s for refused in refusals.values())
         return error
 
-    def _nobody(self, models: Sequence[str], late: Collection[str]) -> NoModelAvailable:
+    def _nobody(self, models: Sequence[str], stay: Stay | None) -> ModelBusy | NoModelAvailable:
+        if stay is not None and stay.busy is not None:
+            return stay.busy
+        late = stay.given_up if stay is not None else ()
         self._fleet.turned_away(models, Outcome.UNAVAILABLE)
         now_s = self._clock()
         whys = [f"{model} was not loaded within residency.load_wait_s" for model in late]

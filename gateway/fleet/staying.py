@@ -34,7 +34,7 @@ class Stay:
     """Mutable; owned by the task of one request, which has to `close` it.
 
     `since_s` is when it began to wait, `until_s` when it gives up. It keeps its place until it has
-    its lease.
+    its lease. `busy` says of a model that as many wait for it as may.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Stay:
         self._heart = heart
         self._at: tuple[str, Tenant] | None = None
         self.given_up: list[str] = []
+        self.busy: ModelBusy | None = None
 
     def awaits(self, model: str, ruled_out: Collection[Replica]) -> bool:
         """Say whether the request is to wait for this model rather than ask the next."""
@@ -65,14 +66,12 @@ class Stay:
         )
 
     async def wait(self, model: str) -> None:
-        """Wait until something has changed; when it has waited for too long give the model up.
+        """Wait until something has changed.
 
-        Raises:
-            ModelBusy: as many wait for it as may.
+        When it has waited for too long, or as many wait for it as may, give the model up.
         """
-        self._move(model)
-        now_s = self._clock()
-        if now_s >= self._until_s:
+        placed, now_s = self._move(model), self._clock()
+        if not placed or now_s >= self._until_s:
             self.given_up.append(model)
             return
         heart = self._heart
@@ -92,17 +91,19 @@ class Stay:
             self._fleet.waits[model].waiting.dec()
             self._reception.leave(tenant, self._since_s)
 
-    def _move(self, model: str) -> None:
+    def _move(self, model: str) -> bool:
+        """Wait for this model; say whether there is a place for that."""
         if self._at is not None:
             joined, tenant = self._at
             if joined == model and self._reception.waits_at(model, tenant):
-                return
+                return True
         self.close()
         if self._reception.full(model):
-            error = ModelBusy(
+            self.busy = ModelBusy(
                 f"The queue of '{model}', which is being loaded, is full (max_queued)."
             )
-            error.retry_after_s = max(1.0, self._reception.coming_s(model) or 0)
-            raise error
+            self.busy.retry_after_s = max(1.0, self._reception.coming_s(model) or 0)
+            return False
         self._at = model, self._reception.join(model, self._since_s)
         self._fleet.waits[model].waiting.inc()
+        return True

@@ -158,6 +158,21 @@ async def test_more_than_may_wait_for_a_load_are_told_when_to_come_again(tmp_pat
         assert (await first).status_code == 200
 
 
+async def test_who_finds_no_place_to_wait_for_a_load_goes_to_the_next_model_of_the_rule(
+    tmp_path: Path,
+) -> None:
+    models = "a: load: demand, max_concurrent: 4, max_queued: 1\nb: load: start"
+    routes = "routes: [{name: r, use: [a, b]}]"
+    async with staged(tmp_path, models, more=routes, go="b") as stage:
+        await stage.served.ready("b")
+        first = stage.ask("auto")
+        await stage.logged("load a")
+        await stage.waits(1)
+        assert (await stage.ask("auto")).headers["x-weighbridge-model"] == "b"
+        stage.tell("a", "go")
+        assert (await first).headers["x-weighbridge-model"] == "a"
+
+
 async def test_who_has_waited_for_too_long_is_told_so_and_when_to_come_again(
     tmp_path: Path,
 ) -> None:

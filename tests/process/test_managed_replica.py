@@ -342,17 +342,18 @@ async def test_cancelled_in_a_pause_it_is_stopped(tmp_path: Path) -> None:
     assert case.states() == ["starting", "backing_off", "stopped"]
 
 
-async def test_who_becomes_well_while_it_is_ended_is_not_ready_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engines.process.replica._KILL_GRACE_S", 0.2)
+async def test_who_becomes_well_while_it_is_ended_is_not_ready_any_more(tmp_path: Path) -> None:
     script = (
         "import pathlib, signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: pathlib.Path(sys.argv[1]).touch())\n"
+        "def late(*_):\n"
+        "    pathlib.Path(sys.argv[1]).touch()\n"
+        "    time.sleep(0.3)\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, late)\n"
         "print('it loads', flush=True)\n"
         "while True: time.sleep(1)\n"
     )
-    case = Case(tmp_path, script, drain_s=0.3)
+    case = Case(tmp_path, script)
     async with running(case):
         await case.state(ReplicaState.STARTING)
         async with asyncio.timeout(WAIT_S):
