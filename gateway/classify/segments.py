@@ -20,15 +20,17 @@ _NO_PROSE = (
     "`", "@", "{", ";", "=", "~~~", "://", "www.", ">>>", "import ", "def ", "DEBUG", "INFO",
     "WARN", "ERROR", "FATAL", "TRACE", "Error:", "Exception", ":0", ":1", ":2", ":3", ":4", ":5",
 )  # fmt: skip
+# White space before a line is never given back (`*+`): to try the rest behind each part of it takes
+# seconds where there are hundreds of empty lines.
 _CODE_LINE = re.compile(
-    r"^\s*(?:>>>.*|def \w+\(.*|class \w+[(:{].*|import \S.*|from \S+ import .*|return\b.*"
+    r"^\s*+(?:>>>.*|def \w+\(.*|class \w+[(:{].*|import \S.*|from \S+ import .*|return\b.*"
     r"|#include.*|@\w+.*|for \w+ in .*:|while .*:|(?:el)?if .*:|else:|try:|except\b.*:|[\])}]+[;,]?"
     r"|(?:public|private|static|const|let|var|fn|func|function|package|using)\b.*"
     r"|[\x00-\x7f]*[;{}]|\w+(?:[.\[]\w+\]?)*\s*[-+*/]?=\s*\S.*)$",
     re.MULTILINE,
 )
 _LOG_LINE = re.compile(
-    r"^\s*(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:|\[?\d\d:\d\d:\d\d"
+    r"^\s*+(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:|\[?\d\d:\d\d:\d\d"
     r"|\[?(?:DEBUG|INFO|WARN|ERROR|FATAL|TRACE)\b"
     r"|at [\w.$<>]+\(|File \"|\w+(?:Error|Exception): ).*$",
     re.MULTILINE,

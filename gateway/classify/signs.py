@@ -35,18 +35,19 @@ def _marked(
     return tuple((mark, re.compile(pattern, flag)) for mark, pattern in rows)
 
 
+# `^\s*+` gives no white space back: see `segments`.
 _SOURCE = _marked(
     re.MULTILINE,
     (
-        ("def ", r"^\s*(?:async )?def \w+\s*\(|\bdef \w+\([^)\n]*\)\s*(?:->[^:\n]*)?:"),
-        ("class ", r"^\s*class \w+\s*[(:{]"),
-        ("import ", r"^\s*import \w[\w.]*\s*;?$|^\s*from [\w.]+ import "),
-        ("#include", r"^\s*#include\s*[<\"]"),
+        ("def ", r"^\s*+(?:async )?def \w+\s*\(|\bdef \w+\([^)\n]*\)\s*(?:->[^:\n]*)?:"),
+        ("class ", r"^\s*+class \w+\s*[(:{]"),
+        ("import ", r"^\s*+import \w[\w.]*\s*;?$|^\s*+from [\w.]+ import "),
+        ("#include", r"^\s*+#include\s*[<\"]"),
         ("public ", r"\bpublic (?:static|class|void)\b"),
         ("function ", r"\bfunction \w*\s*\([^)\n]*\)\s*\{"),
         (" = ", r"\b(?:const|let|var) \w+ = "),
         ("SELECT", r"\bSELECT\b.{1,200}\bFROM\b"),
-        ("fn ", r"^\s*(?:pub )?fn \w+\("),
+        ("fn ", r"^\s*+(?:pub )?fn \w+\("),
         ("<?php", r"<\?php"),
         ("<!DOCTYPE", r"<!DOCTYPE"),
         ("; do", r"\bfor \w+ in .{1,80}; do\b"),
@@ -104,7 +105,7 @@ _FORMULA = re.compile(
     r"\d\s*[+*^\u00d7\u00f7=]\s*\(?\d|\d\s+[-/]\s+\d|\bsqrt\(|[a-z]\s*\([a-z]\)\s*=|[xy]\^?\d*\s*[-+=]\s*\d"
 )
 _FORMULA_MARKS = ("+", "*", "^", "\u00d7", "\u00f7", "=", "-", "/", "sqrt(")
-_OPTIONS = re.compile(r"^\s*A[.)]\s.+\n\s*B[.)]\s", re.MULTILINE)
+_OPTIONS = re.compile(r"^\s*+A[.)]\s.+\n\s*B[.)]\s", re.MULTILINE)
 
 _TRACED = "it holds a stack trace or an error of a compiler"
 QUESTION = ("?", "\uff1f", "\u061f", "\u037e")

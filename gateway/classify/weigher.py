@@ -30,6 +30,7 @@ from gateway.domain import UNDECIDED, Estimate, Weighed
 
 _EARLIER_TURNS = 4
 _READ_TURNS = 2  # the newest and the one before it: what a task is told by
+_MOST_SYSTEMS = 8  # of a client that sends thousands, reading each would hold everybody up
 _SHORT_LETTERS = 24  # a turn shorter than this leans on the turns before it
 _SURE = 0.75
 _INSTRUCTION_CHARS = 600
@@ -81,7 +82,7 @@ class Weigher:
         """
         turns = [m.text() for m in request.messages if m.role == "user"]
         systems = [m.text() for m in request.messages if m.role in ("system", "developer")]
-        return self._weigh(turns, systems, self._shapes.read(request), hints)
+        return self._weigh(turns, systems[:_MOST_SYSTEMS], self._shapes.read(request), hints)
 
     def weigh_completion(self, request: CompletionRequest, hints: Sequence[str] = ()) -> Weighed:
         """Return what a text completion weighs; token ids count but cannot be read."""

@@ -1,5 +1,7 @@
 """Finding what is wanted in a prompt."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,15 @@ def test_code_without_fences_and_logs_are_no_prose() -> None:
     assert prose_of(code).split() == ['"""Add', "one", "to", "it.", "2", '"""']
     log = "Why?? Tell me\n2024-05-01 10:00:01 ERROR no disk\n[WARN] low memory"
     assert prose_of(log).strip() == "Why?? Tell me"
+
+
+def test_many_empty_lines_are_no_work() -> None:
+    """A generous bound that only time growing with their number's cube would break."""
+    for blank in ("\n", " \n", "\n\t"):
+        began = time.process_time()
+        prose = prose_of(f"Run `x`.{blank * 700}Tell me why.")
+        assert prose.split() == ["Run", ".", "Tell", "me", "why."]
+        assert time.process_time() - began < 1
 
 
 def test_what_is_nothing_but_code_stays() -> None:

@@ -61,6 +61,15 @@ def test_the_answers_language_is_told_from_the_prompts(
     assert (weighed.language, weighed.prompt_language) == (language, prompt_language)
 
 
+def test_thousands_of_system_prompts_are_not_all_read(weigher: Weigher) -> None:
+    """A generous bound that only time growing with their number would break."""
+    rules = ["Answer in French.", *(f"This is rule {number} of many." for number in range(20_000))]
+    messages = [*(Message("system", rule) for rule in rules), Message("user", "What is a levee?")]
+    began = time.process_time()
+    assert weigher.weigh_chat(ChatRequest(messages=messages)).language == "fr"
+    assert time.process_time() - began < 1
+
+
 def test_the_instruction_counts_and_not_the_document(weigher: Weigher) -> None:
     document = "The committee met on Monday and agreed on the budget for the coming year. " * 20
     above = weigher.weigh_chat(chat(f"Résume ce texte en deux phrases :\n\n{document}"))
