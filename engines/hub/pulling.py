@@ -182,10 +182,20 @@ def carry_out(
 
 
 def web_client() -> httpx2.Client:
-    """Return a client for files; proxies are those of the environment, the caller closes it."""
+    """Return a client for files; proxies are those of the environment, the caller closes it.
+
+    Raises:
+        PullProblem: the environment names a proxy of a kind that nobody here speaks to.
+    """
     # A redirect to another host loses the token by itself.
     limits = httpx2.Timeout(_SILENT_S, connect=_CONNECT_S)
-    return httpx2.Client(timeout=limits, follow_redirects=True)
+    try:
+        return httpx2.Client(timeout=limits, follow_redirects=True)
+    except (ImportError, ValueError, httpx2.InvalidURL):  # socks:// and the like
+        raise PullProblem(
+            "the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY cannot be used: only http:// and "
+            "https:// proxies can; set HTTPS_PROXY to one, and unset the others"
+        ) from None
 
 
 def _step(settings: HubSettings, folder: Path, listing: Listing, one: RepoFile) -> Step:

@@ -17,7 +17,10 @@ OneOrMore: TypeAlias = str | Annotated[tuple[str, ...], Field(min_length=1)]
 class Section(BaseModel):
     """A mapping in the file: frozen, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # `.nan` is in no range, and passes each of its ends.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 def several(given: OneOrMore) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ def hub(environ: Mapping[str, str]) -> Iterator[Found]:
     place = environ.get("HF_ENDPOINT") or _HUB
     try:
         answer = httpx.head(place, timeout=_HUB_TIMEOUT_S)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError) as error:
         remedy = "only pull needs it; behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT"
         yield Found("hub", "warn", f"{place} does not answer: {type(error).__name__}", remedy)
         return

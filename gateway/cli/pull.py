@@ -26,7 +26,7 @@ from engines.weights.resolve import this_store
 from gateway.cli.config_source import find_config, readable_config
 from gateway.cli.models_catalogue import conditions_of
 from gateway.cli.progress import Progress
-from gateway.cli.pull_targets import Target, UnknownTarget, all_targets, target_of
+from gateway.cli.pull_targets import Target, UnknownTarget, all_targets, targets_of
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.problems import ConfigError
 from gateway.environment import EnvironmentProblem, read_environment
@@ -60,6 +60,8 @@ def pull(
     everything that the routing file needs is fetched. HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE,
     HF_HOME and HF_HUB_CACHE mean what they mean to the hub's own tools, which share the files.
     """
+    if quant is not None and not names:
+        raise click.UsageError("--quant is for a NAME; the routing file says which its models are.")
     config = readable_config(config_option) if names else _needed_config(config_option)
     catalogue = load_catalogue()
     progress = Progress(is_terminal=sys.stderr.isatty())
@@ -67,14 +69,19 @@ def pull(
     targets: list[Target] = []
     for name in names:
         try:
-            targets.append(target_of(name, config, catalogue, quant))
+            targets += targets_of(name, config, catalogue, quant)
         except UnknownTarget as problem:
             failures.append(str(problem))
     if not names and config is not None:
         targets = list(all_targets(config))
         if not targets:
             click.echo("Nothing to fetch: no model of the file names a hub or a URL.")
-    with web_client() as client:
+    try:
+        web = web_client()
+    except PullProblem as problem:
+        click.echo(str(problem), err=True)
+        sys.exit(1)
+    with web as client:
         room = round(memory_bytes() * (1 - _SPARE_SHARE))
         ground = Ground(hub_settings(os.environ), this_store(), catalogue, room, client)
         try:

@@ -48,14 +48,41 @@ def all_targets(config: LoadedConfig) -> Iterator[Target]:
                 yield target
 
 
-def target_of(
+def targets_of(
     name: str, config: LoadedConfig | None, catalogue: Catalogue, quant: str | None
-) -> Target:
-    """Return what one name means; `quant` picks in a repository.
+) -> list[Target]:
+    """Return what one name means, of a model of the file also what it sees with.
+
+    `quant` picks in a repository of weights.
 
     Raises:
         UnknownTarget: it is a file already, served elsewhere, or nothing that anybody knows.
     """
+    sight, has_weights = (None, False) if config is None else _beside(name, config)
+    if sight is None:
+        return [_target_of(name, config, catalogue, quant)]
+    if has_weights and quant is None:
+        return [sight]
+    return [_target_of(name, config, catalogue, quant), sight]
+
+
+def _beside(name: str, config: LoadedConfig) -> tuple[Target | None, bool]:
+    """Return a model's projector that is to be fetched; whether its weights are a file already."""
+    name = resolved_aliases(config.file).get(name, name)
+    model = config.file.models.get(name)
+    if model is None or model.mmproj is None or model.weights is None:
+        return None, False
+    found = _fetched(name, model.mmproj, "gguf", config)
+    try:
+        here = is_local(model.weights, config.base)
+    except WeightsProblem:
+        here = False
+    return (found if isinstance(found, Target) else None), here
+
+
+def _target_of(
+    name: str, config: LoadedConfig | None, catalogue: Catalogue, quant: str | None
+) -> Target:
     target = _named(name, config, catalogue)
     if quant is None:
         return target

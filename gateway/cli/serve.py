@@ -242,8 +242,9 @@ def _listen(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except OSError as error:
-        _fail(f"Cannot listen on {host!r}: {error.strerror}. Check --host.", 1)
+    except (OSError, UnicodeError) as error:  # the latter of names such as `0.0.0..0`
+        why = error.strerror if isinstance(error, OSError) else "this is no address"
+        _fail(f"Cannot listen on {host!r}: {why}. Check --host.", 1)
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from gateway.config.problems import ConfigError, Problem
 
@@ -73,6 +74,8 @@ class Document:
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             what = f"this is not YAML: {error.problem or error.context}"
             raise ConfigError((Problem(file, line, column, what),)) from None
+        except ReaderError as error:
+            raise ConfigError((_unprintable(text, error.position, file),)) from None
         except (yaml.YAMLError, ValueError, RecursionError):
             raise ConfigError((Problem(file, 1, 1, "this is not readable YAML"),)) from None
 
@@ -85,7 +88,7 @@ class Document:
             return self._read_mapping(loader, node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._read(loader, item, (*path, i)) for i, item in enumerate(node.value)]
-        value = loader.construct_object(node)
+        value = _value(loader, node)
         return self._filled(value, path) if isinstance(value, str) else value
 
     def _read_mapping(self, loader: _Loader, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
@@ -116,3 +119,25 @@ class Document:
             return value
 
         return _VARIABLE.sub(value_of, text)
+
+
+def _unprintable(text: str, position: int, file: str) -> Problem:
+    """Return where the sign stands that YAML does not allow."""
+    line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+    sign = f"U+{ord(text[position]):04X}"
+    what = f"this is not readable YAML: the control character {sign} stands here; remove it"
+    return Problem(file, line, column, what)
+
+
+def _value(loader: _Loader, node: yaml.Node) -> Any:
+    """Return what a plain value means.
+
+    Raises:
+        yaml.MarkedYAMLError: it is not of its kind, such as the 45th of a month.
+    """
+    try:
+        return loader.construct_object(node)
+    except (ValueError, LookupError, AttributeError):  # how PyYAML fails for each kind
+        kind = node.tag.rpartition(":")[2]
+        what = f"the value cannot be read as '{kind}'; put it in quotes if it is text"
+        raise yaml.MarkedYAMLError(problem=what, problem_mark=node.start_mark) from None

@@ -21,7 +21,7 @@ from gateway.config.conditions import (
 from gateway.config.finding import Finding
 from gateway.config.names import resolved_aliases, used_by, variants_of
 from gateway.config.schema import RoutingFile
-from gateway.config.vocabulary import REQUEST_SIZES, TASKS
+from gateway.config.vocabulary import REQUEST_SIZES, TASKS, VARIED
 from gateway.domain import UNDECIDED
 
 _WORDS = ("task", "language", "prompt_language", "request_size", "variant")
@@ -95,7 +95,7 @@ def _may_pass(when: WhenSection) -> bool:
     """
     if any(getattr(when, key) for key in _FLAGS):
         return False
-    return when.task is None or any(_holds(when.task, task) for task in _PASSING)
+    return when.task is None or any(_holds("task", when.task, task) for task in _PASSING)
 
 
 def _implied(wide: WhenSection, narrow: WhenSection, file: RoutingFile) -> bool:
@@ -121,7 +121,7 @@ def _words_implied(key: str, wide: WhenSection, narrow: WhenSection, file: Routi
     if inner is None:
         return False
     values = _values(key, (outer, inner), file)
-    return all(_holds(outer, value) for value in values if _holds(inner, value))
+    return all(_holds(key, outer, value) for value in values if _holds(key, inner, value))
 
 
 def _values(key: str, clauses: tuple[Words, ...], file: RoutingFile) -> tuple[str, ...]:
@@ -136,11 +136,11 @@ def _values(key: str, clauses: tuple[Words, ...], file: RoutingFile) -> tuple[st
     return (*words, *(f"{word}{_VARIETY}" for word in words), _OTHER, UNDECIDED)
 
 
-def _holds(clause: Words, value: str) -> bool:
+def _holds(key: str, clause: Words, value: str) -> bool:
     """Say what `gateway.selection.matching` says of a word condition."""
     words = {word.lower() for word in words_of(clause)}
     lower = value.lower()
-    among = lower in words or (bool(lower) and lower.partition("-")[0] in words)
+    among = lower in words or (key in VARIED and lower.partition("-")[0] in words)
     if isinstance(clause, NotClause):
         return value != UNDECIDED and not among
     return among
@@ -163,7 +163,7 @@ def _matches_nobody(when: WhenSection, file: RoutingFile) -> tuple[str, str] | N
     for key in _WORDS:
         clause: Words | None = getattr(when, key)
         if clause is not None and not any(
-            _holds(clause, value) for value in _values(key, (clause,), file)
+            _holds(key, clause, value) for value in _values(key, (clause,), file)
         ):
             return key, f"its conditions leave no {key}"
     if len(dict(_headers(when))) < len(_headers(when)):
@@ -193,6 +193,8 @@ def _sizes_left(when: WhenSection, file: RoutingFile) -> bool:
         most += file.sizes.counted_answer_tokens
     for size, (first, last) in bounds.items():
         ends = [end for end in (last, most) if end is not None]
-        if _holds(when.request_size, size) and (not ends or max(first, least) <= min(ends)):
+        if not _holds("request_size", when.request_size, size):
+            continue
+        if not ends or max(first, least) <= min(ends):
             return True
     return False

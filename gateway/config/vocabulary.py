@@ -14,6 +14,9 @@ AUTO = "auto"
 CLASS_VARIANTS = ("small", "medium", "large")
 ORDER_VARIANTS = (*CLASS_VARIANTS, "fast", "best")
 
+# Conditions on languages, which have varieties: `zh` is said of `zh-Hant` too.
+VARIED = ("language", "prompt_language")
+
 REQUEST_SIZES = ("small", "medium", "large")
 TASKS = (
     "code",

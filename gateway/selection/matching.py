@@ -17,6 +17,7 @@ from gateway.config.conditions import (
     Words,
     words_of,
 )
+from gateway.config.vocabulary import VARIED
 from gateway.domain import UNDECIDED, Asked, Weighed
 
 
@@ -125,7 +126,7 @@ class _Words(msgspec.Struct, frozen=True):
 
     def holds(self, features: Features) -> bool:
         value = features.values.get(self.key)
-        return isinstance(value, str) and _among(value.lower(), self.among)
+        return isinstance(value, str) and _among(value.lower(), self.among, self.key)
 
     def reason(self, features: Features) -> str:
         value = features.values.get(self.key)
@@ -146,7 +147,7 @@ class _NotWords(msgspec.Struct, frozen=True):
         # Not knowing is no proof that it is something else.
         if not isinstance(value, str) or value == UNDECIDED:
             return False
-        return not _among(value.lower(), self.among)
+        return not _among(value.lower(), self.among, self.key)
 
     def reason(self, features: Features) -> str:
         value = features.values.get(self.key)
@@ -217,9 +218,11 @@ def _word_condition(key: str, clause: Words) -> Condition:
     return kind(key, words, frozenset(words))
 
 
-def _among(value: str, words: frozenset[str]) -> bool:
+def _among(value: str, words: frozenset[str], key: str) -> bool:
     """Say whether a word names the value, or the language that the value is a variety of."""
-    return value in words or ("-" in value and value.partition("-")[0] in words)
+    if value in words:
+        return True
+    return "-" in value and key in VARIED and value.partition("-")[0] in words
 
 
 def _unknown(key: str) -> str:

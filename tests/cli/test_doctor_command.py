@@ -105,6 +105,15 @@ def test_too_few_open_files_fail() -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] != 128
 
 
+def test_a_proxy_that_cannot_be_used_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("all_proxy", "socks://127.0.0.1:9")
+    (found,) = checks.hub({})
+    assert found.verdict == "warn"
+    assert "HTTPS_PROXY" in found.remedy
+
+
 def test_a_hub_that_does_not_answer_is_a_warning() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

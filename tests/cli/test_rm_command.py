@@ -128,3 +128,15 @@ def test_several_names_and_what_is_not_here_as_json() -> None:
 def test_a_file_that_was_named_has_to_be_there() -> None:
     assert run_rm("o/r", "--config", "none.yaml").exit_code == 2
     assert len(here()) == 3
+
+
+@pytest.mark.parametrize("text", ["models: [", CONFIG + 'aliases: {a: "${WB_NOT_SET}"}\n'])
+def test_nothing_goes_while_nobody_can_say_what_is_served(text: str) -> None:
+    Path("routing.yaml").write_text(text, encoding="utf-8")
+    refused = run_rm(f"{QWEN}:Q4_0")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("routing.yaml:")
+    assert "Nothing was removed" in refused.stderr
+    assert len(here()) == 3
+    assert run_rm(f"{QWEN}:Q4_0", "--force").exit_code == 0
+    assert len(here()) == 2

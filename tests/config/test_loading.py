@@ -71,6 +71,27 @@ def test_a_second_key_is_refused() -> None:
     assert "routing.yaml:2:1: the key 'a' appears twice" in problems("a: 1\na: 2\n")
 
 
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ("2024-13-45", "2:9: this is not YAML: the value cannot be read as 'timestamp'"),
+        ("!!int ''", "2:9: this is not YAML: the value cannot be read as 'int'"),
+        ("!!bool maybe", "2:9: this is not YAML: the value cannot be read as 'bool'"),
+        ("a\x07b", "2:10: this is not readable YAML: the control character U+0007 stands here"),
+    ],
+)
+def test_a_value_that_no_yaml_has_is_placed(value: str, where: str) -> None:
+    assert f"routing.yaml:{where}" in problems(f"engines: {{}}\nmodels: {value}\n")
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf"])
+@pytest.mark.parametrize("key", ["scores: {task: §}", "gateway: {queue_timeout_s: §}"])
+def test_a_number_is_a_finite_one(key: str, number: str) -> None:
+    told = problems(f"{GOOD}{key.replace('§', number)}\n".replace("${LAB_KEY}", "key"))
+    assert told.startswith("routing.yaml:8:")
+    assert "finite number" in told
+
+
 def test_nested_aliases_are_bounded() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]

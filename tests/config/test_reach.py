@@ -150,8 +150,8 @@ LOOKED_AT: dict[str, tuple[st.SearchStrategy[dict[str, Any]], list[Any]]] = {
         [0.0, 0.25, 0.3, 0.5, 1.0],
     ),
     "variant": (
-        conditions(variant=words("fast", "night", "Day", "undecided")),
-        ["", ":fast", ":small", ":night", ":Day", ":undecided"],
+        conditions(variant=words("fast", "night", "night-long", "Day", "undecided")),
+        ["", ":fast", ":small", ":night", ":night-long", ":Day", ":undecided"],
     ),
     "tools": (conditions(tools=st.booleans()), [False, True]),
     "headers": (

@@ -11,7 +11,7 @@ from huggingface_hub import try_to_load_from_cache
 from engines.families import load_catalogue
 from engines.hub.preparing import Ground, prepare
 from engines.hub.problems import PullProblem
-from engines.hub.pulling import carry_out, order_from_web
+from engines.hub.pulling import carry_out, order_from_web, web_client
 from engines.hub.settings import HubSettings
 from engines.weights import NotPulled, locate
 from engines.weights.references import HubRepo, WebFile
@@ -184,3 +184,15 @@ def test_a_file_of_a_url_is_fetched_and_checked(
     order = order_from_web(store, missing, client)
     with pytest.raises(PullProblem, match="its server answers with HTTP 404"):
         carry_out(HubSettings(), order, client=client, teller=told, pause=told.pause)
+
+
+@pytest.mark.parametrize("proxy", ["socks://127.0.0.1:9", "socks5://user:s3cret@127.0.0.1:9"])
+def test_a_proxy_that_nobody_speaks_to_is_a_sentence(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("all_proxy", proxy)
+    with pytest.raises(PullProblem, match="only http:// and https:// proxies") as caught:
+        web_client()
+    assert "s3cret" not in str(caught.value)

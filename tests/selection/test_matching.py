@@ -77,6 +77,13 @@ def test_a_language_stands_for_its_varieties() -> None:
     assert not tried({"language": {"not": "zh"}}, weighed(language="zh-Hant")).matched
 
 
+def test_a_variant_is_no_variety_of_what_its_name_begins_with() -> None:
+    for when in ("night", {"not": "night-long"}):
+        assert not tried({"variant": when}, weighed(), variant="night-long").matched
+    assert tried({"variant": "night-long"}, weighed(), variant="night-long").matched
+    assert tried({"language": "zh"}, weighed(language="zh-Hant")).matched
+
+
 def test_a_variant_is_the_part_behind_auto() -> None:
     assert tried({"variant": "small"}, weighed(), variant="small").matched
     assert not tried({"variant": "small"}, weighed(), variant="").matched
