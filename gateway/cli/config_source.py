@@ -54,14 +54,31 @@ def readable_config(option: str | None) -> LoadedConfig | None:
 
     None where there is none without problems; a named one has to be, or the command ends with 2.
     """
+    if option is not None:
+        return needed_config(option)
     try:
-        source = find_config(option, read_environment(os.environ), Path())
-        return load_config(source.path, os.environ)
+        return _found(option)
+    except (ConfigError, EnvironmentProblem):
+        return None
+
+
+def needed_config(option: str | None, hint: str = "") -> LoadedConfig:
+    """Return the file; where it cannot be used the command ends with 2.
+
+    A `hint` says why it is needed, where nobody named it.
+    """
+    try:
+        return _found(option)
     except (ConfigError, EnvironmentProblem) as error:
-        if option is None:
-            return None
         click.echo(str(error), err=True)
+        if hint and option is None:
+            click.echo(hint, err=True)
         sys.exit(2)
+
+
+def _found(option: str | None) -> LoadedConfig:
+    source = find_config(option, read_environment(os.environ), Path())
+    return load_config(source.path, os.environ)
 
 
 def find_config(option: str | None, environment: Environment, folder: Path) -> ConfigSource:

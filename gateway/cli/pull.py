@@ -23,13 +23,10 @@ from engines.hub.words import gigabytes
 from engines.platform import memory_bytes
 from engines.weights import WeightsProblem, locate
 from engines.weights.resolve import this_store
-from gateway.cli.config_source import find_config, readable_config
+from gateway.cli.config_source import needed_config, readable_config
 from gateway.cli.models_catalogue import conditions_of
 from gateway.cli.progress import Progress
 from gateway.cli.pull_targets import Target, UnknownTarget, all_targets, targets_of
-from gateway.config.loading import LoadedConfig, load_config
-from gateway.config.problems import ConfigError
-from gateway.environment import EnvironmentProblem, read_environment
 
 # For what else runs on the machine.
 _SPARE_SHARE = 0.2
@@ -62,7 +59,7 @@ def pull(
     """
     if quant is not None and not names:
         raise click.UsageError("--quant is for a NAME; the routing file says which its models are.")
-    config = readable_config(config_option) if names else _needed_config(config_option)
+    config = readable_config(config_option) if names else needed_config(config_option)
     catalogue = load_catalogue()
     progress = Progress(is_terminal=sys.stderr.isatty())
     failures: list[str] = []
@@ -93,16 +90,6 @@ def pull(
     for failure in failures:
         click.echo(failure, err=True)
     sys.exit(1 if failures else 0)
-
-
-def _needed_config(option: str | None) -> LoadedConfig:
-    """Return the file; the command ends with 2 where it cannot be used."""
-    try:
-        source = find_config(option, read_environment(os.environ), Path())
-        return load_config(source.path, os.environ)
-    except (ConfigError, EnvironmentProblem) as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
 
 
 def _prepare_all(

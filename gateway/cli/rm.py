@@ -5,7 +5,6 @@ Must not: know how the store is laid out; `engines.hub.removing` does.
 """
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,11 +19,14 @@ from engines.weights.pulled import Pulled, pulled_in
 from engines.weights.references import HubRepo, WebFile, read_reference
 from engines.weights.resolve import this_store
 from engines.weights.variants import canonical
-from gateway.cli.config_source import find_config, readable_config
+from gateway.cli.config_source import needed_config, readable_config
 from gateway.cli.models_pulled import served_by, users_of
-from gateway.config.loading import LoadedConfig, load_config
-from gateway.config.problems import ConfigError
-from gateway.environment import EnvironmentProblem, read_environment
+from gateway.config.loading import LoadedConfig
+
+_UNREADABLE = (
+    "Nothing was removed: what the routing file serves is kept, and so it has to be "
+    "readable. Mend it, or remove anyway with --force."
+)
 
 
 class _NotRemoved(Exception):
@@ -49,7 +51,8 @@ def rm(names: tuple[str, ...], config_option: str | None, *, force: bool, as_jso
     serves is kept unless --force is given; bytes that other weights share are always kept.
     """
     store, catalogue = this_store(), load_catalogue()
-    config = _config(config_option, force=force)
+    # A file that cannot be read would keep nothing.
+    config = readable_config(config_option) if force else needed_config(config_option, _UNREADABLE)
     served = served_by(config, store)
     here, removed, freed, failures = list(pulled_in(store)), [], 0, []
     for name in names:
@@ -69,24 +72,6 @@ def rm(names: tuple[str, ...], config_option: str | None, *, force: bool, as_jso
     else:
         _tell(removed, freed, failures)
     sys.exit(1 if failures else 0)
-
-
-def _config(option: str | None, *, force: bool) -> LoadedConfig | None:
-    """Return the routing file; one that cannot be read would keep nothing, so the command ends."""
-    if force:
-        return readable_config(option)
-    try:
-        source = find_config(option, read_environment(os.environ), Path())
-        return load_config(source.path, os.environ)
-    except (ConfigError, EnvironmentProblem) as error:
-        click.echo(str(error), err=True)
-        if option is None:
-            click.echo(
-                "Nothing was removed: what the routing file serves is kept, and so it has to be "
-                "readable. Mend it, or remove anyway with --force.",
-                err=True,
-            )
-        sys.exit(2)
 
 
 def _tell(removed: Sequence[str], freed: int, failures: Sequence[str]) -> None:
