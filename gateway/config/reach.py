@@ -21,7 +21,7 @@ from gateway.config.conditions import (
 from gateway.config.finding import Finding
 from gateway.config.names import resolved_aliases, used_by, variants_of
 from gateway.config.schema import RoutingFile
-from gateway.config.vocabulary import REQUEST_SIZES, TASKS, VARIED
+from gateway.config.vocabulary import REQUEST_SIZES, TASKS, is_named
 from gateway.domain import UNDECIDED
 
 _WORDS = ("task", "language", "prompt_language", "request_size", "variant")
@@ -139,11 +139,10 @@ def _values(key: str, clauses: tuple[Words, ...], file: RoutingFile) -> tuple[st
 def _holds(key: str, clause: Words, value: str) -> bool:
     """Say what `gateway.selection.matching` says of a word condition."""
     words = {word.lower() for word in words_of(clause)}
-    lower = value.lower()
-    among = lower in words or (key in VARIED and lower.partition("-")[0] in words)
+    named = is_named(key, value.lower(), words)
     if isinstance(clause, NotClause):
-        return value != UNDECIDED and not among
-    return among
+        return value != UNDECIDED and not named
+    return named
 
 
 def _range_implied(wide: _Bounds | None, narrow: _Bounds | None) -> bool:

@@ -5,7 +5,7 @@ Must not: weigh anything; `gateway.classify` does, and a test holds the two toge
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from gateway.domain import UNDECIDED
 
@@ -15,7 +15,7 @@ CLASS_VARIANTS = ("small", "medium", "large")
 ORDER_VARIANTS = (*CLASS_VARIANTS, "fast", "best")
 
 # Conditions on languages, which have varieties: `zh` is said of `zh-Hant` too.
-VARIED = ("language", "prompt_language")
+_VARIED = ("language", "prompt_language")
 
 REQUEST_SIZES = ("small", "medium", "large")
 TASKS = (
@@ -101,3 +101,13 @@ def language_meant(word: str) -> str | None:
     names = {name.lower(): code for code, name in LANGUAGES.items()} | {UNDECIDED: UNDECIDED}
     close = difflib.get_close_matches(lower, names, n=1, cutoff=0.75)
     return names[close[0]] if close else None
+
+
+def is_named(key: str, value: str, words: Container[str]) -> bool:
+    """Say whether a word of a condition names the value, or the language that it is a variety of.
+
+    All of them are in lower case.
+    """
+    if value in words:
+        return True
+    return "-" in value and key in _VARIED and value.partition("-")[0] in words

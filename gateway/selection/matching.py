@@ -17,7 +17,7 @@ from gateway.config.conditions import (
     Words,
     words_of,
 )
-from gateway.config.vocabulary import VARIED
+from gateway.config.vocabulary import is_named
 from gateway.domain import UNDECIDED, Asked, Weighed
 
 
@@ -126,7 +126,7 @@ class _Words(msgspec.Struct, frozen=True):
 
     def holds(self, features: Features) -> bool:
         value = features.values.get(self.key)
-        return isinstance(value, str) and _among(value.lower(), self.among, self.key)
+        return isinstance(value, str) and is_named(self.key, value.lower(), self.among)
 
     def reason(self, features: Features) -> str:
         value = features.values.get(self.key)
@@ -147,7 +147,7 @@ class _NotWords(msgspec.Struct, frozen=True):
         # Not knowing is no proof that it is something else.
         if not isinstance(value, str) or value == UNDECIDED:
             return False
-        return not _among(value.lower(), self.among, self.key)
+        return not is_named(self.key, value.lower(), self.among)
 
     def reason(self, features: Features) -> str:
         value = features.values.get(self.key)
@@ -216,13 +216,6 @@ def _word_condition(key: str, clause: Words) -> Condition:
     words = tuple(word.lower() for word in words_of(clause))
     kind = _NotWords if isinstance(clause, NotClause) else _Words
     return kind(key, words, frozenset(words))
-
-
-def _among(value: str, words: frozenset[str], key: str) -> bool:
-    """Say whether a word names the value, or the language that the value is a variety of."""
-    if value in words:
-        return True
-    return "-" in value and key in VARIED and value.partition("-")[0] in words
 
 
 def _unknown(key: str) -> str:
