@@ -4,6 +4,7 @@ Owns: the one question to the hub's API, and the words for each way in which it 
 Must not: fetch files or choose among them.
 """
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -26,6 +27,7 @@ from engines.weights.references import HubRepo
 from engines.weights.variants import SizedFile
 
 _TIMEOUT_S = 30
+_COMMIT = re.compile(r"[0-9a-f]{40}")  # anything else must not become a path
 _LICENCE_TAG = "license:"
 
 
@@ -87,6 +89,8 @@ def fetch_listing(settings: HubSettings, reference: HubRepo) -> Listing:
         raise refused(settings, reference.repo, error.response.status_code) from None
     except (OfflineModeIsEnabled, httpx2.HTTPError, OSError) as error:
         raise unreachable(settings, str(error)) from None
+    except (ValueError, TypeError, LookupError):  # what answers with 200 is a portal's page, say
+        raise _no_hub(settings, reference.repo) from None
     return _listing(settings, reference.repo, info)
 
 
@@ -132,12 +136,16 @@ def _unknown(settings: HubSettings, repo: str) -> PullProblem:
     )
 
 
+def _no_hub(settings: HubSettings, repo: str) -> PullProblem:
+    return PullProblem(
+        f"{settings.shown} does not say what {repo} holds; is HF_ENDPOINT the address of a hub?"
+    )
+
+
 def _listing(settings: HubSettings, repo: str, info: ModelInfo) -> Listing:
     files = tuple(filter(None, map(_file, info.siblings or ())))
-    if not info.sha or not files:
-        raise PullProblem(
-            f"{settings.shown} does not say what {repo} holds; is HF_ENDPOINT the address of a hub?"
-        )
+    if _COMMIT.fullmatch(info.sha or "") is None or not files:
+        raise _no_hub(settings, repo)
     card: dict[str, object] = dict(vars(info.card_data)) if info.card_data is not None else {}
     tagged = (t.removeprefix(_LICENCE_TAG) for t in info.tags or () if t.startswith(_LICENCE_TAG))
     return Listing(
@@ -153,15 +161,21 @@ def _listing(settings: HubSettings, repo: str, info: ModelInfo) -> Listing:
 
 
 def _file(found: RepoSibling) -> RepoFile | None:
-    """Return a file; None where the hub does not tell its digest, or its path leads elsewhere."""
+    """Return a file; None where the hub tells no digest of it, or its path leads elsewhere."""
     parts = found.rfilename.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\\" in found.rfilename:
         return None
-    if found.lfs is not None:
-        return RepoFile(SizedFile(found.rfilename, found.lfs.size), Check(sha256=found.lfs.sha256))
-    if found.size is None or found.blob_id is None:
+    size = found.size if found.lfs is None else found.lfs.size
+    if not isinstance(size, int) or size < 0:
         return None
-    return RepoFile(SizedFile(found.rfilename, found.size), Check(git_blob=found.blob_id))
+    try:
+        if found.lfs is not None:
+            check = Check(sha256=found.lfs.sha256)
+        else:
+            check = Check(git_blob=found.blob_id or "")
+    except (ValueError, TypeError):
+        return None
+    return RepoFile(SizedFile(found.rfilename, size), check)
 
 
 def _text(value: object) -> str | None:

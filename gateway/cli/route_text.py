@@ -144,9 +144,9 @@ def route_text(
         if path is not None:
             _tell_file(explainer, path, as_json=as_json)
             return
-        # What is no UTF-8 comes as surrogates, which nobody could be sent.
-        said = os.fsencode(text or "").decode("utf-8", "replace")
-        request = Prompt(said, system=system, model=model, user=user).request()
+        request = Prompt(
+            _said(text) or "", system=_said(system), model=_said(model), user=_said(user)
+        ).request()
         count = None if no_count else EngineCounter(config)
         explanation = explainer.explain(
             Endpoint.CHAT, request, headers=_headers(headers), count=count
@@ -167,6 +167,11 @@ def route_text(
         click.echo("\n".join(_table(explanation)))
 
 
+def _said(argument: str | None) -> str | None:
+    """Return an argument as it could be sent: what is no UTF-8 in it comes as surrogates."""
+    return None if argument is None else os.fsencode(argument).decode("utf-8", "replace")
+
+
 def _headers(given: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
     """Return headers as a server hands them on.
 
@@ -176,7 +181,7 @@ def _headers(given: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
     pairs = [header.partition(":") for header in given]
     if not all(name.strip() and colon for name, colon, _ in pairs):
         raise click.UsageError("A --header is NAME:VALUE.")
-    return tuple((n.strip().lower().encode(), v.strip().encode()) for n, _, v in pairs)
+    return tuple((os.fsencode(n.strip().lower()), os.fsencode(v.strip())) for n, _, v in pairs)
 
 
 def _tell_file(explainer: Explainer, path: Path, *, as_json: bool) -> None:

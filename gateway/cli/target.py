@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from engines.platform.writing import write_whole
+
 STDOUT = "-"
 DEFAULT = "routing.yaml"
 
@@ -43,7 +45,7 @@ def target_of(given: str | None, *, force: bool) -> str:
 
 
 def put(text: str, target: str) -> None:
-    """Write the file, or print it.
+    """Write the file, or print it; what was there stays until all of it is written.
 
     Raises:
         Refused: it cannot be written.
@@ -51,8 +53,12 @@ def put(text: str, target: str) -> None:
     if target == STDOUT:
         click.echo(text, nl=False)
         return
+    path = Path(target).resolve()
     try:
-        Path(target).write_text(text, encoding="utf-8")
+        if path.exists() and not path.is_file():  # /dev/stdout, say
+            path.write_text(text, encoding="utf-8")
+        else:
+            write_whole(path, [text.encode()])
     except OSError as error:
         raise Refused(f"{target} cannot be written: {error.strerror}", code=1) from None
 

@@ -4,12 +4,23 @@ Owns: keys, types, ranges of these; `gateway.config.schema` says where they stan
 Must not: match anything; `gateway.selection` does.
 """
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from engines.kinds.section import OneOrMore, Section, several
 from gateway.config.choosing import ShadowSection, Use
+
+
+def _says_something(value: Any) -> Any:
+    """Return a condition's value, which must not be left empty: that would match anything.
+
+    Raises:
+        ValueError: it is.
+    """
+    if value is None or value in ([], ()):
+        raise ValueError("nothing stands here; write what is accepted, or remove the key")
+    return value
 
 
 class NotClause(Section):
@@ -24,12 +35,16 @@ class RangeClause(Section):
     min: int | None = Field(None, ge=0, description="Least value that matches.")
     max: int | None = Field(None, ge=0, description="Greatest value that matches.")
 
+    _not_empty = field_validator("*", mode="before")(_says_something)
+
 
 class ShareClause(Section):
     """`{min: ..., max: ...}` of what goes from 0 to 1: both ends belong to the range."""
 
     min: float | None = Field(None, ge=0, le=1, description="Least value that matches.")
     max: float | None = Field(None, ge=0, le=1, description="Greatest value that matches.")
+
+    _not_empty = field_validator("*", mode="before")(_says_something)
 
 
 Words: TypeAlias = OneOrMore | NotClause
@@ -71,6 +86,8 @@ class WhenSection(Section):
         None, description="Request headers and the values they must have."
     )
 
+    _not_empty = field_validator("*", mode="before")(_says_something)
+
 
 class LicenceClause(Section):
     """A rule's `require: {licence: ...}`: which licences a chosen model may have."""
@@ -85,6 +102,8 @@ class LicenceClause(Section):
         None, ge=0, description="Monthly active users that the licence must allow."
     )
 
+    _not_empty = field_validator("*", mode="before")(_says_something)
+
 
 class RequireSection(Section):
     """A rule's `require:`: constraints that filter the models of `use`."""
@@ -98,6 +117,8 @@ class RequireSection(Section):
     )
     context: int | None = Field(None, ge=1, description="Smallest context, in tokens.")
     licence: LicenceClause | None = Field(None, description="Accepted licences.")
+
+    _not_empty = field_validator("*", mode="before")(_says_something)
 
 
 class RouteSection(Section):
@@ -115,3 +136,5 @@ class RouteSection(Section):
     shadow: ShadowSection | None = Field(
         None, description="A second model that gets copies of the requests."
     )
+
+    _not_empty = field_validator("when", "require", mode="before")(_says_something)

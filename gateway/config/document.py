@@ -1,6 +1,7 @@
 """A YAML document as plain values, with the place of each.
 
-Owns: YAML 1.2's idea of true and false, duplicate keys, `${NAME}`, bounds on aliases.
+Owns: which plain values are text, numbers, true and false (YAML 1.2's core schema), duplicate keys,
+`${NAME}`, bounds on aliases.
 Must not: know any key's meaning.
 """
 
@@ -20,16 +21,31 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader in which `no`, `on` and `yes` are words: Norwegian is not false."""
+    """SafeLoader by YAML 1.2: `no` is a word, `2024-11-20` and `1:30` are text, `010` is ten."""
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rows if tag != "tag:yaml.org,2002:bool"]
-    for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|false|True|False|TRUE|FALSE)$"), list("tTfF")
-)
+def _whole_number(_loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = node.value
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text if base == 10 else text[2:], base)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _kind, _pattern, _firsts in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_pattern})\\Z"), list(_firsts)
+    )
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
 class Places:
@@ -94,7 +110,10 @@ class Document:
     def _read_mapping(self, loader: _Loader, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(getattr(key_node, "value", ""))
+            if not isinstance(key_node, yaml.ScalarNode):  # what `{{ NAME }}` of a template is
+                what = "a key is no mapping or list; put the value in quotes if it is text"
+                raise yaml.MarkedYAMLError(problem=what, problem_mark=key_node.start_mark)
+            key = str(key_node.value)
             place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if key in found:
                 message = f"the key '{key}' appears twice; keep one"
@@ -106,8 +125,12 @@ class Document:
 
     def _filled(self, text: str, path: Path) -> str:
         def value_of(found: re.Match[str]) -> str:
+            name: str
+            default: str | None
             name, default = found.groups()
-            value = self._environ.get(name, default)
+            value = self._environ.get(name)
+            if not value and default is not None:
+                return default
             if value is None:
                 message = (
                     f"the environment variable {name} is not set; "

@@ -13,6 +13,7 @@ from engines.kinds.section import Seconds, Section
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b|b)?\s*", re.IGNORECASE)
 _POWERS = "bkmgt"
+_MOST = 2**63  # bytes that a file system or an engine can count
 
 
 def size_of(given: Any) -> int:
@@ -26,10 +27,10 @@ def size_of(given: Any) -> int:
         raise ValueError("a size is written as 12GiB, 800MiB, 12GB, or in bytes")
     unit = (found[2] or "b").lower()
     base = 1_024 if "i" in unit else 1_000
-    count = int(float(found[1]) * base ** _POWERS.index(unit[0]))
-    if not count:
-        raise ValueError("a size is greater than zero")
-    return count
+    count = float(found[1]) * base ** _POWERS.index(unit[0])
+    if not 1 <= count < _MOST:
+        raise ValueError(f"a size is {'greater than zero' if count < 1 else 'less than 8EiB'}")
+    return int(count)
 
 
 Size: TypeAlias = Annotated[

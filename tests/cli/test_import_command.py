@@ -78,6 +78,7 @@ def test_the_output_alone_goes_to_stdout(here: Path) -> None:
         ("hello: world", "name the tool with --from"),
         ("a: [", "not YAML"),
         ("model_list: []", "names no model"),
+        (f'{{"models": {"[" * 100_000}', "not readable YAML"),
         ("", "name the tool with --from"),
     ],
 )

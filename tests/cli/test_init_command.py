@@ -1,5 +1,7 @@
 """`weighbridge init`: the demo's file, and a file for GGUF files."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,30 @@ async def test_a_file_that_is_there_is_kept_unless_forced(folder: Path) -> None:
     assert mine.read_text() == "mine"
     assert (await run("--force")).exit_code == 0
     assert mine.read_text() != "mine"
+
+
+async def test_a_file_that_cannot_be_written_whole_is_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = folder / "routing.yaml"
+    mine.write_text("mine")
+    (folder / "link.yaml").symlink_to("routing.yaml")
+    assert (await run("link.yaml", "--force")).exit_code == 0
+    assert (folder / "link.yaml").is_symlink()
+    mine.write_text("mine")
+    monkeypatch.setattr(Path, "replace", _full)
+    refused = await run("--force")
+    assert (refused.exit_code, mine.read_text()) == (1, "mine")
+    assert "routing.yaml cannot be written: No space left on device" in refused.stderr
+    assert names_in(folder) == ["link.yaml", "routing.yaml"]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _full(*_: object) -> Path:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize("arguments", [["-"], ["--output", "-"]])

@@ -262,6 +262,35 @@ CASES = {
         file(routes="  - {name: r, require: {family: [qwen3, §qwen25]}, use: big}"),
         "the catalogue has no family 'qwen25'; did you mean 'qwen2.5'?",
     ),
+    "a condition without a value": (
+        file(routes="  - {name: r, when: {§task: }, use: big}"),
+        "'task': nothing stands here; write what is accepted, or remove the key",
+    ),
+    "a condition with an empty list": (
+        file(routes="  - {name: r, when: {§language: []}, use: big}"),
+        "'language': nothing stands here",
+    ),
+    "a range whose end is left out": (
+        file(routes="  - {name: r, when: {prompt_tokens: {§min: }}, use: big}"),
+        "'min': nothing stands here",
+    ),
+    "conditions of which none is left": (
+        file(routes="  - name: r\n    §when: # {task: code}\n    use: big"),
+        "'when': nothing stands here",
+    ),
+    "no licence class": (
+        file(routes="  - {name: r, require: {licence: {§classes: []}}, use: big}"),
+        "'classes': nothing stands here",
+    ),
+    "no class of models": (
+        file(routes="  - {name: r, require: {§model_class: []}, use: big}"),
+        "'model_class': nothing stands here",
+    ),
+    "a size of 400 digits": (
+        file(rest=f"residency: {{§memory: {'9' * 400}}}"),
+        "a size is less than 8EiB",
+    ),
+    "a size of nothing": (file(rest="residency: {§memory: 0}"), "a size is greater than zero"),
     "a region that is no code": (
         file(routes="  - {name: r, require: {licence: {§region: Europe}}, use: big}"),
         "a region is a code of two letters, such as EU, not 'Europe'",

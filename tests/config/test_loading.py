@@ -55,6 +55,35 @@ def test_a_key_that_wants_a_truth_value_takes_its_words(written: str, meant: boo
     assert parse_config(text, "r.yaml", {"P": "true"}).file.models["m"].pin is meant
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("010", 10), ("0o17", 15), ("0x1F", 31), ("1e3", 1000), ("1_000", 1000), ("+8", 8)],
+)
+def test_a_whole_number_is_what_yaml_1_2_takes_it_for(written: str, meant: int) -> None:
+    text = f"{GOOD}gateway: {{port: {written}}}\n".replace("${LAB_KEY}", "k")
+    assert parse_config(text, "r.yaml", {}).file.gateway.port == meant
+
+
+@pytest.mark.parametrize("written", ["1:30", "0b11", "08:00", "1.5", "2024-11-20"])
+def test_what_yaml_1_1_took_for_a_number_is_none(written: str) -> None:
+    told = problems(f"{GOOD}gateway: {{port: {written}}}\n".replace("${LAB_KEY}", "k"))
+    assert "8:11: 'port': this should be a whole number" in told
+
+
+@pytest.mark.parametrize("written", ["2024-11-20", "1:30", "=", "<<", "yes", "012_3:4"])
+def test_a_text_needs_no_quotes_for_looking_like_what_yaml_1_2_has_not(written: str) -> None:
+    text = GOOD.replace("Qwen/Qwen2.5-72B-Instruct", written).replace("${LAB_KEY}", "k")
+    assert parse_config(text, "r.yaml", {}).file.models["big"].upstream_model == written
+
+
+@pytest.mark.parametrize("environ", [{}, {"LAB_KEY": ""}])
+def test_a_default_stands_in_for_a_variable_that_is_not_set_or_empty(
+    environ: dict[str, str],
+) -> None:
+    text = GOOD.replace("Qwen/Qwen2.5-72B-Instruct", "'${LAB_KEY:-m}'").replace("${LAB_KEY}", "k")
+    assert parse_config(text, "r.yaml", environ).file.models["big"].upstream_model == "m"
+
+
 def test_a_misspelt_key_is_placed_and_mended() -> None:
     text = GOOD.replace("${LAB_KEY}", "k").replace("engine: lab", "enigne: lab")
     said = problems(text)
@@ -74,7 +103,7 @@ def test_a_second_key_is_refused() -> None:
 @pytest.mark.parametrize(
     ("value", "where"),
     [
-        ("2024-13-45", "2:9: this is not YAML: the value cannot be read as 'timestamp'"),
+        ("{{ NAME }}", "2:10: this is not YAML: a key is no mapping or list"),
         ("!!int ''", "2:9: this is not YAML: the value cannot be read as 'int'"),
         ("!!bool maybe", "2:9: this is not YAML: the value cannot be read as 'bool'"),
         ("a\x07b", "2:10: this is not readable YAML: the control character U+0007 stands here"),

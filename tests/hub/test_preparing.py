@@ -40,6 +40,8 @@ def hub() -> Iterator[Hub]:
         QWEN: Repo(FILES, {"license": "apache-2.0", "base_model": ["Qwen/Qwen2.5-0.5B-Instruct"]}),
         "o/gated": Repo(FILES, gate="good"),
         "o/private": Repo(FILES, private=True),
+        "o/commit": Repo(FILES, commit="../../../../elsewhere"),
+        "o/digest": Repo(FILES, digests_said="../elsewhere"),
         "o/safe": Repo(
             SAFE, {"license": "other", "license_name": "house", "license_link": "LICENSE"}
         ),
@@ -149,6 +151,25 @@ def test_what_answers_like_no_hub_is_said(
     assert told.said == []
     with pytest.raises(PullProblem, match="has no"):
         prepare(ground(hub, store, client, endpoint=hub.store_url), HubRepo(QWEN))
+
+
+@pytest.mark.parametrize("repo", ["o/commit", "o/digest"])
+def test_what_a_hub_says_becomes_no_path_unless_it_is_a_digest(
+    repo: str, hub: Hub, store: Store, client: httpx2.Client
+) -> None:
+    with pytest.raises(PullProblem, match=r"does not say what .* holds"):
+        prepare(ground(hub, store, client), HubRepo(repo))
+
+
+def test_a_page_in_place_of_a_hubs_answer_is_one_line(
+    hub: Hub, store: Store, client: httpx2.Client
+) -> None:
+    hub.page = b"<html>Please log in</html>"
+    try:
+        with pytest.raises(PullProblem, match="is HF_ENDPOINT the address of a hub"):
+            prepare(ground(hub, store, client), HubRepo(QWEN))
+    finally:
+        hub.page = None
 
 
 def test_the_variables_of_the_hubs_own_tools_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`weighbridge route`: the explanation, as people and as programs read it."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -221,6 +222,14 @@ def test_a_user_and_headers_count_as_in_a_request(config: Path) -> None:
     bounds = ("--header", "x-weighbridge-max-parameters: 1B")
     assert "its number of parameters is unknown" in ran(config, "hola", *bounds).output
     assert ran(config, "hola", "--header", "red").exit_code == 2
+
+
+def test_what_is_no_utf8_is_explained_wherever_it_stands(config: Path) -> None:
+    odd = os.fsdecode(b"gr\xfc\xdf dich")
+    given = ("--system", odd, "--user", odd, "--header", f"x-{odd}: {odd}")
+    assert "Decided by" in ran(config, odd, *given, "--no-count").output
+    refused = ran(config, "hola", "--model", odd)
+    assert (refused.exit_code, type(refused.exception)) == (1, SystemExit)
 
 
 def test_the_turns_of_a_history_may_be_messages(config: Path, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ class Repo:
     gate: str | None = None
     private: bool = False
     commit: str = COMMIT
+    # What the hub says of each file in place of its digest.
+    digests_said: str | None = None
     # What the hub says of a file against what it gives.
     damaged: set[str] = field(default_factory=set)
 
@@ -76,6 +78,7 @@ class Hub:
     asked: list[Asked] = field(default_factory=list)
     refused_token: str | None = None
     down: bool = False
+    page: bytes | None = None  # what stands in the way of every answer
 
     @property
     def fetched(self) -> list[str | None]:
@@ -160,6 +163,9 @@ class _HubAnswer(_Answer):
         if self.hub.down:
             self.send(503)
             return
+        if self.hub.page is not None:
+            self.send(200, self.hub.page, content_type="text/html")
+            return
         if found := re.fullmatch(r"/api/models/(\w[^/]*/[^/]+)/revision/([^/]+)", self._path()):
             self._list(found[1], found[2])
         elif found := re.fullmatch(r"/(\w[^/]*/[^/]+)/resolve/([^/]+)/(.+)", self._path()):
@@ -213,6 +219,8 @@ class _HubAnswer(_Answer):
         row: dict[str, Any] = {"rfilename": path, "size": len(data), "blobId": git}
         if repo.is_large(path):
             row["lfs"] = {"sha256": repo.digest(path), "size": len(data), "pointerSize": 130}
+        if repo.digests_said is not None:
+            row = {"rfilename": path, "size": len(data), "blobId": repo.digests_said}
         return row
 
     def _resolve(self, name: str, revision: str, path: str) -> None:

@@ -99,7 +99,7 @@ def _tree(text: str, source: str) -> tuple[Mapping[str, Any], Places]:
     if text.lstrip().startswith("{"):
         try:
             return mapping(json.loads(text)), Places()
-        except ValueError:
+        except (ValueError, RecursionError):
             pass  # YAML may begin so, too
     try:
         document = Document(text, source, _Unread())
