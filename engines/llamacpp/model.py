@@ -16,7 +16,7 @@ from engines.llamacpp.defaults import Defaults
 from engines.llamacpp.devices import Devices
 from engines.llamacpp.orders import Order
 from engines.llamacpp.pairs import Pairs
-from engines.llamacpp.pictures import Seen, laid_out, pictures_in
+from engines.llamacpp.pictures import Seen, is_text, laid_out, pictures_in
 from engines.llamacpp.room import Room
 from engines.llamacpp.sight import Sight
 from engines.llamacpp.text_writing import Telling
@@ -96,6 +96,12 @@ class Model:
         prompt = self.conversations.tokens(request, seen)
         alternatives = (request.top_logprobs or 0) if request.logprobs else None
         orders = self._orders(request, [prompt], request.answer_tokens(), alternatives, "messages")
+        if not is_text(prompt[-1]):  # nothing is drawn from what is seen
+            raise InvalidRequest(
+                "The prompt ends with an image; send text after it, or let the template open the "
+                "answer ('add_generation_prompt').",
+                param="messages",
+            )
         layout = laid_out(prompt, pictures_in(seen or {}))
         if layout:  # pictures keep their place: nothing gives way, however much is asked for
             room = self.context - len(prompt)
@@ -195,11 +201,11 @@ class Model:
         orders: list[Order] = []
         for prompt in prompts:
             self.room.check(len(prompt), param, answer=0 if most == 0 else 1)
-            room = self.context - len(prompt)
+            room, held = self.context - len(prompt), tuple(prompt)  # one for all its choices
             orders += [
                 replace(
                     order,
-                    prompt=tuple(prompt),
+                    prompt=held,
                     most_tokens=room if most is None else most if self._shifts else min(most, room),
                     choice=choice,
                 )
