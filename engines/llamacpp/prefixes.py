@@ -75,12 +75,10 @@ class _Holder:
     adapter: int
     last: _Run
 
-    def is_waited_for(self, tokens: Tokens) -> bool:
-        """Say whether a prompt may wait for what this one still has to read.
-
-        A long one may get nothing for as long as others are read; a short one is read in a step.
-        """
-        return len(tokens) > WHOLE or len(self.tokens) - self.last.end <= WHOLE
+    @property
+    def left(self) -> int:
+        """How many of its tokens are still to be read."""
+        return max(0, len(self.tokens) - self.last.end)
 
 
 class Prefixes:
@@ -109,11 +107,24 @@ class Prefixes:
                     continue
                 common = whole(min(common_length(tokens, holder.tokens), most))
                 there = whole(min(common, holder.last.end))
-                soon = max(soon, common if holder.is_waited_for(tokens) else there)
+                waits = common > there and self._is_waited_for(holder, len(tokens), there)
+                soon = max(soon, common if waits else there)
                 if there > reused:
                     donor, reused = slot, there
         outlook = Outlook(donor, reused, soon, len(tokens) - reused)
         return replace(outlook, cells=len(tokens) - soon) if outlook.waits else outlook
+
+    def _is_waited_for(self, holder: _Holder, wanted: int, there: int) -> bool:
+        """Say whether a prompt of `wanted` tokens waits for what a holder still has to read.
+
+        What has less left to read is read first (`scheduler`), so a holder may get nothing for
+        long. A short prompt waits only for what is read in a step, another one for no more tokens
+        of others than it would have to read itself.
+        """
+        if wanted <= WHOLE or holder.left <= WHOLE:
+            return holder.left <= WHOLE
+        before = (o.left for o in self._holders.values() if o.adapter == holder.adapter)
+        return sum(left for left in before if left < holder.left) <= wanted - there
 
     def admit(self, tokens: Tokens, outlook: Outlook, adapter: int = 0) -> int:
         """Return the slot that a sequence has from now on; the caller sees to it that one is free.

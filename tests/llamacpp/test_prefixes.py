@@ -77,6 +77,19 @@ def test_a_short_prompt_waits_for_no_long_one() -> None:
     assert cache.look(tokens(*[0] * 50, 1)).waits
 
 
+def test_a_prompt_waits_for_no_longer_one_before_which_more_is_read_than_it_has_itself() -> None:
+    cache = Prefixes(SLOTS, 2_000, sharing=True)
+    other, long = tokens(*[1] * 200), tokens(*[0] * 900)
+    slots = [cache.admit(prompt, cache.look(prompt)) for prompt in (other, long)]
+    assert not cache.look(tokens(*[0] * 100, 1)).waits
+    assert cache.look(tokens(*[0] * 300, 1)).waits
+    assert cache.look(tokens(*[1] * 150)).waits  # for what comes first
+    cache.grow(slots[0], 120)
+    assert cache.look(tokens(*[0] * 100, 1)).waits
+    cache.grow(slots[1], 60)
+    assert not cache.look(tokens(*[0] * 100, 1)).waits  # it has 41 left to read, the other 80
+
+
 def test_nobody_waits_for_a_few_tokens() -> None:
     cache = prefixes()
     prompt = tokens(0, 0, 0, 0)
