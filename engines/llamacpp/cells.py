@@ -143,6 +143,7 @@ class Cells:
         if len(leaving.tokens) > room:
             return 0
         if not self._runtime.arrive(slot, leaving.state, layout.position(found.reused)):
+            self._parked.drop(found.source)  # it would be refused each time
             return 0
         self._prefixes.grow(slot, found.reused)
         return found.reused

@@ -86,9 +86,9 @@ class Parked:
             for key in alike:
                 begins = self._kept[key].tokens
                 if common_length(tokens, begins) == len(begins):
-                    self._drop(key)
+                    self.drop(key)
         while self._kept and not self._has_room(counted, size):
-            self._drop(next(iter(self._kept)))
+            self.drop(next(iter(self._kept)))
         return True
 
     def keep(self, leaving: Leaving) -> None:
@@ -103,13 +103,14 @@ class Parked:
         self._tokens += _counted(leaving.tokens)
         self.bytes += leaving.state.nbytes
 
-    def _has_room(self, counted: int, size: int) -> bool:
-        return self._tokens + counted <= self._most_tokens and self.bytes + size <= self._most_bytes
-
-    def _drop(self, key: int) -> None:
+    def drop(self, key: int) -> None:
+        """Let go of a state that `find` has named."""
         leaving = self._kept.pop(key)
         self._tokens -= _counted(leaving.tokens)
         self.bytes -= leaving.state.nbytes
+
+    def _has_room(self, counted: int, size: int) -> bool:
+        return self._tokens + counted <= self._most_tokens and self.bytes + size <= self._most_bytes
 
 
 def _counted(tokens: Tokens) -> int:

@@ -83,13 +83,17 @@ async def test_those_that_arrive_together_read_their_common_prompt_once() -> Non
         check_cells(batcher, runtime)
 
 
-async def test_a_short_prompt_is_not_stuck_behind_a_long_one_with_its_beginning() -> None:
+@pytest.mark.parametrize("rest", [(55,), tuple(range(10, 40))])
+async def test_a_shorter_prompt_is_not_stuck_behind_a_long_one_with_its_beginning(
+    rest: tuple[int, ...],
+) -> None:
     runtime = ToyRuntime(cells=500, batch_tokens=16, shares=True)
     gate = Gate()
     runtime.before = gate
     async with batching(runtime) as batcher:
         # The long one gets nothing as long as the other, which is older and shorter, is read.
-        other, long, short = client(100, 4, 50), after_system(*range(110)), after_system(55)
+        other, long = client(150, 4, 50), after_system(*range(60), *range(60))
+        short = after_system(*rest)
         batcher.submit(other.sequence)
         await arrive(gate)
         batcher.submit(long.sequence)
@@ -98,7 +102,7 @@ async def test_a_short_prompt_is_not_stuck_behind_a_long_one_with_its_beginning(
         for one in (other, long, short):
             assert (await one.end()).text == answer(one.prompt, one.count)
         check_cells(batcher, runtime)
-    ends = [(99, other.prompt[-1]), (40, short.prompt[-1])]  # where the prompts do
+    ends = [(len(one.prompt) - 1, one.prompt[-1]) for one in (other, short)]  # where the prompts do
     at_end = [
         next(
             at
@@ -170,6 +174,8 @@ async def test_a_prompt_is_read_where_what_was_left_does_not_come_back() -> None
         unlucky = after_system(2)
         await together(batcher, [unlucky])
         assert unlucky.cached == 0
+        # What does not come back is not tried again: all that is kept now is what was read anew.
+        assert [list(left.tokens[:41]) for left in batcher._cells.parked] == [[*unlucky.prompt]]
         check_cells(batcher, runtime)
 
 
