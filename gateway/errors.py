@@ -36,6 +36,7 @@ from engines.protocol.errors import (
     ContextLengthExceeded,
     Forbidden,
     InvalidRequest,
+    MethodNotAllowed,
     NotFound,
     UnsupportedMediaType,
 )
@@ -106,15 +107,6 @@ class ModelNotFound(NotFound):
         hint = f" Did you mean {' or '.join(map(repr, suggestions))}?" if suggestions else ""
         self.what = f"The model {shown!r} is not served here.{hint}"
         super().__init__(f"{self.what} GET /v1/models lists what is.", param="model")
-
-
-class MethodNotAllowed(ApiError):
-    """The route exists for another method: 405."""
-
-    status = 405
-    type = "invalid_request_error"
-    default_code = "method_not_allowed"
-    fault = "client"
 
 
 class RequestTimeout(ApiError):

@@ -167,7 +167,7 @@ async def tokenize(worker: Worker, asked: Asked) -> None:
 
 def _tokens(model: Model, body: bytes, seen: Seen) -> list[int]:
     """Return the tokens that a body asks for; -1 stands for each that an image takes."""
-    asked = _object(body)
+    asked = {field: value for field, value in _object(body).items() if value is not None}
     if "messages" in asked:
         tokens = model.conversations.tokens(decode_request(_CHAT, body), seen)
         return [max(-1, token) for token in tokens]

@@ -34,7 +34,7 @@ from engines.llamacpp.reading import Reader
 from engines.llamacpp.scrape import exposition
 from engines.llamacpp.sending import json_response
 from engines.llamacpp.work import EngineFailure, Worker
-from engines.protocol.errors import ApiError, InvalidRequest, NotFound
+from engines.protocol.errors import ApiError, InvalidRequest, MethodNotAllowed, NotFound
 
 _MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -141,10 +141,18 @@ async def _metrics(worker: Worker, _request: Request) -> Response:
     return Response(exposition(worker.batcher.counts), media_type="text/plain; version=0.0.4")
 
 
-async def _error(_request: Request, error: Exception) -> Response:
+async def _error(request: Request, error: Exception) -> Response:
+    headers: dict[str, str] = {}
     if isinstance(error, HTTPException):
-        error = NotFound("There is no such endpoint.")
+        headers.update(error.headers or {})  # Allow, on a 405
+        there = error.status_code == MethodNotAllowed.status
+        error = (
+            MethodNotAllowed(f"{request.method} is not allowed here.")
+            if there
+            else NotFound("There is no such endpoint.")
+        )
     if not isinstance(error, ApiError):  # it is raised again, and so logged
         error = EngineFailure(f"The engine failed: {type(error).__name__}; its log says more.")
-    headers = None if error.retry_after_s is None else {"retry-after": f"{error.retry_after_s:.0f}"}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = f"{error.retry_after_s:.0f}"
     return Response(error.body(), error.status, headers, media_type="application/json")

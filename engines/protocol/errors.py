@@ -72,6 +72,15 @@ class NotFound(ApiError):
     fault = "client"
 
 
+class MethodNotAllowed(ApiError):
+    """The route exists for another method: 405."""
+
+    status = 405
+    type = "invalid_request_error"
+    default_code = "method_not_allowed"
+    fault = "client"
+
+
 class Forbidden(ApiError):
     """A Host or an Origin that is not served here: 403."""
 

@@ -87,14 +87,36 @@ async def test_one_model_is_told_of_as_in_the_list(worker_of: WorkerOf) -> None:
         assert (await http.get("/v1/models/gpt-4o")).status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/"), ("POST", "/v1/nothing"), ("GET", CHAT), ("POST", "/health")]
-)
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("POST", "/v1/nothing")])
 async def test_what_is_not_there_is_not_found(worker_of: WorkerOf, method: str, path: str) -> None:
     async with worker_of().client() as http:
         answer = await http.request(method, path)
-        assert answer.status_code in (404, 405)
+        assert answer.status_code == 404
         assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", CHAT), ("POST", "/health")])
+async def test_another_method_is_told_which_is_allowed(
+    worker_of: WorkerOf, method: str, path: str
+) -> None:
+    async with worker_of().client() as http:
+        answer = await http.request(method, path)
+        assert answer.status_code == 405
+        assert answer.json()["error"]["code"] == "method_not_allowed"
+        allowed = {name.strip() for name in answer.headers["allow"].split(",")}
+        assert allowed == ({"POST"} if path == CHAT else {"GET", "HEAD"})
+
+
+async def test_null_is_as_good_as_left_out_where_tokens_are_asked_for(worker_of: WorkerOf) -> None:
+    async with worker_of().client() as http:
+
+        async def told(body: dict[str, Any]) -> Any:
+            return (await http.post("/tokenize", json=body)).json()["tokens"]
+
+        chat = {"messages": user("a b")}
+        assert await told({"prompt": None, "content": "a b"}) == await told({"prompt": "a b"})
+        assert await told({"prompt": None, **chat}) == await told(chat)
+        assert await told({"prompt": "a b", "messages": None}) == await told({"prompt": "a b"})
 
 
 async def test_a_body_of_65_mib_is_refused_without_being_read(worker_of: WorkerOf) -> None:
