@@ -204,7 +204,7 @@ class ChatWriter(Writer):
     def _one(
         self, token: int, logprob: float, alternatives: Sequence[tuple[int, float]] | None = None
     ) -> dict[str, Any]:
-        piece = self._vocabulary.piece(token)
+        piece = self._vocabulary.written(token)
         told: dict[str, Any] = {
             "token": piece.decode("utf-8", "replace"),
             "logprob": logprob,

@@ -1,5 +1,7 @@
 """Text that leaves the worker is whole characters, whatever the tokens were."""
 
+from typing import Any
+
 import pytest
 
 from tests.conftest import WorkerOf
@@ -58,3 +60,16 @@ async def test_bytes_that_are_no_character_become_one_that_says_so(
         text = said(events_of(answer.text)) if stream else answer.json()["choices"][0]["text"]
         assert text
         assert set(text) == {"\ufffd"}
+
+
+async def test_a_control_token_among_the_likeliest_is_told_by_its_name(
+    worker_of: WorkerOf,
+) -> None:
+    async with worker_of().client() as http:
+        ask = {"messages": user("Hello"), "temperature": 0, "logprobs": True, "top_logprobs": 3}
+        told = (await http.post(CHAT, json=ask)).json()
+        beyond: dict[str, Any] = {"max_tokens": told["usage"]["completion_tokens"]}
+        beyond["logit_bias"] = [["<|im_end|>", False]]
+        choice = (await http.post(CHAT, json=ask | beyond)).json()["choices"][0]
+    end = choice["logprobs"]["content"][-1]["top_logprobs"][0]
+    assert (end["token"], bytes(end["bytes"])) == ("<|im_end|>", b"<|im_end|>")
