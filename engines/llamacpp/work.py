@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from engines.llamacpp.batcher import Batcher
 from engines.llamacpp.beginnings import Beginnings, Draining
+from engines.llamacpp.choices import Choices, begun
 from engines.llamacpp.crowd import MOST_WAITING, Crowd
 from engines.llamacpp.grammar.holding import Holder
 from engines.llamacpp.grammar.wish import UnsupportedGrammar
@@ -16,7 +17,6 @@ from engines.llamacpp.model import Model
 from engines.llamacpp.orders import Order, Progress
 from engines.llamacpp.pictures import Seen
 from engines.llamacpp.reading import Reader
-from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.uses import Use, Uses
 from engines.protocol.errors import ApiError, InvalidRequest
 from engines.protocol.requests import Message
@@ -78,23 +78,22 @@ class Worker:
 
             return hear
 
-        sequences = [SequenceState(order, listener(index)) for index, order in enumerate(orders)]
-        open_sequences = len(sequences)
-        with self.crowd.with_these(len(sequences), "n"):
-            use.begin(sequences)
+        open_sequences = len(orders)
+        with self.crowd.with_these(len(orders), "n"):
+            choices = Choices(self.batcher, await begun(orders, listener))
+            use.begin(choices.sequences)
             try:
-                for sequence in sequences:
-                    self.batcher.submit(sequence)
+                choices.submit()
                 while open_sequences:
                     index, progress = await heard.get()
                     if progress.error is not None:
                         raise self._failure(progress, orders[index])
+                    choices.heard(index, progress)
                     open_sequences -= progress.finish_reason is not None
                     yield index, progress
             finally:
                 if open_sequences:
-                    for sequence in sequences:
-                        self.batcher.cancel(sequence)
+                    choices.cancel()
 
     def _failure(self, progress: Progress, order: Order) -> ApiError:
         if progress.refused:

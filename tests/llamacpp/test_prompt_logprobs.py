@@ -19,6 +19,7 @@ from tests.support.batching import GREEDY, Client, batching
 from tests.support.contract import COMPLETIONS
 from tests.support.streams import events_of
 from tests.support.toy_runtime import SIZE, ToyRuntime, following
+from tests.support.worker import figures
 
 PROMPT = "The quick brown fox jumps over the lazy dog. Καλημέρα, wie geht es dir heute?"
 START = "The quick brown"
@@ -192,6 +193,29 @@ async def test_a_stream_tells_of_the_prompt_before_the_answer(worker_of: WorkerO
         assert [t for part in told for t in part["tokens"]] == choice["logprobs"]["tokens"]
         places = [at for part in told for at in part["text_offset"]]
         assert places == choice["logprobs"]["text_offset"]
+
+
+@pytest.mark.parametrize("most", [0, 3])
+async def test_a_prompt_of_several_answers_is_read_and_told_once(
+    worker_of: WorkerOf, most: int
+) -> None:
+    fields = {"prompt": [PROMPT, START], "max_tokens": most, "logprobs": 2, "echo": True}
+    async with worker_of("demo:llama").client() as http:
+        before = await figures(http)
+        told = await ask(http, **fields, n=3)
+        after = await figures(http)
+        alone = await ask(http, **fields)
+    read = told["usage"]["prompt_tokens"] + 2 * 2  # and for each other one the last token
+    assert after["prompt_tokens"] - before["prompt_tokens"] == read
+    assert len(told["choices"]) == 6
+    for at, choice in enumerate(told["choices"]):
+        single = alone["choices"][at // 3]
+        assert choice["logprobs"]["tokens"] == single["logprobs"]["tokens"]
+        end = len(choice["logprobs"]["tokens"]) - most
+        for rows in (choice, single):
+            del rows["logprobs"]["token_logprobs"][end:]
+        own = choice["logprobs"]["token_logprobs"]
+        assert own[1:] == pytest.approx(single["logprobs"]["token_logprobs"][1:], abs=0.02)
 
 
 async def test_no_tokens_are_an_answer_too_where_nothing_is_told(worker_of: WorkerOf) -> None:
