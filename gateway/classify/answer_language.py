@@ -95,13 +95,16 @@ class AnswerLanguageFinder:
                     return asking.names[hit.entry]
         return None
 
-    def asks_only(self, spaced: str, written: str) -> bool:
-        """Say whether a sentence does nothing but say in which language to answer."""
+    def asks_only(self, spaced: str, written: str, *, briefly: bool = False) -> bool:
+        """Say whether a sentence does nothing but say in which language to answer.
+
+        `briefly` also without a verb: "now in French please".
+        """
         for code in self._read_with(written, len(spaced)):
             asking = self._askings[code]
             hits = asking.index.scan(spaced)
             keys = {hit.key for hit in hits}
-            if "name" in keys and "answer" in keys:
+            if "name" in keys and (briefly or "answer" in keys):
                 return _is_all(spaced, hits, asking)
         return False
 

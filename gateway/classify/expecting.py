@@ -12,6 +12,7 @@ from gateway.classify.answer_language import AnswerLanguageFinder
 from gateway.classify.language import Found, LanguageFinder
 from gateway.classify.plain import plain
 from gateway.classify.reading import Text, Turn
+from gateway.classify.segments import without_quotations
 from gateway.domain import UNDECIDED
 
 # Tasks whose answers are texts as such, not what is found out by them.
@@ -76,7 +77,7 @@ class ExpectedLanguage:
         if asked is None and turns[0].supplied and task in _OF_WORDS:
             asked = self._labelled(text, written)
         if asked is None and turns[0].supplied:
-            closing = text.prose[-_CLOSING_CHARS:]
+            closing = without_quotations(text.prose)[-_CLOSING_CHARS:]
             asked = self._answers.find(plain(closing), written, strict=True, raw=closing)
         return asked
 
@@ -92,12 +93,18 @@ class ExpectedLanguage:
         return None if self._languages.find(plain(supplied)).language == asked else asked
 
     def _standing(self, earlier: Sequence[str], written: str) -> str | None:
-        """Return what the newest turn asks for of those that ask for nothing but a language."""
+        """Return what the newest turn asks for of those that ask for nothing but a language.
+
+        "Now in English please" is of one answer, but ends an order that stood before it.
+        """
+        later = None
         for text in earlier:
             if len(text) > _STANDING_CHARS:
                 continue
             spaced = plain(text)
             asked = self._answers.find(spaced, written, strict=True, raw=text)
             if asked is not None and self._answers.asks_only(spaced, written):
-                return asked
+                return later or asked
+            if later is None and self._answers.asks_only(spaced, written, briefly=True):
+                later = self._answers.in_brief(spaced, written)
         return None

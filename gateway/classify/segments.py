@@ -20,13 +20,19 @@ _NO_PROSE = (
     "`", "@", "{", ";", "=", "~~~", "://", "www.", ">>>", "import ", "def ", "DEBUG", "INFO",
     "WARN", "ERROR", "FATAL", "TRACE", "Error:", "Exception", ":0", ":1", ":2", ":3", ":4", ":5",
 )  # fmt: skip
+# Four words open a sentence, "give it as JSON like {...}", though it ends as code does; queries are
+# made of words.
+_WORDED = r"(?:[-*] |\d+[.)] )?[A-Za-z']+(?:,? [A-Za-z']+\b){3}"
+_VERBS = r"(?i:select|insert|update|delete|create|drop|alter|grant)\b"
 # White space before a line is never given back (`*+`): to try the rest behind each part of it takes
 # seconds where there are hundreds of empty lines.
 _CODE_LINE = re.compile(
     r"^\s*+(?:>>>.*|def \w+\(.*|class \w+[(:{].*|import \S.*|from \S+ import .*|return\b.*"
-    r"|#include.*|@\w+.*|for \w+ in .*:|while .*:|(?:el)?if .*:|else:|try:|except\b.*:|[\])}]+[;,]?"
+    r"|#include.*|@\w+.*|for \w+ in .*:|while .*:|(?:el)?if .*:|else:|case .*:|default:"
+    r"|try:|except\b.*:|[\])}]+[;,]?"
     r"|(?:public|private|static|const|let|var|fn|func|function|package|using)\b.*"
-    r"|[\x00-\x7f]*[;{}]|\w+(?:[.\[]\w+\]?)*\s*[-+*/]?=\s*\S.*)$",
+    rf"|(?:{_VERBS}|(?!{_WORDED}))[\x00-\x09\x0b-\x7f]*[;{{}}]"
+    r"|\w+(?:[.\[]\w+\]?)*\s*[-+*/]?=\s*\S.*)[ \t\r]*$",
     re.MULTILINE,
 )
 _LOG_LINE = re.compile(
@@ -149,7 +155,7 @@ def instruction_of(prose: str, asks: Asks) -> str:
     if len(paragraphs) > 2:
         paragraphs = _without_salutation(paragraphs, asks)
     if len(paragraphs) > 1:
-        first, last = _without_quotations(paragraphs[0]), _without_quotations(paragraphs[-1])
+        first, last = without_quotations(paragraphs[0]), without_quotations(paragraphs[-1])
         paragraphs = [last if _is_rather(last, first, asks) else first]
     return _without_supplied(_telling_line(paragraphs[0], asks), asks)
 
@@ -199,7 +205,7 @@ def _likeness(part: str, asks: Asks) -> int:
 
 
 def _without_supplied(paragraph: str, asks: Asks) -> str:
-    paragraph = _without_quotations(paragraph)
+    paragraph = without_quotations(paragraph)
     label, colon, rest = _split_label(paragraph)
     if not colon or not has_letters(label, 4) or len(rest.strip()) < 4:
         return paragraph.strip()
@@ -208,7 +214,8 @@ def _without_supplied(paragraph: str, asks: Asks) -> str:
     return paragraph.strip() if heading else label.strip()
 
 
-def _without_quotations(paragraph: str) -> str:
+def without_quotations(paragraph: str) -> str:
+    """Return a text without what it quotes, unless nothing else is there."""
     quotes = any(map(paragraph.__contains__, _QUOTES))
     if not quotes and not ("'" in paragraph and _APOSTROPHE.search(paragraph)):
         return paragraph

@@ -72,6 +72,25 @@ def test_code_without_fences_and_logs_are_no_prose() -> None:
     assert prose_of(log).strip() == "Why?? Tell me"
 
 
+@pytest.mark.parametrize(
+    ("text", "prose"),
+    [
+        (
+            "Explain this code:\nint main() {\n  f(a);\n}\nThank you!",
+            "Explain this code: Thank you!",
+        ),
+        ("x = 1;\nTell me why.\nint y;", "Tell me why."),
+        ("It rained on us all day;\nint y;", "It rained on us all day;"),
+        ('Give it as JSON like {"a": 1}\nint y;', 'Give it as JSON like {"a": 1}'),
+        ("- is funny and full of joy;\nbreak;", "- is funny and full of joy;"),
+        ("Why so slow?\nselect name from users where id = 5;", "Why so slow?"),
+        ("Why so?\r\nswitch (c) {\r\n  case ONE:\n\n    break; \n}", "Why so?"),
+    ],
+)
+def test_a_line_that_ends_as_code_takes_no_sentence_with_it(text: str, prose: str) -> None:
+    assert " ".join(prose_of(text).split()) == prose
+
+
 def test_many_empty_lines_are_no_work() -> None:
     """A generous bound that only time growing with their number's cube would break."""
     for blank in ("\n", " \n", "\n\t"):

@@ -129,6 +129,18 @@ def test_what_stands_before_a_text_names_a_language_without_a_verb(weigher: Weig
     assert weigher.weigh_chat(given_in).language == "fr"
 
 
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ('What does "answer in German" mean?', "en"),
+        ('My boss wrote me "Please reply in German". How should I react?', "en"),
+        ('"Once upon a time there was a king."\nSummarize it. Answer in German.', "de"),
+    ],
+)
+def test_a_quoted_order_is_nobodys(weigher: Weigher, text: str, language: str) -> None:
+    assert weigher.weigh_chat(chat(text)).language == language
+
+
 def test_a_turn_that_only_says_how_to_answer_holds_for_those_behind_it(weigher: Weigher) -> None:
     order, question = "Please answer in German from now on.", "What is the capital of Peru?"
     weighed = weigher.weigh_chat(chat(order, question))
@@ -136,6 +148,10 @@ def test_a_turn_that_only_says_how_to_answer_holds_for_those_behind_it(weigher: 
     assert "an earlier turn asks for it" in weighed.reasons[2]
     assert weigher.weigh_chat(chat(order, question, "Now in English please")).language == "en"
     assert weigher.weigh_chat(chat("Answer in German: what is HTTP?", question)).language == "en"
+    turns = (order, question, "Now in English please", "And of Chile?")
+    assert weigher.weigh_chat(chat(*turns)).language == "en"
+    turns = (order, question, "How do you say hello in French?", "And in Chile?")
+    assert weigher.weigh_chat(chat(*turns)).language == "de"
 
 
 def test_what_is_nothing_but_code_has_no_language(weigher: Weigher) -> None:
