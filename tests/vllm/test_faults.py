@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,9 @@ LONG: dict[str, Any] = {
     "ignore_eos": True,
 }
 CHAT = "/v1/chat/completions"
+# How long a stream of an engine that stands still may show that all of it was drawn already.
+_STILL_S = 1
+_TRIES = 6
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +67,24 @@ async def http(gateway: GatewayProcess) -> AsyncIterator[httpx.AsyncClient]:
 
 @dataclass
 class Stream:
-    """A long answer as it comes; `under_way` is set when it has begun well."""
+    """A long answer as it comes; `under_way` is set when it has begun well, or has ended."""
 
     replica: str = ""
     lines: list[str] = field(default_factory=list)
     under_way: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def read(self, http: httpx.AsyncClient) -> None:
-        async with http.stream("POST", CHAT, json=LONG | {"stream": True}) as answer:
-            assert answer.status_code == 200
-            self.replica = answer.headers["x-weighbridge-replica"].rpartition("/")[2]
-            async for line in answer.aiter_lines():
-                if line.startswith("data: "):
-                    self.lines.append(line.removeprefix("data: "))
-                if len(self.lines) == 10:
-                    self.under_way.set()
+        try:
+            async with http.stream("POST", CHAT, json=LONG | {"stream": True}) as answer:
+                assert answer.status_code == 200
+                self.replica = answer.headers["x-weighbridge-replica"].rpartition("/")[2]
+                async for line in answer.aiter_lines():
+                    if line.startswith("data: "):
+                        self.lines.append(line.removeprefix("data: "))
+                    if len(self.lines) == 10:
+                        self.under_way.set()
+        finally:
+            self.under_way.set()
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -103,32 +109,49 @@ def engine_core(pid: int) -> int:
     raise AssertionError("no EngineCore")
 
 
+def tell(pids: Iterable[int], what: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, what)
+
+
+async def creep(pids: Iterable[int]) -> None:
+    """Let processes run a tenth of the time, until cancelled."""
+    while True:
+        tell(pids, signal.SIGSTOP)
+        await asyncio.sleep(0.09)
+        tell(pids, signal.SIGCONT)
+        await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
-async def creeping(pids: Iterable[int]) -> AsyncIterator[None]:
-    """Let processes run a tenth of the time.
+async def halted(
+    http: httpx.AsyncClient, cores: Sequence[int], count: int
+) -> AsyncIterator[tuple[list[Stream], list[asyncio.Task[None]]]]:
+    """Yield streams in the middle of their answers, whose engines stand still until the end.
 
-    What evaluates is much faster than what sends its tokens on two cores: without this a toy has
-    drawn its whole answer when the client sees the first words.
+    What evaluates is much faster than what sends its tokens on two cores: a toy may have drawn its
+    whole answer when the client sees the first words, also if it creeps. A stream that comes to its
+    end by itself was such a one, and all begin again.
     """
-
-    async def creep() -> None:
-        while True:
-            tell(signal.SIGSTOP)
-            await asyncio.sleep(0.09)
-            tell(signal.SIGCONT)
-            await asyncio.sleep(0.01)
-
-    def tell(what: signal.Signals) -> None:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, what)
-
-    creeper = asyncio.create_task(creep())
-    try:
-        yield
-    finally:
-        creeper.cancel()
-        tell(signal.SIGCONT)
+    for _ in range(_TRIES):
+        streams = [Stream() for _ in range(count)]
+        creeper = asyncio.create_task(creep(cores))
+        reading = [asyncio.create_task(stream.read(http)) for stream in streams]
+        try:
+            for stream in streams:
+                await stream.under_way.wait()
+            creeper.cancel()
+            tell(cores, signal.SIGSTOP)
+            done, _ = await asyncio.wait(reading, timeout=_STILL_S)
+            if not done:
+                yield streams, reading
+                return
+        finally:
+            creeper.cancel()
+            tell(cores, signal.SIGCONT)
+        await asyncio.gather(*reading)
+    raise AssertionError(f"the toys drew their whole answers before they were stopped, {_TRIES}x")
 
 
 async def figures(http: httpx.AsyncClient, name: str) -> float:
@@ -156,10 +179,7 @@ async def test_a_stream_whose_engine_dies_is_gone_on_with_by_the_other_or_ends_w
     pids = {replica: server(gateway, replica) for replica in ("0", "1")}
     cores = {replica: engine_core(pid) for replica, pid in pids.items()}
     shared = {replica: segments(session(pid)) for replica, pid in pids.items()}
-    stream = Stream()
-    async with creeping(cores.values()):
-        reading = asyncio.create_task(stream.read(http))
-        await stream.under_way.wait()
+    async with halted(http, list(cores.values()), 1) as ((stream,), (reading,)):
         before = stream.text
         os.kill(cores[stream.replica], signal.SIGKILL)
     await reading
@@ -183,12 +203,9 @@ async def test_a_server_that_somebody_ends_finishes_its_streams_and_nobody_sees_
     gateway: GatewayProcess, http: httpx.AsyncClient
 ) -> None:
     """Its /health says 200 while it drains, and what is new gets a 500 from it."""
-    streams = [Stream() for _ in range(8)]
     pid = server(gateway, "0")
-    async with creeping([engine_core(one) for one in servers(gateway).values()]):
-        reading = [asyncio.create_task(stream.read(http)) for stream in streams]
-        for stream in streams:
-            await stream.under_way.wait()
+    cores = [engine_core(one) for one in servers(gateway).values()]
+    async with halted(http, cores, 8) as (streams, reading):
         os.kill(pid, signal.SIGTERM)
     short = LONG | {"max_tokens": 4}
     answers = []
