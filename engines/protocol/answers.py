@@ -4,29 +4,31 @@ Owns: field names and their order on the wire.
 Must not: decide values.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+
+Tokens = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class PromptTokensDetails(msgspec.Struct, frozen=True):
     """`usage.prompt_tokens_details`: prompt tokens that came from the KV cache."""
 
-    cached_tokens: int | None = 0
+    cached_tokens: Tokens | None = 0
 
 
 class CompletionTokensDetails(msgspec.Struct, frozen=True):
     """`usage.completion_tokens_details`: generated tokens that were thoughts."""
 
-    reasoning_tokens: int | None = 0
+    reasoning_tokens: Tokens | None = 0
 
 
 class Usage(msgspec.Struct, frozen=True):
     """Tokens of one request."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
+    prompt_tokens: Tokens = 0
+    completion_tokens: Tokens = 0
+    total_tokens: Tokens = 0
     prompt_tokens_details: PromptTokensDetails | None = None
     completion_tokens_details: CompletionTokensDetails | None = None
 

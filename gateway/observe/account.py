@@ -55,4 +55,13 @@ class Account(msgspec.Struct):
     @property
     def completion_tokens(self) -> int:
         """Completion tokens: what the engine reported, or else the events counted."""
-        return self.usage.completion_tokens if self.usage is not None else self.content_events
+        return self._reported_tokens or self.content_events
+
+    @property
+    def estimated_tokens(self) -> int:
+        """Those of the completion tokens that are estimated: the events of what has no report."""
+        return 0 if self._reported_tokens else self.content_events
+
+    @property
+    def _reported_tokens(self) -> int:
+        return 0 if self.usage is None else self.usage.completion_tokens

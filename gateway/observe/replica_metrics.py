@@ -106,8 +106,7 @@ class ReplicaMetrics:
             self._prompt_tokens.inc(account.usage.prompt_tokens)
             if account.usage.prompt_tokens_details is not None:
                 self._cached_tokens.inc(account.usage.prompt_tokens_details.cached_tokens or 0)
-        else:
-            self._estimated.inc(account.content_events)
+        self._estimated.inc(account.estimated_tokens)
         completion_tokens = account.completion_tokens
         self._completion_tokens.inc(completion_tokens)
         # Most events were counted as they came; what usage says beyond them is settled now.

@@ -22,6 +22,7 @@ from gateway.errors import (
     RefusedMidway,
 )
 from gateway.relay.bodies import model_fields
+from gateway.relay.odd_usage import usage_in
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 
@@ -79,8 +80,9 @@ class _Head(msgspec.Struct, frozen=True):
     usage: Usage | None = None
 
 
-class _Named(msgspec.Struct, frozen=True):
-    model: str | None = None
+class _LooseHead(msgspec.Struct, frozen=True):
+    model: Any = None
+    usage: Any = None
 
 
 class _Late(msgspec.Struct, frozen=True):
@@ -96,12 +98,12 @@ _CLIENTS_FAULT = "invalid_request_error"
 _REFUSED = (400, 413, 422)
 _LATE = msgspec.json.Decoder(_LateError)
 _HEAD = msgspec.json.Decoder(_Head)
-_NAMED = msgspec.json.Decoder(_Named)
+_LOOSE_HEAD = msgspec.json.Decoder(_LooseHead)
 _ANY = msgspec.json.Decoder()
 
 
 def read_usage(body: bytes) -> tuple[str | None, Usage | None]:
-    """Return the model's name and the usage that a JSON answer states, None in another shape.
+    """Return the model's name and the usage that a JSON answer states, None where it has none.
 
     Raises:
         EngineFailed: the answer is not a JSON object.
@@ -109,17 +111,18 @@ def read_usage(body: bytes) -> tuple[str | None, Usage | None]:
     try:
         head = _HEAD.decode(body)
     except msgspec.ValidationError:
-        return _name_in(body), None
+        return _read_loosely(body)
     except UNREADABLE:
         raise _unreadable() from None
     return head.model, head.usage
 
 
-def _name_in(body: bytes) -> str | None:
+def _read_loosely(body: bytes) -> tuple[str | None, Usage | None]:
     try:
-        return _NAMED.decode(body).model
+        head = _LOOSE_HEAD.decode(body)
     except UNREADABLE:
         raise _unreadable() from None
+    return head.model if isinstance(head.model, str) else None, usage_in(head.usage)
 
 
 def _unreadable() -> EngineFailed:

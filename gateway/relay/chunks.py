@@ -4,10 +4,13 @@ Owns: which fields are looked at, and what an event is that has none of them.
 Must not: edit; keep anything.
 """
 
+from typing import Any
+
 import msgspec
 
 from engines.protocol.answers import Usage
 from engines.protocol.unreadable import UNREADABLE
+from gateway.relay.odd_usage import usage_in
 
 _NONE = (b"", b"null", b"[]")
 _ABSENT = msgspec.Raw()
@@ -60,6 +63,11 @@ class Chunk(msgspec.Struct, frozen=True):
     usage: Usage | None = None
 
 
+class _LooseChunk(msgspec.Struct, frozen=True):
+    choices: list[ChunkChoice] = []
+    usage: Any = None
+
+
 class Head(msgspec.Struct, frozen=True):
     """What all events of a stream have in common, as the first one tells it."""
 
@@ -69,13 +77,21 @@ class Head(msgspec.Struct, frozen=True):
     object: str = "chat.completion.chunk"
 
 
+class _LooseHead(msgspec.Struct, frozen=True):
+    id: Any = None
+    created: Any = None
+    model: Any = None
+    object: Any = None
+
+
 class _Wrong(msgspec.Struct, frozen=True):
     error: msgspec.Raw = msgspec.Raw()
     object: str = ""
 
 
 _CHUNK = msgspec.json.Decoder(Chunk)
-_HEAD = msgspec.json.Decoder(Head)
+_LOOSE_CHUNK = msgspec.json.Decoder(_LooseChunk)
+_HEAD = msgspec.json.Decoder(_LooseHead)
 _WRONG = msgspec.json.Decoder(_Wrong)
 
 
@@ -92,17 +108,33 @@ def read_chunk(data: bytes) -> Chunk | None:
     try:
         return _CHUNK.decode(data)
     except msgspec.ValidationError:
-        return None
+        return _read_loosely(data)
     except UNREADABLE:
         raise Unreadable from None
 
 
-def read_head(data: bytes) -> Head:
-    """Return the head of a stream whose first event this is; an empty one where it has none."""
+def _read_loosely(data: bytes) -> Chunk | None:
+    """Return what an event says whose usage has another shape than OpenAI's."""
     try:
-        return _HEAD.decode(data)
+        loose = _LOOSE_CHUNK.decode(data)
+    except UNREADABLE:
+        return None
+    return Chunk(loose.choices, usage_in(loose.usage))
+
+
+def read_head(data: bytes) -> Head:
+    """Return the head of a stream whose first event this is, less what has another shape."""
+    try:
+        told = _HEAD.decode(data)
     except UNREADABLE:
         return Head()
+    head, seconds = Head(), told.created
+    return Head(
+        told.id if isinstance(told.id, str) else head.id,
+        int(seconds) if isinstance(seconds, int | float) else head.created,
+        told.model if isinstance(told.model, str) else head.model,
+        told.object if isinstance(told.object, str) else head.object,
+    )
 
 
 def is_error(data: bytes) -> bool:

@@ -89,7 +89,11 @@ def test_usage_is_read_and_nonsense_is_the_engines_fault() -> None:
 
 def test_an_answer_whose_usage_is_of_another_shape_is_one_all_the_same() -> None:
     odd = b'{"model":"m","usage":{"prompt_tokens":1,"completion_tokens":null}}'
-    assert read_usage(odd) == ("m", None)
+    name, usage = read_usage(odd)
+    assert name == "m"
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (1, 0, 0)
+    assert read_usage(b'{"model":"m","usage":[]}') == ("m", None)
     _, usage = read_usage(
         b'{"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,'
         b'"prompt_tokens_details":{"audio_tokens":null,"cached_tokens":null},'

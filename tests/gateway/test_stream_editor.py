@@ -141,6 +141,38 @@ def test_comments_pass_once_the_answer_has_begun_and_never_count_as_events() -> 
     assert editor.events == len(STREAM) - 1
 
 
+@pytest.mark.parametrize("created", ["1795463024.25", "null", '"now"'])
+def test_a_name_is_ours_whatever_else_of_the_head_is_odd(created: str) -> None:
+    odd = [e.replace(b'"created":7', b'"created":' + created.encode()) for e in STREAM]
+    out, _, _ = relay(odd)
+    assert b'"model":"up/stream"' not in out
+    assert out.count(b'"model":"ours"') == 4
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ('{"prompt_tokens":3,"completion_tokens":null,"total_tokens":null}', (3, 2)),
+        ('{"prompt_tokens":3.0,"completion_tokens":5.0,"total_tokens":8.0}', (3, 5)),
+        ('{"prompt_tokens":-1,"completion_tokens":-1}', (0, 2)),
+        ('{"prompt_tokens":3,"completion_tokens":5,"prompt_tokens_details":[]}', (3, 5)),
+        ("{}", (0, 2)),
+    ],
+)
+def test_a_usage_of_another_shape_is_counted_and_stripped_and_hides_no_text(
+    usage: str, expected: tuple[int, int]
+) -> None:
+    beside = [e.replace(b'"choices"', b'"usage":%b,"choices"' % usage.encode()) for e in STREAM[:4]]
+    last = STREAM[4][: STREAM[4].index(b'"usage"')] + b'"usage":%b}\n\n' % usage.encode()
+    for events in ([*STREAM[:4], last, STREAM[5]], [*beside, STREAM[5]]):
+        out, account, _ = relay(events)
+        assert b'"choices":[],' not in out
+        assert account.usage is not None
+        assert (account.usage.prompt_tokens, account.completion_tokens) == expected
+        assert account.content_events == 2
+        assert b'"model":"up/stream"' not in out.replace(json.dumps(TRICKY).encode(), b"")
+
+
 def test_json_of_another_shape_passes_as_it_came() -> None:
     odd = b'data: {"choices":"none","model":"up/stream"}\n\n'
     out, _, editor = relay([STREAM[0], odd, *STREAM[1:]])
