@@ -1,7 +1,8 @@
-"""Mending tool calls that engines stream in ways which OpenAI's clients cannot put together.
+"""Mending tool calls that engines tell in ways which OpenAI's clients cannot read.
 
-Owns: the indices, ids, names and arguments of one stream's calls; a role that is told again.
-Must not: see any other event; an event with nothing to mend stays as it came.
+Owns: the indices, ids, names and arguments of one stream's calls; a role that is told again; ids
+and arguments of the calls in a whole answer.
+Must not: see any other event; an event, or an answer, with nothing to mend stays as it came.
 
 | an engine sends | clients get |
 |---|---|
@@ -14,14 +15,53 @@ Must not: see any other event; an event with nothing to mend stays as it came.
 | the reason `stop` behind calls that were mended | `tool_calls` |
 """
 
+import re
 import uuid
 from typing import Any
 
 import msgspec
 
 from engines.protocol.events import event_data, write_event
+from engines.protocol.unreadable import UNREADABLE
 
 _EVENT = msgspec.json.Decoder(dict[str, Any])
+_CALLS = re.compile(rb'"tool_calls"\s*:\s*\[\s*\{')
+
+
+def mend_whole(body: bytes) -> bytes:
+    """Return an answer that is not streamed with calls that have ids, and arguments as text."""
+    if b'"tool_calls"' not in body or _CALLS.search(body) is None:
+        return body  # most have none, or an empty list
+    try:
+        told = _EVENT.decode(body)
+        mended = False
+        for choice in told["choices"]:
+            if sum(map(_mend_one, choice["message"].get("tool_calls") or ())):
+                mended = True
+                if choice.get("finish_reason") == "stop":
+                    choice["finish_reason"] = "tool_calls"
+    except (*UNREADABLE, LookupError, TypeError, AttributeError):
+        return body  # no answer that we know
+    return msgspec.json.encode(told) if mended else body
+
+
+def _mend_one(call: dict[str, Any]) -> bool:
+    """Mend a whole call in place; say whether there was anything to mend."""
+    function = call["function"]
+    arguments, known = function.get("arguments"), bool(call.get("id"))
+    if not known:
+        call["id"] = _new_id()
+    if not isinstance(arguments, str):
+        function["arguments"] = _as_text({} if arguments is None else arguments)
+    return not known or not isinstance(arguments, str)
+
+
+def _new_id() -> str:
+    return f"call_{uuid.uuid4().hex[:24]}"
+
+
+def _as_text(arguments: Any) -> str:
+    return msgspec.json.encode(arguments).decode()
 
 
 class CallMender:
@@ -64,7 +104,7 @@ class CallMender:
         key = choice, call["index"]
         self._last[choice] = call["index"]
         if key not in self._ids:
-            call["id"] = self._ids[key] = call.get("id") or f"call_{uuid.uuid4().hex[:24]}"
+            call["id"] = self._ids[key] = call.get("id") or _new_id()
             self._names[key] = function.get("name") or ""
         else:
             call.pop("id", None)
@@ -72,8 +112,7 @@ class CallMender:
                 function = {name: value for name, value in function.items() if name != "name"}
                 call["function"] = function
         if isinstance(function.get("arguments"), dict | list):
-            arguments = msgspec.json.encode(function["arguments"]).decode()
-            call["function"] = function | {"arguments": arguments}
+            call["function"] = function | {"arguments": _as_text(function["arguments"])}
         return call != given
 
     def _index(self, choice: int, call_id: str | None, named: bool) -> int:

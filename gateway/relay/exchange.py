@@ -10,6 +10,7 @@ from typing import Protocol
 from engines.asgi import AtOnce
 from gateway.observe.account import Account
 from gateway.relay.answers import MAX_ANSWER_BYTES, read_usage, rename_model
+from gateway.relay.calls import mend_whole
 from gateway.relay.client import UpstreamAnswer
 from gateway.relay.connection import ConnectionLost
 from gateway.relay.stream import StreamEditor
@@ -47,7 +48,7 @@ class Reply(Protocol):
 async def relay_whole(
     answer: UpstreamAnswer, reply: Reply, account: Account, served: str, head: Headers
 ) -> None:
-    """Read an answer, keep its usage, put the served name in, send it on.
+    """Read an answer, keep its usage, put the served name in, mend its calls, send it on.
 
     Raises:
         ConnectionLost, DeadlinePassed, EngineFailed: nothing was sent; another engine may try.
@@ -58,6 +59,7 @@ async def relay_whole(
     told, account.usage = read_usage(body)
     if told is not None:
         body = rename_model(body, told, served)
+    body = mend_whole(body)
     await reply.start(200, head)
     await reply.write(body, more=False)
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.observe.account import Account
+from gateway.relay.calls import mend_whole
 from gateway.relay.stream import StreamEditor
 from gateway.relay.told import Told
 from tests.support.streams import accumulated, data_of
@@ -125,6 +126,41 @@ def test_a_reason_on_every_event_of_a_text_is_told_once() -> None:
         None,
         "stop",
     ]
+
+
+@pytest.mark.parametrize("fault", [{"id": None}, {"id": ""}, {"arguments": ARGUMENTS}])
+def test_faulty_calls_of_a_whole_answer_are_mended_as_streamed_ones_are(
+    fault: dict[str, Any],
+) -> None:
+    given = {"id": "a", "arguments": json.dumps(ARGUMENTS)} | fault
+    called = {"name": "weather", "arguments": given["arguments"]}
+    calls = [
+        {"id": given["id"], "type": "function", "function": called},
+        {"id": "b", "type": "function", "function": {"name": "time"}},
+    ]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    told = json.loads(mend_whole(json.dumps({"choices": [choice]}).encode()))["choices"][0]
+    first, second = told["message"]["tool_calls"]
+    assert told["finish_reason"] == "tool_calls"
+    assert json.loads(first["function"]["arguments"]) == ARGUMENTS
+    assert second["function"] == {"name": "time", "arguments": "{}"}
+    assert first["id"]
+    assert first["id"] != second["id"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices": [{"message": {"content": "Hi", "tool_calls": []}}]}',
+        b'{"choices": [{"message": {"tool_calls": [{"id": "a", "function": {"name": "f", '
+        b'"arguments": "{}"}}]}, "finish_reason": "stop"}]}',
+        b'{"choices": [{"message": {"tool_calls": [{"id": "a", "custom": {}}]}}]}',
+        b'{"choices": {"tool_calls": [{}]}}',
+    ],
+)
+def test_a_whole_answer_with_nothing_to_mend_stays_as_it_came(body: bytes) -> None:
+    assert mend_whole(body) is body
 
 
 @pytest.mark.parametrize("odd", [{"tool_calls": "x"}, {"tool_calls": [1]}, {"tool_calls": [{}]}])
