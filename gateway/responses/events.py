@@ -21,6 +21,12 @@ from gateway.responses.told import (
 )
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
+# What the events of an item's text are called, and the field in which the last has all of it.
+_TEXTS = {
+    "reasoning": ("response.reasoning_text", "text"),
+    "message": ("response.output_text", "text"),
+    "refusal": ("response.refusal", "refusal"),
+}
 
 
 class EventWriter:
@@ -73,18 +79,23 @@ class EventWriter:
     def _say(self, delta: dict[str, Any]) -> bytes:
         out = b""
         thought = delta.get("reasoning_content") or delta.get("reasoning")
-        if thought:
-            out += self._text("reasoning", "response.reasoning_text", thought)
-        if delta.get("content"):
-            out += self._text("message", "response.output_text", delta["content"])
+        said = (
+            ("reasoning", thought),
+            ("message", delta.get("content")),
+            ("refusal", delta.get("refusal")),
+        )
+        for kind, text in said:
+            if text and isinstance(text, str):
+                out += self._text(kind, text)
         for call in delta.get("tool_calls") or ():
-            out += self._call(call)
+            if isinstance(call, dict):
+                out += self._call(call)
         if out:
             self._tokens = []
         return out
 
-    def _text(self, kind: str, name: str, text: str) -> bytes:
-        out = b""
+    def _text(self, kind: str, text: str) -> bytes:
+        out, (name, _) = b"", _TEXTS[kind]
         item = self._open
         if item is None or item.kind != kind:
             out += self._close()
@@ -116,11 +127,12 @@ class EventWriter:
         item, self._open = self._open, None
         if item is None:
             return b""
-        thought = item.kind == "reasoning"
-        name = "response.reasoning_text.done" if thought else "response.output_text.done"
-        more: dict[str, Any] = {} if thought else {"logprobs": item.logprobs}
+        name, whole = _TEXTS[item.kind]
+        more: dict[str, Any] = {whole: item.text}
+        if item.kind == "message":
+            more["logprobs"] = item.logprobs
         return (
-            self._of(item, name, content_index=0, text=item.text, **more)
+            self._of(item, f"{name}.done", content_index=0, **more)
             + self._of(item, "response.content_part.done", content_index=0, part=item.part())
             + self._done(item)
         )

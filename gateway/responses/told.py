@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from engines.protocol.unreadable import UNREADABLE
+from gateway.relay.odd_usage import tokens_in
 from gateway.responses.asked import ResponsesRequest
 
-_PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc"}
+_PREFIXES = {"message": "msg", "refusal": "msg", "reasoning": "rs", "function_call": "fc"}
 
 
 class InputTokens(msgspec.Struct, frozen=True):
@@ -79,7 +80,8 @@ class ResponsesEvent(msgspec.Struct, frozen=True):
 class Item:
     """An item of the output while it grows; `text` is what was said, thought, or the arguments.
 
-    `logprobs` say of a message's tokens, in a chat's words, how likely they were.
+    A refusal is a message with a part of another kind. `logprobs` say of a message's tokens, in a
+    chat's words, how likely they were.
     """
 
     kind: str
@@ -100,13 +102,16 @@ class Item:
         """Return its one part."""
         if self.kind == "reasoning":
             return {"type": "reasoning_text", "text": self.text}
+        if self.kind == "refusal":
+            return {"type": "refusal", "refusal": self.text}
         told = {"type": "output_text", "text": self.text, "annotations": []}
         return told | {"logprobs": [*self.logprobs]}
 
     def told(self, *, begun: bool = False) -> dict[str, Any]:
         """Return it as clients get it; without its parts where it has only `begun`."""
         status = "in_progress" if begun else self.status
-        told: dict[str, Any] = {"id": self.id, "type": self.kind, "status": status}
+        kind = "message" if self.kind == "refusal" else self.kind
+        told: dict[str, Any] = {"id": self.id, "type": kind, "status": status}
         if self.kind == "function_call":
             return told | {"call_id": self.call_id, "name": self.name, "arguments": self.text}
         parts = [] if begun else [self.part()]
@@ -160,7 +165,7 @@ def ended(
         status="incomplete" if cut else "completed",
         incomplete_details={"reason": cut} if cut else None,
         output=tuple(item.told() for item in items),
-        usage=None if usage is None else _usage(usage),
+        usage=_usage(usage),
     )
 
 
@@ -169,7 +174,12 @@ def whole(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
     choice, of = chat["choices"][0], _bare(chat)
     message, items = choice["message"], list[Item]()
     thought = message.get("reasoning_content") or message.get("reasoning")
-    for kind, text in (("reasoning", thought), ("message", message.get("content"))):
+    said = (
+        ("reasoning", thought),
+        ("message", message.get("content")),
+        ("refusal", message.get("refusal")),
+    )
+    for kind, text in said:
         if text:
             items.append(Item(kind, of, len(items), text))
     if items and not message.get("tool_calls"):  # else they are of more than what is said
@@ -222,13 +232,13 @@ def _bare(chat: dict[str, Any]) -> str:
     return str(chat.get("id") or "").removeprefix("chatcmpl-")
 
 
-def _usage(chat: dict[str, Any]) -> ResponsesUsage:
-    cached = (chat.get("prompt_tokens_details") or {}).get("cached_tokens")
-    thought = (chat.get("completion_tokens_details") or {}).get("reasoning_tokens")
+def _usage(told: Any) -> ResponsesUsage | None:
+    if not isinstance(told, dict):
+        return None
     return ResponsesUsage(
-        chat.get("prompt_tokens") or 0,
-        chat.get("completion_tokens") or 0,
-        chat.get("total_tokens") or 0,
-        InputTokens(cached or 0),
-        OutputTokens(thought or 0),
+        tokens_in(told, "prompt_tokens"),
+        tokens_in(told, "completion_tokens"),
+        tokens_in(told, "total_tokens"),
+        InputTokens(tokens_in(told.get("prompt_tokens_details"), "cached_tokens")),
+        OutputTokens(tokens_in(told.get("completion_tokens_details"), "reasoning_tokens")),
     )

@@ -298,6 +298,32 @@ async def test_thoughts_are_an_item_of_their_own() -> None:
     assert events[-1].response.output_text == "It weighs."
 
 
+async def test_a_refusal_is_a_part_of_its_own_with_its_own_events() -> None:
+    refused = [
+        chunk(text).replace(b'"content"', b'"refusal"') for text in ("I cannot ", "do that.")
+    ]
+    events = await told(FIRST, *refused, chunk(finish="stop"), usage_chunk(), DONE)
+    (item,) = events[-1].response.output
+    assert (item.type, item.status, item.content[0].type) == ("message", "completed", "refusal")
+    assert item.content[0].refusal == "I cannot do that."
+    assert [event.type for event in events if "refusal" in event.type] == [
+        "response.refusal.delta",
+        "response.refusal.delta",
+        "response.refusal.done",
+    ]
+    (done,) = (event for event in events if event.type == "response.refusal.done")
+    assert (done.refusal, done.item_id) == ("I cannot do that.", item.id)
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+
+
+@pytest.mark.parametrize("odd", [{"content": [{"type": "text", "text": "x"}]}, {"tool_calls": "x"}])
+async def test_an_event_of_another_shape_does_not_end_a_stream(odd: dict[str, Any]) -> None:
+    event = chunk("x").replace(b'{"content":"x"}', json.dumps(odd).encode())
+    events = await told(FIRST, event, chunk("It weighs."), chunk(finish="stop"), DONE)
+    assert events[-1].type == "response.completed"
+    assert events[-1].response.output_text == "It weighs."
+
+
 async def test_a_stream_that_breaks_ends_as_failed() -> None:
     events = await told(FIRST, chunk("It "), CUT)
     assert events[-1].type == "response.failed"

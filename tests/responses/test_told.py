@@ -48,6 +48,13 @@ def test_log_probabilities_of_calls_are_of_no_message() -> None:
     assert answer.output[0]["content"][0]["logprobs"] == []
 
 
+def test_a_refusal_is_a_part_of_a_message() -> None:
+    answer = whole(ResponsesRequest(input="Hello"), chat({"refusal": "No.", "content": None}, []))
+    (item,) = answer.output
+    assert (item["type"], item["role"], item["id"]) == ("message", "assistant", "msg_1_0")
+    assert item["content"] == [{"type": "refusal", "refusal": "No."}]
+
+
 def test_what_says_neither_its_id_nor_its_time_nor_its_model_is_a_response_all_the_same() -> None:
     request = ResponsesRequest(input="Hello", model="big")
     bare = {"choices": chat({"content": "Ok"}, ["Ok"])["choices"]}
