@@ -5,14 +5,13 @@ Must not: read conversations (`turns` does).
 """
 
 import re
-from bisect import bisect_right
 from typing import Annotated, Any
 
 import msgspec
 
 from engines.protocol.errors import ApiError, InvalidRequest
 from engines.protocol.requests import Budget
-from gateway.responses.turns import messages_of
+from gateway.responses.turns import item_of, messages_of
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # What chat does not know, or has in other words. Everything else is passed on as it came.
@@ -131,12 +130,8 @@ def _item_of(request: ResponsesRequest, at: int) -> str:
     if at == 0 and request.instructions:
         return "instructions"
     items = [] if isinstance(request.input, str) else request.input
-
-    def messages_up_to(index: int) -> int:
-        return len(messages_of(request.instructions, items[: index + 1]))
-
-    index = bisect_right(range(len(items)), at, key=messages_up_to)
-    return f"input[{index}]" if index < len(items) else "input"
+    index = item_of(request.instructions, items, at)
+    return "input" if index is None else f"input[{index}]"
 
 
 def _tools(given: Any) -> list[dict[str, Any]] | None:

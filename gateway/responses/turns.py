@@ -24,30 +24,48 @@ def messages_of(instructions: str | None, given: str | Sequence[dict[str, Any]])
     Raises:
         InvalidRequest: an item or a part of one has no counterpart in a chat.
     """
-    turns: list[_Turn] = []
-    if instructions:
-        turns.append({"role": "system", "content": instructions})
+    turns = _opening(instructions)
     if isinstance(given, str):
         return [*turns, {"role": "user", "content": given}]
     for index, item in enumerate(given):
-        where = f"input[{index}]"
-        match item.get("type", "message"):
-            case "message":
-                _add_message(turns, item, where)
-            case "function_call":
-                _add_call(turns, item)
-            case "function_call_output":
-                turns.append(_result(item, where))
-            case "reasoning":
-                thought = _texts(item.get("content")) or _texts(item.get("summary"))
-                turns.append({"role": "assistant", "content": None, "reasoning_content": thought})
-            case kind:
-                hint = " Nothing is stored: send the item; 'store': false makes clients do so."
-                hint = hint if kind == "item_reference" else ""
-                raise InvalidRequest(
-                    f"Items of type '{kind}' are not supported.{hint}", param=f"{where}.type"
-                )
+        _add(turns, item, f"input[{index}]")
     return turns
+
+
+def item_of(instructions: str | None, items: Sequence[dict[str, Any]], at: int) -> int | None:
+    """Return which item the message at this place was made of, the first where it was several.
+
+    None where there are not as many messages; `items` are some of which messages were made.
+    """
+    turns = _opening(instructions)
+    for index, item in enumerate(items):
+        _add(turns, item, "")
+        if len(turns) > at:
+            return index
+    return None
+
+
+def _opening(instructions: str | None) -> list[_Turn]:
+    return [{"role": "system", "content": instructions}] if instructions else []
+
+
+def _add(turns: list[_Turn], item: dict[str, Any], where: str) -> None:
+    match item.get("type", "message"):
+        case "message":
+            _add_message(turns, item, where)
+        case "function_call":
+            _add_call(turns, item)
+        case "function_call_output":
+            turns.append(_result(item, where))
+        case "reasoning":
+            thought = _texts(item.get("content")) or _texts(item.get("summary"))
+            turns.append({"role": "assistant", "content": None, "reasoning_content": thought})
+        case kind:
+            hint = " Nothing is stored: send the item; 'store': false makes clients do so."
+            hint = hint if kind == "item_reference" else ""
+            raise InvalidRequest(
+                f"Items of type '{kind}' are not supported.{hint}", param=f"{where}.type"
+            )
 
 
 def _add_message(turns: list[_Turn], item: dict[str, Any], where: str) -> None:

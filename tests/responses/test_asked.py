@@ -1,5 +1,6 @@
 """A request of the Responses API as one for chat, and what is told of it."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -37,6 +38,22 @@ def test_an_error_about_the_chat_names_what_the_client_has_sent(
     told = error_of(request, InvalidRequest(f"'{param}' is wrong.", param=param))
     assert told.param == expected
     assert told.message == f"'{expected}' is wrong."
+
+
+def test_an_error_about_the_last_of_many_items_is_made_in_one_pass() -> None:
+    read: Counter[str] = Counter()
+
+    class Item(dict[str, Any]):
+        """An item that counts how often it is read."""
+
+        def get(self, name: str, default: Any = None) -> Any:
+            read[name] += 1
+            return super().get(name, default)
+
+    items: list[dict[str, Any]] = [Item(role="user", content="Hello") for _ in range(1_000)]
+    error = InvalidRequest("It is wrong.", param="messages[999].content")
+    assert error_of(ResponsesRequest(input=items), error).param == "input[999].content"
+    assert read["role"] == 1_000
 
 
 def test_an_error_that_quotes_the_request_stays_as_it_is() -> None:
