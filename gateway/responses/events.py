@@ -18,6 +18,7 @@ from gateway.responses.told import (
     cut_off,
     ended,
     logprobs_in,
+    those_of,
 )
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
@@ -98,6 +99,9 @@ class EventWriter:
         out, (name, _) = b"", _TEXTS[kind]
         item = self._open
         if item is None or item.kind != kind:
+            if kind == "message" and self._items:
+                # The marks between it and what went before are not its own.
+                self._tokens = those_of(text, self._tokens)
             out += self._close()
             item = self._open = self._new(kind)
             out += self._added(item)
@@ -108,7 +112,8 @@ class EventWriter:
         return out + self._of(item, f"{name}.delta", content_index=0, delta=text, **more)
 
     def _call(self, call: dict[str, Any]) -> bytes:
-        function, out = call.get("function") or {}, b""
+        given, out = call.get("function"), b""
+        function = given if isinstance(given, dict) else {}
         index = call.get("index") or 0
         item = self._calls.get(index)
         if item is None:
@@ -117,7 +122,7 @@ class EventWriter:
             item.call_id, item.name = call.get("id") or "", function.get("name") or ""
             out += self._added(item)
         arguments = function.get("arguments")
-        if arguments:
+        if arguments and isinstance(arguments, str):
             item.text += arguments
             out += self._of(item, "response.function_call_arguments.delta", delta=arguments)
         return out

@@ -184,7 +184,7 @@ def whole(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
             items.append(Item(kind, of, len(items), text))
     if items and not message.get("tool_calls"):  # else they are of more than what is said
         tokens = logprobs_in(choice)
-        items[-1].logprobs = tokens if len(items) == 1 else _those_of(items[-1].text, tokens)
+        items[-1].logprobs = tokens if len(items) == 1 else those_of(items[-1].text, tokens)
     for call in message.get("tool_calls") or ():
         function = call["function"]
         items.append(
@@ -205,7 +205,7 @@ def logprobs_in(choice: dict[str, Any]) -> list[Any]:
     return [*((choice.get("logprobs") or {}).get("content") or ())]
 
 
-def _those_of(text: str, tokens: list[Any]) -> list[Any]:
+def those_of(text: str, tokens: list[Any]) -> list[Any]:
     """Return the tokens that a text was made of, which others went before; none if it is unclear.
 
     It is where letters are of several tokens, each of which is told as a sign that stands for none.
