@@ -19,7 +19,7 @@ from gateway.asking import asked_by
 from gateway.classify import language_hints
 from gateway.deciding import Decider
 from gateway.domain import Choice, Endpoint, ModelScore, ModelStatus, Weighed
-from gateway.responses import ResponsesRequest, as_chat
+from gateway.responses import ResponsesRequest, as_chat, error_of
 from gateway.selection import Selector, Verdict
 
 _FEATURES = ("task", "language", "prompt_language", "request_size", "difficulty")
@@ -81,8 +81,11 @@ def read_request(body: bytes) -> tuple[Endpoint, AnyRequest]:
     """
     fields = decode_request(_FIELDS, body)
     if _is_of_responses(fields):
-        body = as_chat(decode_request(_RESPONSES, body), body)
-        return Endpoint.CHAT, decode_request(_CHAT, body)
+        asked = decode_request(_RESPONSES, body)
+        try:
+            return Endpoint.CHAT, decode_request(_CHAT, as_chat(asked, body))
+        except InvalidRequest as error:
+            raise error_of(asked, error) from None
     for name, endpoint, decoder in _BODIES:
         if name in fields:
             return endpoint, decode_request(decoder, body)

@@ -22,6 +22,7 @@ from gateway.errors import (
     RefusedMidway,
 )
 from gateway.relay.bodies import model_fields
+from gateway.relay.chunks import says_error
 from gateway.relay.odd_usage import usage_in
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
@@ -78,11 +79,13 @@ _NOT_THE_CLIENTS = {401: _KEY_REFUSED, 403: _KEY_REFUSED, 404: _UNKNOWN_THERE, 4
 class _Head(msgspec.Struct, frozen=True):
     model: str | None = None
     usage: Usage | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 class _LooseHead(msgspec.Struct, frozen=True):
     model: Any = None
     usage: Any = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 class _Late(msgspec.Struct, frozen=True):
@@ -106,23 +109,27 @@ def read_usage(body: bytes) -> tuple[str | None, Usage | None]:
     """Return the model's name and the usage that a JSON answer states, None where it has none.
 
     Raises:
+        ApiError: it is an error, which LM Studio and others send with status 200 as well.
         EngineFailed: the answer is not a JSON object.
     """
     try:
         head = _HEAD.decode(body)
     except msgspec.ValidationError:
-        return _read_loosely(body)
+        head = _read_loosely(body)
     except UNREADABLE:
         raise _unreadable() from None
+    if says_error(head.error):
+        raise streamed_error(body, begun=False)
     return head.model, head.usage
 
 
-def _read_loosely(body: bytes) -> tuple[str | None, Usage | None]:
+def _read_loosely(body: bytes) -> _Head:
     try:
         head = _LOOSE_HEAD.decode(body)
     except UNREADABLE:
         raise _unreadable() from None
-    return head.model if isinstance(head.model, str) else None, usage_in(head.usage)
+    model = head.model if isinstance(head.model, str) else None
+    return _Head(model, usage_in(head.usage), head.error)
 
 
 def _unreadable() -> EngineFailed:
@@ -169,7 +176,7 @@ def foreign_error(status: int, body: bytes, rest_s: float | None = None) -> ApiE
 
 
 def streamed_error(data: bytes, *, begun: bool) -> ApiError:
-    """Turn an error event of a stream into ours.
+    """Turn an error event of a stream, or an error with status 200, into ours.
 
     Before the answer has begun it may say what a status would have said: vLLM refuses some requests
     only then, with the status as `code`. Behind that a status is not believed, as some engines call
@@ -183,7 +190,7 @@ def streamed_error(data: bytes, *, begun: bool) -> ApiError:
         return RefusedMidway(message, param=param, code=code)
     if not begun and status in (*_REFUSED, 429):
         return foreign_error(status, data)
-    return EngineFailed(message or "The engine failed in the middle.")
+    return EngineFailed(message or f"The engine failed{' in the middle' if begun else ''}.")
 
 
 def _late_in(data: bytes) -> _Late:

@@ -12,7 +12,7 @@ from engines.protocol.answers import Usage
 from engines.protocol.unreadable import UNREADABLE
 from gateway.relay.odd_usage import usage_in
 
-_NONE = (b"", b"null", b"[]")
+_NONE = (b"", b"null", b"[]", b"{}", b'""', b"false")
 _ABSENT = msgspec.Raw()
 
 
@@ -61,11 +61,18 @@ class Chunk(msgspec.Struct, frozen=True):
 
     choices: list[ChunkChoice] = []
     usage: Usage | None = None
+    error: msgspec.Raw = _ABSENT
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is a part of an answer, or its usage: OpenRouter's errors have choices too."""
+        return bool(self.choices or self.usage) and not says_error(self.error)
 
 
 class _LooseChunk(msgspec.Struct, frozen=True):
-    choices: list[ChunkChoice] = []
+    choices: list[ChunkChoice] | None = None
     usage: Any = None
+    error: msgspec.Raw = _ABSENT
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -119,7 +126,7 @@ def _read_loosely(data: bytes) -> Chunk | None:
         loose = _LOOSE_CHUNK.decode(data)
     except UNREADABLE:
         return None
-    return Chunk(loose.choices, usage_in(loose.usage))
+    return Chunk(loose.choices or [], usage_in(loose.usage), loose.error)
 
 
 def read_head(data: bytes) -> Head:
@@ -143,4 +150,9 @@ def is_error(data: bytes) -> bool:
         told = _WRONG.decode(data)
     except UNREADABLE:
         return False
-    return bytes(told.error) not in _NONE or told.object == "error"
+    return says_error(told.error) or told.object == "error"
+
+
+def says_error(field: msgspec.Raw) -> bool:
+    """Say whether a field `error` tells of one: some servers have it, empty, in what is none."""
+    return bytes(field) not in _NONE

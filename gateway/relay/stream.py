@@ -7,6 +7,8 @@ Must not: do I/O; it takes pieces and returns the bytes to send.
 
 import re
 
+from msgspec.structs import replace
+
 from engines.asgi import AtOnce
 from engines.protocol.answers import Usage
 from engines.protocol.events import (
@@ -135,7 +137,7 @@ class StreamEditor:
         except Unreadable:
             self.failure = EngineFailed("The engine sent an event that is no JSON.")
             return self._released()
-        if chunk is None or not (chunk.choices or chunk.usage):
+        if chunk is None or not chunk.answers:
             return self._other(event, data, chunk)
         if not self._begun:
             self._begin(event, data)
@@ -307,8 +309,14 @@ class StreamEditor:
         """Write the usage event from what was seen: the engine owes it, or knows a part only."""
         told, account = self._told, self._account
         head = told.head or Head()
-        prompt = account.usage.prompt_tokens if account.usage is not None else 0
-        prompt = max(0, prompt - told.tokens_before)  # which to the last engine were one
+        known = account.usage or Usage()
+        # Those before were a prompt to the last engine, and are among its details.
+        prompt = max(0, known.prompt_tokens - told.tokens_before)
         completion = told.tokens_before + account.completion_tokens
-        usage = Usage(prompt, completion, prompt + completion)
+        usage = replace(
+            Usage() if told.tokens_before else known,
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            total_tokens=prompt + completion,
+        )
         return usage_event(head, self._served, usage)

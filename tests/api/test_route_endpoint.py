@@ -46,6 +46,9 @@ async def test_what_cannot_be_explained_is_refused_as_a_request_would_be() -> No
         answer = await it.http.post("/v1/route", json={"text": "x" * 3_000})
         assert answer.status_code == 413
         assert (await it.http.post("/v1/route", json=["hola"])).status_code == 400
+        turns = [{"role": "nobody", "content": "hola"}]
+        answer = await it.http.post("/v1/route", json={"input": turns})
+        assert answer.json()["error"]["param"] == "input[0].role"
 
 
 async def test_it_needs_the_key() -> None:

@@ -87,6 +87,28 @@ def test_usage_is_read_and_nonsense_is_the_engines_fault() -> None:
             read_usage(nonsense)
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (b'{"error":"Unexpected endpoint or method."}', EngineFailed, "Unexpected endpoint"),
+        (b'{"error":{"message":"no room","code":429}}', RateLimited, "no room"),
+        (b'{"error":{"message":"bad","type":"invalid_request_error"}}', InvalidRequest, "bad"),
+        (b'{"error":{},"usage":{"prompt_tokens":null},"choices":[]}', None, ""),
+        (b'{"error":null,"choices":[]}', None, ""),
+        (b'{"error":{"code":502},"usage":{"prompt_tokens":null}}', EngineFailed, "failed."),
+    ],
+)
+def test_an_error_with_status_200_is_no_answer(
+    body: bytes, kind: type[ApiError] | None, words: str
+) -> None:
+    if kind is None:
+        read_usage(body)
+        return
+    with pytest.raises(kind, match=words) as raised:
+        read_usage(body)
+    assert type(raised.value) is kind
+
+
 def test_an_answer_whose_usage_is_of_another_shape_is_one_all_the_same() -> None:
     odd = b'{"model":"m","usage":{"prompt_tokens":1,"completion_tokens":null}}'
     name, usage = read_usage(odd)

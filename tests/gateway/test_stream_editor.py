@@ -104,6 +104,24 @@ def test_usage_that_the_engine_owes_is_made_from_what_was_counted() -> None:
     assert account.completion_tokens == 2
 
 
+def test_a_usage_event_of_another_kind_is_written_anew_with_all_that_it_tells() -> None:
+    """mlx_lm.server calls it a `chat.completion`."""
+    details = b'"usage":{"prompt_tokens_details":{"cached_tokens":1},'
+    odd = USAGE.replace(b".chunk", b"").replace(b'"usage":{', details)
+    out, _, _ = relay([*STREAM[:4], odd, STREAM[5]], wants_usage=True)
+    told = json.loads(out.split(b"\n\n")[-3][6:])
+    assert told["object"] == "chat.completion.chunk"
+    assert told["usage"]["prompt_tokens_details"] == {"cached_tokens": 1}
+    assert told["usage"]["total_tokens"] == 5
+
+
+def test_a_usage_event_without_a_list_of_choices_is_one() -> None:
+    odd = USAGE.replace(b'"choices":[]', b'"choices":null')
+    out, account, _ = relay([*STREAM[:4], odd, STREAM[5]])
+    assert b'"usage":{"prompt' not in out
+    assert account.usage is not None
+
+
 def test_a_cut_stream_is_not_whole() -> None:
     _, _, editor = relay(STREAM[:3], wants_usage=False)
     assert not editor.whole
@@ -120,6 +138,8 @@ ERRORS = {
     b'data: {"object":"error","message":"EngineCore died"}\n\n': "EngineCore died",
     b'event: error\ndata: {"detail":"EngineCore died"}\n\n': "EngineCore died",
     b'data: {"choices":[{"index":0,"del\n\n': "no JSON",
+    b'data: {"error":{"code":502,"message":"EngineCore died"},"choices":[{"index":0,'
+    b'"delta":{"content":""},"finish_reason":"error"}]}\n\n': "EngineCore died",
 }
 
 
