@@ -79,7 +79,8 @@ class CallMender:
         mended = False
         for choice in told.get("choices") or ():
             delta = choice.get("delta") or {}
-            for call in delta.get("tool_calls") or ():
+            calls = delta.get("tool_calls")
+            for call in calls if isinstance(calls, list) else ():
                 if isinstance(call, dict):
                     mended |= self._mend(call, choice.get("index") or 0)
                     mended |= delta.pop("function_call", None) is not None

@@ -17,6 +17,7 @@ from engines.protocol.answers import (
 )
 from engines.protocol.events import event_data, write_event
 from gateway.relay.chunks import Head
+from gateway.relay.odd_usage import tokens_in
 
 _EVENT = msgspec.json.Decoder(dict[str, Any])
 
@@ -54,8 +55,8 @@ def usage_behind(event: bytes, tokens: int) -> bytes:
     """
     told = _EVENT.decode(event_data(event) or b"")
     usage = told["usage"]
-    prompt = max(0, (usage.get("prompt_tokens") or 0) - tokens)
-    completion = (usage.get("completion_tokens") or 0) + tokens
+    prompt = max(0, tokens_in(usage, "prompt_tokens") - tokens)
+    completion = tokens_in(usage, "completion_tokens") + tokens
     usage["prompt_tokens"], usage["completion_tokens"] = prompt, completion
     usage["total_tokens"] = prompt + completion
     return write_event(msgspec.json.encode(told))

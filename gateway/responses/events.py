@@ -22,6 +22,22 @@ from gateway.responses.told import (
 )
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    delta: dict[str, Any] | None = None
+    logprobs: Any = None
+    finish_reason: str | None = None
+
+
+class _Event(msgspec.Struct, frozen=True):
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    weighbridge: Any = msgspec.UNSET
+
+
+_EVENT = msgspec.json.Decoder(_Event)
 # What the events of an item's text are called, and the field in which the last has all of it.
 _TEXTS = {
     "reasoning": ("response.reasoning_text", "text"),
@@ -43,30 +59,34 @@ class EventWriter:
         self._calls: dict[int, Item] = {}
         self._tokens: list[Any] = []  # what is told of those whose text has not come
         self._reason: str | None = None
-        self._usage: dict[str, Any] | None = None
-        self._mark: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+        self._usage: Any = None
+        self._mark: Any = msgspec.UNSET
 
     def feed(self, event: bytes) -> bytes:
-        """Return the events that one of a chat amounts to; a comment stays as it is."""
+        """Return the events that one of a chat amounts to; a comment stays as it is.
+
+        One of another shape amounts to none.
+        """
         data = event_data(event)
         if data is None:
             return event
         if data == b"[DONE]":
             return self._end()
         try:
-            told = _ANY.decode(data)
+            told = _EVENT.decode(data)
         except UNREADABLE:
             return b""
-        if isinstance(told.get("error"), dict):
-            return self._fail(told["error"])
-        begins = self._answer is None and told.get("choices")  # what comes before has no name
-        out = self._begin(told) if begins else b""
-        self._usage = told.get("usage") or self._usage
-        self._mark = told.get("weighbridge", self._mark)
-        for choice in told.get("choices") or ():
-            self._tokens += logprobs_in(choice)
-            out += self._say(choice.get("delta") or {})
-            self._reason = choice.get("finish_reason") or self._reason
+        if told.error and isinstance(told.error, dict):
+            return self._fail(told.error)
+        begins = self._answer is None and told.choices  # what comes before has no name
+        out = self._begin(_ANY.decode(data)) if begins else b""
+        self._usage = told.usage or self._usage
+        if told.weighbridge is not msgspec.UNSET:
+            self._mark = told.weighbridge
+        for choice in told.choices or ():
+            self._tokens += logprobs_in(choice.logprobs)
+            out += self._say(choice.delta or {})
+            self._reason = choice.finish_reason or self._reason
         return out
 
     def _begin(self, told: dict[str, Any]) -> bytes:
@@ -88,7 +108,8 @@ class EventWriter:
         for kind, text in said:
             if text and isinstance(text, str):
                 out += self._text(kind, text)
-        for call in delta.get("tool_calls") or ():
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict):
                 out += self._call(call)
         if out:

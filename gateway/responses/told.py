@@ -183,7 +183,7 @@ def whole(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
         if text:
             items.append(Item(kind, of, len(items), text))
     if items and not message.get("tool_calls"):  # else they are of more than what is said
-        tokens = logprobs_in(choice)
+        tokens = logprobs_in(choice.get("logprobs"))
         items[-1].logprobs = tokens if len(items) == 1 else those_of(items[-1].text, tokens)
     for call in message.get("tool_calls") or ():
         function = call["function"]
@@ -200,9 +200,10 @@ def whole(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
     return ended(begun(request, chat), items, choice.get("finish_reason"), chat.get("usage"))
 
 
-def logprobs_in(choice: dict[str, Any]) -> list[Any]:
-    """Return what a chat's choice, or a part of one, tells of its tokens."""
-    return [*((choice.get("logprobs") or {}).get("content") or ())]
+def logprobs_in(told: Any) -> list[Any]:
+    """Return what the `logprobs` of a chat's choice, or of a part of one, tell of its tokens."""
+    content = told.get("content") if isinstance(told, dict) else None
+    return [*content] if isinstance(content, list) else []
 
 
 def those_of(text: str, tokens: list[Any]) -> list[Any]:

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from engines.protocol.answers import Usage
 from gateway.observe.account import Account
+from gateway.relay.chunks import Head
 from gateway.relay.stream import StreamEditor
 from gateway.relay.told import Told
+from tests.support.odd import odd_ones
 
 
 def event(**fields: object) -> bytes:
@@ -198,6 +200,22 @@ def test_json_of_another_shape_passes_as_it_came() -> None:
     out, _, editor = relay([STREAM[0], odd, *STREAM[1:]])
     assert odd.replace(b"up/stream", b"ours") in out
     assert editor.whole
+
+
+@pytest.mark.parametrize("breaks", [0, 1])
+def test_an_event_of_any_shape_ends_no_stream(breaks: int) -> None:
+    call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}
+    delta = {"role": "assistant", "content": "Hi", "tool_calls": [call]}
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": {}}
+    usual = {"choices": [{"index": 0, "delta": delta, "finish_reason": None}], "usage": usage}
+    for odd in odd_ones(usual):
+        told = Told(keeps=True)
+        told.breaks = told.tokens_before = breaks
+        told.head = Head("c0", 6, "ours") if breaks else None
+        editor = StreamEditor(Account(lambda: 1.0, 0.0), "ours", True, told)
+        out = b"".join(map(editor.feed, [STREAM[1], event(**odd), *STREAM[2:]]))
+        assert editor.whole
+        assert out.count(b"[DONE]") == 1
 
 
 def test_a_name_is_found_however_the_engine_spaces_its_json() -> None:

@@ -163,6 +163,6 @@ def test_a_whole_answer_with_nothing_to_mend_stays_as_it_came(body: bytes) -> No
     assert mend_whole(body) is body
 
 
-@pytest.mark.parametrize("odd", [{"tool_calls": "x"}, {"tool_calls": [1]}, {"tool_calls": [{}]}])
-def test_what_is_no_call_at_all_harms_nothing(odd: dict[str, Any]) -> None:
-    assert relayed([ROLE, event(odd), END]).endswith(END + b"data: [DONE]\n\n")
+@pytest.mark.parametrize("odd", ["x", 1, True, [1], [{}]])
+def test_what_is_no_call_at_all_harms_nothing(odd: object) -> None:
+    assert relayed([ROLE, event({"tool_calls": odd}), END]).endswith(END + b"data: [DONE]\n\n")

@@ -10,6 +10,7 @@ from engines.protocol.events import DONE, write_event
 from gateway.responses.asked import ResponsesRequest
 from gateway.responses.events import EventWriter
 from gateway.responses.told import whole
+from tests.support.odd import odd_ones
 
 
 def chat(message: dict[str, Any], tokens: Sequence[str]) -> dict[str, Any]:
@@ -53,6 +54,20 @@ def test_a_refusal_is_a_part_of_a_message() -> None:
     (item,) = answer.output
     assert (item["type"], item["role"], item["id"]) == ("message", "assistant", "msg_1_0")
     assert item["content"] == [{"type": "refusal", "refusal": "No."}]
+
+
+def test_an_event_of_any_shape_ends_no_response() -> None:
+    call = {"id": "a", "function": {"name": "f", "arguments": "{}"}}
+    delta = {"content": "Ok", "reasoning": "Hm", "refusal": "No", "tool_calls": [call]}
+    choice = {"delta": delta, "finish_reason": None, "logprobs": {"content": [{"token": "Ok"}]}}
+    usual = {"id": "chatcmpl-1", "created": 5, "choices": [choice], "usage": {"prompt_tokens": 1}}
+    end = {"choices": [{"delta": {"content": "."}, "finish_reason": "stop"}]}
+    for odd in odd_ones(usual):
+        writer = EventWriter(ResponsesRequest(input="Hello"))
+        events = [write_event(msgspec.json.encode(one)) for one in (odd, end)]
+        told = b"".join(map(writer.feed, [*events, DONE]))
+        assert told.count(b'"type":"response.created"') == 1
+        assert told.count(b'"type":"response.completed"') == 1
 
 
 def test_what_says_neither_its_id_nor_its_time_nor_its_model_is_a_response_all_the_same() -> None:
