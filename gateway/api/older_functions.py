@@ -52,16 +52,18 @@ def as_tools(body: bytes) -> bytes:
 
 def _with_ids(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return messages in which calls have ids, and results say whose they are."""
-    ids: dict[Any, str] = {}
+    ids: dict[str, str] = {}
     told = []
     for number, given in enumerate(messages):
         message = dict(given)
         call = message.pop("function_call", None)
         if isinstance(call, dict) and "tool_calls" not in message:
-            ids[call.get("name")] = made = f"call_{number}"
+            made = f"call_{number}"
+            if isinstance(call.get("name"), str):
+                ids[call["name"]] = made
             message["tool_calls"] = [{"id": made, "type": "function", "function": call}]
         elif message.get("role") == "function":
-            made = ids.get(message.get("name"), f"call_{number}")
+            made = ids.get(message.get("name") or "", f"call_{number}")
             message |= {"role": "tool", "tool_call_id": made}
         told.append(message)
     return told
