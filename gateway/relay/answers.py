@@ -28,8 +28,9 @@ from gateway.relay.odd_usage import usage_in
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 
 _CONTEXT_WORDS = re.compile(
-    r"context (?:length|size|window)|maximum (?:model|context) length|max_model_len"
-    r"|exceeds? the available context|longer than the (?:maximum|context)",
+    r"context (?:length|size|window)|maximum (?:model|context|prompt) length|max_model_len"
+    r"|exceeds? the available context|longer than the (?:maximum|context)"
+    r"|prompt is too long|exceeds? the maximum number of tokens",
     re.IGNORECASE,
 )
 
@@ -68,6 +69,7 @@ _SIGNS = (
 _FULL_S = 1.0
 _LOOK_AGAIN_S = 5.0
 
+_TOO_LONG = "The prompt is too long for the engine."
 _KEY_REFUSED = "The engine refused the gateway's key. Set the engine's api_key in routing.yaml."
 _UNKNOWN_THERE = (
     "The engine does not know this endpoint or model. "
@@ -203,8 +205,9 @@ def _late_in(data: bytes) -> _Late:
 def _foreign(status: int, body: bytes) -> ApiError:
     message, param, code = error_words(body)
     if status in _REFUSED:
-        if _CONTEXT_WORDS.search(message):
-            return ContextLengthExceeded(message, param=param or "messages")
+        # Groq's words say nothing of a context, its code does.
+        if code == ContextLengthExceeded.default_code or _CONTEXT_WORDS.search(message):
+            return ContextLengthExceeded(message or _TOO_LONG, param=param or "messages")
         return InvalidRequest(message or "The engine refused the request.", param=param, code=code)
     signs = (sign.means for sign in _SIGNS if sign.stands_in(status, message, code))
     means = RateLimited if status == 429 else next(signs, None)

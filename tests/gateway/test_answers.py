@@ -157,6 +157,20 @@ def test_each_status_has_its_meaning(status: int, body: bytes, kind: str) -> Non
     assert type(foreign_error(status, body)) is kinds[kind]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "Please reduce the length of the messages.", "code": "context_length_exceeded"},
+        {"message": "This model's maximum prompt length is 8 but the request contains 9 tokens."},
+        {"message": "prompt is too long: 9 tokens > 8 maximum"},
+        {"message": "The input token count (9) exceeds the maximum number of tokens allowed (8)."},
+    ],
+)
+def test_a_prompt_that_is_too_long_is_known_by_the_words_of_other_servers(error: object) -> None:
+    told = foreign_error(400, json.dumps({"error": error}).encode())
+    assert type(told) is ContextLengthExceeded
+
+
 def test_the_code_of_a_refusal_reaches_the_client_where_it_is_a_word() -> None:
     body = b'{"error":{"message":"no eyes","param":"messages","code":"unsupported_capability"}}'
     assert foreign_error(400, body).code == "unsupported_capability"
