@@ -61,6 +61,12 @@ class LlamacppEngine(Section):
         description="Threads per replica; when absent the usable cores are shared out, and a demo "
         "model gets one.",
     )
+    batch_threads: int | None = Field(
+        None,
+        ge=1,
+        description="Threads for prompts, and for texts to embed or rank; when absent as many as "
+        "for decoding.",
+    )
     batch_tokens: int = Field(
         512, ge=8, description="Tokens per step: decoding sequences first, then chunks of prompts."
     )
@@ -105,9 +111,10 @@ class LlamacppEngine(Section):
     )
     omp_wait: Literal["auto", "brief", "active", "passive"] = Field(
         "auto",
-        description="How threads wait for each other in a step: `auto` spins, and uses fewer "
-        "threads while other processes want the cores; `active` always spins, for machines that "
-        "do nothing else; `passive` sleeps; `brief` spins for some microseconds, then sleeps.",
+        description="How threads wait for each other in a step: `auto` spins, and without layers "
+        "on a GPU uses fewer threads while other processes want the cores; `active` always spins, "
+        "for machines that do nothing else; `passive` sleeps; `brief` spins for some microseconds, "
+        "then sleeps.",
     )
     gpu_layers: Annotated[int, Field(ge=-1)] | Literal["auto"] = Field(
         0,
@@ -276,7 +283,7 @@ class LlamacppEngine(Section):
                 "context": order.context or self.context,
                 "parallel": order.parallel or self.parallel,
                 "threads": threads,
-                "batch-threads": threads,
+                "batch-threads": self.batch_threads or threads,
                 "batch-tokens": self.batch_tokens,
                 "max-waiting": self.max_waiting,
                 "prefix-cache": None if self.prefix_cache else False,

@@ -194,7 +194,9 @@ class Batcher:
         """Evaluate one batch of texts, so that running sequences wait for no more than that."""
         tokens = self._texts.step()
         self.counts.prompt_tokens += tokens
-        self.counts.text_batches += tokens > 0
+        if tokens:
+            self.counts.text_batches += 1
+            self._stepper.experience.after_texts(self.pooled.step_s, self.pooled.used_s)
 
     def _tell(self, told: Told) -> None:
         if told and not self._loop.is_closed():

@@ -70,7 +70,8 @@ class Runtime:
     `shares` says whether sequences may have cells in common, `cuts` whether one can lose its last
     cells, `parks` whether what it leaves is kept for later. `apart`: those who decode are evaluated
     in a batch of their own; `fills`: rows that stand for nobody may be beside them
-    (docs/decisions/0026). Logits are wanted of at most so many tokens of a step: `outputs`.
+    (docs/decisions/0026). `on_gpu`: layers are on a GPU. Logits are wanted of at most so many
+    tokens of a step: `outputs`.
 
     Raises:
         LoadFailed: weights or adapters cannot be loaded, or there is no memory for the context.
@@ -92,7 +93,8 @@ class Runtime:
         # Before the context, which is made large enough for them.
         self._adapters = [load_adapter(self.model, adapter) for adapter in adapters]
         self.limits = limits
-        self.apart = gpu_layers == 0
+        self.on_gpu = gpu_layers != 0
+        self.apart = not self.on_gpu
         self._kv_type = kv_type
         self.vocabulary = Vocabulary(self.model)
         why = _cannot_share(self.model) if generates else "it generates nothing"
@@ -111,6 +113,8 @@ class Runtime:
         self._context = self._generating() if generates else None
         self._memory = native.llama_get_memory(self._context) if generates else None
         self._batch = Batch(limits.batch_tokens)
+        self._given = 0  # threads; what the context was made with is no matter
+        self.use_threads(limits.threads, limits.batch_threads)
 
     def meta(self, key: str) -> str | None:
         """Return a value of the GGUF header as text."""
@@ -129,6 +133,7 @@ class Runtime:
         """
         if self._adapters:
             put_on(self._context, self._adapters[adapter - 1] if adapter else None)
+        self._give_threads(reads=any(len(piece.tokens) > 1 for piece in pieces))
         nobody = self.limits.parallel
         beside = [Piece(nobody, 0, [0] * added, added)] if added else []
         result: int = native.llama_decode(self._context, self._batch.fill([*pieces, *beside]))
@@ -153,6 +158,7 @@ class Runtime:
         """
         if self._adapters:
             put_on(self._context, self._adapters[adapter - 1] if adapter else None)
+        self._give_threads(reads=True)
         whole = view.picture.whole
         if whole:
             native.llama_set_causal_attn(self._context, False)
@@ -165,12 +171,17 @@ class Runtime:
             raise DecodeFailed(f"llama_decode returned {result} for a picture")
         return result == 0
 
-    def use_threads(self, threads: int) -> None:
-        """Evaluate the next steps with so many threads, and prompts with that many fewer too."""
-        fewer = self.limits.threads - threads
-        native.llama_set_n_threads(
-            self._context, threads, max(1, self.limits.batch_threads - fewer)
-        )
+    def use_threads(self, threads: int, batch_threads: int) -> None:
+        """Decode with so many threads from now on, and read prompts and texts with so many."""
+        self.threads = threads
+        self.batch_threads = batch_threads
+
+    def _give_threads(self, *, reads: bool) -> None:
+        """Give the next step its threads; llama.cpp would take several that decode for a prompt."""
+        threads = self.batch_threads if reads else self.threads
+        if threads != self._given:
+            native.llama_set_n_threads(self._context, threads, threads)
+            self._given = threads
 
     def forget(self, slot: int) -> None:
         """Drop everything that the cache holds of a sequence; what others share with it stays."""

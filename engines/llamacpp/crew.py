@@ -21,28 +21,40 @@ _PATIENCE_S, _MOST_PATIENCE_S = 1.0, 30.0
 
 
 class Crew:
-    """The threads of one worker, at most `most`. Mutable; belongs to one thread."""
+    """The threads of one worker, at most `most`. Mutable; belongs to one thread.
 
-    def __init__(self, most: int) -> None:
+    Prompts are read with others, `most_batch` at most, and as large a part of these.
+    """
+
+    def __init__(self, most: int, most_batch: int | None = None) -> None:
         self.threads = most
         self._most = most
+        self._most_batch = most if most_batch is None else most_batch
         self._stepped_s = 0.0
+        self._had_s = 0.0
         self._used_s = 0.0
         self._calm_s = 0.0
         self._patience_s = _PATIENCE_S
         self._trying = False
 
-    def after(self, step_s: float, used_s: float) -> bool:
+    @property
+    def batch_threads(self) -> int:
+        """How many threads read prompts."""
+        return max(1, round(self._most_batch * self.threads / self._most))
+
+    def after(self, step_s: float, used_s: float, *, reads: bool = False) -> bool:
         """Note a step that took `step_s` and in which the process used `used_s` of all cores.
 
-        Returns whether the number of threads is another one now.
+        `reads`: it had the threads that read prompts. Returns whether the number of threads is
+        another one now.
         """
         self._stepped_s += step_s
+        self._had_s += step_s * (self.batch_threads if reads else self.threads)
         self._used_s += used_s
         if self._stepped_s < _WINDOW_S:
             return False
-        stepped_s, absent = self._stepped_s, self.threads - self._used_s / self._stepped_s
-        self._stepped_s = self._used_s = 0.0
+        stepped_s, absent = self._stepped_s, self.threads * (1 - self._used_s / self._had_s)
+        self._stepped_s = self._had_s = self._used_s = 0.0
         before = self.threads
         bearable = max(_ABSENT + _ABSENT_OF_EACH * before, _WORTH / before)
         if absent > bearable and before > 1:

@@ -21,7 +21,7 @@ class Experience:
         self.pace = Pace()
         self._runtime = runtime
         self._counts = counts
-        self._crew = Crew(runtime.limits.threads)
+        self._crew = Crew(runtime.limits.threads, runtime.limits.batch_threads)
         self._filling = Filling()
 
     def added(self, pieces: Sequence[Piece], free_cells: int) -> int:
@@ -40,6 +40,15 @@ class Experience:
         self.pace.after(decoding, tokens - decoding, step_s)
         if decoding == tokens:
             self._filling.after(tokens, added, step_s)
-        if self._runtime.limits.yields and self._crew.after(step_s, used_s):
-            self._runtime.use_threads(self._crew.threads)
+        self._yield(step_s, used_s, reads=decoding < tokens)
+
+    def after_texts(self, step_s: float, used_s: float) -> None:
+        """Learn from a batch of texts, which are read as prompts are."""
+        self._yield(step_s, used_s, reads=True)
+
+    def _yield(self, step_s: float, used_s: float, *, reads: bool) -> None:
+        if not self._runtime.limits.yields or self._runtime.on_gpu:
+            return  # who waits for a GPU uses no core, and nobody else need have it
+        if self._crew.after(step_s, used_s, reads=reads):
+            self._runtime.use_threads(self._crew.threads, self._crew.batch_threads)
             self._counts.threads = self._crew.threads

@@ -94,9 +94,13 @@ def _sizes(options: argparse.ArgumentParser) -> None:
 
 
 def _speed(options: argparse.ArgumentParser) -> None:
-    options.add_argument("--threads", type=_positive, help="threads; default: all usable cores")
     options.add_argument(
-        "--batch-threads", type=_positive, help="threads for prefill; default: as --threads"
+        "--threads", type=_positive, help="threads for decoding; default: all usable cores"
+    )
+    options.add_argument(
+        "--batch-threads",
+        type=_positive,
+        help="threads for prompts, and for texts to embed or rank; default: as --threads",
     )
     options.add_argument(
         "--yield-cores",

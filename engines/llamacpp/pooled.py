@@ -5,6 +5,7 @@ Must not: decide which texts go together (`texts`); every method is called from 
 """
 
 from collections.abc import Sequence
+from time import perf_counter, process_time
 from typing import Any
 
 import llama_cpp as native
@@ -32,11 +33,13 @@ class Pooled:
     It is made when it is first needed. `pooling` is one of `POOLINGS`; `in_pieces` says whether a
     text may be evaluated bit by bit, which needs tokens that see only those before them. Several
     texts have at most `batch_tokens` together, and one alone `most_tokens`: all of it where it
-    must be whole.
+    must be whole. The last batch took `step_s`, in which the process used `used_s` of all cores.
 
     Raises:
         LoadFailed: the model's head gives numbers of which none is a rank.
     """
+
+    step_s = used_s = 0.0
 
     def __init__(self, runtime: Runtime, pooling: str, *, in_pieces: bool) -> None:
         limits = runtime.limits
@@ -47,6 +50,7 @@ class Pooled:
         self.most_texts = min(_MOST_TEXTS, limits.batch_tokens)
         self._runtime = runtime
         self._context: Any = None
+        self._threads = 0
         self._batch = Batch(0)
 
     def prepare(self) -> None:
@@ -75,7 +79,13 @@ class Pooled:
             LoadFailed: the context cannot be made.
         """
         self.prepare()
-        result: int = native.llama_decode(self._context, self._batch.fill(pieces, all_wanted=True))
+        if self._threads != self._runtime.batch_threads:
+            self._threads = self._runtime.batch_threads
+            native.llama_set_n_threads(self._context, self._threads, self._threads)
+        batch = self._batch.fill(pieces, all_wanted=True)
+        began, used = perf_counter(), process_time()
+        result: int = native.llama_decode(self._context, batch)
+        self.step_s, self.used_s = perf_counter() - began, process_time() - used
         if result != 0:
             raise DecodeFailed(f"llama_decode returned {result}")
         return [self._read(piece.slot) for piece in pieces]

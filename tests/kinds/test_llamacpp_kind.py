@@ -55,7 +55,13 @@ def test_a_worker_is_started_by_this_python_from_the_installed_package(weights: 
 
 def test_the_engines_section_says_what_the_order_leaves_open(weights: Path) -> None:
     section = engine(
-        context=4096, parallel=3, threads=2, batch_tokens=64, max_waiting=9, gpu_layers=-1
+        context=4096,
+        parallel=3,
+        threads=2,
+        batch_threads=4,
+        batch_tokens=64,
+        max_waiting=9,
+        gpu_layers=-1,
     )
     (plan,) = section.plan(order(weights), ROOM)
     assert options(plan) == {
@@ -65,7 +71,7 @@ def test_the_engines_section_says_what_the_order_leaves_open(weights: Path) -> N
         "--context": "4096",
         "--parallel": "3",
         "--threads": "2",
-        "--batch-threads": "2",
+        "--batch-threads": "4",
         "--batch-tokens": "64",
         "--max-waiting": "9",
         "--prefix-cache-mib": "512",
@@ -87,7 +93,7 @@ def test_the_order_overrides_the_engine(weights: Path) -> None:
 def test_what_nobody_says_the_worker_decides(weights: Path) -> None:
     (plan,) = engine().plan(order(weights), ROOM)
     assert "--context" not in options(plan)
-    assert options(plan)["--threads"] == "3"
+    assert options(plan)["--threads"] == options(plan)["--batch-threads"] == "3"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from engines.llamacpp.binding import DecodeFailed
 from engines.llamacpp.complaints import LoadFailed
-from tests.support.batching import arrive, batching, client, together
+from tests.support.batching import arrive, batching, client, drained, together
 from tests.support.toy_runtime import Gate, ToyRuntime, answer
 
 
@@ -47,6 +47,18 @@ async def test_a_cancelled_embedding_is_not_evaluated_and_a_failed_one_says_why(
         assert gone.cancelled()
         await batcher.pool([[1]])
         assert runtime.pooled.batches == [[()], [(1,)]]
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+async def test_texts_leave_others_their_cores_as_prompts_do(*, on_gpu: bool) -> None:
+    """But threads that wait for a GPU are no sign that somebody wants the cores."""
+    runtime = ToyRuntime(threads=8)
+    runtime.on_gpu = on_gpu
+    async with batching(runtime) as batcher:
+        runtime.pooled.step_s, runtime.pooled.used_s = 0.6, 0.6 * 5  # three of eight had no core
+        await batcher.pool([[1]])
+        await drained(batcher)
+        assert batcher.counts.threads == runtime.batch_threads == (8 if on_gpu else 5)
 
 
 async def test_no_memory_for_embeddings_is_told_and_the_thread_goes_on() -> None:

@@ -7,8 +7,10 @@ import llama_cpp as native
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.llamacpp.batches import Piece
 from engines.llamacpp.binding import Limits, Runtime
 from engines.llamacpp.crew import Crew
+from engines.llamacpp.pooled import Pooled
 from engines.weights import resolve
 
 STEP_S = 0.05
@@ -66,6 +68,24 @@ def test_one_of_two_threads_is_worth_more_than_a_third_of_a_core() -> None:
         assert crew.threads == threads
 
 
+@given(st.integers(1, 32), st.integers(1, 32), st.lists(st.booleans(), min_size=1, max_size=9))
+def test_who_reads_prompts_with_other_threads_gives_none_of_them_up(
+    threads: int, batch_threads: int, steps: list[bool]
+) -> None:
+    crew = Crew(threads, batch_threads)
+    for reads in steps * 60:
+        had = crew.batch_threads if reads else crew.threads
+        crew.after(STEP_S, had * STEP_S, reads=reads)
+        assert (crew.threads, crew.batch_threads) == (threads, batch_threads)
+
+
+def test_both_give_way_by_the_same_part() -> None:
+    crew = Crew(4, 8)
+    for _ in range(20):  # six of the eight cores are free
+        crew.after(STEP_S, min(6, crew.batch_threads) * STEP_S, reads=True)
+    assert (crew.threads, crew.batch_threads) == (3, 6)
+
+
 def test_one_thread_stays_however_many_others_there_are() -> None:
     assert min(run(Crew(2), 2, 50, 60)) == 1
 
@@ -79,18 +99,35 @@ def test_a_thread_that_came_too_early_waits_twice_as_long_the_next_time() -> Non
 
 
 def test_llama_cpp_decodes_and_reads_prompts_with_the_threads_that_each_was_given() -> None:
-    limits = Limits(64, 64, 1, 16, threads=3, batch_threads=2)
+    """For several that decode at once llama.cpp itself would take the threads of prompts."""
+    limits = Limits(64, 128, 2, 16, threads=3, batch_threads=2)
     runtime = Runtime(resolve("demo:qwen", Path()), limits, 0)
 
-    def threads() -> tuple[int, int]:
+    def threads(*pieces: Piece) -> set[int]:
+        runtime.decode(pieces)
         context = runtime._context
-        return native.llama_n_threads(context), native.llama_n_threads_batch(context)
+        return {native.llama_n_threads(context), native.llama_n_threads_batch(context)}
 
     try:
-        assert threads() == (3, 2)
-        runtime.use_threads(2)
-        assert threads() == (2, 1)
-        runtime.use_threads(1)
-        assert threads() == (1, 1)
+        assert threads(Piece(0, 0, [5, 6, 7], 0), Piece(1, 0, [5], 1)) == {2}
+        assert threads(Piece(0, 3, [8], 1), Piece(1, 1, [6], 1)) == {3}
+        runtime.use_threads(2, 1)
+        assert threads(Piece(0, 4, [8], 1)) == {2}
+        assert threads(Piece(1, 2, [7, 8], 1)) == {1}
     finally:
+        runtime.close()
+
+
+def test_texts_are_read_with_the_threads_that_read_prompts() -> None:
+    limits = Limits(64, 64, 1, 16, threads=1, batch_threads=3)
+    runtime = Runtime(resolve("demo:qwen", Path()), limits, 0, generates=False)
+    pooled = Pooled(runtime, "mean", in_pieces=True)
+    try:
+        for threads in (3, 2):
+            runtime.use_threads(1, threads)
+            pooled.evaluate([Piece(0, 0, [5, 6], 1)])
+            pooled.forget()
+            assert native.llama_n_threads_batch(pooled._context) == threads
+    finally:
+        pooled.close()
         runtime.close()

@@ -70,10 +70,13 @@ class ToyRuntime(Runtime):
         apart: bool = False,
         drafts: bool = False,
         fills: bool = False,
+        threads: int = 1,
     ) -> None:
-        self.limits = Limits(cells, cells, parallel, batch_tokens, 1, 1, drafts)
+        self.limits = Limits(cells, cells, parallel, batch_tokens, threads, threads, drafts)
+        self.use_threads(threads, threads)
         self.cuts = cuts
         self.apart = apart
+        self.on_gpu = False
         self.fills = fills
         self.outputs = max(parallel + MOST_ADDED * fills, 1 + LONGEST_DRAFT)
         self.vocabulary = ToyVocabulary()
@@ -91,9 +94,6 @@ class ToyRuntime(Runtime):
         self.before: Callable[[], None] = lambda: None
         self.full: Callable[[], bool] = lambda: False
         self.speaks: Callable[[Sequence[int], int], Floats] = _one_token
-
-    def use_threads(self, threads: int) -> None:
-        self.threads = threads
 
     def decode(self, pieces: Sequence[Piece], adapter: int = 0, added: int = 0) -> Floats | None:
         self.before()

@@ -27,6 +27,7 @@ _FLAGS = {
     "context": ("-c", "--ctx-size"),
     "parallel": ("-np", "--parallel"),
     "threads": ("-t", "--threads"),
+    "batch_threads": ("-tb", "--threads-batch"),
     "gpu_layers": ("-ngl", "--gpu-layers", "--n-gpu-layers"),
     "kv_type": ("-ctk", "--cache-type-k"),
     "batch_tokens": ("-b", "--batch-size"),
@@ -35,6 +36,7 @@ _FLAGS = {
 _SWITCHES = {
     "embeddings": ("--embedding", "--embeddings"),
     "reranks": ("--rerank", "--reranking"),
+    "context_shift": ("--context-shift",),
 }
 # What is so anyway, or has no meaning for a worker behind a gateway.
 _IDLE = frozenset(
@@ -72,14 +74,11 @@ _IDLE = frozenset(
         "--cache-type-v",
         "-ub",
         "--ubatch-size",
-        "-tb",
-        "--threads-batch",
         "--offline",
         "--kv-unified",
         "-kvu",
         "--cache-reuse",
         "--no-context-shift",
-        "--context-shift",
         "--prio",
         "--numa",
         "--reasoning-format",
@@ -90,7 +89,7 @@ _IDLE = frozenset(
         "--swa-full",
     ]
 )
-_ENGINE_KEYS = ("gpu_layers", "kv_type", "batch_tokens")
+_ENGINE_KEYS = ("gpu_layers", "kv_type", "batch_tokens", "batch_threads", "context_shift")
 _BY_FLAG = {flag: key for key, flags in _FLAGS.items() for flag in flags}
 _BY_SWITCH = {flag: key for key, flags in _SWITCHES.items() for flag in flags}
 _KV_TYPES = frozenset({"f16", "q8_0", "q4_0"})
@@ -141,6 +140,7 @@ def _llama_server(words: Sequence[str]) -> Command:
         "context": whole(given.get("context"), 64),
         "parallel": whole(given.get("parallel"), 1, 256),
         "threads": whole(given.get("threads")),
+        "batch_threads": whole(given.get("batch_threads")),
         "gpu_layers": _gpu_layers(given.get("gpu_layers")),
         "batch_tokens": whole(given.get("batch_tokens"), 8),
         "kv_type": given.get("kv_type") if given.get("kv_type") in _KV_TYPES else None,
@@ -149,6 +149,7 @@ def _llama_server(words: Sequence[str]) -> Command:
         else None,
         "embeddings": True if "embeddings" in given and "reranks" not in given else None,
         "reranks": True if "reranks" in given else None,
+        "context_shift": True if "context_shift" in given else None,
     }
     kept = {key: value for key, value in found.items() if value is not None}
     engine = {key: kept.pop(key) for key in _ENGINE_KEYS if key in kept}

@@ -44,7 +44,8 @@ def test_models_with_the_same_settings_share_an_engine() -> None:
         "models": {
             "a": {"cmd": "llama-server -m a.gguf -ngl 99 -ctk q8_0 --port ${PORT}"},
             "b": {"cmd": "llama-server --model=b.gguf -ngl=all --cache-type-k q8_0"},
-            "c": {"cmd": "llama-server -m c.gguf --embeddings --pooling mean"},
+            "d": {"cmd": "llama-server -m d.gguf --context-shift"},
+            "c": {"cmd": "llama-server -m c.gguf --embeddings --pooling mean -t 2 -tb 4"},
         }
     }
     file = file_of(reading_of(tree))
@@ -52,6 +53,9 @@ def test_models_with_the_same_settings_share_an_engine() -> None:
     engine = file.engines["gpu"]
     assert (getattr(engine, "gpu_layers", None), getattr(engine, "kv_type", None)) == (-1, "q8_0")
     assert (file.models["c"].embeddings, file.models["c"].pooling) == (True, "mean")
+    assert getattr(file.engines[str(file.models["d"].engine)], "context_shift", None) is True
+    assert file.models["c"].threads == 2
+    assert getattr(file.engines["cpu"], "batch_threads", None) == 4
 
 
 def test_weights_of_a_hub_keep_their_name() -> None:
