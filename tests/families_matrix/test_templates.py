@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from tools.families.kin import KIN, NEIGHBOURS, Official
-from tools.families.official import THE_CALL, failures, heard_again, spoken, template_source
+from tools.families.official import (
+    THE_CALL,
+    THE_THOUGHT,
+    failures,
+    heard_again,
+    spoken,
+    template_source,
+    thought_again,
+)
 from tools.families.toys import TOYS
 
 ARCHITECTURES = {toy.name: toy.architecture for toy in TOYS}
@@ -42,3 +50,10 @@ def test_a_call_is_read_as_the_template_writes_it(
     models: Path, official: Official, architecture: str
 ) -> None:
     assert heard_again(template_source(models, official.file), architecture) == THE_CALL
+
+
+def test_a_thought_is_heard_apart_from_the_answer(
+    models: Path, official: Official, architecture: str
+) -> None:
+    heard = thought_again(template_source(models, official.file), architecture)
+    assert heard == (THE_THOUGHT if official.opening else [])

@@ -6,8 +6,9 @@ import pytest
 
 from tools.families.kin import KIN
 from tools.families.official import vectors, vocabulary
+from tools.token_counts.table import FAMILIES
 
-NAMES = sorted({name for kin in KIN for name in kin.vocabularies})
+NAMES = sorted({name for kin in KIN for name in kin.vocabularies} | set(FAMILIES))
 # Published without vectors: it is held to the texts of another.
 WITHOUT_VECTORS = {"baichuan": "llama-spm"}
 

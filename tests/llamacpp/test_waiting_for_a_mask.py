@@ -9,7 +9,7 @@ import numpy as np
 from engines.llamacpp.grammar.constraint import Compiled, Constraint, Floats
 from engines.llamacpp.orders import Order, Progress
 from engines.llamacpp.sequence import SequenceState
-from tests.support.batching import GREEDY, WAIT_S, batching, client, drained
+from tests.support.batching import GREEDY, WAIT_S, Client, batching, client, drained
 from tests.support.toy_runtime import ToyRuntime, answer
 
 
@@ -74,6 +74,25 @@ async def test_cancelled_while_its_mask_is_computed_it_is_gone_after_that_step()
     assert gone.generated <= 1
     assert [progress.error for progress in said if progress.ends] == ["cancelled"]
     assert runtime.cache == {}
+
+
+async def test_masks_are_computed_while_the_batch_is_evaluated() -> None:
+    runtime, mask = ToyRuntime(), SlowMask()
+    evaluating: list[bool] = []
+
+    def evaluate() -> None:
+        evaluating.append(mask.asked.wait(WAIT_S))
+        mask.asked.clear()
+
+    runtime.before = evaluate
+    mask.told.set()
+    held = Client((1, 2), 5)
+    grammar = AllowsAll(mask, runtime.vocabulary.size)
+    held.sequence = SequenceState(Order((1, 2), 5, GREEDY, grammar=grammar), held.hear)
+    async with batching(runtime) as batcher:
+        batcher.submit(held.sequence)
+        assert (await held.end()).text == answer((1, 2), 5)
+    assert evaluating == [True] * 5
 
 
 async def test_an_end_while_a_mask_is_computed_ends_the_answer_with_an_error() -> None:

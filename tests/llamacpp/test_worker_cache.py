@@ -48,6 +48,20 @@ async def test_the_choices_of_one_request_read_its_prompt_once(worker_of: Worker
     assert after["kv_used_ratio"] < 1
 
 
+async def test_the_best_of_several_answers_are_drawn_to_a_prompt_that_is_read_once(
+    worker_of: WorkerOf,
+) -> None:
+    async with worker_of("demo:qwen", "--parallel", "4").client() as http:
+        before = await figures(http)
+        body = {"prompt": "Four are drawn, and one of them is told", "best_of": 4, "seed": 1}
+        answer = (await http.post(COMPLETIONS, json=body | {"temperature": 1})).json()
+        after = await figures(http)
+    assert len(answer["choices"]) == 1
+    usage = answer["usage"]
+    whole = usage["prompt_tokens"] - usage["prompt_tokens_details"]["cached_tokens"]
+    assert after["prompt_tokens"] - before["prompt_tokens"] == whole + 3
+
+
 async def test_a_stream_tells_them_too(worker_of: WorkerOf) -> None:
     async with worker_of("demo:qwen", "--parallel", "4").client() as http:
         await ask(http, "What does a stream tell?")

@@ -15,7 +15,15 @@ from typing import Any
 import llama_cpp as native
 
 from engines.llamacpp.conversation import Manner, manner_of
-from engines.llamacpp.speech.parts import CallBegan, CallEnded, CallGrew, Part, joined
+from engines.llamacpp.speech.parts import (
+    CallBegan,
+    CallEnded,
+    CallGrew,
+    Content,
+    Part,
+    Thought,
+    joined,
+)
 from engines.llamacpp.vocabulary import Vocabulary
 from engines.protocol.errors import InvalidRequest
 from engines.protocol.requests import ContentPart, Message
@@ -112,12 +120,13 @@ def vocabulary(models: Path, name: str) -> Iterator[Vocabulary]:
 
 def vectors(models: Path, name: str) -> list[tuple[str, list[int]]]:
     """Return texts with their tokens; none where the makers publish none."""
-    texts, lines = (models / f"ggml-vocab-{name}.gguf{end}" for end in (".inp", ".out"))
-    if not texts.exists():
+    given, lines = (models / f"ggml-vocab-{name}.gguf{end}" for end in (".inp", ".out"))
+    if not given.exists():
         return []
-    # The last text is empty, and so is its line.
+    texts = given.read_text(encoding="utf-8").split(_BETWEEN)
+    # The last text is empty in most, and so is its line: what stands behind the last line's end.
     told = [[int(token) for token in line.split()] for line in lines.read_text().split("\n")]
-    return list(zip(texts.read_text(encoding="utf-8").split(_BETWEEN), told, strict=True))
+    return list(zip(texts, told[: len(texts)], strict=True))
 
 
 def template_source(models: Path, file: str) -> str:
@@ -164,6 +173,24 @@ def heard_again(source: str, architecture: str = "") -> list[Part]:
     return [_plain(part) for part in joined([*speech.feed(said), *speech.finish()])]
 
 
+def thought_again(source: str, architecture: str = "") -> list[Part]:
+    """Return what our reader hears in an answer with a thought; nothing where the model has none.
+
+    It is what the template writes of one, or what stands around thoughts of this kind.
+    """
+    manner = spoken(source, architecture)
+    tags = manner.dialect.tags
+    if tags is None:
+        return []
+    before, whole = (manner.template.render(turns) for turns in ((_ASKED,), (_ASKED, _THOUGHT)))
+    thinks = manner.dialect.thinks_after(before)
+    said = ("" if thinks else tags.opening) + "R-1" + tags.ending + "A-1"
+    if "R-1" in whole and not tags.answer:
+        said = whole[_turn(before, whole) : whole.index("A-1") + len("A-1")]
+    speech = manner.dialect.hear(thinking=thinks)
+    return joined([*speech.feed(said), *speech.finish()])
+
+
 def _turn(before: str, whole: str) -> int:
     """Return where the turn begins: where both still agree, and never inside a mark."""
     pairs = zip(before, whole, strict=False)
@@ -186,3 +213,4 @@ THE_CALL: list[Part] = [
     CallGrew(0, json.dumps({"city": "Oslo"})),
     CallEnded(0),
 ]
+THE_THOUGHT: list[Part] = [Thought("R-1"), Content("A-1")]

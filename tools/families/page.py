@@ -20,15 +20,18 @@ from tools.families.kin import KIN, Kin, Official
 from tools.families.official import (
     TALKS,
     THE_CALL,
+    THE_THOUGHT,
     failures,
     heard_again,
     spoken,
     template_source,
+    thought_again,
     vectors,
     vocabulary,
 )
 from tools.families.toys import TOYS
 from tools.families.trying import try_toy
+from tools.token_counts.table import FAMILIES
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "families.md"
 _TEMPLATE = ("template", "prompts", "tools described", "calls", "reasoning")
@@ -51,8 +54,9 @@ prefix of prompts (reuses prompts), and release all memory at its end.
 _WINDOWS = """
 
 Where prompts are not reused, the attention window slides: what it has left behind is overwritten,
-so every prompt is prefilled whole. Vocabularies are llama.cpp's own, with the tokens that their
-makers publish for each text; every text must be tokenized and detokenized exactly.
+so a prompt is prefilled whole unless it continues an earlier one. Vocabularies are llama.cpp's
+own, with the tokens that their makers publish for each text; every text must be tokenized and
+detokenized exactly. Of newer models of these families: {others}.
 
 ## Chat templates
 
@@ -60,8 +64,8 @@ makers publish for each text; every text must be tokenized and detokenized exact
 _TALKS = f"""\
 The official templates that come with llama.cpp, each rendered in our sandbox for {len(TALKS)}
 conversations: {", ".join(TALKS)}.
-A call that a template writes must be parsed as that call. Families without a row have no template
-there.
+A call that a template writes must be parsed as that call, and reasoning apart from the answer.
+Families without a row have no template there.
 
 """
 _NEIGHBOURS = """
@@ -87,7 +91,9 @@ async def page(models: Path) -> str:
     """Return the page; every claim in it is tried first."""
     with tempfile.TemporaryDirectory() as folder:
         ran = {toy.name: await _ran(toy.name, Path(folder)) for toy in TOYS}
-    read = {name: _read(models, name) for name in sorted({v for k in KIN for v in k.vocabularies})}
+    own = {name for kin in KIN for name in kin.vocabularies}
+    read = {name: _read(models, name) for name in sorted(own | set(FAMILIES))}
+    newer = "; ".join(read[name] for name in sorted(set(FAMILIES) - own))
     architectures = {toy.name: toy.architecture for toy in TOYS}
     engines = [_row(kin, architectures[kin.toy], ran[kin.toy], read) for kin in KIN]
     templates = [
@@ -104,7 +110,7 @@ async def page(models: Path) -> str:
         "reuses prompts",
         "vocabulary",
     )
-    parts = [_HEAD, _table(head, engines), _WINDOWS, _TALKS]
+    parts = [_HEAD, _table(head, engines), _WINDOWS.format(others=newer), _TALKS]
     parts.append(_table(("family", *_TEMPLATE), templates))
     parts += [_NEIGHBOURS, _table(_TEMPLATE, _others(models))]
     return "".join([*parts, _TAIL])
@@ -161,6 +167,8 @@ def _of_template(models: Path, file: str, architecture: str) -> tuple[str, ...]:
     told = "yes" if manner.template.tells_of_tools else "by the worker"
     tags = manner.dialect.tags
     thoughts = f"`{tags.opening}`".replace("|", "\\|") if tags else ""
+    if tags and thought_again(source, architecture) != THE_THOUGHT:
+        thoughts = "not read"
     prompts = f"{len(TALKS) - len(lost)} of {len(TALKS)}{rejected}"
     return file, prompts, told, _calls(source, architecture, lost), thoughts
 
