@@ -4,7 +4,8 @@
     .venv/bin/python -m benchmarks.engine_speed --models FOLDER --quick
     .venv/bin/python -m benchmarks.engine_speed --models FOLDER --log FILE
 
-Quick are 8 cells, about a quarter of an hour; all cells take hours, and go on from what FILE has.
+Quick are 8 cells in three runs, about a quarter of an hour; all cells take hours, in five, and go
+on from what FILE has.
 Engines run with the same build, threads, slots and cells; in each cell they take turns, and the
 figures are medians over the runs, with the lowest and the highest. Needs a quiet machine.
 
@@ -40,7 +41,7 @@ from benchmarks.shapes import SHAPES, Shape, Writer, write
 from engines.platform import usable_cores
 from gateway.overhead.machine import commit, processor
 
-_RUNS = 5
+_RUNS, _QUICK_RUNS = 5, 3
 _SHORT, _LONG, _PREFIX = 41, 1_500, 1_000
 _SPOKEN = 48
 _AMONG, _AMONG_SPOKEN, _SETTLED = 8, 160, 24
@@ -239,13 +240,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="eight cells only")
     parser.add_argument("--only", default="", metavar="TEXT", help="cells whose name has this")
-    parser.add_argument("--runs", type=int, default=_RUNS, help="default: %(default)s")
+    runs = f"default: {_RUNS}, or {_QUICK_RUNS} with --quick"
+    parser.add_argument("--runs", type=int, help=runs)
     parser.add_argument("--threads", type=int, default=usable_cores(), help="default: all cores")
     parser.add_argument("--models", type=Path, required=True, help="folder for the models (2 GB)")
     parser.add_argument("--log", type=Path, help="a JSON line a result; cells in it are not run")
     parser.add_argument("--table", action="store_true", help="print what FILE has; measure nothing")
     parser.add_argument("--alone", action="store_true", help="ours only, without peers")
     asked = parser.parse_args()
+    asked.runs = asked.runs or (_QUICK_RUNS if asked.quick else _RUNS)
     asked.models.mkdir(parents=True, exist_ok=True)
     cells = [cell for cell in (quick() if asked.quick else full()) if asked.only in cell.name]
     results = read_log(asked.log)
