@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from engines.protocol.answers import Usage
 from engines.protocol.unreadable import UNREADABLE
@@ -122,7 +123,14 @@ def read_usage(body: bytes) -> tuple[str | None, Usage | None]:
         raise _unreadable() from None
     if says_error(head.error):
         raise streamed_error(body, begun=False)
-    return head.model, head.usage
+    return head.model, _with_prompt(head.usage)
+
+
+def _with_prompt(usage: Usage | None) -> Usage | None:
+    """Return a usage with the prompt's tokens, where it says the total alone: Jina's, Voyage's."""
+    if usage is None or usage.prompt_tokens:
+        return usage
+    return replace(usage, prompt_tokens=max(0, usage.total_tokens - usage.completion_tokens))
 
 
 def _read_loosely(body: bytes) -> _Head:

@@ -109,6 +109,12 @@ def test_an_error_with_status_200_is_no_answer(
     assert type(raised.value) is kind
 
 
+def test_the_total_of_what_is_only_read_is_its_prompts() -> None:
+    _, usage = read_usage(b'{"usage":{"total_tokens":8},"results":[]}')
+    assert usage is not None
+    assert (usage.prompt_tokens, usage.completion_tokens) == (8, 0)
+
+
 def test_an_answer_whose_usage_is_of_another_shape_is_one_all_the_same() -> None:
     odd = b'{"model":"m","usage":{"prompt_tokens":1,"completion_tokens":null}}'
     name, usage = read_usage(odd)
