@@ -61,7 +61,9 @@ class ReplicaAddress:
     @cached_property
     def lines(self) -> str:
         """The lines that every request to it has in its head."""
-        lines = f"host: {self.host_header}\r\naccept-encoding: identity\r\n"
+        # Common firewalls (AWS's, for one) turn away who does not say what it is.
+        lines = f"host: {self.host_header}\r\nuser-agent: weighbridge\r\n"
+        lines += "accept-encoding: identity\r\n"
         if self.authorization is not None:
             lines += f"authorization: {self.authorization}\r\n"
         return lines

@@ -64,6 +64,7 @@ async def test_pieces_arrive_and_the_connection_is_used_again(tmp_path: Path) ->
     assert connections == 1
     assert heads[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
     assert b"authorization: Bearer k\r\n" in heads[0]
+    assert b"user-agent: weighbridge\r\n" in heads[0]
 
 
 class StillTransport(asyncio.Transport):
