@@ -20,6 +20,7 @@ from gateway.responses.told import (
     logprobs_in,
     those_of,
 )
+from gateway.responses.turns import text_in
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
@@ -105,8 +106,8 @@ class EventWriter:
             ("message", delta.get("content")),
             ("refusal", delta.get("refusal")),
         )
-        for kind, text in said:
-            if text and isinstance(text, str):
+        for kind, content in said:
+            if text := text_in(content):
                 out += self._text(kind, text)
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():

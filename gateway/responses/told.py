@@ -12,6 +12,7 @@ import msgspec
 from engines.protocol.unreadable import UNREADABLE
 from gateway.relay.odd_usage import tokens_in
 from gateway.responses.asked import ResponsesRequest
+from gateway.responses.turns import text_in
 
 _PREFIXES = {"message": "msg", "refusal": "msg", "reasoning": "rs", "function_call": "fc"}
 
@@ -179,8 +180,8 @@ def whole(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
         ("message", message.get("content")),
         ("refusal", message.get("refusal")),
     )
-    for kind, text in said:
-        if text:
+    for kind, content in said:
+        if text := text_in(content):
             items.append(Item(kind, of, len(items), text))
     if items and not message.get("tool_calls"):  # else they are of more than what is said
         tokens = logprobs_in(choice.get("logprobs"))

@@ -98,6 +98,11 @@ def _result(item: dict[str, Any], where: str) -> _Turn:
     return {"role": "tool", "tool_call_id": item.get("call_id"), "content": output}
 
 
+def text_in(content: Any) -> str:
+    """Return a text as it is, and of parts, as Mistral's answers have, those that are text."""
+    return content if isinstance(content, str) else _texts(content)
+
+
 def _texts(parts: Any) -> str:
     """Return the texts of parts, whatever kind they are of, one after the other."""
     listed = parts if isinstance(parts, list) else []

@@ -316,7 +316,7 @@ async def test_a_refusal_is_a_part_of_its_own_with_its_own_events() -> None:
     assert [event.sequence_number for event in events] == list(range(len(events)))
 
 
-@pytest.mark.parametrize("odd", [{"content": [{"type": "text", "text": "x"}]}, {"tool_calls": "x"}])
+@pytest.mark.parametrize("odd", [{"content": [{"type": "thinking"}]}, {"tool_calls": "x"}])
 async def test_an_event_of_another_shape_does_not_end_a_stream(odd: dict[str, Any]) -> None:
     event = chunk("x").replace(b'{"content":"x"}', json.dumps(odd).encode())
     events = await told(FIRST, event, chunk("It weighs."), chunk(finish="stop"), DONE)

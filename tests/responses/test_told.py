@@ -56,6 +56,16 @@ def test_a_refusal_is_a_part_of_a_message() -> None:
     assert item["content"] == [{"type": "refusal", "refusal": "No."}]
 
 
+def test_the_text_of_a_content_in_parts_is_told_whole_and_streamed() -> None:
+    """As Mistral's reasoning models answer."""
+    request, parts = ResponsesRequest(input="Hello"), [{"type": "thinking"}, {"text": "Ok"}]
+    answer = whole(request, chat({"content": parts}, []))
+    assert [item["content"][0]["text"] for item in answer.output] == ["Ok"]
+    event = {"choices": [{"delta": {"content": parts}, "finish_reason": "stop"}]}
+    told = EventWriter(request).feed(write_event(msgspec.json.encode(event)))
+    assert b'"delta":"Ok"' in told
+
+
 def test_an_event_of_any_shape_ends_no_response() -> None:
     call = {"id": "a", "function": {"name": "f", "arguments": "{}"}}
     delta = {"content": "Ok", "reasoning": "Hm", "refusal": "No", "tool_calls": [call]}
