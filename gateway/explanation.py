@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 import msgspec
 
 from engines.protocol.decoding import AnyRequest, decode_request
-from engines.protocol.errors import InvalidRequest
+from engines.protocol.errors import ApiError, InvalidRequest
 from engines.protocol.readings import EmbeddingRequest, RerankRequest, ScoreRequest
 from engines.protocol.requests import ChatRequest, CompletionRequest, Message
 from gateway.asking import asked_by
 from gateway.classify import language_hints
-from gateway.deciding import Decider
+from gateway.deciding import Decider, Settled
 from gateway.domain import Choice, Endpoint, ModelScore, ModelStatus, Weighed
 from gateway.responses import ResponsesRequest, as_chat, error_of
 from gateway.selection import Selector, Verdict
@@ -219,8 +219,9 @@ class Explainer:
     ) -> Explanation:
         """Return where a request would go; without a `status` every model counts as up and idle.
 
-        `seen` and `chance` are as in `Asked`. `count` asks the engine of the model that is chosen
-        how many tokens the prompt has; None is that it cannot say.
+        `seen` and `chance` are as in `Asked`. `count` asks an engine how many tokens the prompt
+        has: of the model that a gateway would ask, else of the one that is chosen; None is that it
+        cannot say.
 
         Raises:
             ApiError: the asked model does not exist, or nothing can serve the request.
@@ -229,10 +230,24 @@ class Explainer:
         asked = asked_by(endpoint, request, headers, self._selector, chance=chance, seen=seen)
         settled = self._decider.decide(asked, weighed, status or {})
         if count is not None:
-            model = settled.choice.models[0]
+            model = settled.to_count or settled.choice.models[0]
             tokens = count(model, request)
             if tokens is not None:
-                settled = self._decider.counted(settled, model, tokens, status or {})
+                settled = self._counted(settled, model, tokens, status or {})
         weighed = settled.weighed or weighed
         verdicts = self._selector.explain(asked, weighed)
         return Explanation(request.model or "auto", weighed, verdicts, settled.choice)
+
+    def _counted(
+        self, settled: Settled, model: str, tokens: int, status: Mapping[str, ModelStatus]
+    ) -> Settled:
+        """Return what a count comes to; where no gateway asks for one, it decides nothing."""
+        try:
+            told = self._decider.counted(settled, model, tokens, status)
+        except ApiError:
+            if settled.to_count is not None:
+                raise
+            return settled
+        before, after = settled.choice, told.choice
+        same = (before.rule, before.models) == (after.rule, after.models)
+        return told if same or settled.to_count is not None else settled

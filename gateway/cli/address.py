@@ -1,7 +1,9 @@
 """Where a gateway can be asked, as a URL of this machine.
 
-Owns: how an address that is bound looks to who asks. Must not: ask.
+Owns: how an address that is bound looks to who asks, and who reaches it. Must not: ask.
 """
+
+import ipaddress
 
 from gateway.config.loading import LoadedConfig
 
@@ -24,3 +26,11 @@ def url_by(config: LoadedConfig | None) -> str:
     section = config.file.gateway
     host = section.host if section.host in ("::", "::1") else "127.0.0.1"
     return url_of(host, section.port or _PORT)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether nobody but this machine can reach `host`; other names than localhost may move."""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

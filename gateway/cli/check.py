@@ -16,11 +16,12 @@ from engines.platform import cache_folder
 from engines.residency import hopeless
 from engines.weights import WeightsProblem, read_header, resolve
 from engines.words import counted, some_of
+from gateway.cli.address import is_loopback
 from gateway.cli.config_source import ConfigSource, find_config, names_config
 from gateway.config.loading import LoadedConfig, load_config
 from gateway.config.names import all_aliases, resolved_aliases, used_by
 from gateway.config.problems import ConfigError, Problem
-from gateway.environment import EnvironmentProblem, read_environment
+from gateway.environment import Environment, EnvironmentProblem, read_environment
 from gateway.known import gather_facts
 from gateway.planning import fetched_later, plans_of
 from gateway.residing import residing_of
@@ -36,7 +37,8 @@ def check(config_option: str | None) -> None:
     or for missing weights, leave the exit code at 0.
     """
     try:
-        source = find_config(config_option, read_environment(os.environ), Path())
+        environment = read_environment(os.environ)
+        source = find_config(config_option, environment, Path())
         config = load_config(source.path, os.environ)
     except (ConfigError, EnvironmentProblem) as error:
         click.echo(str(error), err=True)
@@ -46,6 +48,7 @@ def check(config_option: str | None) -> None:
         *_not_startable(config),
         *_never_loaded(config),
         *_without_candidates(config),
+        *_open_to_all(config, environment),
     }
     for one in sorted(warnings):
         click.echo(f"{one.file}:{one.line}:{one.column}: warning: {one.message}")
@@ -125,6 +128,17 @@ def _without_candidates(config: LoadedConfig) -> Iterator[Problem]:
         if not kept.names:
             what = f"the rule '{route.name}' never decides: {'; '.join(map(str, kept.reasons))}"
             yield _problem(config, ("routes", index, "require"), what)
+
+
+def _open_to_all(config: LoadedConfig, environment: Environment) -> Iterator[Problem]:
+    """Yield a warning for a host at which `serve` does not listen without a key."""
+    host = config.file.gateway.host
+    if environment.api_key is None and not is_loopback(host):
+        what = (
+            f"`serve` does not listen on {host} without a key: set WEIGHBRIDGE_API_KEY, or pass "
+            "--no-auth"
+        )
+        yield _problem(config, ("gateway", "host"), what)
 
 
 def _problem(config: LoadedConfig, path: tuple[str | int, ...], message: str) -> Problem:

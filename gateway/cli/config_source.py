@@ -85,14 +85,14 @@ def find_config(option: str | None, environment: Environment, folder: Path) -> C
     """Return the first there is: `--config`, WEIGHBRIDGE_CONFIG, ./routing.yaml, the packaged copy.
 
     Raises:
-        ConfigError: a file that was named does not exist.
+        ConfigError: a file that was named does not exist, or cannot be looked at.
     """
     places = (option, "on the command line"), (environment.config, "by WEIGHBRIDGE_CONFIG")
     for named, where in places:
         if named:
             path = folder / named
-            if not path.is_file():
-                what = "this is not a regular file" if path.exists() else "there is no such file"
+            what = _why_none(path)
+            if what is not None:
                 raise ConfigError((Problem(named, 1, 1, f"{what} (named {where})"),))
             return ConfigSource(path, f"{named} (named {where})")
     if (folder / _HERE).is_file():
@@ -100,3 +100,13 @@ def find_config(option: str | None, environment: Environment, folder: Path) -> C
     return ConfigSource(
         PACKAGED, "the packaged demo: no --config, no WEIGHBRIDGE_CONFIG, no ./routing.yaml", True
     )
+
+
+def _why_none(path: Path) -> str | None:
+    """Return why there is no file at a path, None where there is one."""
+    try:
+        if path.is_file():
+            return None
+        return "this is not a regular file" if path.exists() else "there is no such file"
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        return f"cannot look at the file: {error.strerror}"

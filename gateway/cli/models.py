@@ -82,6 +82,8 @@ def models(
 
     The key is taken from WEIGHBRIDGE_API_KEY or WEIGHBRIDGE_API_KEY_FILE.
     """
+    if catalogue + pulled + (url is not None) > 1:
+        raise click.UsageError("Give one of --pulled, --catalogue and --url.")
     if catalogue:
         entries = [entry for entry in load_catalogue().entries if meets(entry, words)]
         rows = [entry_dict(entry) for entry in entries]

@@ -115,7 +115,11 @@ def report(file: Path | None, config_option: str | None, *, as_json: bool) -> No
     except (ConfigError, EnvironmentProblem) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    found = report_of(read_journal((before(path), path)))
+    try:
+        found = report_of(read_journal((before(path), path)))
+    except OSError as error:  # the gateway's user may be another one's
+        click.echo(f"{error.filename or path} cannot be read: {error.strerror}", err=True)
+        sys.exit(1)
     if not found.requests and not path.is_file():
         click.echo(
             f"There is no {path}. A gateway writes it with `mode: observe` in its routing file.",

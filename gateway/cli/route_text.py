@@ -137,6 +137,8 @@ def route_text(
     """
     if (text is None) == (path is None):
         raise click.UsageError("Give either a TEXT or a --file.")
+    if path is not None and (headers or any(one is not None for one in (model, system, user))):
+        raise click.UsageError("--model, --system, --user and --header are for a TEXT.")
     try:
         source = find_config(config_option, read_environment(os.environ), Path())
         config = load_config(source.path, os.environ)

@@ -6,7 +6,6 @@ Must not: build what `gateway.parts` builds.
 
 import contextlib
 import gc
-import ipaddress
 import logging
 import os
 import signal
@@ -20,7 +19,7 @@ import click
 
 from engines.platform import allow_open_files, cache_folder, runtime_folder, usable_cores
 from gateway.app import build_app
-from gateway.cli.address import url_of
+from gateway.cli.address import is_loopback, url_of
 from gateway.cli.banner import banner, cannot_start
 from gateway.cli.config_source import find_config, names_config
 from gateway.cli.logs import set_up_logs
@@ -207,7 +206,7 @@ def _door(config: LoadedConfig, environment: Environment, host: str, *, no_auth:
     us could have its own name rebound to our address.
     """
     section = config.file.gateway
-    local = _is_loopback(host)
+    local = is_loopback(host)
     if environment.api_key is None and not local and not no_auth:
         _fail(
             f"Listening on {host} without a key would let anybody in.\n"
@@ -226,14 +225,6 @@ def _door(config: LoadedConfig, environment: Environment, host: str, *, no_auth:
         hosts=frozenset(hosts),
         origins=frozenset(origin.lower().rstrip("/") for origin in section.allowed_origins),
     )
-
-
-def _is_loopback(host: str) -> bool:
-    """Say whether nobody but this machine can reach `host`; other names than localhost may move."""
-    try:
-        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:

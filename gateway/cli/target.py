@@ -32,7 +32,15 @@ def target_of(given: str | None, *, force: bool) -> str:
     target = given or DEFAULT
     if target == STDOUT:
         return target
-    path = Path(target)
+    try:
+        _check(Path(target), force=force)
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise Refused(f"{target} cannot be looked at: {error.strerror}") from None
+    return target
+
+
+def _check(path: Path, *, force: bool) -> None:
+    target = str(path)
     if path.is_dir():
         raise Refused(f"{target} is a folder; name a file in it")
     if (path.exists() or path.is_symlink()) and not force:
@@ -41,7 +49,6 @@ def target_of(given: str | None, *, force: bool) -> str:
         )
     if not path.parent.is_dir():
         raise Refused(f"there is no folder {path.parent}; make it first")
-    return target
 
 
 def put(text: str, target: str) -> None:

@@ -34,6 +34,9 @@ _MANAGED_KEYS = (
     *("load", "pin", "keep_alive_s", "min_resident_s", "memory", "warm_up"),
 )
 
+# A server there takes the ports of loopback.
+_HOSTS_OF_LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::")  # noqa: S104 - nothing is bound
+_DEVICE = re.compile(r"ram|gpu\d+", re.ASCII)
 _CODE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?")
 _WEIGHTS = {
     "llamacpp": "the path of a GGUF file",
@@ -46,6 +49,7 @@ def errors_in(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> tuple[Fi
     return (
         *_model_errors(file, catalogue),
         *_port_errors(file),
+        *_budget_errors(file),
         *adapter_errors(file),
         *group_errors(file),
         *_alias_errors(file),
@@ -57,7 +61,7 @@ def errors_in(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> tuple[Fi
 
 def warnings_in(file: RoutingFile) -> tuple[Finding, ...]:
     """Return what is surely not meant in a file without errors, though it can be used."""
-    return (*_unused_engines(file), *unreachable_rules(file))
+    return (*_unused_engines(file), *_taken_ports(file), *unreachable_rules(file))
 
 
 def _model_errors(file: RoutingFile, catalogue: Callable[[], Catalogue]) -> Iterator[Finding]:
@@ -138,18 +142,57 @@ def _key_errors(name: str, model: ModelSection, file: RoutingFile) -> Iterator[F
 
 
 def _port_errors(file: RoutingFile) -> Iterator[Finding]:
-    """Find engines on a port whose models would listen at the same one."""
-    for name, engine in file.engines.items():
-        if not isinstance(engine, VllmEngine) or engine.port is None:
-            continue
-        models = [m for m, section in file.models.items() if name in several(section.engine)]
-        models = [model for model in models if file.models[model].adapter_of is None]
+    """Find engines whose replicas would listen at ports that are taken by others."""
+    taken: dict[int, str] = {}
+    for name, models, ports in _listening(file):
+        path = ("engines", name, "port")
+        both = next((taken[port] for port in ports if port in taken), None)
         if len(models) > 1:
             what = (
                 f"'{models[0]}' and '{models[1]}' would listen at the same port; leave `port` out, "
                 "or give each an engine of its own"
             )
+            yield Finding(path, what)
+        elif both is not None:
+            what = (
+                f"replicas of '{both}' and '{name}' would listen at the same port; leave `port` "
+                "out, or choose one further off"
+            )
+            yield Finding(path, what, (("engines", both, "port"), ("models", "*", "replicas")))
+        taken |= dict.fromkeys(ports, name)
+
+
+def _taken_ports(file: RoutingFile) -> Iterator[Finding]:
+    """Find engines that would listen where the gateway does, unless it is told otherwise."""
+    section = file.gateway
+    if section.host not in _HOSTS_OF_LOOPBACK:
+        return
+    for name, _, ports in _listening(file):
+        if section.port in ports:
+            what = (
+                f"the gateway itself listens at port {section.port}, so a replica cannot; change "
+                "this port or `gateway.port`"
+            )
             yield Finding(("engines", name, "port"), what)
+
+
+def _listening(file: RoutingFile) -> Iterator[tuple[str, list[str], range]]:
+    """Yield the engines that listen at ports, each with its models and the ports."""
+    for name, engine in file.engines.items():
+        if not isinstance(engine, VllmEngine) or engine.port is None:
+            continue
+        models = [m for m, section in file.models.items() if name in several(section.engine)]
+        models = [model for model in models if file.models[model].adapter_of is None]
+        replicas = max((file.models[model].replicas for model in models), default=0)
+        yield name, models, range(engine.port, engine.port + replicas)
+
+
+def _budget_errors(file: RoutingFile) -> Iterator[Finding]:
+    """Find budgets of what is no device, which would bound nothing."""
+    for name in file.residency.budget:
+        if _DEVICE.fullmatch(name) is None:
+            what = f"there is no device '{name}'; use ram, or a GPU's number as in gpu0"
+            yield Finding(("residency", "memory", name), what)
 
 
 def _alias_errors(file: RoutingFile) -> Iterator[Finding]:

@@ -105,7 +105,7 @@ class Document:
         if isinstance(node, yaml.SequenceNode):
             return [self._read(loader, item, (*path, i)) for i, item in enumerate(node.value)]
         value = _value(loader, node)
-        return self._filled(value, path) if isinstance(value, str) else value
+        return self._filled(_text(value, node), path) if isinstance(value, str) else value
 
     def _read_mapping(self, loader: _Loader, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -113,7 +113,7 @@ class Document:
             if not isinstance(key_node, yaml.ScalarNode):  # what `{{ NAME }}` of a template is
                 what = "a key is no mapping or list; put the value in quotes if it is text"
                 raise yaml.MarkedYAMLError(problem=what, problem_mark=key_node.start_mark)
-            key = str(key_node.value)
+            key = _text(str(key_node.value), key_node)
             place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if key in found:
                 message = f"the key '{key}' appears twice; keep one"
@@ -150,6 +150,19 @@ def _unprintable(text: str, position: int, file: str) -> Problem:
     sign = f"U+{ord(text[position]):04X}"
     what = f"this is not readable YAML: the control character {sign} stands here; remove it"
     return Problem(file, line, column, what)
+
+
+def _text(value: str, node: yaml.Node) -> str:
+    """Return a text, whose signs beyond U+FFFF JSON writes as two halves.
+
+    Raises:
+        yaml.MarkedYAMLError: there is only one half of a sign.
+    """
+    try:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        what = "there is half of a surrogate pair in this text; write the character itself"
+        raise yaml.MarkedYAMLError(problem=what, problem_mark=node.start_mark) from None
 
 
 def _value(loader: _Loader, node: yaml.Node) -> Any:

@@ -114,6 +114,8 @@ def _message(said: str) -> str:
 def _key_hint(refusal: Refusal, name: str) -> str:
     if refusal.meant is not None:
         return f"; did you mean '{refusal.meant}'?"
+    if name == "<<":
+        return ": YAML 1.2 has no merge keys; write out what they stand for"
     owners = [section for section in Section.__subclasses__() if name in _keys_of(section)]
     places = dict.fromkeys(_place_in_file(section) for section in owners)
     return f" here; it belongs to {' or '.join(places)}" if places else ""

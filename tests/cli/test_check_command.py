@@ -116,6 +116,19 @@ def test_what_is_not_meant_is_a_warning_and_no_failure() -> None:
     ]
 
 
+def test_a_host_at_which_serve_does_not_listen_without_a_key_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("WEIGHBRIDGE_API_KEY", raising=False)
+    result = ran(f"{REMOTE}gateway: {{host: 0.0.0.0}}\n")
+    assert result.exit_code == 0
+    assert "routing.yaml:7:11: warning: `serve` does not listen on 0.0.0.0 without a key" in (
+        result.output
+    )
+    monkeypatch.setenv("WEIGHBRIDGE_API_KEY", "k")
+    assert "Nothing is wrong" in ran().output
+
+
 def test_weights_that_are_not_there_are_warned_of_at_their_key() -> None:
     Path("no.gguf").write_bytes(b"not a model")
     result = ran(

@@ -63,3 +63,8 @@ def test_a_named_file_that_is_missing_is_never_replaced_by_another(
     (tmp_path / "routing.yaml").touch()
     with pytest.raises(ConfigError, match=by):
         find_config(option, environment, tmp_path)
+
+
+def test_a_path_that_cannot_be_looked_at_is_a_problem_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot look at the file: File name too long"):
+        find_config("x" * 300, Environment(), tmp_path)

@@ -51,6 +51,11 @@ def test_what_is_well_is_said_to_be(tmp_path: Path) -> None:
     assert "built with" in found["llama.cpp"]["said"]
 
 
+def test_a_host_that_is_no_address_fails() -> None:
+    found = checks.port("0.0.0..0", 8000)
+    assert (found.verdict, found.said) == ("fail", "'0.0.0..0' is no address")
+
+
 def test_a_port_that_is_taken_fails(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         code, found = _looks(tmp_path, port=listener.getsockname()[1])

@@ -71,6 +71,12 @@ async def test_a_file_that_cannot_be_written_whole_is_kept(
     assert names_in(folder) == ["link.yaml", "routing.yaml"]
 
 
+async def test_a_path_that_cannot_be_looked_at_is_one_line() -> None:
+    refused = await run("x" * 300)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "cannot be looked at: File name too long" in refused.stderr
+
+
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

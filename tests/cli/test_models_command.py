@@ -197,3 +197,11 @@ def test_short_counts() -> None:
     assert [short_count(count) for count in counts] == [
         "7.61B", "671B", "490M", "4,096", "unknown", "unknown",
     ]  # fmt: skip
+
+
+def test_what_excludes_each_other_is_refused() -> None:
+    refused = run("--pulled", "--url", "http://127.0.0.1:9")
+    assert (refused.exit_code, "Give one of --pulled, --catalogue and --url" in refused.output) == (
+        2,
+        True,
+    )

@@ -131,3 +131,9 @@ def test_every_request_is_counted_once(rows: list[Observed]) -> None:
     assert sum(group.requests for group in groups) == found.requests == len(rows)
     assert found.moved == sum(one.would not in (None, one.model) for one in rows)
     assert sum(rule.share for rule in found.rules) == pytest.approx(1 if rows else 0, abs=0.001)
+
+
+def test_a_file_that_cannot_be_looked_at_is_one_line() -> None:
+    result = ran("x" * 300)
+    assert result.exit_code == 1
+    assert result.stderr.endswith("cannot be read: File name too long\n")

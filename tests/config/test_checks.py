@@ -75,6 +75,20 @@ CASES = {
         ),
         "'a' and 'b' would listen at the same port",
     ),
+    "two engines on ports of which one is the same": (
+        file(models="  a: {engine: x, weights: o/a, replicas: 3}\n  b: {engine: y, weights: o/b}")
+        .replace("models:", "  x: {kind: vllm, port: 9000}\nmodels:")
+        .replace("models:", "  y: {kind: vllm, §port: 9002}\nmodels:"),
+        "replicas of 'x' and 'y' would listen at the same port",
+    ),
+    "a budget of what is no device": (
+        file(rest="residency: {memory: {ram: 4GiB, §gpu: 20GiB}}"),
+        "there is no device 'gpu'; use ram, or a GPU's number as in gpu0",
+    ),
+    "a merge key": (
+        file(models="  m: {engine: lab, §<<: {context: 4096}}"),
+        "unknown key '<<': YAML 1.2 has no merge keys",
+    ),
     "a model for vLLM without weights": (
         file(models="  §m: {engine: gpu}").replace("models:", "  gpu: {kind: vllm}\nmodels:"),
         "needs `weights`: a folder with a config.json",
@@ -407,3 +421,12 @@ def test_names_that_look_like_pydantics_words_keep_their_place() -> None:
 def test_a_value_of_the_wrong_shape_says_what_it_should_be() -> None:
     text = "engines:\n  x: {kind: remote, url: 'http://x'}\nmodels:\n  m: {engine: 5}"
     assert str(problems(text)[0]) == "r.yaml:4:7: 'engine': this should be text, or a list"
+
+
+@pytest.mark.parametrize(("host", "told"), [("127.0.0.1", True), ("10.0.0.2", False)])
+def test_a_port_that_the_gateway_takes_is_warned_of(host: str, *, told: bool) -> None:
+    marked = file(models="  a: {engine: x, weights: o/a, replicas: 2}", rest="gateway: {host: §}")
+    marked = marked.replace("models:", "  x: {kind: vllm, port: 7999}\nmodels:")
+    warnings = parse_config(marked.replace(MARK, host), "r.yaml", {}).warnings
+    assert [(one.line, one.column) for one in warnings] == ([(4, 19)] if told else [])
+    assert all("the gateway itself listens at port 8000" in one.message for one in warnings)

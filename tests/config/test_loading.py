@@ -76,6 +76,11 @@ def test_a_text_needs_no_quotes_for_looking_like_what_yaml_1_2_has_not(written: 
     assert parse_config(text, "r.yaml", {}).file.models["big"].upstream_model == written
 
 
+def test_a_sign_that_json_writes_in_two_halves_is_one() -> None:
+    text = GOOD.replace("Qwen/Qwen2.5-72B-Instruct", '"\\ud83d\\ude00"').replace("${LAB_KEY}", "k")
+    assert parse_config(text, "r.yaml", {}).file.models["big"].upstream_model == "\U0001f600"
+
+
 @pytest.mark.parametrize("environ", [{}, {"LAB_KEY": ""}])
 def test_a_default_stands_in_for_a_variable_that_is_not_set_or_empty(
     environ: dict[str, str],
@@ -103,6 +108,7 @@ def test_a_second_key_is_refused() -> None:
 @pytest.mark.parametrize(
     ("value", "where"),
     [
+        ('"\\ud83d"', "2:9: this is not YAML: there is half of a surrogate pair in this text"),
         ("{{ NAME }}", "2:10: this is not YAML: a key is no mapping or list"),
         ("!!int ''", "2:9: this is not YAML: the value cannot be read as 'int'"),
         ("!!bool maybe", "2:9: this is not YAML: the value cannot be read as 'bool'"),

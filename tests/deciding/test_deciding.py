@@ -13,6 +13,7 @@ from gateway.config.schema import RoutingFile
 from gateway.deciding import Decider, Settled, decider_of
 from gateway.domain import Asked, Endpoint, ModelFacts
 from gateway.errors import ContextLengthExceeded
+from gateway.explanation import Explainer
 from gateway.selection import Selector
 
 FACTS = {
@@ -25,8 +26,8 @@ LARGE = {"name": "large", "when": {"request_size": {"not": "small"}}, "use": ["l
 REST = {"name": "rest", "use": ["short", "long"]}
 
 
-def decider(*routes: dict[str, Any], **sizes: Any) -> Decider:
-    file = RoutingFile.model_validate(
+def file_of(*routes: dict[str, Any], **sizes: Any) -> RoutingFile:
+    return RoutingFile.model_validate(
         {
             "engines": {"e": {"kind": "remote", "url": "http://127.0.0.1:1/v1"}},
             "models": {name: {"engine": "e"} for name in FACTS},
@@ -34,6 +35,10 @@ def decider(*routes: dict[str, Any], **sizes: Any) -> Decider:
             "sizes": sizes,
         }
     )
+
+
+def decider(*routes: dict[str, Any], **sizes: Any) -> Decider:
+    file = file_of(*routes, **sizes)
     return decider_of(file, FACTS, Selector(file, FACTS))
 
 
@@ -148,3 +153,14 @@ def test_counts_teach_what_later_prompts_take() -> None:
         asks.learn(asks.weigh(chat(3_000), ()).bulk, "short", before.tokens * 2)
     after = settle(asks, chat(1_500)).asked.takes["short"]
     assert after.tokens > 0.8 * before.tokens
+
+
+@pytest.mark.parametrize(("asks", "rule"), [(True, "large"), (False, "rest")])
+def test_an_explanation_counts_as_far_as_a_gateway_would(*, asks: bool, rule: str) -> None:
+    file = file_of(LARGE, REST, ask_tokenizer=asks)
+    selector = Selector(file, FACTS)
+    explainer = Explainer(selector, decider_of(file, FACTS, selector))
+    told = explainer.explain(Endpoint.CHAT, chat(480), count=lambda *_: 520)
+    assert told.choice.rule == rule
+    told = explainer.explain(Endpoint.CHAT, chat(480), count=lambda *_: 470)
+    assert (told.choice.rule, told.weighed.prompt_tokens) == ("rest", 470)

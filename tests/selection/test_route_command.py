@@ -183,6 +183,9 @@ def test_a_text_and_a_file_are_not_explained_together(config: Path) -> None:
     assert refused.exit_code == 2
     assert "Usage: route [OPTIONS] [TEXT]" in refused.output
     assert ran(config).exit_code == 2
+    ignored = ran(config, "--file", str(config), "--model", "llama")
+    assert ignored.exit_code == 2
+    assert "are for a TEXT" in ignored.output
 
 
 def test_a_text_may_stand_behind_two_dashes(config: Path) -> None:
