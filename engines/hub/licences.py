@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engines.families import Catalogue, Licence
 from engines.hub.listing import Listing
+from engines.hub.pulling import note
 from engines.weights.store import Store
 
 
@@ -49,9 +50,12 @@ def is_agreed(store: Store, terms: Terms) -> bool:
 
 
 def note_agreement(store: Store, terms: Terms, repo: str, when: str) -> Path:
-    """Note that somebody has agreed; `when` is a date and time in ISO 8601."""
-    note = store.licence_note(terms.id)
-    note.parent.mkdir(parents=True, exist_ok=True)
+    """Note that somebody has agreed; `when` is a date and time in ISO 8601.
+
+    Raises:
+        PullProblem: the note cannot be written.
+    """
+    path = store.licence_note(terms.id)
     told = {"licence": terms.name, "url": terms.url, "agreed": when, "for": repo}
-    note.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    return note
+    note(path, json.dumps(told, indent=2) + "\n")
+    return path

@@ -177,8 +177,20 @@ def carry_out(
         except OSError as error:
             raise PullProblem(f"{step.source.name}: {error.strerror or error}") from None
     for path, text in order.notes:
+        note(path, text)
+
+
+def note(path: Path, text: str) -> None:
+    """Write a short file of the store.
+
+    Raises:
+        PullProblem: it cannot be written.
+    """
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PullProblem(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def web_client() -> httpx2.Client:

@@ -33,7 +33,7 @@ def remove(store: Store, pulled: Pulled) -> int:
     freed = sum(link.stat().st_size for link in links if not link.is_symlink())
     _unlink(links)
     kept = {link.resolve() for link in _links(folder)}
-    for blob in blobs - kept:
+    for blob in filter(Path.exists, blobs - kept):  # a link may lead nowhere any more
         freed += blob.stat().st_size
         _unlink((blob, blob.with_name(blob.name + PARTIAL)))
     store.pick_note(HubRepo(pulled.repo)).unlink(missing_ok=True)

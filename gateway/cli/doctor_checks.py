@@ -190,7 +190,7 @@ def port(host: str, number: int) -> Found:
             return Found("port", "warn", f"{host}:{number}: a gateway serves there", remedy)
         remedy = "stop what listens there, or set gateway.port or --port"
         return Found("port", "fail", f"{host}:{number}: {error.strerror}", remedy)
-    except UnicodeError:  # of names such as `0.0.0..0`
+    except TypeError:  # of names that cannot be encoded, such as `ü..b`
         return Found("port", "fail", f"{host!r} is no address", "correct gateway.host")
     return Found("port", "ok", f"{host}:{number} is free")
 

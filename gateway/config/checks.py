@@ -35,7 +35,7 @@ _MANAGED_KEYS = (
 )
 
 # A server there takes the ports of loopback.
-_HOSTS_OF_LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::")  # noqa: S104 - nothing is bound
+_HOSTS_OF_LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::")
 _DEVICE = re.compile(r"ram|gpu\d+", re.ASCII)
 _CODE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?")
 _WEIGHTS = {

@@ -72,6 +72,14 @@ def test_pulled_files_are_found_by_us_and_by_the_hubs_own_library(
     assert not found.path.readlink().is_absolute()  # the cache may be moved as a whole
 
 
+def test_a_folder_of_ours_that_cannot_be_written_is_a_problem_of_the_pull(
+    hub: Hub, store: Store, client: httpx2.Client, told: Told
+) -> None:
+    store.own.write_bytes(b"in the way")
+    with pytest.raises(PullProblem, match="cannot be written: Not a directory"):
+        puller(hub, store, client, told).pull(HubRepo("o/r", pick="Q4_0"))
+
+
 def test_what_is_here_is_not_fetched_again_and_a_shared_file_is_fetched_once(
     hub: Hub, store: Store, client: httpx2.Client, told: Told
 ) -> None:

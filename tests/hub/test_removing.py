@@ -39,6 +39,14 @@ def test_it_goes_from_every_commit(store: Store) -> None:
     assert not store.repo_folder("o/r").exists()
 
 
+def test_a_link_that_leads_nowhere_goes_too(store: Store) -> None:
+    cached(store, "o/r", {"r-q4_0.gguf": b"old"}, commit="a" * 40)
+    cached(store, "o/r", {"r-q4_0.gguf": b"newer"}, commit="b" * 40)
+    (store.repo_folder("o/r") / "snapshots" / ("a" * 40) / "r-q4_0.gguf").resolve().unlink()
+    assert remove(store, found(store, "o/r:Q4_0")) == 5
+    assert not store.repo_folder("o/r").exists()
+
+
 def test_files_that_other_tools_have_put_there_stay(store: Store) -> None:
     cached(store, "o/r", {"r-q4_0.gguf": b"4", "tokenizer.json": b"theirs"})
     remove(store, found(store, "o/r:Q4_0"))
