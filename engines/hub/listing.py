@@ -144,13 +144,14 @@ def _no_hub(settings: HubSettings, repo: str) -> PullProblem:
 
 def _listing(settings: HubSettings, repo: str, info: ModelInfo) -> Listing:
     files = tuple(filter(None, map(_file, info.siblings or ())))
-    if _COMMIT.fullmatch(info.sha or "") is None or not files:
+    commit = info.sha or ""
+    if _COMMIT.fullmatch(commit) is None or not files:
         raise _no_hub(settings, repo)
     card: dict[str, object] = dict(vars(info.card_data)) if info.card_data is not None else {}
     tagged = (t.removeprefix(_LICENCE_TAG) for t in info.tags or () if t.startswith(_LICENCE_TAG))
     return Listing(
         repo=info.id or repo,
-        commit=info.sha,
+        commit=commit,
         files=files,
         licence=_text(card.get("license")) or next(tagged, None),
         licence_name=_text(card.get("license_name")),
