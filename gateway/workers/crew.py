@@ -37,7 +37,7 @@ from gateway.workers.words import Ping
 
 _log = logging.getLogger("weighbridge.workers")
 
-# A worker that has never been ready is tried so often before it is given up.
+# A worker that does not become ready is tried so often in a row before it is given up.
 _MOST_STARTS = 5
 # What workers have beyond the drain time, for their last words.
 _GRACE_S = 5.0
@@ -142,9 +142,10 @@ class Crew:
 
     async def _live(self, number: int) -> None:
         """Keep one worker running until the gateway ends."""
-        failures = 0
+        failures = in_vain = 0
         while not self._ending.is_set():
             code, ready_s = await self._one_life(number)
+            in_vain = 0 if ready_s else in_vain + 1
             if self._ending.is_set():
                 return
             how, name = describe_exit(code, ()), f"gateway worker {number + 1}"
@@ -153,7 +154,7 @@ class Crew:
                 how = "it gave no sign any more, and was killed"
             restart = decide(code, failures=failures, ready_s=ready_s, jitter=random.random())  # noqa: S311 - spreading restarts is no cryptography
             failures = restart.failures
-            if restart.pause_s is None or (not ready_s and failures >= _MOST_STARTS):
+            if restart.pause_s is None or in_vain >= _MOST_STARTS:
                 _log.error("%s cannot start (%s)", name, how)
                 break
             self._figures.restarts.inc()

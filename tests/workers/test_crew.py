@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pytest
 from pydantic import SecretStr
 
 from gateway.config.loading import parse_config
@@ -18,6 +19,7 @@ from gateway.workers.crew import Crew, Terms
 from gateway.workers.line import framed
 from gateway.workers.office import Office
 from gateway.workers.picture import House, settings_in
+from tests.support.waiting import until
 
 FILE = """
 engines: {lab: {kind: remote, url: "http://127.0.0.1:9/v1", api_key: hidden}}
@@ -73,6 +75,37 @@ async def test_who_is_given_up_neither_holds_the_start_up_nor_ends_the_others(
         crew = Crew(Office(live, house_of(tmp_path)), terms, figures, failed.set)
         await asyncio.wait_for(crew.start(failed.is_set), 20)
         assert (crew.ready, failed.is_set()) == (1, False)
+        await crew.end()
+
+
+async def test_a_worker_that_was_ready_is_not_given_up_for_how_its_lives_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.process.restarts.FIRST_PAUSE_S", 0.001)
+    live, failed = live_of(tmp_path), asyncio.Event()
+    ready, log = framed(msgspec.msgpack.encode(words.Ready())), tmp_path / "lives"
+    script = (
+        "import os, sys\n"
+        f"with open({str(log)!r}, 'a+') as file:\n"
+        "    print('life', file=file, flush=True)\n"
+        "    file.seek(0)\n"
+        "    lives = len(file.readlines())\n"
+        "if lives == 5: raise SystemExit(1)\n"
+        f"os.write(int(sys.argv[3]), {ready!r})\n"
+        "if lives < 5: raise SystemExit(1)\n"
+        "while os.read(int(sys.argv[3]), 65536): pass\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        terms = Terms(1, (sys.executable, "-I", "-c", script), listener, drain_timeout_s=1)
+        figures = ProcessMetrics(live.gateway.metrics.registry)
+        crew = Crew(Office(live, house_of(tmp_path)), terms, figures, failed.set)
+        await asyncio.wait_for(crew.start(failed.is_set), 20)
+
+        async def lives_on() -> bool:
+            return failed.is_set() or (crew.ready == 1 and log.read_text().count("life") == 6)
+
+        await until(lives_on)
+        assert not failed.is_set()
         await crew.end()
 
 
