@@ -155,6 +155,7 @@ class Hedger:
                 if second is not None:
                     rivals.append(enter(second, telling.told.another()))
                     return await _settled(race, rivals[0], rivals[1], tries)
+                hedge.not_doubled()
             return lease, await rivals[0].task
         finally:
             for one in rivals:

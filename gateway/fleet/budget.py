@@ -24,3 +24,7 @@ class RetryBudget:
             return False
         self._left -= 1
         return True
+
+    def give_back(self) -> None:
+        """Return a try that was taken and came to nothing."""
+        self._left = min(_RESERVE, self._left + 1)

@@ -73,3 +73,7 @@ class Hedge:
     def may(self) -> bool:
         """Take one of the requests that may be doubled, if there is one; say whether there was."""
         return self._budget.spend()
+
+    def not_doubled(self) -> None:
+        """Note that a request that might have been doubled was not: no other replica was free."""
+        self._budget.give_back()

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import msgspec
@@ -13,6 +14,8 @@ import pytest
 from engines.protocol.requests import ChatRequest
 from gateway.asking import Incoming
 from gateway.domain import Endpoint, Outcome
+from gateway.fleet import Lease
+from gateway.fleet.leasing import Leasing
 from gateway.relay.shadows import Nowhere
 from tests.support.answers import STREAM, as_vllm, chat_answer
 from tests.support.fleets import figure
@@ -146,6 +149,34 @@ async def test_where_the_first_fails_late_the_second_alone_counts() -> None:
         assert (await task).status_code == 200
         assert here.count("hedges_total", result="won") == 1
         await settled(here)
+
+
+async def test_a_late_request_that_no_other_replica_is_free_for_spends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A quiet model may double ten, and eleven are late."""
+    looked_for, another = 0, Leasing.another
+
+    async def counted(*asked: Any) -> Lease | None:
+        nonlocal looked_for
+        looked_for += 1
+        return await another(*asked)
+
+    async def have_looked() -> bool:
+        return looked_for == 11
+
+    monkeypatch.setattr(Leasing, "another", counted)
+    async with scene("hedge: {share: 0.001, least_s: 0.05}") as here:
+        late, _ = await here.asked_first()
+        late.mood = "slow"
+        (resting,) = (
+            one for one in here.served.gateway.fleet if one.plan.address.port != late.port
+        )
+        resting.breaker.rest(60, time.perf_counter())
+        asked = [asyncio.create_task(here.ask()) for _ in range(11)]
+        await until(have_looked)
+        late.gate.set()
+        assert {(await one).status_code for one in asked} == {200}
 
 
 async def test_a_clients_fault_ends_both() -> None:
