@@ -242,6 +242,10 @@ def address_of(url: str, key: str | None) -> ReplicaAddress:
         raise ValueError(f"{url!r} is not the URL of a server; write http://host:port/v1") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is not the URL of a server; write http://host:port/v1")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{url!r} has a host that is no name: two dots, or too long") from None
     if parts.query or parts.fragment:
         raise ValueError("a base URL has no ? and no #; write http://host:port/v1")
     tls = parts.scheme == "https"

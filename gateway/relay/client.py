@@ -263,6 +263,8 @@ class UpstreamClient:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise NoFileLeft(error.strerror) from error
             raise Unreachable(error.strerror or str(error)) from error
+        except UnicodeError as error:  # of the codec that names of hosts pass through
+            raise Unreachable(f"{address.host!r} is no name of a host") from error
         return link
 
     def _tls_context(self, trust: Trust) -> ssl.SSLContext:

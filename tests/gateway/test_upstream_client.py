@@ -256,6 +256,11 @@ async def test_nobody_listening_is_unreachable(tmp_path: Path) -> None:
         await UpstreamClient().send(ReplicaAddress(socket_path=tmp_path / "none"), ASK, Deadlines())
 
 
+async def test_what_is_no_name_of_a_host_is_unreachable() -> None:
+    with pytest.raises(Unreachable, match=r"'gpu\.\.box' is no name of a host"):
+        await UpstreamClient().send(ReplicaAddress("gpu..box", 80), ASK, Deadlines())
+
+
 def test_an_address_hides_its_key_and_names_its_host() -> None:
     address = ReplicaAddress("gpu1", 443, tls=True, authorization="Bearer secret")
     assert "secret" not in repr(address)
