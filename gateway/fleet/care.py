@@ -187,7 +187,6 @@ class Carer:
             return
 
         cold, restarts = True, replica.restarts  # of its earlier lives
-        replica.slept = False
 
         async def healthy() -> bool:
             nonlocal cold
@@ -204,7 +203,8 @@ class Carer:
         def changed(status: ReplicaStatus) -> None:
             nonlocal cold
             condition = Condition(status.state.value)
-            cold = cold or condition is Condition.STARTING
+            if condition is Condition.STARTING:
+                cold, replica.slept = True, False
             if self._fleet.update(replica, condition, status.reason, restarts + status.restarts):
                 self._client.forget(replica.plan.address.key)
 

@@ -21,7 +21,7 @@ from gateway.fleet.replica import Condition, Replica
 from gateway.fleet.residence import Residence, Residing
 from gateway.fleet.tenant import Tenant
 from gateway.fleet.tenants import Tenants
-from gateway.fleet.turning import Turns
+from gateway.fleet.turning import Turns, dozes
 from gateway.observe.residency import Leaving, ResidencyMetrics, UnitFigures
 
 _NOT_TAKEN = "its weights were fetched, but its engine does not find what it takes among them"
@@ -46,6 +46,8 @@ class Resident:
         self.reception = Reception(self._tenants, clock, self.look_soon)
         self._alarm = Alarm(self.look)
         self._started = False
+        # Nobody would wake them: their processes end, and start anew.
+        self._anew: set[Replica] = set()
         # Called when weights are here: whoever knows the file has to say what they are.
         self.on_pulled: Callable[[], None] = lambda: None
         fleet.on_update = self._noticed
@@ -71,12 +73,23 @@ class Resident:
                 self.turns.not_pulled(tenant, _NOT_TAKEN)
             for replica in tenant.replicas:
                 replica.on_idle = self._idle_now(tenant)
+        self._leave_alone([one for one in self._fleet if self._tenants.of(one) is None])
         self._rule_out()
         for model in self._tenants.models:
             self._fleet.counts_waits(model)
         self._metrics.show(self.figures, residing.rules.budget)
         if self._started:
-            self.look_soon()
+            self._alarm.soon()  # without units, too: nobody may be held any more
+
+    def _leave_alone(self, replicas: Iterable[Replica]) -> None:
+        """Have replicas that no unit has there all the time, though they may have slept."""
+        self._anew.clear()
+        for replica in replicas:
+            if not self.turns.lives(replica):
+                if replica.condition is Condition.STOPPED:  # whoever waits for it may go on so
+                    self._fleet.update(replica, Condition.STARTING)
+            elif dozes(replica):
+                self._anew.add(replica)
 
     def start(self) -> None:
         """Load what is to be there from the start; on the running loop."""
@@ -125,7 +138,7 @@ class Resident:
     def runs(self, replica: Replica) -> bool:
         """Say whether a replica's process is to be there."""
         tenant = self._tenants.of(replica)
-        return tenant is None or tenant.runs
+        return replica not in self._anew if tenant is None else tenant.runs
 
     def look_soon(self) -> None:
         """Ask the planner before the loop goes on to anything else that waits."""
@@ -207,6 +220,7 @@ class Resident:
 
     def ended(self, replica: Replica) -> None:
         """Take that a replica's process has gone, and its memory with it."""
+        self._anew.discard(replica)
         tenant = self._tenants.of(replica)
         if tenant is None or tenant.state is not State.DRAINING:
             return

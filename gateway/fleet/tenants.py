@@ -4,9 +4,10 @@ Owns: which unit a model and a replica belong to; who moves in and out with anot
 Must not: turn a unit's state, except for what moves out while its processes end; ask the planner.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from engines.residency import State
+from engines.residency import State, Unit
 from gateway.fleet.replica import Replica
 from gateway.fleet.residence import Residence
 from gateway.fleet.tenant import Tenant
@@ -56,17 +57,21 @@ class Tenants:
     ) -> list[Tenant]:
         """Have the units of another file; return those that are new here.
 
-        A unit that keeps a replica keeps its state. `lives` says which replicas have a process.
+        A unit that keeps a replica keeps its state, unless it is not awake and gets others.
+        `lives` says which replicas have a process.
         """
         replicas, before, fresh = tuple(fleet), self._here, list[Tenant]()
         self._here = {}
         for residence in residences:
             models = set(residence.models)
             mine = tuple(r for r in replicas if r.plan.model in models and r.plan.launch)
-            old = before.get(residence.unit.name)
-            if old is not None and set(old.replicas) & set(mine):
-                del before[residence.unit.name]
-                old.residence, old.replicas, tenant = residence, mine, old
+            tenant = before.get(residence.unit.name)
+            if tenant is not None and _stays(tenant, mine):
+                del before[tenant.name]
+                gone = [r for r in tenant.replicas if r not in mine and lives(r)]
+                if gone and tenant.state.occupies:
+                    self._leaves_behind(tenant, gone, residence.unit, now_s)
+                tenant.residence, tenant.replicas = residence, mine
             else:
                 tenant = Tenant(residence, mine, now_s)
                 fresh.append(tenant)
@@ -81,6 +86,22 @@ class Tenants:
         }
         self._index()
         return fresh
+
+    def _leaves_behind(
+        self, tenant: Tenant, gone: Sequence[Replica], unit: Unit, now_s: float
+    ) -> None:
+        """Count what processes take that have yet to end, while their unit stays as this one."""
+        for replica in gone:
+            replica.on_idle = None
+        before, replicas = tenant.residence, len(tenant.replicas)
+        # Their share; or, where they had other GPUs than the rest, all that is not needed there now.
+        needs = {
+            device: max(-(-need * len(gone) // replicas), need - unit.needs.get(device, 0))
+            for device, need in before.unit.needs.items()
+        }
+        part = Tenant(replace(before, unit=replace(before.unit, needs=needs)), gone, now_s)
+        part.state = State.DRAINING
+        self._leaving[_key(part)] = part
 
     def _moves_out(self, tenant: Tenant, ending: Iterable[Replica]) -> None:
         """Forget a unit, but for the memory of processes that have not ended."""
@@ -106,6 +127,16 @@ class Tenants:
     def clear(self) -> None:
         """Forget everybody."""
         self._here, self._leaving, self._of_model, self._of_replica = {}, {}, {}, {}
+
+
+def _stays(tenant: Tenant, replicas: Collection[Replica]) -> bool:
+    """Say whether a unit goes on with these replicas.
+
+    What is not awake is another unit with others beside it: half of it would sleep or be unloaded.
+    """
+    kept = set(tenant.replicas).intersection(replicas)
+    awake = tenant.state in (State.PULLING, State.LOADING, State.READY) and not tenant.wakes
+    return bool(kept) and (awake or len(kept) == len(replicas))
 
 
 def _key(tenant: Tenant) -> str:

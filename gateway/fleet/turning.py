@@ -31,6 +31,12 @@ _WHY: Mapping[Leaving, str] = MappingProxyType(
 )
 
 
+def dozes(replica: Replica) -> bool:
+    """Say whether a process that runs never serves by itself: it sleeps, is about to, wakes, ends."""
+    waking = replica.slept and replica.condition is Condition.STARTING
+    return waking or replica.condition in (Condition.SLEEPING, Condition.DRAINING)
+
+
 class Turns:
     """Mutable; owned by `gateway.fleet.resident.Resident`, which sets what is called.
 
@@ -72,13 +78,19 @@ class Turns:
         problem = next((r.plan.problem for r in tenant.replicas if r.plan.problem), None)
         if problem is not None:
             tenant.never(problem)
-        elif any(map(self.lives, tenant.replicas)) and not tenant.absent:
+        elif tenant.absent or not any(map(self.lives, tenant.replicas)):
+            self._rests(tenant)
+        elif all(one.condition is Condition.SLEEPING for one in tenant.replicas):
+            tenant.state = State.SLEEPING
+        elif any(dozes(one) for one in tenant.replicas if self.lives(one)):
+            # Those beside it are not asleep, or nobody asks it any more: it is loaded anew.
+            tenant.state = State.DRAINING
+            self.end(tenant)
+        else:
             tenant.turn(Event.LOAD, now_s)
             if any(replica.ready for replica in tenant.replicas):
                 tenant.loading_since_s = None  # nobody saw how long its load took
                 tenant.turn(Event.LOADED, now_s)
-        else:
-            self._rests(tenant)
 
     def _rests(self, tenant: Tenant) -> None:
         """Have a unit that nothing runs of wait until somebody asks for it."""

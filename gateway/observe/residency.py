@@ -144,7 +144,8 @@ class ResidencyMetrics(Collector):
             labels=("device",),
         )
         here, size = _pulled_families()
-        for unit in units:
+        # What is left of a unit of an earlier file comes behind the one that has its name now.
+        for unit in {unit.name: unit for unit in reversed(units)}.values():
             if unit.coming is not None:
                 here.add_metric((unit.name,), unit.coming.here_bytes)
                 size.add_metric((unit.name,), unit.coming.size_bytes or 0)

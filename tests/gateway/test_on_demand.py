@@ -1,14 +1,12 @@
 """Models that are loaded when somebody asks: single flight, swaps, failures, over HTTP."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
-from gateway.blueprint import blueprint_of
-from gateway.parts import changed_gateway
+from gateway.config.residing import ResidencySection
 from tests.support.fleets import figure
 from tests.support.staging import Stage, staged
 
@@ -268,19 +266,50 @@ async def test_who_waits_for_a_model_waits_on_when_a_changed_file_has_it_otherwi
     async with staged(tmp_path, "a: load: demand") as stage:
         asked = stage.ask("a")
         await stage.logged("load a")
-        live, before = stage.served.live, stage.served.gateway
-        models = dict(before.config.file.models)
-        models["a"] = models["a"].model_copy(update={"parallel": 2})
-        file = before.config.file.model_copy(update={"models": models})
-        blueprint = blueprint_of(
-            replace(before.config, file=file),
-            before.facts,
-            runtime_folder=tmp_path,
-            cores=2,
-            generation=1,
-        )
-        live.gateway, change = changed_gateway(before, blueprint)
+        change = stage.reload(models=stage.model("a", parallel=2))
         assert change.added == change.removed == ("a/e/0",)
         await stage.logged("load a", 2)
         stage.tell("a", "go")
         assert (await asked).status_code == 200
+
+
+async def test_a_replica_that_a_changed_file_ends_counts_until_it_has_ended(
+    tmp_path: Path,
+) -> None:
+    models = "a: memory: 6MiB, replicas: 2, load: start\nb: memory: 6MiB, load: demand"
+    async with staged(tmp_path, models, "{memory: 14MiB}", go="a b") as stage:
+        fleet, metrics = stage.served.gateway.fleet, stage.served.gateway.metrics
+        await stage.served.until(lambda: sum(one.ready for one in fleet) == 2)
+        stage.tell("a", "hold")
+        held = [stage.ask("a", "x", stream=True) for _ in range(2)]
+        await stage.logged("ask a x", 2)
+        change = stage.reload(models=stage.model("a", replicas=1))
+        assert (change.kept, change.removed) == (("a/e/0", "b/e/0"), ("a/e/1",))
+        reserved = "weighbridge_memory_reserved_bytes"
+        assert figure(metrics, reserved) == 12 * 2**20
+        states = figure(metrics, "weighbridge_model_state", [("model", "a")])
+        assert states == 1
+        other = stage.ask("b")
+        await stage.waits(1)
+        assert stage.log("load b") == []
+        stage.untell("a", "hold")
+        answers = await asyncio.gather(*held, other)
+        assert [one.status_code for one in answers] == [200] * 3
+        assert stage.state("a") == "ready"
+
+
+async def test_nobody_is_held_any_more_when_a_changed_file_has_all_loaded_all_the_time(
+    tmp_path: Path,
+) -> None:
+    rules = "{memory: 10MiB, swap_bound_s: 0.1}"
+    async with staged(tmp_path, TWO, rules, go="a b") as stage:
+        stage.tell("a", "hold")
+        first = stage.ask("a", "first")
+        await stage.logged("ask a first")
+        other = stage.ask("b")
+        await stage.holds()
+        stage.reload(residency=ResidencySection())
+        await stage.quiet()
+        stage.untell("a", "hold")
+        answers = await asyncio.gather(first, other, stage.ask("a", "late"))
+        assert [one.status_code for one in answers] == [200] * 3

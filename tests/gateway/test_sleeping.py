@@ -5,12 +5,16 @@ from pathlib import Path
 import pytest
 
 from engines.platform.gpus import Gpu
+from gateway.config.residing import GroupSection, ResidencySection
 from tests.support.fleets import figure
 from tests.support.staging import Stage, staged
 
 GIB = 2**30
 TWO = "a: load: demand\nb: load: demand\n"
 SLEEPS = ", sleep_mode: true, gpu_memory_utilization: 0.6"
+THREE = f"{TWO}c: load: demand\n"
+# Of three that take 4 GiB two are awake: a third that sleeps keeps 1.5 GiB.
+SMALL = ", sleep_mode: true, gpu_memory_utilization: 0.4"
 ROOMY = "{memory: {ram: 100GiB, gpu0: 10GiB}, swap_bound_s: 60}"
 NARROW = "{memory: {ram: 5GiB, gpu0: 10GiB}, swap_bound_s: 60}"
 
@@ -23,11 +27,11 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def big(folder: Path) -> None:
+def big(folder: Path, size_bytes: int = 4 * GIB) -> None:
     """Let the weights be 4 GiB that take no room on the disk."""
     (folder / "toy").mkdir()
     with (folder / "toy" / "model.safetensors").open("wb") as file:
-        file.truncate(4 * GIB)
+        file.truncate(size_bytes)
 
 
 def sleeps(stage: Stage) -> float:
@@ -129,3 +133,77 @@ async def test_who_is_unloaded_while_it_falls_asleep_ends(tmp_path: Path) -> Non
         unloaded = await stage.served.http.post("/v1/models/a/unload", json={})
         assert (unloaded.status_code, unloaded.json()["state"]) == (200, "stopped")
         assert (await other).status_code == 200
+
+
+def together(stage: Stage, *models: str) -> ResidencySection:
+    """Return the rules of the file with these models as one unit, or with no groups at all."""
+    groups = (GroupSection(models=models, live="together"),) if models else ()
+    return stage.served.live.gateway.config.file.residency.model_copy(update={"groups": groups})
+
+
+@pytest.mark.parametrize("how", ["sleeps", "falls asleep", "wakes"])
+async def test_who_is_not_awake_when_a_changed_file_has_it_live_with_another_is_loaded_anew(
+    tmp_path: Path, how: str
+) -> None:
+    big(tmp_path, GIB)
+    async with staged(tmp_path, THREE, ROOMY, go="a b c", engine=SMALL) as stage:
+        assert (await stage.ask("a")).status_code == 200
+        assert (await stage.ask("b")).status_code == 200
+        if how == "falls asleep":
+            stage.tell("a", "dream")
+        asked = [stage.ask("c")]
+        await stage.logged("sleep a")
+        if how != "falls asleep":
+            assert (await asked[0]).status_code == 200
+        if how == "wakes":
+            stage.tell("a", "dream")
+            asked.append(stage.ask("a"))
+            await stage.logged("wake_up a")
+        change = stage.reload(residency=together(stage, "a", "b"))
+        assert not change.added
+        asked.append(stage.ask("a"))
+        assert {(await one).status_code for one in asked} == {200}
+        assert stage.log("load a") == ["load a"] * 2
+
+
+async def test_who_sleeps_when_a_changed_file_has_it_live_alone_is_woken(tmp_path: Path) -> None:
+    big(tmp_path, GIB)
+    rules = ROOMY.replace("}, swap", "}, groups: [{models: [a, b], live: together}], swap")
+    async with staged(tmp_path, THREE, rules, go="a b c", engine=SMALL) as stage:
+        for model in ("a", "b", "c"):
+            assert (await stage.ask(model)).status_code == 200
+        assert stage.state("b") == "sleeping"
+        stage.reload(residency=together(stage))
+        assert (stage.state("a"), stage.state("b")) == ("sleeping", "sleeping")
+        assert (await stage.ask("a")).status_code == 200
+        assert stage.log("wake") == ["wake_up a"]
+        assert stage.log("load a") == ["load a"]
+
+
+async def test_who_sleeps_when_a_changed_file_has_it_there_all_the_time_is_loaded_anew(
+    tmp_path: Path,
+) -> None:
+    big(tmp_path)
+    async with staged(tmp_path, TWO, ROOMY, go="a b", engine=SLEEPS) as stage:
+        assert (await stage.ask("a")).status_code == 200
+        assert (await stage.ask("b")).status_code == 200
+        models = stage.model("a", load=None) | {"b": stage.model("b", load=None)["b"]}
+        change = stage.reload(models=models, residency=ResidencySection())
+        assert change.kept == ("a/e/0", "b/e/0")
+        await stage.logged("load a", 2)
+        assert (await stage.ask("a")).status_code == 200
+
+
+async def test_who_sleeps_when_a_changed_file_has_more_of_it_is_loaded_with_them(
+    tmp_path: Path,
+) -> None:
+    big(tmp_path, GIB)
+    async with staged(tmp_path, THREE, ROOMY, go="a b c", engine=SMALL) as stage:
+        for model in ("a", "b", "c"):
+            assert (await stage.ask(model)).status_code == 200
+        assert stage.state("a") == "sleeping"
+        change = stage.reload(models=stage.model("a", replicas=2))
+        assert change.added == ("a/e/1",)
+        assert (await stage.ask("a")).status_code == 200
+        await stage.logged("load a", 3)
+        assert stage.log("wake") == []

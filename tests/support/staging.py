@@ -5,12 +5,16 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from gateway.blueprint import blueprint_of
+from gateway.config.schema import ModelSection
+from gateway.fleet.difference import Difference
+from gateway.parts import changed_gateway
 from tests.support.fleets import figure
 from tests.support.serving import Served, serving
 from tests.support.waiting import until
@@ -24,6 +28,28 @@ class Stage:
 
     served: Served
     folder: Path
+
+    def reload(self, **changes: Any) -> Difference:
+        """Put a file in force in which these sections are others; say what becomes of replicas."""
+        live = self.served.live
+        config = live.gateway.config
+        paths = (one.plan.address.socket_path for one in live.gateway.fleet)
+        (sockets,) = {path.parent for path in paths if path is not None}
+        blueprint = blueprint_of(
+            replace(config, file=config.file.model_copy(update=changes)),
+            live.gateway.facts,
+            runtime_folder=sockets,
+            cores=2,
+            generation=1,
+        )
+        gateway, change = changed_gateway(live.gateway, blueprint)
+        live.put(gateway)
+        return change
+
+    def model(self, name: str, **changes: Any) -> dict[str, ModelSection]:
+        """Return the file's models, with other keys for one."""
+        models = dict(self.served.live.gateway.config.file.models)
+        return models | {name: models[name].model_copy(update=changes)}
 
     def tell(self, model: str, what: str, words: str = "") -> None:
         (self.folder / f"{model}.{what}").write_text(words, encoding="utf-8")
