@@ -87,9 +87,12 @@ class Reception:
         return True
 
     def full(self, model: str) -> bool:
-        """Say whether as many requests wait for a model to be loaded as may."""
+        """Say whether as many requests wait for a model to be loaded as may.
+
+        One always may: nobody could ever load a model of whose requests none may wait.
+        """
         tenant = self._tenants.models[model]
-        return len(tenant.waiting) >= self.residing.most_waiting.get(model, _MOST_WAITING)
+        return len(tenant.waiting) >= max(1, self.residing.most_waiting.get(model, _MOST_WAITING))
 
     def retry_after_s(self, models: Iterable[str]) -> float | None:
         """Return how soon it is worth to ask for one of these models again, None if never."""

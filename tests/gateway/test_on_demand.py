@@ -156,6 +156,19 @@ async def test_more_than_may_wait_for_a_load_are_told_when_to_come_again(tmp_pat
         assert (await first).status_code == 200
 
 
+async def test_the_request_that_has_a_model_loaded_may_wait_though_none_may_queue(
+    tmp_path: Path,
+) -> None:
+    models = "a: load: demand, max_concurrent: 4, max_queued: 0"
+    async with staged(tmp_path, models) as stage:
+        first = stage.ask("a")
+        await stage.logged("load a")
+        refused = await stage.ask("a")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_busy")
+        stage.tell("a", "go")
+        assert (await first).status_code == 200
+
+
 async def test_who_finds_no_place_to_wait_for_a_load_goes_to_the_next_model_of_the_rule(
     tmp_path: Path,
 ) -> None:
