@@ -51,8 +51,8 @@ class Watch(Protocol):
     def suspect(self, replica: Replica, reason: str, *, unreachable: bool) -> None:
         """Note that a request failed on this replica."""
 
-    def ending(self, replica: Replica) -> None:
-        """Note that a replica takes nothing new."""
+    def ending(self, replica: Replica, life: int) -> None:
+        """Note that a replica takes nothing new in this one of its lives."""
 
 
 class Attempts:
@@ -83,7 +83,7 @@ class Attempts:
             if reply.started:
                 lease.metrics.broke()
             if failure.ends:
-                self._carer.ending(lease.replica)
+                self._carer.ending(lease.replica, lease.life)
             elif failure.blamed:
                 self._carer.suspect(lease.replica, failure.reason, unreachable=failure.unreached)
             if failure.error.retry_after_s is not None:

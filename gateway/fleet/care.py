@@ -153,13 +153,14 @@ class Carer:
             self._note(replica, Condition.DOWN, reason)
         poke.set()
 
-    def ending(self, replica: Replica) -> None:
+    def ending(self, replica: Replica, life: int) -> None:
         """Note that a replica takes nothing new, though its health may say that it is well.
 
-        A child is out of rotation until it has been started again. A server elsewhere is left alone
+        A child is out of rotation until it has been started again: news of an earlier `life` of
+        one that has been would keep it out for good. A server elsewhere is left alone
         for the time that its answer says, again and again, until it is gone or takes requests.
         """
-        if replica.plan.launch is not None and replica.ready:
+        if replica.plan.launch is not None and replica.ready and life == replica.lives:
             _log.warning("%s is shutting down, though the gateway did not ask for it", replica.name)
             self._fleet.update(replica, Condition.BACKING_OFF, "it ends and will be restarted")
         elif poke := self._pokes.get(_site(replica.plan)):

@@ -202,6 +202,7 @@ class Lease:
         "_queue",
         "account",
         "cancelled_as",
+        "life",
         "metrics",
         "model",
         "outstanding_tokens",
@@ -224,6 +225,7 @@ class Lease:
         self._queue = queue
         self._begun_s = account.clock() if queue is not None else 0.0
         self.replica = replica
+        self.life = replica.lives  # which of its lives the request was given to
         self.model = model
         self.metrics = replica.metrics[model]  # the figures of this model on this replica
         self.account = account

@@ -171,9 +171,8 @@ class Desk:
         self._leases[number] = lease
         if lease.replica.tells_uses:
             lease.use = self._gateway.uses.name()
-        name, model = lease.replica.name, lease.model
-        granted = words.Granted(number, name, model, lease.queued_s, patience_s, lease.use)
-        self.line.say(granted)
+        what = lease.replica.name, lease.life, lease.model
+        self.line.say(words.Granted(number, *what, lease.queued_s, patience_s, lease.use))
         self._office.touch()
 
     def _refuse(self, number: int, error: ApiError, tries: Tries) -> None:
@@ -225,7 +224,7 @@ class Desk:
 
     def _on_ending(self, word: words.Ending) -> None:
         for replica in self._named((word.replica,)):
-            self._gateway.carer.ending(replica)
+            self._gateway.carer.ending(replica, word.life)
 
     # What is counted and remembered
 

@@ -45,6 +45,7 @@ class FarLease(Lease):
         super().__init__(replica, granted.model, account, granted.queued_s, load=load)
         self._lending = lending
         self._number = granted.number
+        self.life = granted.life
         self.use = granted.use
 
     def _delivered(self, events: int) -> None:

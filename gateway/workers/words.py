@@ -118,9 +118,10 @@ class Suspect(_Word, frozen=True, tag=9):
 
 
 class Ending(_Word, frozen=True, tag=10):
-    """A replica takes nothing new."""
+    """A replica takes nothing new in this one of its lives."""
 
     replica: str
+    life: int
 
 
 class MayRetry(_Word, frozen=True, tag=11):
@@ -216,10 +217,14 @@ class State(_Word, frozen=True, tag=33):
 
 
 class Granted(_Word, frozen=True, tag=34):
-    """A lease. `use` is the name under which its engine can be asked what came of it."""
+    """A lease on a replica in one of its lives.
+
+    `use` is the name under which its engine can be asked what came of it.
+    """
 
     number: int
     replica: str
+    life: int
     model: str
     queued_s: float
     patience_s: float

@@ -62,9 +62,9 @@ class FarWatch:
         """Note that a request failed on this replica."""
         self._say(words.Suspect(replica.name, reason, unreachable))
 
-    def ending(self, replica: Replica) -> None:
-        """Note that a replica takes nothing new."""
-        self._say(words.Ending(replica.name))
+    def ending(self, replica: Replica, life: int) -> None:
+        """Note that a replica takes nothing new in this one of its lives."""
+        self._say(words.Ending(replica.name, life))
 
 
 class FarPrefixes(Prefixes):

@@ -266,3 +266,13 @@ async def test_without_a_file_left_to_look_with_a_child_does_not_count_as_deaf(
         await looked_in_vain(monkeypatch, 6)
         assert only(stage.served).ready
         assert only(stage.served).restarts == 0
+
+
+async def test_news_that_a_child_ends_count_for_the_life_that_they_are_of(tmp_path: Path) -> None:
+    async with staged(tmp_path, "a: load: start", go="a") as stage:
+        await stage.served.ready("a")
+        replica, carer = only(stage.served), stage.served.gateway.carer
+        carer.ending(replica, replica.lives - 1)  # a worker that stood still tells it late
+        assert replica.ready
+        carer.ending(replica, replica.lives)
+        assert replica.condition.value == "backing_off"

@@ -25,7 +25,7 @@ WORDS: tuple[words.Word, ...] = (
     words.Told(6, UseTold(1, 2, 3)),
     words.Rest("m/a/0", 2.5),
     words.Suspect("m/a/0", "broken", True),
-    words.Ending("m/a/0"),
+    words.Ending("m/a/0", 2),
     words.MayRetry(7),
     words.Count(("m", "a", "0"), "hedged", "won"),
     words.Shadowed("m", Outcome.OK, 0.25),
@@ -36,7 +36,7 @@ WORDS: tuple[words.Word, ...] = (
 FROM_PARENT: tuple[words.Word, ...] = (
     words.File(b"file"),
     words.State({"m/a/0": (True, 1, False)}, {"m": ModelStatus()}, None),
-    words.Granted(1, "m/a/0", "m", 0.0, 3.0, "use"),
+    words.Granted(1, "m/a/0", 2, "m", 0.0, 3.0, "use"),
     words.Refused(2, 1.0, "ModelBusy", "no room", 3.0),
     words.Beat(3, "m", "loading", 1.5),
     words.Might(4, True),
