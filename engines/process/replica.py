@@ -119,11 +119,11 @@ class ManagedReplica:
         except OSError as error:
             return 1, f"cannot be started: {error.strerror}"
         self._child = child
-        self._become(ReplicaState.STARTING, self._status.reason)
         ended = asyncio.create_task(exited.wait())
         reading = asyncio.create_task(self._read_output(child))
         watching = asyncio.create_task(self._watch())
         try:
+            self._become(ReplicaState.STARTING, self._status.reason)
             await asyncio.wait([ended, watching], return_when=asyncio.FIRST_COMPLETED)
             if child.returncode is None:
                 return None, watching.result()

@@ -7,6 +7,7 @@ Must not: touch requests in flight.
 
 import asyncio
 import logging
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from engines.kinds import ReplicaPlan
 from engines.process import ManagedReplica, ReplicaState, ReplicaStatus
 from engines.words import on_one_line
+from gateway.fleet.apart import Apart
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.looking import Looker, unlisted
 from gateway.fleet.measuring import Measuring
@@ -28,6 +30,7 @@ from gateway.relay.watch import DeadlinePassed
 _log = logging.getLogger("weighbridge.engine")
 _LONGEST_REASON = 300
 _SILENCES_UNTIL_DOWN = 2  # a server under load may be late once
+_DEFECT = "the gateway failed to look after it; its log says why"
 
 
 # Address, health path, key: two engines may reach one server with different keys.
@@ -60,7 +63,8 @@ class Carer:
     async def run(self) -> None:
         """Look after all replicas; cancellation ends the children, each after its drain time."""
         self._resident.start()
-        async with asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as group:
+            tasks = Apart(group)
             while True:
                 self._changed.clear()
                 self._adjust_children(tasks)
@@ -88,18 +92,23 @@ class Carer:
         for child in tuple(self._children.values()):
             child.kill()
 
-    def _adjust_children(self, tasks: asyncio.TaskGroup) -> None:
+    def _adjust_children(self, tasks: Apart) -> None:
         able = (r for r in self._fleet if r.plan.launch and r.plan.problem is None)
         wanted = {r: None for r in able if self._resident.runs(r)}
         for replica in [r for r in self._lives if r not in wanted]:
             self._ending.add(replica)
-            ending = self._end(replica, self._lives.pop(replica))
-            tasks.create_task(ending, name=f"end {replica.name}")
+            ending = partial(self._end, replica, self._lives.pop(replica))
+            tasks.begin(ending, f"end {replica.name}")
         for replica in wanted:
             # Another file may want one again that is ending: two children would share a socket.
             if replica not in self._lives and replica not in self._ending:
-                life = tasks.create_task(self._run_child(replica), name=replica.name)
-                self._lives[replica] = life
+                live, failed = partial(self._run_child, replica), partial(self._failed, replica)
+                self._lives[replica] = tasks.begin(live, replica.name, failed, again=True)
+
+    def _failed(self, replica: Replica) -> None:
+        """Note that a defect has ended a child; it is started again."""
+        restarts = replica.restarts + 1
+        self._fleet.update(replica, Condition.BACKING_OFF, _DEFECT, restarts)
 
     async def _end(self, replica: Replica, life: "asyncio.Task[None]") -> None:
         """End a child that gets no new requests, when those that it has are over."""
@@ -121,7 +130,7 @@ class Carer:
         if child is not None and ready and not replica.slept:
             await self.measuring.leaving(replica, child.pid)
 
-    def _adjust_watches(self, tasks: asyncio.TaskGroup) -> None:
+    def _adjust_watches(self, tasks: Apart) -> None:
         """Look at the servers of the replicas that the fleet has now; at new replicas at once."""
         before, self._watched = self._watched, self._sites()
         for site in before.keys() - self._watched.keys():
@@ -131,8 +140,8 @@ class Carer:
         for site, replicas in self._watched.items():
             if site not in before:
                 self._pokes[site] = asyncio.Event()
-                watch = tasks.create_task(self._watch(site), name=f"watch {site[0]}")
-                self._watches[site] = watch
+                watch, failed = partial(self._watch, site), partial(self._unwatched, site)
+                self._watches[site] = tasks.begin(watch, f"watch {site[0]}", failed, again=True)
             elif replicas != before[site]:
                 self._pokes[site].set()
 
@@ -197,7 +206,9 @@ class Carer:
             replica.suspect = replica.suspect and not seen.ok
             if seen.ok and cold:
                 cold = False
-                await self.measuring.loaded(replica, child.pid)
+                # By another file nobody can tell what one is that it has no more.
+                if self._fleet.named(replica.name) is replica:
+                    await self.measuring.loaded(replica, child.pid)
                 await self._warm_up(replica)
             return seen.ok
 
@@ -264,6 +275,11 @@ class Carer:
                     await poke.wait()
             except TimeoutError:
                 continue
+
+    def _unwatched(self, site: _Site) -> None:
+        """Note that a defect has ended the looks at a server; they are begun again."""
+        for replica in self._watched.get(site, ()):
+            self._note(replica, Condition.DOWN, _DEFECT)
 
     def _note(self, replica: Replica, condition: Condition, reason: str) -> None:
         """Note how a remote replica is doing, and log what is news of it."""

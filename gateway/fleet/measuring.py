@@ -59,8 +59,18 @@ class Measuring:
         self._marks.pop(replica, None)
 
     async def _learn(self, replica: Replica, pid: int | None, *, full: bool) -> None:
-        reckoned = self._reckoned
-        if pid is None or not await asyncio.to_thread(self._measure, replica, pid, full):
+        if pid is None:
+            return
+        try:
+            await self._measured(replica, pid, self._reckoned, full=full)
+        except Exception:  # noqa: BLE001 - nobody is to fail for it
+            # It runs as well as before: its load must not count as failed for this.
+            _log.exception("%s could not be measured", replica.name)
+
+    async def _measured(
+        self, replica: Replica, pid: int, reckoned: Reckoned, *, full: bool
+    ) -> None:
+        if not await asyncio.to_thread(self._measure, replica, pid, reckoned, full):
             return
         unit = self._resident.unit_of(replica)
         if unit is not None:
@@ -68,11 +78,11 @@ class Measuring:
             if needs is not None:
                 self._resident.takes(unit, needs)
 
-    def _measure(self, replica: Replica, pid: int, full: bool) -> bool:
+    def _measure(self, replica: Replica, pid: int, reckoned: Reckoned, full: bool) -> bool:
         """Say whether something was learnt."""
         with self._one_at_a_time:
             if not full:
-                self._marks[replica] = self._reckoned.mark_of(replica.plan)
+                self._marks[replica] = reckoned.mark_of(replica.plan)
             mark = self._marks.get(replica)
             if mark is None or (use := use_of(pid)) is None:
                 return False

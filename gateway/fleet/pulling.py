@@ -10,11 +10,13 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 
 from engines.hub.telling import Told, read
 from engines.kinds import Absent
 from engines.process import child_environment, kill_group
 from engines.residency import State
+from gateway.fleet.apart import Apart
 from gateway.fleet.replica import Condition
 from gateway.fleet.resident import Resident
 from gateway.fleet.tenant import Tenant
@@ -23,6 +25,7 @@ _log = logging.getLogger("weighbridge.engine")
 
 _AT_ONCE = 2  # more would only share one line
 _END_S = 5.0
+_DEFECT = "the gateway failed to fetch its weights; its log says why"
 
 
 class Pulls:
@@ -33,15 +36,16 @@ class Pulls:
         self._tasks: dict[Tenant, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    def adjust(self, tasks: asyncio.TaskGroup) -> None:
+    def adjust(self, tasks: Apart) -> None:
         """Begin what is to be pulled, and stop what nobody wants any more; what has come stays."""
         wanted = {one: None for one in self._resident.tenants if one.state is State.PULLING}
         for tenant in [one for one in self._tasks if one not in wanted]:
             self._tasks.pop(tenant).cancel()
         for tenant in wanted:
             if tenant not in self._tasks:
-                task = tasks.create_task(self._pull(tenant), name=f"pull {tenant.name}")
-                self._tasks[tenant] = task
+                pull = partial(self._pull, tenant)
+                failed = partial(self._resident.turns.not_pulled, tenant, _DEFECT)
+                self._tasks[tenant] = tasks.begin(pull, f"pull {tenant.name}", failed)
 
     async def _pull(self, tenant: Tenant) -> None:
         async with self._places:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from engines.kinds import ReplicaPlan
 from gateway.fleet import Replica
+from gateway.fleet.looking import Look, Looker
 from gateway.relay.client import NoFileLeft, UpstreamClient
 from tests.support.answers import as_vllm
 from tests.support.scripted import Heard, Play, ScriptedEngine, running
@@ -266,6 +268,48 @@ async def test_without_a_file_left_to_look_with_a_child_does_not_count_as_deaf(
         await looked_in_vain(monkeypatch, 6)
         assert only(stage.served).ready
         assert only(stage.served).restarts == 0
+
+
+async def test_a_defect_in_looking_after_one_child_starts_that_one_again_and_ends_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.fleet.apart._PAUSE_S", 0.01)
+    look, defects = Looker.look, ["of tests"]
+
+    async def looked(looker: Looker, plan: ReplicaPlan) -> Look:
+        if plan.model == "a" and defects:
+            raise RuntimeError(defects.pop())
+        return await look(looker, plan)
+
+    async with staged(tmp_path, "a: load: start\nb: load: start", go="a b") as stage:
+        await stage.served.ready("a", "b")
+        monkeypatch.setattr(Looker, "look", looked)
+        await stage.logged("load a", 2)
+        await stage.served.ready("a")
+        assert (await stage.ask("a")).status_code == 200
+        assert (await stage.ask("b")).status_code == 200
+        assert stage.log("load b") == ["load b"]
+        assert "RuntimeError: of tests" in caplog.text
+        assert [one.restarts for one in stage.served.gateway.fleet] == [1, 0]
+
+
+async def test_a_defect_in_looking_at_a_server_makes_it_down_until_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.fleet.apart._PAUSE_S", 0.01)
+    look, defects = Looker.look, ["of tests"]
+
+    async def looked(looker: Looker, plan: ReplicaPlan) -> Look:
+        if defects:
+            raise RuntimeError(defects.pop())
+        return await look(looker, plan)
+
+    monkeypatch.setattr(Looker, "look", looked)
+    engine = ScriptedEngine(answer=as_vllm)
+    async with running(engine), serving(config(engine.url)) as served:
+        await served.until(lambda: only(served).condition.value == "down")
+        assert "its log says why" in only(served).reason
+        await served.ready()
 
 
 async def test_news_that_a_child_ends_count_for_the_life_that_they_are_of(tmp_path: Path) -> None:
