@@ -90,6 +90,11 @@ class Fleet:
             else:
                 replica.follow(plan, rules)
             self._add(replica)
+        here = {labels for replica in self._all for labels in _labels(replica.plan)}
+        for replica in before.values():
+            for labels in _labels(replica.plan):
+                if labels not in here:
+                    self._metrics.gone(*labels)
         self.wake()
 
     def hold(self, held: Mapping[str, float]) -> None:
@@ -115,7 +120,7 @@ class Fleet:
         return next((replica for replica in self._all if replica.name == name), None)
 
     def _new(self, plan: ReplicaPlan, rules: BreakerRules) -> Replica:
-        names = {name: self._metrics.of(name, plan.engine, plan.replica) for name in plan.served}
+        names = {labels[0]: self._metrics.of(*labels) for labels in _labels(plan)}
         replica = Replica(plan, names, rules)
         if plan.problem is not None:
             replica.condition, replica.reason = Condition.FAILED, plan.problem
@@ -270,3 +275,8 @@ class Fleet:
         """Return what a scrape shows of each replica."""
         now_s = self._clock()
         return [replica.scrape(now_s) for replica in self]
+
+
+def _labels(plan: ReplicaPlan) -> list[tuple[str, str, str]]:
+    """Return the labels of each name that a replica serves: model, engine, replica."""
+    return [(name, plan.engine, plan.replica) for name in plan.served]

@@ -5,12 +5,14 @@ Must not: know when anything is counted.
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 
 from gateway.observe.numbers import Counters, Distributions, Gauges
 from gateway.observe.scrape import LABELS
 
+_Family = TypeVar("_Family", Counters, Distributions)
 _SECONDS_LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _SECONDS_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5)
 _SECONDS_SHORT = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1)
@@ -21,6 +23,7 @@ class Families:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._of_replicas: list[Counters | Gauges | Distributions] = []
         outcome_labels = (*LABELS, "outcome")
         self.requests = self._counter("requests", "Finished requests.", outcome_labels)
         self.retries = self._counter(
@@ -120,15 +123,25 @@ class Families:
             "weighbridge_requests_in_flight", "Requests given to a replica, not finished.", LABELS
         )
         self.registry.register(self.in_flight)
+        self._of_replicas.append(self.in_flight)
+
+    def forget(self, replica: tuple[str, str, str]) -> None:
+        """Drop the series of one model on one replica."""
+        for family in self._of_replicas:
+            family.forget(replica)
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = LABELS) -> Counters:
         counters = Counters(f"weighbridge_{name}", text, labels)
-        self.registry.register(counters)
-        return counters
+        return self._known(counters, labels)
 
     def _histogram(
         self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = LABELS
     ) -> Distributions:
         histograms = Distributions(f"weighbridge_{name}", text, labels, buckets)
-        self.registry.register(histograms)
-        return histograms
+        return self._known(histograms, labels)
+
+    def _known(self, family: _Family, labels: Sequence[str]) -> _Family:
+        self.registry.register(family)
+        if tuple(labels[: len(LABELS)]) == LABELS:
+            self._of_replicas.append(family)
+        return family

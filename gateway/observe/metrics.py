@@ -13,6 +13,9 @@ from gateway.observe.families import Families
 from gateway.observe.replica_metrics import ReplicaMetrics, WaitMetrics
 from gateway.observe.scrape import ReplicaFigures, Scrape
 
+# Servers that DNS names come and go, under other addresses each time.
+_MOST_GONE = 64
+
 
 class Reload(StrEnum):
     """What came of reading the file again."""
@@ -27,6 +30,7 @@ class Metrics(Families):
     def __init__(self) -> None:
         super().__init__()
         self._children: dict[tuple[str, str, str], ReplicaMetrics] = {}
+        self._gone: dict[tuple[str, str, str], None] = {}  # the newest last
         for reload in Reload:
             self.reloads.labels(reload.value)
 
@@ -37,10 +41,20 @@ class Metrics(Families):
     def of(self, model: str, engine: str, replica: str) -> ReplicaMetrics:
         """Return the metrics of a configured replica; the names come from configuration only."""
         labels = (model, engine, replica)
+        self._gone.pop(labels, None)
         found = self._children.get(labels)
         if found is None:
             found = self._children[labels] = ReplicaMetrics(self, labels)
         return found
+
+    def gone(self, model: str, engine: str, replica: str) -> None:
+        """Keep the figures of a replica that is no more until many others have gone as well."""
+        self._gone[model, engine, replica] = None
+        while len(self._gone) > _MOST_GONE:
+            oldest = next(iter(self._gone))
+            del self._gone[oldest]
+            self._children.pop(oldest, None)
+            self.forget(oldest)
 
     def waits_of(self, model: str) -> WaitMetrics:
         """Return the figures of those who wait for a configured model."""

@@ -81,6 +81,12 @@ class _Family(Collector, Generic[Child]):
             found = self._children[values] = self._child()
         return found
 
+    def forget(self, first: Sequence[str]) -> None:
+        """Drop all children whose label values begin so."""
+        end = len(first)
+        for values in [values for values in self._children if values[:end] == tuple(first)]:
+            del self._children[values]
+
     def describe(self) -> Iterable[Metric]:
         """Tell the registry the name, so that it stands once."""
         return self.collect()

@@ -5,9 +5,11 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 
 from gateway.domain import Outcome
 from gateway.fleet import Condition, Fleet, Lease
+from gateway.fleet.breaker import BreakerRules
 from gateway.observe.metrics import Metrics
 from tests.support.fleets import account, figure, fleet_of, named, plan
 
@@ -253,3 +255,25 @@ async def test_a_model_says_how_soon_it_may_serve_by_how_long_its_last_start_too
     assert fleet.status()["m"].ready_in_s == 7
     fleet.update(replica, Condition.FAILED)
     assert fleet.status()["m"].ready_in_s is None
+
+
+def test_series_of_servers_that_are_gone_leave_when_many_others_have_gone() -> None:
+    metrics = Metrics()
+    fleet = Fleet([plan(replica="stays"), plan(replica="first")], metrics)
+
+    def go_on_with(server: str) -> None:
+        fleet.change([plan(replica="stays"), plan(replica=server)], (), BreakerRules(), {})
+
+    def series(server: str) -> int:
+        text = generate_latest(metrics.registry).decode()
+        return text.count(f'replica="{server}"')
+
+    shown = series("first")
+    for number in range(64):
+        go_on_with(f"server {number}")
+    assert series("first") == series("server 0") == shown
+    go_on_with("first")
+    go_on_with("last")
+    go_on_with("another")
+    assert (series("server 0"), series("server 1")) == (0, 0)
+    assert series("first") == series("another") == series("stays") == shown
