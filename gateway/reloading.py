@@ -119,6 +119,7 @@ class Reloader:
         try:
             # It takes half a second of reading and thinking, for which no stream is to wait.
             blueprint, held_back = await asyncio.to_thread(self._prepare, self._generation)
+            change = await self._put(blueprint)
         except ConfigError as error:
             self._refuse([str(problem) for problem in error.problems])
             return
@@ -126,7 +127,6 @@ class Reloader:
             _log.error("reloading the file has failed", exc_info=error)
             self._refuse([f"{self._ground.path}:1:1: it cannot take effect: {error!r}"])
             return
-        change = await self._put(blueprint)
         self._live.refused, self._live.held_back = (), held_back
         self._live.gateway.metrics.reloaded(Reload.IN_FORCE)
         self._tell(blueprint.config, change, held_back)
@@ -137,10 +137,12 @@ class Reloader:
         config, generation = self._live.gateway.config, self._generation
         try:
             blueprint = await asyncio.to_thread(self._blueprint, config, generation)
+            change = await self._put(blueprint)
         except Exception as error:  # noqa: BLE001 - the root of this task: later files are read
             _log.error("weights that were fetched cannot be used", exc_info=error)
+            why = f"its weights were fetched and cannot be used: {error!r}"
+            self._live.gateway.resident.not_taken(why)
             return
-        change = await self._put(blueprint)
         _log.info("weights were fetched: %s", said_of(change))
 
     async def _put(self, blueprint: Blueprint) -> Difference:

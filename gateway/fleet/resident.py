@@ -68,9 +68,8 @@ class Resident:
         units, lives = residing.residences, self.turns.lives
         for tenant in self._tenants.change(units, self._fleet, lives, self._clock()):
             self.turns.moves_in(tenant)
+        self.not_taken(_NOT_TAKEN)
         for tenant in self._tenants:
-            if tenant.has_come:
-                self.turns.not_pulled(tenant, _NOT_TAKEN)
             for replica in tenant.replicas:
                 replica.on_idle = self._idle_now(tenant)
         self._leave_alone([one for one in self._fleet if self._tenants.of(one) is None])
@@ -80,6 +79,12 @@ class Resident:
         self._metrics.show(self.figures, residing.rules.budget)
         if self._started:
             self._alarm.soon()  # without units, too: nobody may be held any more
+
+    def not_taken(self, why: str) -> None:
+        """Have those fail whose weights have come, and to no avail."""
+        for tenant in self._tenants:
+            if tenant.has_come:
+                self.turns.not_pulled(tenant, why)
 
     def _leave_alone(self, replicas: Iterable[Replica]) -> None:
         """Have replicas that no unit has there all the time, though they may have slept."""

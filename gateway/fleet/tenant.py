@@ -73,7 +73,7 @@ class Tenant:
         dormant = before is State.SLEEPING and self.state is State.DRAINING
         self.drowsy, self.dormant = False, dormant
         if event is Event.PULL:
-            self.coming = Coming(now_s)
+            self.coming, self.has_come = Coming(now_s), False
         elif event is Event.LOAD:
             self.wanted, self.wakes = False, before is State.SLEEPING
             self.loading_since_s = None if self.wakes else now_s

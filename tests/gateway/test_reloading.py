@@ -193,17 +193,36 @@ async def test_whatever_is_wrong_with_a_file_requests_go_on_by_the_one_before(
         assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
 
 
+@pytest.mark.parametrize("where", ["blueprint_of", "changed_gateway"])
 async def test_what_nobody_foresaw_in_a_file_leaves_the_old_one_in_force(
-    engine: ScriptedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: ScriptedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     async with reloading(text_of(engine, "m"), tmp_path) as it:
         with monkeypatch.context() as patched:
-            patched.setattr("gateway.reloading.blueprint_of", None)
+            patched.setattr(f"gateway.reloading.{where}", None)
             it.path.write_text(text_of(engine, "m", "n"))
             assert "cannot take effect" in await it.until_refused()
         assert (await it.ask("m")).status_code == 200
         it.reloader.ask()
         await it.until("m", "n")
+
+
+async def test_weights_that_have_come_and_cannot_be_used_are_waited_for_no_more(
+    engine: ScriptedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    async with reloading(text_of(engine, "m"), tmp_path) as it:
+        resident = it.served.gateway.resident
+        monkeypatch.setattr(resident, "not_taken", told.append)
+        with monkeypatch.context() as patched:
+            patched.setattr("gateway.reloading.blueprint_of", None)
+            resident.on_pulled()
+
+            async def have_heard() -> bool:
+                return bool(told)
+
+            await until(have_heard)
+        assert "were fetched and cannot be used" in told[0]
 
 
 async def test_of_many_changes_at_once_the_last_one_wins(
