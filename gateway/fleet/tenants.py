@@ -94,7 +94,7 @@ class Tenants:
         for replica in gone:
             replica.on_idle = None
         before, replicas = tenant.residence, len(tenant.replicas)
-        # Their share; or, where they had other GPUs than the rest, all that is not needed there now.
+        # Their share; or, where they had other GPUs than the rest, what is not needed there now.
         needs = {
             device: max(-(-need * len(gone) // replicas), need - unit.needs.get(device, 0))
             for device, need in before.unit.needs.items()

@@ -32,7 +32,7 @@ _WHY: Mapping[Leaving, str] = MappingProxyType(
 
 
 def dozes(replica: Replica) -> bool:
-    """Say whether a process that runs never serves by itself: it sleeps, is about to, wakes, ends."""
+    """Say whether what runs never serves by itself: it sleeps, is about to, wakes or ends."""
     waking = replica.slept and replica.condition is Condition.STARTING
     return waking or replica.condition in (Condition.SLEEPING, Condition.DRAINING)
 
@@ -106,8 +106,9 @@ class Turns:
         for tenant in self._tenants:
             name = tenant.name
             if name in why and not tenant.state.occupies:
+                if (tenant.state, tenant.reason) != (State.FAILED, why[name]):
+                    _log.error("%s can never be loaded: %s", name, why[name])
                 tenant.never(why[name])
-                _log.error("%s can never be loaded: %s", name, why[name])
                 self.tell(tenant, Condition.FAILED, why[name])
             elif tenant.rests_until_s == math.inf and not any(
                 replica.plan.problem for replica in tenant.replicas

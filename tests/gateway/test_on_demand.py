@@ -119,16 +119,18 @@ async def test_what_cannot_be_loaded_rests_and_is_not_tried_by_each_request(
 
 
 async def test_a_model_that_never_fits_says_so_and_the_next_of_the_rule_serves(
-    tmp_path: Path,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    models = "a: memory: 60MiB\nb: memory: 6MiB\n"
+    models = "a: memory: 60MiB\nb: memory: 6MiB\nc: memory: 6MiB\n"
     routes = "routes: [{name: r, use: [a, b]}]"
-    async with staged(tmp_path, models, ONE_FITS, routes, go="b") as stage:
+    async with staged(tmp_path, models, ONE_FITS, routes, go="b c") as stage:
         refused = await stage.ask("a")
         assert refused.status_code == 503
         assert "it needs 60 MiB of ram, and the budget is 10 MiB" in refused.text
         assert "retry-after" not in refused.headers
         assert (await stage.ask("auto")).headers["x-weighbridge-model"] == "b"
+        assert (await stage.ask("c")).status_code == 200  # for which b has left
+        assert caplog.text.count("a can never be loaded") == 1
 
 
 async def test_a_rule_waits_for_its_first_model_though_the_second_is_loaded(
