@@ -82,9 +82,13 @@ class Reception:
         tenant = self._tenants.models.get(model)
         if tenant is None or not tenant.comes(self._clock()):
             return False
-        if tenant.state is State.READY:
+        if tenant.state is not State.READY:
+            return True
+        mine = [one for one in tenant.replicas if model in one.plan.served]
+        if any(one.ready for one in mine):
             return since_s >= self.hold.get(tenant.name, math.inf)
-        return True
+        # Another model of its unit was up before it.
+        return any(one.condition.hopeful for one in mine)
 
     def full(self, model: str) -> bool:
         """Say whether as many requests wait for a model to be loaded as may.

@@ -251,6 +251,21 @@ async def test_models_that_live_together_are_loaded_and_leave_as_one(tmp_path: P
         assert (stage.state("a"), stage.state("b")) == ("stopped", "stopped")
 
 
+async def test_who_waits_for_the_slower_of_two_that_live_together_has_the_time_of_a_load(
+    tmp_path: Path,
+) -> None:
+    models = "a: memory: 3MiB\nb: memory: 3MiB, load: demand\n"
+    rules = "{memory: 10MiB, groups: [{models: [a, b], live: together}]}"
+    quick = "gateway: {queue_timeout_s: 0.1}"
+    async with staged(tmp_path, models, rules, quick, go="a") as stage:
+        asked = stage.ask("b")
+        assert (await stage.ask("a")).status_code == 200
+        done, _ = await asyncio.wait([asked], timeout=0.5)
+        assert not done
+        stage.tell("b", "go")
+        assert (await asked).status_code == 200
+
+
 async def test_a_warm_up_is_read_before_the_first_request(tmp_path: Path) -> None:
     async with staged(tmp_path, "a: load: demand, warm_up: Be brief.", go="a") as stage:
         assert (await stage.ask("a", "first")).status_code == 200
