@@ -127,9 +127,14 @@ class SequenceState:
         if self._constraint is not None:
             self._constraint.ask(pool, self.draft)
 
-    def guess(self, most: int) -> None:
-        """Let the next step evaluate a draft of at most so many tokens."""
+    def guess(self, most: int, context: int) -> None:
+        """Let the next step evaluate a draft of at most so many tokens.
+
+        None leads beyond where the text outgrows its context: it gives way there, and nowhere else.
+        """
         most = min(most, self.order.most_tokens - self.generated - 1)
+        if self._is_too_long(context):
+            most = min(most, context - len(self.tokens) - LONGEST_DRAFT - 1)
         if most < 1 or self._forced or self.pending != 1:
             self.draft = ()
             return
@@ -143,8 +148,12 @@ class SequenceState:
 
     def outgrows(self, context: int) -> bool:
         """Say whether a context has no room for the next tokens; pictures keep their place."""
-        room, wanted = context - len(self.tokens), self.order.most_tokens - self.generated
-        return room <= LONGEST_DRAFT and room < wanted and not self.order.layout
+        return context - len(self.tokens) <= LONGEST_DRAFT and self._is_too_long(context)
+
+    def _is_too_long(self, context: int) -> bool:
+        """Say whether a context has no room for all that may come."""
+        wanted = self.order.most_tokens - self.generated
+        return context - len(self.tokens) < wanted and not self.order.layout
 
     def shift(self, context: int) -> None:
         """Drop the middle of the text; the cache must not hold anything of it.

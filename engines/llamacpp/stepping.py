@@ -226,7 +226,7 @@ class Stepper:
         limits = self._runtime.limits
         room = min(limits.batch_tokens, limits.cells - self.cells.used) - 1
         for sequence in self.running:
-            sequence.guess(room if len(self.running) == 1 else 0)
+            sequence.guess(room if len(self.running) == 1 else 0, limits.context)
 
     def _make_room(self, wanted: int) -> bool:
         """Let who must leave the cache; say whether one had to."""

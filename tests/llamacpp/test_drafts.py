@@ -173,6 +173,15 @@ async def test_what_is_said_is_the_same_with_guesses_and_takes_fewer_steps(kind:
     assert with_them["told"] == with_them["timed"] == without["told"]
 
 
+@pytest.mark.parametrize("length", [20, 23, 26, 29])
+async def test_so_it_is_where_the_text_outgrows_its_context(length: int) -> None:
+    order = order_of("no end", length, 400)
+    plain, _ = await answers([order], drafts=False, cells=100)
+    guessed, figures = await answers([order], drafts=True, cells=100)
+    assert guessed == plain
+    assert figures["accepted"] > 0
+
+
 @settings(max_examples=30)
 @given(
     st.lists(

@@ -50,7 +50,7 @@ def said(order: Order, vocabulary: Vocabulary, most: int) -> tuple[list[Progress
     steps = rows = 0
     with ThreadPoolExecutor(1) as pool:
         while not (told and told[-1].ends):
-            sequence.guess(most)
+            sequence.guess(most, context=4_096)
             sequence.foresee(pool)
             guess = sequence.draft
             text = [*sequence.tokens]
