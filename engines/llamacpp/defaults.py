@@ -13,6 +13,7 @@ from engines.llamacpp.heat import Dynamic
 from engines.llamacpp.mirostat import Mirostat
 from engines.llamacpp.narrowing import Narrowing
 from engines.llamacpp.repetition import Dry
+from engines.llamacpp.samplers import chain_of
 from engines.llamacpp.sampling import SamplingParams
 from engines.llamacpp.vocabulary import Vocabulary
 from engines.protocol.requests import Sampling
@@ -38,8 +39,10 @@ class Defaults:
         """Return how this request's tokens are drawn.
 
         Raises:
-            InvalidRequest: `logit_bias` is of another vocabulary.
+            InvalidRequest: `logit_bias` is of another vocabulary, or a sampler is unknown.
         """
+        chain = chain_of(request)
+        aims = chain is None or "adaptive_p" in chain.order
         return SamplingParams(
             temperature=_given(request.temperature, self._temperature),
             narrowing=self._narrowing(request),
@@ -52,7 +55,8 @@ class Defaults:
             dry=self._dry(request),
             mirostat=_mirostat(request),
             dynamic=_dynamic(request),
-            adaptive=_adaptive(request),
+            adaptive=_adaptive(request) if aims else None,
+            chain=chain,
         )
 
     def _narrowing(self, request: Sampling) -> Narrowing:

@@ -30,14 +30,16 @@ class Dynamic:
         weights = weights / float(weights.max())
         if len(weights) == 1:
             return weights
-        heat = self._heat(weights / weights.sum(), temperature)
+        heat = self.heat(weights, temperature)
         if heat < GREEDY_BELOW:
             likeliest: Weights = (np.arange(len(weights)) == weights.argmax()).astype(np.float64)
             return likeliest
         heated: Weights = weights ** (1 / heat)
         return heated
 
-    def _heat(self, chances: Weights, temperature: float) -> float:
+    def heat(self, weights: Weights, temperature: float) -> float:
+        """Return the temperature that follows from these weights, which are more than one."""
+        chances = weights / weights.sum()
         some = chances[chances > 0]
         unsure = float(-(some * np.log(some)).sum()) / np.log(len(chances))
         low, high = max(0.0, temperature - self.reach), temperature + self.reach

@@ -69,21 +69,26 @@ class Narrowing:
         """
         kept: Tokens | None = None
         if self.typical_p < 1:
-            kept = _within(kept, weights, _typical, self.typical_p)
+            kept = _within(kept, weights, typical, self.typical_p)
         if self.min_p > 0:
-            kept = _within(kept, weights, _likely, self.min_p)
+            kept = _within(kept, weights, likely, self.min_p)
         if self.top_p < 1:
-            kept = _within(kept, weights, _nucleus, self.top_p)
+            kept = _within(kept, weights, nucleus, self.top_p)
         if luck < self.xtc_probability:
-            kept = _within(kept, weights, _without_top, self.xtc_threshold)
+            kept = _within(kept, weights, without_top, self.xtc_threshold)
         return kept
 
 
 def leave_near(logits: Floats, sigmas: float) -> None:
     """Make what lies more standard deviations below the largest logit impossible."""
+    logits[~near(logits, sigmas)] = -np.inf
+
+
+def near(logits: Floats, sigmas: float) -> npt.NDArray[np.bool_]:
+    """Say of each whether it is at most so many standard deviations below the largest."""
     possible = logits[logits > -np.inf]
     deviation = float(possible.std(dtype=np.float64))
-    logits[logits < float(possible.max()) - sigmas * deviation] = -np.inf
+    return logits >= float(possible.max()) - sigmas * deviation
 
 
 def likeliest(logits: Floats, count: int) -> Tokens:
@@ -108,11 +113,12 @@ def _within(tokens: Tokens | None, weights: Floats, narrow: _Narrow, bound: floa
     return tokens[narrow(weights[tokens], bound)]
 
 
-def _likely(weights: Floats, min_p: float) -> Tokens:
+def likely(weights: Floats, min_p: float) -> Tokens:
+    """Return those of at least this part of the best's chance."""
     return np.flatnonzero(weights >= min_p * weights.max())
 
 
-def _nucleus(weights: Floats, top_p: float) -> Tokens:
+def nucleus(weights: Floats, top_p: float) -> Tokens:
     """Return the smallest set whose part of all chances reaches `top_p`; the likeliest is in it."""
     least, count = least_within(weights, top_p * float(weights.sum(dtype=np.float64)))
     return first_within(weights, least, count)
@@ -178,18 +184,21 @@ def _least_sorted(weights: Floats, wanted: float, before: int) -> tuple[np.float
     return falling[count - 1], before + count
 
 
-def _typical(weights: Floats, typical_p: float) -> Tokens:
-    """Return those whose surprise is nearest to the mean, until their chances exceed the bound."""
+def typical(weights: Floats, typical_p: float, least: int = 0) -> Tokens:
+    """Return those whose surprise is nearest to the mean, until their chances exceed the bound.
+
+    They are `least` at least, if there are as many.
+    """
     possible = np.flatnonzero(weights)
     chances = weights[possible] / weights.sum(dtype=np.float64)
     surprises = -np.log(chances)
     strange = np.abs(surprises - float((chances * surprises).sum()))
     order = np.argsort(strange, kind="stable")
     count = int(np.searchsorted(np.cumsum(chances[order]), typical_p, side="right")) + 1
-    return possible[order[:count]]
+    return possible[order[: max(count, least)]]
 
 
-def _without_top(weights: Floats, threshold: float) -> Tokens:
+def without_top(weights: Floats, threshold: float) -> Tokens:
     """Return all but those that reach the threshold, and of these the least likely.
 
     What is impossible reaches none, be it 0.

@@ -5,8 +5,6 @@ Must not: know models or text.
 """
 
 import math
-import sys
-from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.llamacpp.adaptive import Adaptive, Aim
+from engines.llamacpp.chain import Chain, Ordered
 from engines.llamacpp.few import FEW, winner_of_few
-from engines.llamacpp.heat import GREEDY_BELOW, Dynamic
+from engines.llamacpp.heat import GREEDY_BELOW, Dynamic, Weights
 from engines.llamacpp.mirostat import Mirostat, Surprise
 from engines.llamacpp.narrowing import Narrowing, first_within, least_within, leave_near, likeliest
-from engines.llamacpp.race import MOST_RACERS, Race
+from engines.llamacpp.penalties import Penalties
+from engines.llamacpp.race import MOST_RACERS, Race, Tokens
 from engines.llamacpp.repetition import Dry, Repetition
 
 Floats = npt.NDArray[np.float32]
@@ -38,8 +38,8 @@ class SamplingParams:
 
     `presence_penalty` and `frequency_penalty` look at what was generated, `repetition_penalty` and
     `dry` at the prompt as well; the former at the last `repetition_last_n` tokens, at all where it
-    is negative. `mirostat` takes the place of `narrowing`, `dynamic` and `adaptive`, as in
-    llama.cpp.
+    is negative. `mirostat` takes the place of `narrowing`, `dynamic`, `adaptive` and `chain`, as in
+    llama.cpp; where there is a `chain`, nothing is done but what is in it, and the bias.
     """
 
     temperature: float = 1.0
@@ -54,6 +54,7 @@ class SamplingParams:
     mirostat: Mirostat | None = None
     dynamic: Dynamic | None = None
     adaptive: Adaptive | None = None
+    chain: Chain | None = None
 
     @property
     def forbids(self) -> bool:
@@ -93,11 +94,11 @@ class Sampler:
         self._params = params
         seed = None if params.seed is None else [params.seed & (2**64 - 1), choice]
         self._race = Race(seed)
-        self._generated: Counter[int] = Counter()
-        self._seen = _seen(params, prompt)
+        self._penalties = _penalties_of(params, prompt) if params.penalizes else None
         self._repetition = None if params.dry is None else Repetition(params.dry, prompt)
         self._surprise = None if params.mirostat is None else Surprise(params.mirostat)
         self._aim = None if params.adaptive is None else Aim(params.adaptive)
+        self._ordered = None if self._surprise is not None else self._in_order()
         self._bias: tuple[npt.NDArray[np.int64], Floats] | None = None
 
     def pick(self, logits: Floats) -> int:
@@ -106,40 +107,44 @@ class Sampler:
         Raises:
             NothingToPick: no logit is finite.
         """
-        self._adjust(logits)
-        params = self._params
-        if params.is_greedy:
-            token = int(logits.argmax())  # of what is no number the first
-            if not math.isfinite(logits[token]):
-                token = int(_cleaned(logits).argmax())
+        self._add_bias(logits)
+        if self._ordered is not None:
+            token = self._draw_in_order(logits, self._ordered)
         else:
-            token = self._draw(logits)
-        if params.penalizes:
-            self._generated[token] += 1
-            self._see(token)
+            token = self._draw_as_usual(logits)
+        if self._penalties is not None:
+            self._penalties.add(token)
         if self._repetition is not None:
             self._repetition.add(token)
         return token
 
-    def _see(self, token: int) -> None:
-        if isinstance(self._seen, set):
-            self._seen.add(token)
-        else:
-            self._seen.append(token)
+    def _draw_as_usual(self, logits: Floats) -> int:
+        self._penalize(logits)
+        self._cost_repetitions(logits)
+        if self._params.is_greedy:
+            token = int(logits.argmax())  # of what is no number the first
+            if not math.isfinite(logits[token]):
+                token = int(_cleaned(logits).argmax())
+            return token
+        return self._draw(logits)
 
-    def _adjust(self, logits: Floats) -> None:
-        params = self._params
-        if params.logit_bias:
+    def _in_order(self) -> Ordered | None:
+        params, chain = self._params, self._params.chain
+        if chain is None:
+            return None
+        adjust = {"penalties": self._penalize, "dry": self._cost_repetitions}
+        return Ordered(chain, params.narrowing, params.temperature, params.dynamic, adjust)
+
+    def _add_bias(self, logits: Floats) -> None:
+        if self._params.logit_bias:
             biased, bias = self._biases(len(logits))
             logits[biased] += bias
-        if params.repetition_penalty != 1.0 and self._seen:
-            tokens = np.fromiter(self._seen, dtype=np.int64)
-            values, factor = logits[tokens], params.repetition_penalty
-            logits[tokens] = np.where(values > 0, values / factor, values * factor)
-        if self._generated:
-            tokens = np.fromiter(self._generated.keys(), dtype=np.int64)
-            counts = np.fromiter(self._generated.values(), dtype=np.float32)
-            logits[tokens] -= counts * params.frequency_penalty + params.presence_penalty
+
+    def _penalize(self, logits: Floats) -> None:
+        if self._penalties is not None:
+            self._penalties.apply(logits)
+
+    def _cost_repetitions(self, logits: Floats) -> None:
         if self._repetition is not None:
             for token, cost in self._repetition.costs().items():
                 logits[token] -= cost
@@ -199,6 +204,17 @@ class Sampler:
         weights = narrow.astype(np.float64)
         if params.dynamic is not None:
             weights = params.dynamic.heated(weights, params.temperature)
+        return self._winner(tokens, weights)
+
+    def _draw_in_order(self, logits: Floats, ordered: Ordered) -> int:
+        luck = self._race.begin()
+        if not np.isfinite(logits.max()):
+            _cleaned(logits)
+        tokens = ordered.left(logits, luck)
+        return self._winner(tokens, _weights(logits[tokens], 1.0).astype(np.float64))
+
+    def _winner(self, tokens: Tokens, weights: Weights) -> int:
+        """Return who of `tokens` wins, whose chances are as these weights; adaptive-p has a say."""
         if self._aim is None:
             return int(tokens[self._race.winner(tokens, weights.astype(np.float32))])
         chances = weights / weights.sum()
@@ -249,13 +265,14 @@ def ban(logits: Floats, tokens: Sequence[int]) -> None:
             logits[tokens] = kept
 
 
-def _seen(params: SamplingParams, prompt: Sequence[int]) -> set[int] | deque[int]:
-    """Return what of the prompt is not to be repeated; as many as count, where they are bounded."""
-    if params.repetition_penalty == 1.0:
-        return set()
-    if params.repetition_last_n < 0:
-        return set(prompt)
-    return deque(prompt, maxlen=min(params.repetition_last_n, sys.maxsize))
+def _penalties_of(params: SamplingParams, prompt: Sequence[int]) -> Penalties:
+    return Penalties(
+        presence=params.presence_penalty,
+        frequency=params.frequency_penalty,
+        repetition=params.repetition_penalty,
+        last_n=params.repetition_last_n,
+        prompt=prompt,
+    )
 
 
 def _cleaned(logits: Floats) -> Floats:

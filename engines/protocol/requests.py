@@ -20,6 +20,7 @@ Bits = Annotated[float, msgspec.Meta(ge=0, le=100)]
 # OpenAI's object; and llama-server's pairs, whose tokens may be text and whose `false` forbids.
 Bias = Annotated[float, msgspec.Meta(ge=-100, le=100)] | bool
 Biases = dict[str, Bias] | list[tuple[int | str, Bias]]
+Letters = Annotated[str, msgspec.Meta(max_length=64)]
 StopStrings = str | Annotated[list[str], msgspec.Meta(max_length=16)]
 
 
@@ -121,6 +122,9 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     dry_allowed_length: PositiveInt | None = None
     dry_penalty_last_n: Budget | None = None
     dry_sequence_breakers: Annotated[list[str], msgspec.Meta(max_length=64)] | None = None
+    # In which order, and how many tokens each leaves at least: names, or letters in one text.
+    samplers: Annotated[list[str], msgspec.Meta(max_length=64)] | Letters | None = None
+    min_keep: Annotated[int, msgspec.Meta(ge=0)] | None = None
     response_format: dict[str, Any] | None = None
     # vLLM's, its older ones, and llama-server's: what they may hold is each engine's to say.
     structured_outputs: Any = None

@@ -88,6 +88,24 @@ async def test_each_sampler_changes_what_is_drawn_and_is_reproducible(worker_of:
     assert len(set(once)) == len(once)
 
 
+async def test_samplers_are_taken_in_the_order_that_is_asked_for(worker_of: WorkerOf) -> None:
+    async with worker_of().client() as http:
+        greedy = await text(http, "Hello", temperature=0)
+        first = [
+            await text(http, "Hello", top_k=1, seed=at, samplers=samplers, min_keep=min_keep)
+            for at, (samplers, min_keep) in enumerate(
+                [(["top_k", "temp"], 9), ("tk", 0), (None, 9)]
+            )
+        ]
+        # What is left out is off, the temperature too.
+        bare = [await text(http, "Hello", temperature=0, seed=at, samplers=[]) for at in (1, 2)]
+        wrong = await http.post(COMPLETIONS, json={"prompt": "a", "samplers": ["top_k", "tfs_z"]})
+    assert first == [greedy] * 3
+    assert len({greedy, *bare}) == 3
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "samplers")
+    assert "'tfs_z'" in wrong.json()["error"]["message"]
+
+
 async def test_a_dynamic_temperature_draws_where_the_given_one_would_not(
     worker_of: WorkerOf,
 ) -> None:
