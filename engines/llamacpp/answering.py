@@ -25,6 +25,7 @@ from engines.llamacpp.reading import Reader
 from engines.llamacpp.sending import end, more, send_json, start
 from engines.llamacpp.text_writing import TextWriter
 from engines.llamacpp.uses import Use
+from engines.llamacpp.vocabulary import Vocabulary
 from engines.llamacpp.work import EngineFailure, Worker
 from engines.llamacpp.writing import ChatWriter, Writer
 from engines.protocol.decoding import RequestT, decode_request
@@ -179,15 +180,18 @@ def _tokens(model: Model, body: bytes, seen: Seen) -> list[int]:
 
 async def detokenize(worker: Worker, asked: Asked) -> None:
     """Text of `tokens`, control tokens written out."""
-    tokens = _object(asked.body).get("tokens")
-    vocabulary = worker.model.vocabulary
+    text = await _beside(asked.body, lambda: _text(worker.model.vocabulary, asked.body))
+    asked.begun()
+    await send_json(asked.send, msgspec.json.encode({"prompt": text, "content": text}))
+
+
+def _text(vocabulary: Vocabulary, body: bytes) -> str:
+    tokens = _object(body).get("tokens")
     if not isinstance(tokens, list) or not all(
         type(token) is int and 0 <= token < vocabulary.size for token in tokens
     ):
         raise InvalidRequest("'tokens' must be a list of this model's token ids.", param="tokens")
-    text = vocabulary.text(tokens, special=True)
-    asked.begun()
-    await send_json(asked.send, msgspec.json.encode({"prompt": text, "content": text}))
+    return vocabulary.text(tokens, special=True)
 
 
 def _streams(request: ChatRequest | CompletionRequest) -> tuple[bool, bool]:

@@ -69,7 +69,7 @@ def words_of(path: Path) -> Iterator[Words]:
 
 
 def count(words: Words, body: bytes) -> int:
-    """Return the tokens of the prompt of a chat, or of a completion's `prompt`.
+    """Return the tokens of the prompt of a chat, or of a completion's `prompt`, of all if several.
 
     Raises:
         ApiError: it is neither, or the template refuses it.
@@ -77,9 +77,15 @@ def count(words: Words, body: bytes) -> int:
     if b'"messages"' in body:
         return len(Conversations(words).tokens(decode_request(_CHAT, body)))
     prompt = decode_request(_TEXT, body).prompt
-    if not isinstance(prompt, str):
-        return len(prompt)
-    return len(words.vocabulary.tokens(prompt, add_special=True, parse_special=False))
+    each = [prompt] if isinstance(prompt, str) else prompt
+    return sum(_length(words.vocabulary, one) for one in each)
+
+
+def _length(vocabulary: Vocabulary, given: Any) -> int:
+    """Return the tokens of a text, of a list of ids, or of one id."""
+    if isinstance(given, str):
+        return len(vocabulary.tokens(given, add_special=True, parse_special=True))
+    return len(given) if isinstance(given, list) else 1
 
 
 def main() -> None:

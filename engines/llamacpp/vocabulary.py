@@ -87,14 +87,14 @@ class Vocabulary:
 
     def written(self, token: int) -> bytes:
         """Return the bytes of a token; of a control token those of its name."""
-        return self._visible[token] or self._piece(token, special=True)
+        return (token >= 0 and self._visible[token]) or self._piece(token, special=True)
 
     def text(self, tokens: Sequence[int], *, special: bool = False) -> str:
         """Return the text that tokens were made of; with `special`, control tokens are written out.
 
         The space that some vocabularies put before a text is taken off again.
         """
-        pieces = [self._piece(t, special=True) if special else self._visible[t] for t in tokens]
+        pieces = [self.written(t) if special else self._visible[t] for t in tokens]
         begins = next((at for at, token in enumerate(tokens) if self._visible[token]), None)
         if self._adds_space and begins is not None:
             pieces[begins] = pieces[begins].removeprefix(b" ")

@@ -47,7 +47,10 @@ async def test_a_chat_has_as_many_tokens_as_the_worker_reads(worker_of: Any) -> 
 def test_texts_and_ids_are_counted() -> None:
     with words_of(weights_path("llama")) as words:
         assert count(words, b'{"prompt": [1, 2, 3]}') == 3
-        assert count(words, b'{"prompt": "one two three"}') > 2
+        three = count(words, b'{"prompt": "one two three"}')
+        assert three > 2
+        assert count(words, b'{"prompt": ["one two three", "one two three"]}') == 2 * three
+        assert count(words, b'{"prompt": [[1, 2], [3, 4, 5]]}') == 5
 
 
 def test_what_cannot_be_counted_is_one_line(tmp_path: Path) -> None:
@@ -62,7 +65,7 @@ def test_what_cannot_be_counted_is_one_line(tmp_path: Path) -> None:
 
 async def test_a_worker_counts_what_the_gateway_asks(worker_of: Any) -> None:
     worker: WorkerProcess = worker_of()
-    texts = {"prompt": "one two three"}
+    texts = {"prompt": "one <|im_end|> two three"}
     async with worker.client() as http:
         for path, asked in (("/v1/chat/completions", CHAT), ("/v1/completions", texts)):
             read = (await http.post(path, json=asked | {"max_tokens": 1})).json()["usage"]
@@ -70,3 +73,5 @@ async def test_a_worker_counts_what_the_gateway_asks(worker_of: Any) -> None:
             request = msgspec.json.decode(body, type=_REQUESTS[path])
             told = await http.post("/tokenize", content=question(request, body, "demo:qwen"))
             assert answered(told.content) == read["prompt_tokens"]
+            with words_of(weights_path("qwen")) as words:
+                assert count(words, body) == read["prompt_tokens"]
