@@ -76,9 +76,9 @@ class Stepper:
             held += start.cells
             if self.running and held > self._runtime.limits.cells:
                 return
-            if not start.waits:
-                self._queue.remove(sequence)
+            if not start.waits:  # in one of the two at any time: so it is told if this fails
                 self._place(sequence, start)
+                self._queue.remove(sequence)
 
     def _outlook(self, sequence: SequenceState) -> Start:
         if sequence.untold:
@@ -96,9 +96,9 @@ class Stepper:
 
     def leave(self, sequence: SequenceState, *, keep: bool) -> None:
         """Take a sequence's slot; what it has in the cache may stay for others."""
-        self.running.remove(sequence)
         read = np.array(sequence.tokens[: sequence.done], dtype=np.int32) if keep else None
         self.cells.leave(sequence.slot, read, sequence.order.adapter)
+        self.running.remove(sequence)
         sequence.slot = -1
         sequence.done = 0
 

@@ -237,6 +237,22 @@ def _explode(*_: object) -> None:
     raise RuntimeError("boom")
 
 
+@pytest.mark.parametrize("what", ["arrive", "leaving"])
+async def test_an_unknown_error_is_told_to_who_comes_in_or_leaves_as_well(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise MemoryError
+
+    runtime = ToyRuntime(shares=True)
+    async with batching(runtime) as batcher:
+        await together(batcher, [client(30, 2)])
+        monkeypatch.setattr(runtime, what, broken)
+        again = client(30, 2) if what == "arrive" else client(30, 2, 5)
+        batcher.submit(again.sequence)
+        assert "must start again" in ((await again.end()).error or "")
+
+
 async def test_closing_ends_what_runs_waits_or_comes_later() -> None:
     runtime = ToyRuntime(parallel=1)
     gate = Gate()
