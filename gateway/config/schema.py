@@ -10,7 +10,7 @@ each other (`gateway.config.checks` does).
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from engines.families import Strength
 from engines.kinds import EngineSection
@@ -18,6 +18,7 @@ from engines.kinds.section import OneOrMore, Seconds, Section
 from engines.weights import Pooling
 from gateway.config.choosing import ObserveSection, ScoreSection
 from gateway.config.conditions import RouteSection
+from gateway.config.door import host_problem, origin_problem
 from gateway.config.residing import ResidencySection, Size
 from gateway.config.weighing import LanguageSection, SizeSection, TaskSection
 
@@ -29,8 +30,8 @@ class GatewaySection(Section):
     port: int = Field(8000, ge=0, le=65_535, description="Port to bind; 0 picks a free one.")
     allowed_hosts: tuple[str, ...] = Field(
         (),
-        description="Host names that clients may use besides loopback names and `host`; beyond "
-        "loopback without a key, besides IP addresses too.",
+        description="Host names, without a port, that clients may use besides loopback names and "
+        "`host`; beyond loopback without a key, besides IP addresses too.",
     )
     allowed_origins: tuple[str, ...] = Field(
         (), description="Web origins (`https://chat.example`) whose pages may call the gateway."
@@ -80,6 +81,14 @@ class GatewaySection(Section):
     breaker_open_s: Seconds = Field(
         10, description="Seconds for which it stays out; then one request tries it."
     )
+
+    @field_validator("allowed_hosts", "allowed_origins")
+    @classmethod
+    def _each_can_be_sent(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        problem = host_problem if info.field_name == "allowed_hosts" else origin_problem
+        for why in filter(None, map(problem, given)):
+            raise ValueError(why)
+        return given
 
 
 class HedgeSection(Section):
