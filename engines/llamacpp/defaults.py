@@ -74,12 +74,14 @@ class Defaults:
         if not request.dry_multiplier:
             return None
         last_n, texts = request.dry_penalty_last_n, request.dry_sequence_breakers
+        breakers = _Breakers(self._vocabulary, _BREAKERS if texts is None else texts)
         return Dry(
             multiplier=request.dry_multiplier,
             base=_given(request.dry_base, 1.75),
             allowed_length=request.dry_allowed_length or 2,
             last_n=-1 if last_n is None else last_n,
-            breakers=_Breakers(self._vocabulary, _BREAKERS if texts is None else texts),
+            breakers=breakers,
+            breaks=breakers.ends,
         )
 
 
@@ -90,9 +92,21 @@ class _Breakers:
         self._vocabulary = vocabulary
         self._texts = tuple(text.encode("utf-8", "replace") for text in texts if text)
 
+        self._longest = max(map(len, self._texts), default=0)
+
     def __contains__(self, token: object) -> bool:
-        piece = self._vocabulary.piece(token) if isinstance(token, int) else b""
+        piece = self._vocabulary.written(token) if isinstance(token, int) else b""
         return any(text in piece for text in self._texts)
+
+    def ends(self, tokens: Sequence[int], count: int) -> bool:
+        """Say whether one of the texts ends in the last of so many tokens, begun in one before."""
+        last = self._vocabulary.written(tokens[count - 1])
+        before, at = b"", count - 1
+        while at > 0 and len(before) < self._longest - 1:
+            at -= 1
+            before = self._vocabulary.written(tokens[at]) + before
+        # Of what stands before the last token no whole text is looked at: it has ended there.
+        return any(text in before[1 - len(text) :] + last for text in self._texts if text[1:])
 
 
 def _mirostat(request: Sampling) -> Mirostat | None:

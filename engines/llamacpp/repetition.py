@@ -6,7 +6,7 @@ Must not: draw, or know text: which tokens break a repetition it is told.
 
 import math
 from array import array
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,8 @@ class Dry:
     A token that would go on a repetition of n tokens, `allowed_length` of them or more, costs
     `multiplier * base ** (n - allowed_length)`. Only the last `last_n` tokens count, all where it
     is negative. No repetition reaches over one of the `breakers`, and these never cost anything.
+    Nor does one reach over a text that several tokens make together: `breaks` says of tokens and a
+    number whether such a text ends with so many of them.
     """
 
     multiplier: float
@@ -33,6 +35,7 @@ class Dry:
     allowed_length: int = 2
     last_n: int = -1
     breakers: Container[int] = frozenset()
+    breaks: Callable[[Sequence[int], int], bool] = lambda _tokens, _place: False
 
 
 class Repetition:
@@ -41,14 +44,18 @@ class Repetition:
     def __init__(self, dry: Dry, prompt: Sequence[int]) -> None:
         self._dry = dry
         self._tokens = array("i", prompt)
-        self._unbroken = next(
-            (at for at, token in enumerate(reversed(prompt)) if token in dry.breakers), len(prompt)
-        )
+        most = min(len(prompt), _LONGEST)
+        places = range(len(prompt), len(prompt) - most, -1)
+        self._unbroken = next((at for at, end in enumerate(places) if self._breaks(end)), most)
 
     def add(self, token: int) -> None:
         """Go on by a token."""
         self._tokens.append(token)
-        self._unbroken = 0 if token in self._dry.breakers else self._unbroken + 1
+        self._unbroken = 0 if self._breaks(len(self._tokens)) else self._unbroken + 1
+
+    def _breaks(self, place: int) -> bool:
+        dry, tokens = self._dry, self._tokens
+        return tokens[place - 1] in dry.breakers or dry.breaks(tokens, place)
 
     def costs(self) -> dict[int, float]:
         """Return what each token costs that would go on repeating; others cost nothing."""

@@ -112,11 +112,15 @@ class Sampler:
             token = self._draw_in_order(logits, self._ordered)
         else:
             token = self._draw_as_usual(logits)
+        self.note(token)
+        return token
+
+    def note(self, token: int) -> None:
+        """Remember a token of the text, whoever has chosen it."""
         if self._penalties is not None:
             self._penalties.add(token)
         if self._repetition is not None:
             self._repetition.add(token)
-        return token
 
     def _draw_as_usual(self, logits: Floats) -> int:
         self._penalize(logits)

@@ -254,4 +254,7 @@ class SequenceState:
         """Draw a token, or take the next of those that close a thought."""
         if self._thought is not None and self._thought.spent():
             self._forced.extend(self._thought.close())
-        return self._forced.popleft() if self._forced else self._sampler.pick(logits)
+        if not self._forced:
+            return self._sampler.pick(logits)
+        self._sampler.note(self._forced[0])
+        return self._forced.popleft()

@@ -97,6 +97,18 @@ def test_a_sequence_that_may_not_think_at_all_begins_with_the_closing_tag() -> N
     assert answer(budget, SHOWN, [LETTER] * 3) == "</think>aa"
 
 
+def test_what_closes_a_thought_is_penalised_as_text_that_was_drawn() -> None:
+    budget = ThoughtBudget(TAGS, inside=True, most_tokens=0, closing_tokens=(CLOSE, 2))
+    sampling = SamplingParams(temperature=0, presence_penalty=1)
+    order = Order((1,), 20, sampling, shown=SHOWN, thoughts=budget)
+    sequence = SequenceState(order, lambda _progress: None)
+    logits = np.zeros(SIZE, dtype=np.float32)
+    logits[[2, LETTER]] = 0.9, 0.5
+    for _ in range(3):
+        sequence.advance(logits.copy(), ToyVocabulary())
+    assert sequence.tokens == [1, CLOSE, 2, LETTER]
+
+
 def test_control_tokens_are_text_where_somebody_looks_for_them() -> None:
     assert answer(None, SHOWN, [OPEN, LETTER, CLOSE]) == "<think>a</think>"
 

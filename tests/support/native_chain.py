@@ -1,7 +1,7 @@
 """llama.cpp's own samplers, and a sampler of ours whose races are watched."""
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,8 +40,8 @@ class Watched(Race):
         return self.winner(np.arange(len(logits)), weights)
 
 
-def watched(params: SamplingParams) -> tuple[Sampler, Watched]:
-    sampler, race = Sampler(params), Watched()
+def watched(params: SamplingParams, prompt: Sequence[int] = ()) -> tuple[Sampler, Watched]:
+    sampler, race = Sampler(params, prompt=prompt), Watched()
     sampler._race = race
     return sampler, race
 
