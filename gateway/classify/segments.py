@@ -20,10 +20,14 @@ _NO_PROSE = (
     "`", "@", "{", ";", "=", "~~~", "://", "www.", ">>>", "import ", "def ", "DEBUG", "INFO",
     "WARN", "ERROR", "FATAL", "TRACE", "Error:", "Exception", ":0", ":1", ":2", ":3", ":4", ":5",
 )  # fmt: skip
-# Four words open a sentence, "give it as JSON like {...}", though it ends as code does; queries are
-# made of words.
+# Four words open a sentence, "give it as JSON like {...}", though it ends as code does; but queries
+# and what declares something, "class Cat extends Animal {", are made of words.
 _WORDED = r"(?:[-*] |\d+[.)] )?[A-Za-z']+(?:,? [A-Za-z']+\b){3}"
-_VERBS = r"(?i:select|insert|update|delete|create|drop|alter|grant)\b"
+_OF_CODE = (
+    r"(?:(?i:select|insert|update|delete|create|drop|alter|grant)|abstract|async|await|class|else"
+    r"|export|extern|impl|inline|interface|internal|namespace|override|protected|pub|sealed|struct"
+    r"|suspend|throw|trait|typedef|unsigned|virtual|yield)\b"
+)
 # White space before a line is never given back (`*+`): to try the rest behind each part of it takes
 # seconds where there are hundreds of empty lines.
 _CODE_LINE = re.compile(
@@ -31,7 +35,7 @@ _CODE_LINE = re.compile(
     r"|#include.*|@\w+.*|for \w+ in .*:|while .*:|(?:el)?if .*:|else:|case .*:|default:"
     r"|try:|except\b.*:|[\])}]+[;,]?"
     r"|(?:public|private|static|const|let|var|fn|func|function|package|using)\b.*"
-    rf"|(?:{_VERBS}|(?!{_WORDED}))[\x00-\x09\x0b-\x7f]*[;{{}}]"
+    rf"|(?:{_OF_CODE}|(?!{_WORDED}))[\x00-\x09\x0b-\x7f]*[;{{}}]"
     r"|\w+(?:[.\[]\w+\]?)*\s*[-+*/]?=\s*\S.*)[ \t\r]*$",
     re.MULTILINE,
 )

@@ -83,6 +83,7 @@ def test_code_without_fences_and_logs_are_no_prose() -> None:
         ("It rained on us all day;\nint y;", "It rained on us all day;"),
         ('Give it as JSON like {"a": 1}\nint y;', 'Give it as JSON like {"a": 1}'),
         ("- is funny and full of joy;\nbreak;", "- is funny and full of joy;"),
+        ("Why so?\nexport class Cat extends Animal {\n  a = 1;\n}", "Why so?"),
         ("Why so slow?\nselect name from users where id = 5;", "Why so slow?"),
         ("Why so?\r\nswitch (c) {\r\n  case ONE:\n\n    break; \n}", "Why so?"),
     ],
