@@ -148,7 +148,9 @@ class Dispatcher:
         """
         plan = lease.replica.plan
         models, tries.patience_s = (lease.model,), plan.continue_wait_s
-        if not plan.continue_wait_s or not self._fleet.may_serve(models, tries.ruled_out):
+        ended = told.finished >= told.choices  # its text is whole: another would lengthen it
+        able = plan.continue_wait_s and self._fleet.may_serve(models, tries.ruled_out)
+        if ended or not able:
             raise failure.error
         check(incoming.request, told, exact_seams=plan.exact_seams)
         told.breaks += 1

@@ -21,6 +21,9 @@ from engines.kinds.plan import ModelOrder, ReplicaPlan, Room
 from engines.kinds.section import OneOrMore, Seconds, Section, several
 from engines.memory import MemoryNeed
 
+# Ends of an address that was copied from a request.
+REQUESTED = ("/chat/completions", "/completions", "/embeddings")
+
 
 class RemoteEngine(Section):
     """An entry of `engines:` with `kind: remote`: any OpenAI-compatible server."""
@@ -248,11 +251,16 @@ def address_of(url: str, key: str | None) -> ReplicaAddress:
         raise ValueError(f"{url!r} has a host that is no name: two dots, or too long") from None
     if parts.query or parts.fragment:
         raise ValueError("a base URL has no ? and no #; write http://host:port/v1")
+    path = parts.path.rstrip("/")
+    if copied := next((end for end in REQUESTED if path.endswith(end)), None):
+        raise ValueError(
+            f"a base URL ends before {copied!r}; write {url.rstrip('/').removesuffix(copied)}"
+        )
     tls = parts.scheme == "https"
     return ReplicaAddress(
         host=parts.hostname,
         port=port or (443 if tls else 80),
         tls=tls,
-        base_path=parts.path.rstrip("/") or "/v1",
+        base_path=path or "/v1",
         authorization=None if key is None else f"Bearer {key}",
     )

@@ -13,6 +13,7 @@ import httpx
 from pydantic import ValidationError
 
 from engines.kinds import RemoteEngine
+from engines.kinds.remote import REQUESTED
 from engines.words import on_one_line
 from gateway.setup.listing import NoList, read_list
 from gateway.setup.sources import Server, Silent
@@ -21,8 +22,6 @@ _CONNECT_S = 3.0
 _ANSWER_S = 10.0
 _LIMIT_BYTES = 8 * 1024 * 1024
 _MOST_MODELS = 1_000
-# Ends of an address that was copied from a request rather than from a base URL.
-_COPIED = ("/chat/completions", "/completions", "/embeddings", "/models")
 
 
 class AddressProblem(ValueError):
@@ -44,14 +43,13 @@ def base_urls(given: str) -> tuple[str, ...]:
         AddressProblem: it is no http address, or carries a password or a query.
     """
     text = given.strip()
-    url = text if "://" in text else f"http://{text}"
+    base = (text if "://" in text else f"http://{text}").rstrip("/")
+    for end in (*REQUESTED, "/models"):  # copied from a request rather than from a base URL
+        base = base.removesuffix(end)
     try:
-        RemoteEngine(kind="remote", url=url)
+        RemoteEngine(kind="remote", url=base)
     except ValidationError as error:
         raise AddressProblem(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
-    base = url.rstrip("/")
-    for end in _COPIED:
-        base = base.removesuffix(end)
     if base.endswith("/v1"):
         return (base,)
     if not urlsplit(base).path:  # an engine's URL without a path means /v1 as well

@@ -45,6 +45,7 @@ def test_each_url_is_a_replica_named_by_its_place() -> None:
         ("http://gp\u00fc", "ASCII"),
         ("http://gpu..lab:8000/v1", "two dots"),
         ("http://gpu1/v1?x=1", "no ?"),
+        ("http://gpu1/v1/chat/completions/", "write http://gpu1/v1"),
         (["http://gpu1", "http://gpu1:80/v1/"], "twice"),
         (["http://localhost:8000", "http://127.0.0.1:8000"], "twice"),
         (["http://[::1]:8000", "http://localhost:8000"], "twice"),

@@ -78,6 +78,19 @@ async def test_where_the_rest_could_not_be_exact_a_typed_error_says_why(
         assert len(requests(one, two)) == 1
 
 
+async def test_a_text_that_has_come_to_its_end_is_not_gone_on_with() -> None:
+    told = b'data: {"error":{"message":"no usage","code":500}}\n\n'
+    begun = (*BEGUN, chunk(finish="stop"), told)
+    one, two = Breaking(CUT, begun=begun), Breaking(CUT, begun=begun)
+    async with running(one), running(two), serving(config(one, two)) as served:
+        text = await streamed(served)
+        *events, last = (msgspec.json.decode(data) for data in data_of(text))
+        assert events[-1]["choices"][0]["finish_reason"] == "stop"
+        assert "error" in last
+        assert last["error"]["code"] != "continuation_impossible"
+        assert len(requests(one, two)) == 1
+
+
 FURTHER: list[tuple[str, dict[str, Any]]] = [
     ("log probabilities", {"logprobs": 0}),
     ("log probabilities", {"logprobs": 2}),
