@@ -15,10 +15,10 @@ from engines.llamacpp.sampling import top_logprobs
 from engines.llamacpp.sequence import SequenceState
 from engines.llamacpp.text import places_in
 from tests.conftest import WorkerOf
-from tests.support.batching import GREEDY, Client, batching
+from tests.support.batching import GREEDY, Client, arrive, batching
 from tests.support.contract import COMPLETIONS
 from tests.support.streams import events_of
-from tests.support.toy_runtime import SIZE, ToyRuntime, following
+from tests.support.toy_runtime import SIZE, Gate, ToyRuntime, following
 from tests.support.worker import figures
 
 PROMPT = "The quick brown fox jumps over the lazy dog. Καλημέρα, wie geht es dir heute?"
@@ -89,11 +89,15 @@ async def test_each_token_of_a_prompt_is_told_once_in_any_company_and_a_crowded_
 
 async def test_a_prompt_that_is_told_waits_for_nobody_to_decode_and_stops_nobody() -> None:
     runtime = ToyRuntime(cells=400, batch_tokens=64)
+    runtime.before = gate = Gate()
     async with batching(runtime) as batcher:
         speaks, asks = Client((1, 2), 120), Asker(prompt_of(150, 0), 1)
         batcher.submit(speaks.sequence)
-        await speaks.first()
+        await arrive(gate)
+        gate.opened.release()
+        await arrive(gate)  # it decodes from here on
         batcher.submit(asks.sequence)
+        gate.open_for_good()
         await asks.end()
         await speaks.end()
     both = [step for step in runtime.steps if len({row.slot for row in step}) == 2]
