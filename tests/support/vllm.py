@@ -1,5 +1,6 @@
 """Real vLLM: the environment that `make test-vllm` makes, tiny models, entries of the file."""
 
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 240
 CONTEXT = 1_024
 _SHARED = "/dev/shm"  # noqa: S108 - where the system keeps segments
+# What a look at a process says that ends just then, or that closes a file.
+GONE = FileNotFoundError, ProcessLookupError
 QWEN, LLAMA, TUNED = "tiny-qwen2", "tiny-llama", "tiny-tuned"
 
 
@@ -107,8 +110,9 @@ def segments(pids: Iterable[int]) -> set[str]:
     """Return the segments of shared memory that these processes have mapped and that have names."""
     found: set[str] = set()
     for pid in pids:
-        maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
-        found |= set(re.findall(rf"{_SHARED}/\S+$", maps, re.MULTILINE))
+        with contextlib.suppress(*GONE):
+            maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+            found |= set(re.findall(rf"{_SHARED}/\S+$", maps, re.MULTILINE))
     return {name for name in found if Path(name).exists()}
 
 
@@ -116,9 +120,10 @@ def listening_ports(pid: int) -> set[int]:
     """Return the TCP ports on which a process listens."""
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        found = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
-        if found:
-            inodes.add(found[1])
+        with contextlib.suppress(*GONE):
+            found = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
+            if found:
+                inodes.add(found[1])
     ports = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:

@@ -21,6 +21,7 @@ import pytest
 
 from tests.support.process import GatewayProcess, gateway_process
 from tests.support.vllm import (
+    GONE,
     QWEN,
     engine,
     gone,
@@ -104,8 +105,9 @@ def server(gateway: GatewayProcess, replica: str) -> int:
 def engine_core(pid: int) -> int:
     """Return the process that evaluates, of a vLLM."""
     for one in session(pid):
-        if b"EngineCore" in Path(f"/proc/{one}/cmdline").read_bytes():
-            return one
+        with contextlib.suppress(*GONE):
+            if b"EngineCore" in Path(f"/proc/{one}/cmdline").read_bytes():
+                return one
     raise AssertionError("no EngineCore")
 
 
