@@ -18,9 +18,9 @@ from gateway.responses.told import (
     cut_off,
     ended,
     logprobs_in,
+    texts_in,
     those_of,
 )
-from gateway.responses.turns import text_in
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
@@ -100,15 +100,8 @@ class EventWriter:
 
     def _say(self, delta: dict[str, Any]) -> bytes:
         out = b""
-        thought = delta.get("reasoning_content") or delta.get("reasoning")
-        said = (
-            ("reasoning", thought),
-            ("message", delta.get("content")),
-            ("refusal", delta.get("refusal")),
-        )
-        for kind, content in said:
-            if text := text_in(content):
-                out += self._text(kind, text)
+        for kind, text in texts_in(delta):
+            out += self._text(kind, text)
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict):

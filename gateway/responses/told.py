@@ -3,6 +3,7 @@
 Owns: the shapes. Must not: know streams (`events` does).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -174,15 +175,8 @@ def whole(request: ResponsesRequest, chat: dict[str, Any]) -> ResponsesAnswer:
     """Return the response that a chat's whole answer is."""
     choice, of = chat["choices"][0], _bare(chat)
     message, items = choice["message"], list[Item]()
-    thought = message.get("reasoning_content") or message.get("reasoning")
-    said = (
-        ("reasoning", thought),
-        ("message", message.get("content")),
-        ("refusal", message.get("refusal")),
-    )
-    for kind, content in said:
-        if text := text_in(content):
-            items.append(Item(kind, of, len(items), text))
+    for kind, text in texts_in(message):
+        items.append(Item(kind, of, len(items), text))
     if items and not message.get("tool_calls"):  # else they are of more than what is said
         tokens = logprobs_in(choice.get("logprobs"))
         items[-1].logprobs = tokens if len(items) == 1 else those_of(items[-1].text, tokens)
@@ -228,6 +222,18 @@ def _is_json(text: str) -> bool:
     except UNREADABLE:
         return False
     return True
+
+
+def texts_in(message: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a chat's message, or of its delta, each behind its item's kind."""
+    said = (
+        ("reasoning", message.get("reasoning_content") or message.get("reasoning")),
+        ("message", message.get("content")),
+        ("refusal", message.get("refusal")),
+    )
+    for kind, content in said:
+        if text := text_in(content):
+            yield kind, text
 
 
 def _bare(chat: dict[str, Any]) -> str:
